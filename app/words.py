@@ -1,0 +1,50 @@
+"""What the page says about a cost, a line or a term of the loss: one plain sentence each.
+
+A loss that is not listed here is shown all the same, under its own name and the first line of its own docstring.
+"""
+
+import sys
+
+PARTS = {
+    "class": ("Class", "low when the query is sure of the right class"),
+    "l1": ("L1", "distance of the two boxes' coordinates, in fractions of the image"),
+    "giou": ("GIoU", "−1 when the boxes coincide, up to +1 when they are far apart"),
+}
+
+LINES = {
+    "student-truth": ("Student – truth", "Which student query answers for which object in this layer"),
+    "teacher-truth": ("Teacher – truth", "Which teacher query answers for which object in this layer"),
+    "positive": ("Positive", "Teacher queries that answer for an object, each with the student query that imitates it"),
+    "negative": ("Negative", "All other teacher queries, each with the leftover student query that imitates its box"),
+    "prior": ("Prior", "Teacher queries decoded by the student: each answers for the object it answered for in the teacher"),
+}
+
+TERMS = {
+    "class": ("class", "how wrong the class scores of all queries are"),
+    "l1": ("L1", "how far the boxes of matched queries are off, in fractions of the image"),
+    "giou": ("GIoU", "how little matched boxes overlap: 1 − GIoU"),
+    "positive_class": ("positive, class", "how far the student's class scores are from the teacher query's"),
+    "positive_l1": ("positive, L1", "how far the student's box is from the teacher query's"),
+    "positive_giou": ("positive, GIoU", "how little the two boxes overlap: 1 − GIoU"),
+    "negative_l1": ("negative, L1", "the same for teacher queries without an object"),
+    "negative_giou": ("negative, GIoU", "the same for teacher queries without an object"),
+}
+
+
+def part(name: str) -> tuple[str, str]:
+    return PARTS.get(name, (name, ""))
+
+
+def line(name: str) -> tuple[str, str]:
+    return LINES.get(name, (name.replace("_", " ").capitalize(), "Pairs that this loss compares"))
+
+
+def term(name: str) -> tuple[str, str]:
+    if name.startswith("stride"):
+        return f"stride {name.removeprefix('stride')}", "squared distance of the feature maps, weighted by where good teacher queries look"
+    return TERMS.get(name, (name.replace("_", " "), ""))
+
+
+def about(thing: object) -> str:
+    """The first line of the docstring of the module that a thing's class is from."""
+    return (sys.modules[type(thing).__module__].__doc__ or "").strip().partition("\n")[0]

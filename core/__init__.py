@@ -1,0 +1,1 @@
+"""Detectors, losses, data, and the one step that teaches a student. Knows nothing of train, analysis or app."""

@@ -1,0 +1,46 @@
+"""Boxes: corners, overlaps. All in float32 whatever the precision around them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+EMPTY = 1e-12  # an area, in squared fractions of the image, below which a box counts as empty
+
+
+def corners(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """(cx, cy, w, h) to (x0, y0, x1, y1)."""
+    center, size = boxes.split(2, dim=-1)
+    return torch.cat([center - size / 2, center + size / 2], dim=-1)
+
+
+def centers(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """(x0, y0, x1, y1) to (cx, cy, w, h)."""
+    low, high = boxes.split(2, dim=-1)
+    return torch.cat([(low + high) / 2, high - low], dim=-1)
+
+
+def overlap(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
+    """(IoU, GIoU) of each (cx, cy, w, h) box with its counterpart; broadcasts.
+
+    Coordinate by coordinate, so that all pairs of many boxes need no tensor of pairs x 4.
+    Empty boxes give 0 and a finite GIoU. Rezatofighi et al., CVPR 2019.
+    """
+    ax, ay, aX, aY = corners(a.float()).unbind(-1)
+    bx, by, bX, bY = corners(b.float()).unbind(-1)
+    inner = span(torch.maximum(ax, bx), torch.minimum(aX, bX)) * span(torch.maximum(ay, by), torch.minimum(aY, bY))
+    outer = span(torch.minimum(ax, bx), torch.maximum(aX, bX)) * span(torch.minimum(ay, by), torch.maximum(aY, bY))
+    union = span(ax, aX) * span(ay, aY) + span(bx, bX) * span(by, bY) - inner
+    iou = inner / union.clamp(min=EMPTY)
+    return iou, iou - (outer - union) / outer.clamp(min=EMPTY)
+
+
+def span(low: Float[Tensor, "*n"], high: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    return (high - low).clamp(min=0)
+
+
+def iou(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> Float[Tensor, "*n"]:
+    return overlap(a, b)[0]
+
+
+def giou(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> Float[Tensor, "*n"]:
+    return overlap(a, b)[1]

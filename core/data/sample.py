@@ -1,0 +1,47 @@
+"""What every dataset gives: a picture with its objects, and the names of their classes."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Category:
+    """Label k means `categories[k]`; `id` is what the annotation file calls it."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One RGB image and its objects."""
+
+    pixels: UInt8[Tensor, "3 h w"]
+    boxes: Float[Tensor, "t 4"]  # (x0, y0, x1, y1) in pixels of this image
+    labels: Int[Tensor, " t"]  # 0 .. classes - 1
+    id: int
+    original: tuple[int, int]  # (height, width) of the source image, upright
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Samples without augmentation, by position."""
+
+    categories: tuple[Category, ...]
+    ids: tuple[int, ...]  # of the images, in order
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def truth(self) -> dict:
+        """The objects as a COCO instances dict, in pixels of the source images."""
+        ...

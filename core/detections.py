@@ -1,0 +1,41 @@
+"""From predictions to scored boxes in pixels of the source images."""
+
+from dataclasses import dataclass
+
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.boxes import corners
+from core.types import Images, Predictions
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Scored boxes of a batch in one flat list, image after image, the best of each first."""
+
+    boxes: Float[Tensor, "n 4"]  # (x0, y0, x1, y1) in pixels of the source image, not clipped to it
+    scores: Float[Tensor, " n"]  # 0 .. 1
+    labels: Int[Tensor, " n"]
+    image_ids: Int[Tensor, " n"]
+    queries: Int[Tensor, " n"]  # which query said so; one may say several classes
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def select(predictions: Predictions, images: Images, top: int = 100, layer: int = -1) -> Detections:
+    """The `top` best (query, class) pairs of each image by sigmoid score, as in Deformable DETR."""
+    logits, boxes = predictions.logits[layer].detach().float(), predictions.boxes[layer].detach().float()
+    batch, queries, classes = logits.shape
+    scores, place = rearrange(logits.sigmoid(), "b q c -> b (q c)").topk(min(top, queries * classes), dim=1)
+    query = place // classes
+    chosen = corners(boxes).gather(1, repeat(query, "b k -> b k 4"))
+    scale = repeat(images.original.flip(1).to(boxes), "b side -> b 1 (two side)", two=2)
+    return Detections(
+        rearrange(chosen * scale, "b k side -> (b k) side"),
+        scores.flatten(),
+        (place % classes).flatten(),
+        repeat(images.ids, "b -> (b k)", k=place.shape[1]),
+        query.flatten(),
+    )

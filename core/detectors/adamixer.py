@@ -1,0 +1,238 @@
+"""AdaMixer (Gao et al., CVPR 2022, arXiv 2203.16507), as in MCG-NJU/AdaMixer.
+
+A query is a content vector and a box. Each stage samples the feature pyramid at points in (x, y, scale) that the content
+asks for, and mixes the samples with weights made from the content; there is no encoder. Boxes move as (x, y, z, r) in
+pixels, z = log2 sqrt(wh) and r = log2(h / w), detached between stages.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from core.boxes import corners
+from core.detectors.base import Detector
+from core.matching import Matching
+from core.nn import backbones
+from core.nn.sampling import sample_3d
+from core.types import Images, Memory, Predictions, Queries
+
+DIVISOR = 32  # images are padded to it, or a level's size times its stride would differ from level to level
+
+
+@dataclass(frozen=True)
+class Config:
+    classes: int = 80
+    backbone: str = "resnet50"
+    frozen: int = 2  # stages of the backbone that are not trained: the stem and the first
+    strides: tuple[int, ...] = (4, 8, 16, 32)
+    queries: int = 100
+    layers: int = 6
+    width: int = 256
+    heads: int = 8
+    groups: int = 4
+    points: int = 32  # sampled by each group
+    mixed_points: int = 128  # made of them
+    feedforward: int = 2048
+    matching: Matching = field(default_factory=lambda: Matching(eps=1e-12, box="xyxy"))
+
+
+class Model(Detector):
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.backbone = backbones.build(config.backbone, config.strides, config.frozen)
+        self.neck = nn.ModuleList(nn.Conv2d(c, config.width, 1) for c in self.backbone.channels)
+        self.neck_norm = nn.GroupNorm(32, config.width)  # one for all levels
+        self.content = nn.Embedding(config.queries, config.width)
+        self.stages = nn.ModuleList(Stage(config) for _ in range(config.layers))
+        for conv in self.neck:
+            nn.init.xavier_uniform_(conv.weight)
+            nn.init.zeros_(conv.bias)
+
+    def encode(self, images: Images) -> Memory:
+        maps = self.backbone(images, divisor=DIVISOR)
+        neck = tuple(self.neck_norm(project(x)) for project, x in zip(self.neck, maps))
+        padding = tuple(backbones.level_padding(images.padding, tuple(x.shape[-2:]), DIVISOR) for x in neck)
+        return Memory(neck, padding, self.config.strides, images.sizes)
+
+    def propose(self, memory: Memory) -> Queries:
+        """Every query starts as the whole image."""
+        content = F.layer_norm(self.content.weight, (self.config.width,))
+        content = repeat(content, "q d -> b q d", b=len(memory.sizes))
+        whole = torch.tensor([0.5, 0.5, 1.0, 1.0], device=content.device)
+        return Queries(content=content, anchors=whole.expand(*content.shape[:2], 4))
+
+    def decode(self, memory: Memory, queries: Queries) -> Predictions:
+        content, xyzr, found = queries.content, to_xyzr(queries.anchors, memory.sizes), []
+        for stage in self.stages:
+            logits, xyzr, content = stage(content, xyzr.detach(), memory)
+            found.append((logits, from_xyzr(xyzr, memory.sizes), content))
+        return Predictions(*map(torch.stack, zip(*found)))
+
+
+def to_xyzr(boxes: Float[Tensor, "b q 4"], sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b q 4"]:
+    x, y, w, h = (boxes.float() * extent(sizes)).unbind(-1)
+    return torch.stack([x, y, (w * h).sqrt().log2(), (h / w).log2()], -1)
+
+
+def from_xyzr(xyzr: Float[Tensor, "b q 4"], sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b q 4"]:
+    return torch.cat([xyzr[..., :2], width_height(xyzr)], -1) / extent(sizes)
+
+
+def extent(sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b 1 4"]:
+    """(w, h, w, h) in pixels."""
+    h, w = sizes.float().unbind(-1)
+    return rearrange([w, h, w, h], "k b -> b 1 k")
+
+
+def width_height(xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q 2"]:
+    z, r = xyzr[..., 2], xyzr[..., 3]
+    return torch.stack([(z - r / 2).exp2(), (z + r / 2).exp2()], -1)
+
+
+class Stage(nn.Module):
+    """One decoder layer: attention among queries, sampling and mixing, feed-forward, heads."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        d = config.width
+        self.attention = BoxBiasedAttention(d, config.heads)
+        self.attention_norm = nn.LayerNorm(d)
+        self.mixing = SamplingAndMixing(config)
+        self.mixing_norm = nn.LayerNorm(d)
+        self.feedforward = nn.Sequential(nn.Linear(d, config.feedforward), nn.ReLU(), nn.Linear(config.feedforward, d))
+        self.feedforward_norm = nn.LayerNorm(d)
+        self.to_class = nn.Sequential(nn.Linear(d, d), nn.LayerNorm(d), nn.ReLU(), nn.Linear(d, config.classes))
+        self.to_shift = nn.Sequential(nn.Linear(d, d), nn.LayerNorm(d), nn.ReLU(), nn.Linear(d, 4))
+        self.reset()
+
+    def reset(self) -> None:
+        """The original's initialisation: Xavier weights, torch's default biases, a class prior of 0.01, boxes at rest."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(self.attention.to_qkv.bias)
+        nn.init.constant_(self.to_class[-1].bias, -4.59511985013459)  # -log(99)
+        nn.init.zeros_(self.to_shift[-1].weight)
+        nn.init.zeros_(self.to_shift[-1].bias)
+        self.mixing.reset()
+
+    def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], memory: Memory):
+        """(class logits, boxes as xyzr, content) after this stage."""
+        u = content + position(xyzr, content.shape[-1]).to(content.dtype)
+        # Query, key, value and residual are all `u`: the authors call it a minor bug and kept it in every experiment.
+        content = self.attention_norm(u + self.attention(u, xyzr))
+        content = self.mixing_norm(content + self.mixing(content, xyzr, memory))
+        content = self.feedforward_norm(content + self.feedforward(content))
+        shift = self.to_shift(content).float()
+        xyzr = torch.cat([xyzr[..., :2] + shift[..., :2] * xyzr[..., 2:3].exp2(), xyzr[..., 2:] + shift[..., 2:]], -1)
+        return self.to_class(content), xyzr, content
+
+
+@torch.no_grad()
+def position(xyzr: Float[Tensor, "b q 4"], width: int) -> Float[Tensor, "b q d"]:
+    """Sine embedding, a quarter of the channels for each of x / 1000, y / 1000, z, r."""
+    each = width // 4
+    period = 10000 ** (2 * (torch.arange(each, device=xyzr.device) // 2) / each)
+    angle = (xyzr / xyzr.new_tensor([1000, 1000, 1, 1]))[..., None] / period
+    return rearrange([angle[..., 0::2].sin(), angle[..., 1::2].cos()], "k b q x n -> b q (x n k)")
+
+
+class BoxBiasedAttention(nn.Module):
+    """Self-attention in which query i favours the queries whose boxes cover much of its own."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.to_qkv, self.to_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.sharpness = nn.Parameter(torch.empty(heads).uniform_(0, 4))
+
+    def forward(self, x: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q d"]:
+        q, k, v = rearrange(self.to_qkv(x), "b q (n h d) -> n b h q d", n=3, h=self.heads)
+        bias = log_cover(xyzr)[:, None] * rearrange(self.sharpness, "h -> h 1 1")
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        return self.to_out(rearrange(out, "b h q d -> b q (h d)"))
+
+
+@torch.no_grad()
+def log_cover(xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q q"]:
+    """log of the share of box i that box j covers (IoF), in pixels."""
+    box = corners(torch.cat([xyzr[..., :2], width_height(xyzr)], -1))
+    a, b = box[:, :, None], box[:, None]
+    inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    area = (box[..., 2:] - box[..., :2]).prod(-1).clamp(min=1e-6)
+    return (inner / area[..., None] + 1e-7).log()
+
+
+class SamplingAndMixing(nn.Module):
+    """3D feature sampling, then mixing of channels and of points with weights made from the query (Eq. 7 to 11)."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.groups, self.points, self.mixed = config.groups, config.points, config.mixed_points
+        self.channels = config.width // config.groups
+        made = config.groups * (self.channels**2 + self.points * self.mixed)
+        self.to_offset = nn.Linear(config.width, config.groups * config.points * 3)
+        self.to_weights = nn.Linear(config.width, made)
+        self.to_out = nn.Linear(config.groups * self.mixed * self.channels, config.width)
+
+    def reset(self) -> None:
+        """Points spread over half the box at half its scale; mixing that does not depend on the query yet."""
+        nn.init.zeros_(self.to_offset.weight)
+        offset = self.to_offset.bias.data.view(-1, 3)
+        nn.init.uniform_(offset[:, :2], -0.5, 0.5)
+        nn.init.constant_(offset[:, 2], -1)
+        nn.init.zeros_(self.to_weights.weight)
+
+    def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], memory: Memory):
+        return self.mix(sample_3d(memory.neck, self.where(content, xyzr), memory.strides), content)
+
+    def where(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q g p 3"]:
+        """Sampling points: offsets in units of the box's width and height, and of one scale."""
+        offset = rearrange(self.to_offset(content).float(), "b q (g p k) -> b q g p k", g=self.groups, k=3)
+        unit = F.pad(width_height(xyzr), (0, 1), value=1.0)
+        return rearrange(xyzr[..., :3], "b q k -> b q 1 1 k") + offset * rearrange(unit, "b q k -> b q 1 1 k")
+
+    def mix(self, x: Float[Tensor, "b q g p c"], content: Float[Tensor, "b q d"]) -> Float[Tensor, "b q d"]:
+        weights = rearrange(self.to_weights(content), "b q (g n) -> b q g n", g=self.groups)
+        channel, point = weights.split([self.channels**2, self.points * self.mixed], dim=-1)
+        x = x @ rearrange(channel, "b q g (c k) -> b q g c k", c=self.channels)
+        x = F.relu(F.layer_norm(x, x.shape[-2:]))
+        x = rearrange(point, "b q g (o p) -> b q g o p", p=self.points) @ x
+        x = F.relu(F.layer_norm(x, x.shape[-2:]))
+        return self.to_out(rearrange(x, "b q g o c -> b q (g o c)"))
+
+
+RENAMED = (
+    ("rpn_head.init_content_features.", "content."),
+    ("roi_head.bbox_head.", "stages."),
+    ("neck.lateral_convs.", "neck."),
+    ("neck.gn_out.", "neck_norm."),
+    (".conv.weight", ".weight"),
+    (".conv.bias", ".bias"),
+    (".iof_tau", ".attention.sharpness"),
+    (".attention.attn.in_proj_", ".attention.to_qkv."),
+    (".attention.attn.out_proj.", ".attention.to_out."),
+    (".sampling_n_mixing.norm.", ".mixing_norm."),
+    (".sampling_n_mixing.sampling_offset_generator.0.", ".mixing.to_offset."),
+    (".sampling_n_mixing.adaptive_mixing.parameter_generator.0.", ".mixing.to_weights."),
+    (".sampling_n_mixing.adaptive_mixing.out_proj.", ".mixing.to_out."),
+    (".ffn.layers.0.0.", ".feedforward.0."),
+    (".ffn.layers.1.", ".feedforward.2."),
+    (".ffn_norm.", ".feedforward_norm."),
+    (".cls_fcs.", ".to_class."),
+    (".fc_cls.", ".to_class.3."),
+    (".reg_fcs.", ".to_shift."),
+    (".fc_reg.", ".to_shift.3."),
+)
+
+
+def rename(key: str) -> str:
+    """Our name of a tensor of the released checkpoints (neck, queries and stages)."""
+    for theirs, ours in RENAMED:
+        key = key.replace(theirs, ours)
+    return key

@@ -1,0 +1,75 @@
+"""Average precision as COCO defines it, by pycocotools."""
+
+import contextlib
+import copy
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from core.data.sample import Category
+from core.detections import Detections
+
+NUMBERS = ("ap", "ap50", "ap75", "aps", "apm", "apl")  # the first six of COCOeval.stats
+
+
+def average_precision(truth: dict, detections: list[Detections], categories: Sequence[Category]) -> dict:
+    """AP over IoU .5 to .95, at .5, at .75, of small, medium and large objects, and of each class by name.
+
+    Each is 0 .. 1, or None where the truth holds no such object. `truth` is a COCO instances dict.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = truth | {"annotations": records(detections, categories)}
+        evaluation = COCOeval(index(copy.deepcopy(truth)), index(found), "bbox")  # a copy: COCOeval writes into it
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    numbers = {key: number(value) for key, value in zip(NUMBERS, evaluation.stats)}
+    return numbers | {"per_class": per_class(evaluation, categories)}
+
+
+def index(dataset: dict) -> COCO:
+    coco = COCO()
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
+
+
+def records(detections: list[Detections], categories: Sequence[Category]) -> list[dict]:
+    """As COCO results, with the category ids of the annotation file."""
+    ids = [c.id for c in categories]
+    rows = (row for d in detections for row in zip(*(x.tolist() for x in (d.boxes, d.scores, d.labels, d.image_ids))))
+    return [
+        record(count, box, score, ids[label], image) for count, (box, score, label, image) in enumerate(rows, start=1)
+    ]
+
+
+def record(count: int, box: list[float], score: float, category: int, image: int) -> dict:
+    x, y, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
+    return {
+        "id": count,
+        "image_id": image,
+        "category_id": category,
+        "bbox": [x, y, width, height],
+        "area": width * height,
+        "score": score,
+        "iscrowd": 0,
+    }
+
+
+def per_class(evaluation: COCOeval, categories: Sequence[Category]) -> dict[str, float | None]:
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # IoU, recall, class; all sizes, most detections
+    column = {id: precision[:, :, k] for k, id in enumerate(evaluation.params.catIds)}
+    return {c.name: number(mean(column[c.id])) for c in categories}
+
+
+def mean(values: np.ndarray) -> float:
+    """Of what is defined; -1 where nothing is."""
+    defined = values[values > -1]
+    return defined.mean() if defined.size else -1.0
+
+
+def number(value: float) -> float | None:
+    return None if value < 0 else float(value)

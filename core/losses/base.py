@@ -1,0 +1,54 @@
+"""What a loss is. To add one, write a file here with a `Config` and a `Model(Loss)`."""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from core.errors import UserError
+from core.types import Assignment, Outcome, Problem, Queries, Targets, Trace
+
+
+class Loss(nn.Module, ABC):
+    """Compares the traces of student and teacher.
+
+    Built as Model(config, student, teacher) from the two detectors, of which it keeps sizes, never modules.
+    May have weights of its own, such as a projection; they train with the student and are left behind with the loss.
+    `config.weight` scales the loss as a whole, and a loss of weight 0 is not built.
+    """
+
+    weights: dict[str, float]  # of each map, before config.weight
+
+    def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
+        """Further groups of queries that the student shall decode, by name."""
+        return {}
+
+    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
+        """Assignments that it wants solved, in this order; the Distiller solves those of all losses at once."""
+        return {}
+
+    @abstractmethod
+    def forward(
+        self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]
+    ) -> Outcome: ...
+
+
+def need_teacher(name: str, teacher) -> None:
+    if teacher is None:
+        raise UserError(f"the loss {name!r} needs a teacher: give --teacher RUN, or set --losses.{name}.weight 0")
+
+
+def per_process(count: float, like: Tensor) -> Float[Tensor, ""]:
+    """A count of this process as its mean over all processes, at least 1: what DETR divides its losses by."""
+    total = torch.full((), float(count), device=like.device)
+    if dist.is_initialized():
+        dist.all_reduce(total)
+        total = total / dist.get_world_size()
+    return total.clamp(min=1)
+
+
+def spread(values: Float[Tensor, " m"], a: Assignment, *, like: Float[Tensor, "l b q c"]) -> Float[Tensor, "l b q"]:
+    """Values of pairs, at the places of their queries."""
+    return torch.zeros_like(like[..., 0], dtype=values.dtype).index_put(a.index, values)

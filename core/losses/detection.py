@@ -1,0 +1,58 @@
+"""The set loss of DETR: classify every query, place those that answer for an object."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from core.boxes import giou
+from core.losses.base import Loss, per_process, spread
+from core.matching import Matching
+from core.types import Assignment, Outcome, Predictions, Targets
+
+
+@dataclass(frozen=True)
+class Config:
+    weight: float = 1.0
+
+
+class Model(Loss):
+    def __init__(self, config: Config, student, teacher):
+        super().__init__()
+        self.matching, self.weights = student.matching, student.matching.weights
+
+    def forward(self, student, teacher, targets, pairs):
+        maps = compare(student.own, targets, student.assignment, self.matching)
+        return Outcome(maps, {"truth": student.assignment})
+
+
+def compare(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
+    """Focal class loss of every query, L1 and 1 - GIoU of the assigned ones, each divided by the number of objects.
+
+    The number is that of the batch, averaged over processes, at least 1 (Deformable DETR, models/deformable_detr.py).
+    """
+    n = per_process(len(targets), p.logits)
+    mine, true = p.boxes[a.index], targets.boxes[a.target]
+    distance = (m.coordinates(mine) - m.coordinates(true)).abs().sum(-1)
+    return {
+        "class": focal(p.logits.float(), wanted(p, targets, a), m) / n,
+        "l1": spread(distance / n, a, like=p.logits),
+        "giou": spread((1 - giou(mine, true)) / n, a, like=p.logits),
+    }
+
+
+def wanted(p: Predictions, targets: Targets, a: Assignment) -> Float[Tensor, "l b q c"]:
+    """1 at the class of the object a query answers for, 0 elsewhere: background is all zeros."""
+    one = torch.ones((), device=p.logits.device)
+    return torch.zeros_like(p.logits, dtype=torch.float32).index_put((*a.index, targets.labels[a.target]), one)
+
+
+def focal(logits: Float[Tensor, "*n c"], want: Float[Tensor, "*n c"], m: Matching) -> Float[Tensor, "*n"]:
+    """Sigmoid focal loss summed over classes (Lin et al., ICCV 2017)."""
+    chance = logits.sigmoid()
+    miss = want * (1 - chance) + (1 - want) * chance
+    balance = want * m.alpha + (1 - want) * (1 - m.alpha)
+    entropy = F.binary_cross_entropy_with_logits(logits, want, reduction="none")
+    return (balance * miss**m.gamma * entropy).sum(-1)

@@ -1,0 +1,1 @@
+"""Parts that detectors are made of."""

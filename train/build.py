@@ -1,0 +1,100 @@
+"""From a Run to what trains: reads everything that the run needs, writes nothing."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from core import detectors
+from core.checkpoint import build_losses, load_detector, weights_file
+from core.config import encode
+from core.data.coco import Coco
+from core.data.loader import Loader
+from core.data.sample import Category, Dataset
+from core.data.shapes import Shapes
+from core.detectors.base import Detector
+from core.distiller import Distiller, weights_of
+from core.errors import UserError
+from train.run import Data, Run
+
+
+@dataclass
+class Job:
+    """A run, ready to go: `run` is resolved, with the classes of its data."""
+
+    run: Run
+    distiller: Distiller
+    loader: Loader
+    val: Dataset
+    device: torch.device
+
+
+def build(run: Run) -> Job:
+    device = device_of(run)
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    teacher = run.teacher and load_detector(weights_file(run.teacher))
+    train, val = datasets(run.data)
+    run = replace(run, student=replace(run.student, classes=len(train.categories)))
+    if teacher:
+        same_classes(teacher[1], train.categories, run.teacher)
+    distiller = build_distiller(run, teacher and teacher[0]).to(device)
+    loader = Loader(train, run.data.augment, run.optim.batch, run.seed, run.workers)
+    return Job(run, distiller, loader, val, device)
+
+
+def device_of(run: Run) -> torch.device:
+    if run.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=run.device).device
+    except (RuntimeError, AssertionError):
+        raise UserError(f"no device {run.device!r} here; leave --device at auto, or say cpu") from None
+
+
+def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
+    """The student is made first, so that one seed gives one student whatever teaches it."""
+    torch.manual_seed(run.seed)
+    student = detectors.module(detectors.name_of(run.student)).Model(run.student)
+    if run.init:
+        initialise(student, run.init)
+    parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
+    if not parts:
+        raise UserError("every loss has weight 0; set --losses.detection.weight 1")
+    return Distiller(student, parts, weights_of(parts, scales), teacher)
+
+
+def initialise(student: Detector, path: Path) -> None:
+    """Weights of the backbone from a file with the backbone's own names."""
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"--init {path} is not a safetensors file that can be read ({error})") from None
+    own = student.backbone.state_dict()
+    odd = sorted(k for k in own.keys() | weights.keys() if k not in own or k not in weights or own[k].shape != weights[k].shape)
+    if odd:
+        raise UserError(f"--init {path} does not fit the backbone {student.config.backbone!r} at {odd[0]!r}")
+    student.backbone.load_state_dict(weights)
+
+
+def same_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:
+    theirs, ours = [c["name"] for c in card["categories"]], [c.name for c in categories]
+    if theirs != ours:
+        raise UserError(
+            f"{path} knows the classes {', '.join(theirs)}, but the data has {', '.join(ours)}: "
+            "take one that was trained on this data's classes"
+        )
+
+
+def datasets(data: Data) -> tuple[Dataset, Dataset]:
+    """To learn from, and to be measured on."""
+    if data.kind == "shapes":
+        return Shapes("train", data.train_limit, data.size), Shapes("val", data.val_limit, data.size)
+    if data.train is None or data.val is None:
+        raise UserError("give the data: --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]")
+    train, val = (Coco(p, data.images, n) for p, n in ((data.train, data.train_limit), (data.val, data.val_limit)))
+    if [c.id for c in train.categories] != [c.id for c in val.categories]:
+        raise UserError(f"{data.train} and {data.val} list different categories; make them the same, in one order")
+    return train, val

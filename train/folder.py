@@ -1,0 +1,74 @@
+"""A run's folder: its card, and the weights that it leaves."""
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+from core.checkpoint import save_detector, save_module, sha, weights_file
+from core.config import decode, encode
+from core.errors import UserError
+from core.files import read_json, write_json
+from train import state
+from train.build import Job
+from train.run import Run
+
+ROOT = Path(__file__).parents[1]
+
+
+def begin(path: Path, job: Job, scores: dict | None, note: dict) -> None:
+    """Makes the folder with the card of what was resolved; `scores` are the teacher's."""
+    run = job.run
+    teacher = run.teacher and {**named(weights_file(run.teacher)), "scores": scores}
+    init = run.init and named(run.init)
+    write_json(path / "card.json", {**note, **about(job), "run": encode(run), "teacher": teacher, "init": init})
+
+
+def about(job: Job) -> dict:
+    """What every card says: the classes, and what made them."""
+    categories = [{"id": c.id, "name": c.name} for c in job.loader.dataset.categories]
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    return {"categories": categories, "commit": commit(), "versions": versions}
+
+
+def named(path: Path) -> dict:
+    return {"path": str(path), "sha256": sha(path)}
+
+
+def commit() -> str | None:
+    """Of the program's checkout, with a mark when files differ from it."""
+    asked = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def card(path: Path) -> dict:
+    return read_json(path / "card.json")
+
+
+def reopen(path: Path) -> Run:
+    """The Run of a folder; UserError: it is no run, or its teacher or first weights have changed since."""
+    if not (path / "card.json").exists():
+        raise UserError(f"{path} is not a run: it has no card.json")
+    told = card(path)
+    for what in ("teacher", "init"):
+        if told[what] and sha(told[what]["path"]) != told[what]["sha256"]:
+            raise UserError(f"{told[what]['path']} has changed since {path} began; put the old file back, or start anew")
+    return decode(Run, told["run"], f"{path}/card.json: run")
+
+
+def save_best(path: Path, job: Job, scores: dict, epoch: int) -> None:
+    """The student to take away, and what its losses learnt, which it can do without."""
+    found = {"data": encode(job.run.data), "epoch": epoch, "scores": scores}
+    save_detector(path / "student.safetensors", job.distiller.student, about(job) | found)
+    save_module(path / "losses.safetensors", job.distiller.losses, {})
+
+
+def discard_unsaved(path: Path) -> None:
+    """Of a run that failed before its first checkpoint nothing is worth keeping."""
+    if not state.path(path).exists():
+        shutil.rmtree(path)

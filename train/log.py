@@ -1,0 +1,140 @@
+"""What a run says: one JSON line a step, a progress line, and TensorBoard on request."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from train.score import percent
+
+EVERY = 5.0  # seconds between lines where no terminal shows a bar
+FILES = ("metrics.jsonl", "timing.jsonl")
+
+
+class Log:
+    """Lines are appended, each whole; `lengths()` and `cut()` let a resumed run go on from its checkpoint.
+
+    metrics.jsonl has no clock in it, so that equal runs have equal files; timing.jsonl has the seconds.
+    """
+
+    def __init__(self, folder: Path, *, steps: int, tensorboard: bool):
+        self.folder, self.steps = folder, steps
+        self.files = {}
+        self.screen = Screen(steps)
+        self.board = open_board(folder / "tensorboard") if tensorboard else None
+
+    def cut(self, lengths: dict[str, int]) -> None:
+        """Forget what was written after the checkpoint."""
+        for name in FILES:
+            file = open(self.folder / name, "ab")
+            file.truncate(min(lengths.get(name, 0), file.tell()))
+            self.files[name] = file
+
+    def lengths(self) -> dict[str, int]:
+        for file in self.files.values():
+            os.fsync(file.fileno())
+        return {name: os.fstat(file.fileno()).st_size for name, file in self.files.items()}
+
+    def write(self, name: str, record: dict) -> None:
+        self.files[name].write(json.dumps(record).encode() + b"\n")
+        self.files[name].flush()
+
+    def step(self, record: dict, *, seconds: float, waited: float) -> None:
+        self.write("metrics.jsonl", record)
+        self.write("timing.jsonl", {"step": record["step"], "seconds": seconds, "data": waited})
+        self.screen.step(record, seconds=seconds, waited=waited)
+        self.draw("train", record["step"], {k: record[k] for k in ("lr", "total", "grad_norm")} | record["terms"])
+
+    def scores(self, who: str, scores: dict, *, step: int, epoch: int, seconds: float | None = None) -> None:
+        self.write("metrics.jsonl", {"eval": who, "step": step, "epoch": epoch} | scores)
+        if seconds is not None:
+            self.write("timing.jsonl", {"eval": who, "step": step, "seconds": seconds})
+        self.screen.say(headline(who, scores, epoch))
+        self.draw(who, step, {k: v for k, v in scores.items() if isinstance(v, float)})
+
+    def draw(self, group: str, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items() if self.board else ():
+            self.board.add_scalar(f"{group}/{name}", value, step)
+
+    def __enter__(self) -> "Log":
+        self.screen.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.screen.__exit__(*error)
+        for closing in [*self.files.values(), *([self.board] if self.board else [])]:
+            closing.close()
+
+
+def open_board(folder: Path):
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, and few ask for it
+
+    return SummaryWriter(folder)
+
+
+def headline(who: str, scores: dict, epoch: int) -> str:
+    values = "  ".join(f"{key.upper().replace('AP', 'AP ', 1):<5}{percent(scores[key])}" for key in ("ap", "ap50", "ap75"))
+    return f"{who} after epoch {epoch}: {values}" if epoch else f"{who}: {values}"
+
+
+class Screen:
+    """A bar on a terminal; elsewhere a line every few seconds."""
+
+    def __init__(self, steps: int):
+        self.steps, self.pace, self.share, self.spoken = steps, None, 0.0, perf_counter()
+        columns = BarColumn(bar_width=16), TextColumn("{task.description}", markup=False)
+        self.live = Progress(*columns, console=Console(file=sys.stdout), transient=True)
+        self.shown = self.live.console.is_terminal
+        self.task = self.live.add_task("", total=steps)
+
+    def __enter__(self) -> "Screen":
+        if self.shown:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.shown:
+            self.live.stop()
+
+    def step(self, record: dict, *, seconds: float, waited: float) -> None:
+        self.pace = smooth(self.pace, seconds)
+        self.share = smooth(self.share, waited / seconds)
+        if self.shown:
+            self.live.update(self.task, completed=record["step"], description=self.line(record))
+        elif perf_counter() - self.spoken > EVERY:
+            self.spoken = perf_counter()
+            self.say(self.line(record))
+
+    def line(self, record: dict) -> str:
+        left = (self.steps - record["step"]) * self.pace
+        terms = "  ".join(f"{name} {value:.3g}" for name, value in by_loss(record["weighted"]).items())
+        return (
+            f"epoch {record['epoch']}  step {record['step']}/{self.steps}  {1 / self.pace:.1f} it/s  {clock(left)} left  "
+            f"data {self.share:.0%}  total {record['total']:.3g}  {terms}"
+        )
+
+    def say(self, text: str) -> None:
+        self.live.console.print(text, markup=False, highlight=False, soft_wrap=True) if self.shown else print(text, flush=True)
+
+
+def by_loss(terms: dict[str, float]) -> dict[str, float]:
+    """Terms named loss/map, summed for each loss."""
+    sums = {}
+    for name, value in terms.items():
+        loss = name.split("/")[0]
+        sums[loss] = sums.get(loss, 0.0) + value
+    return sums
+
+
+def smooth(old: float | None, new: float) -> float:
+    return new if old is None else 0.95 * old + 0.05 * new
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

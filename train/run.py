@@ -1,0 +1,65 @@
+"""What a training run is: frozen dataclasses, the only schema of flags and cards."""
+
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import Literal, Union
+
+from core import detectors, losses
+from core.data.transforms import Augment
+
+Detectors = {name: detectors.module(name).Config for name in detectors.names()}
+Student = Union[tuple(Detectors.values())]  # noqa: UP007
+Losses = make_dataclass(
+    "Losses",
+    [(name, config, config()) for name in losses.names() for config in [losses.module(name).Config]],
+    frozen=True,
+    module=__name__,
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    kind: Literal["shapes", "coco"] = "shapes"  # drawn shapes, or a folder in COCO format
+    train: Path | None = None  # COCO instances JSON to learn from
+    val: Path | None = None  # COCO instances JSON to be measured on
+    images: Path | None = None  # folder of the images of both; else `images` beside each JSON
+    train_limit: int | None = None  # take the first n images
+    val_limit: int | None = None
+    size: int = 96  # side of the drawn shapes images, in pixels
+    augment: Augment = Augment()
+
+
+@dataclass(frozen=True)
+class Optim:
+    """AdamW. Steps are batches."""
+
+    lr: float = 1e-3
+    backbone_lr: float = 1.0  # times lr
+    weight_decay: float = 1e-4
+    epochs: int = 12
+    batch: int = 8
+    warmup: int = 80  # steps of linear warm-up
+    schedule: Literal["cosine", "step", "flat-decay"] = "cosine"
+    milestones: tuple[int, ...] = ()  # step: epochs after which the rate drops
+    drop: float = 0.1  # step: by this factor
+    tail: float = 0.3  # flat-decay: the last part of training, in which the rate falls to 0 in a line
+    clip: float = 10.0  # L2 norm of the gradient
+
+
+@dataclass(frozen=True)
+class Run:
+    name: str  # of its folder in runs/
+    student: Student
+    losses: Losses
+    data: Data = Data()
+    optim: Optim = Optim()
+    teacher: Path | None = None  # a run or a .safetensors file
+    init: Path | None = None  # .safetensors of the student's backbone at the start
+    seed: int = 0
+    eval_every: int = 1  # epochs
+    checkpoint_every: int = 200  # steps
+    workers: int = 0  # processes that read images
+    threads: int = 0  # of torch on the CPU; 0 leaves its choice
+    device: str = "auto"  # auto takes cuda if there is one
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    tensorboard: bool = False
