@@ -215,6 +215,7 @@ function show() {
   root.replaceChildren(legend(), stage(), sliders(), ...notes, make('p', {class: 'dd-live', 'aria-live': 'polite'}));
   paint();
   tell('layer', {layer: state.layer});
+  tell('scene', {key: scene.key});
 }
 
 show();

@@ -8,6 +8,7 @@ import torch
 
 from app.memory import Memory
 from core.checkpoint import open_distiller
+from core.config import decode
 from core.data.batch import collate
 from core.data.coco import Coco
 from core.data.sample import Dataset, Sample
@@ -45,12 +46,13 @@ def find_run(runs: Path = Path("runs"), shipped: Path = Path("assets/runs/shapes
 def open_run(path: Path, data: Path | None = None, images: Path | None = None) -> Run:
     """UserError, in one sentence, where the run or its data cannot be read."""
     distiller, card = open_distiller(path)
-    return Run(path, card, distiller, open_data(card, path, data, images), augment(card))
+    augment = decode(Augment, card["run"]["data"]["augment"], f"{path / 'card.json'}: run.data.augment")
+    return Run(path, card, distiller, open_data(card, path, data, images), augment)
 
 
 def open_data(card: dict, path: Path, data: Path | None, images: Path | None) -> Dataset:
     """What the run was measured on, or the COCO file given instead of it."""
-    asked = card["data"]
+    asked = card["run"]["data"]
     if data:
         found = Coco(data, images)
     elif asked["kind"] == "shapes":
@@ -61,11 +63,6 @@ def open_data(card: dict, path: Path, data: Path | None, images: Path | None) ->
     if theirs != ours:
         raise UserError(f"{path} was trained on the classes {theirs}, but {data or 'its data'} has {ours}; give --data with the same")
     return found
-
-
-def augment(card: dict) -> Augment:
-    fields = card["data"]["augment"]
-    return Augment(**{**fields, "sizes": tuple(fields["sizes"])})
 
 
 def replay(run: Run, sample: Sample) -> DistillTrace:

@@ -1,13 +1,20 @@
 // A page of the run's images; one is chosen by click or key.
 const root = element.querySelector('.dd-strip');
+let current = '';
 
-function thumb(item, chosen) {
-  return make('button', {type: 'button', class: 'thumb', 'aria-pressed': String(item.id === chosen), title: item.name, 'data-image': item.id, onclick: () => pick(item.id)}, make('img', {src: item.picture, alt: item.name}));
+function thumb(item) {
+  const face = item.picture ? make('img', {src: item.picture, alt: item.name}) : 'unreadable';
+  return make('button', {type: 'button', class: 'thumb', title: item.name, 'data-image': item.id, onclick: () => pick(item.id)}, face);
 }
 
 function pick(id) {
-  for (const b of root.querySelectorAll('.thumb')) b.setAttribute('aria-pressed', String(b.dataset.image === String(id)));
+  mark(`image/${id}`);
   trigger('pick', {image: id});
+}
+
+function mark(key) {
+  current = key;
+  for (const b of root.querySelectorAll('.thumb')) b.setAttribute('aria-pressed', String(`image/${b.dataset.image}` === key));
 }
 
 function turn(page, pages) {
@@ -20,8 +27,10 @@ function show() {
   const back = turn(view.page - 1, view.pages), on = turn(view.page + 1, view.pages);
   back.textContent = '‹';
   on.textContent = '›';
-  root.replaceChildren(back, make('div', {class: 'thumbs'}, view.items.map(item => thumb(item, view.chosen))), on, make('span', {class: 'where'}, view.where));
+  root.replaceChildren(back, make('div', {class: 'thumbs'}, view.items.map(thumb)), on, make('span', {class: 'where'}, view.where));
+  mark(current);
 }
 
 show();
 watch('value', show);
+hear('scene', detail => mark(detail.key));

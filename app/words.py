@@ -19,6 +19,26 @@ LINES = {
     "prior": ("Prior", "Teacher queries decoded by the student: each answers for the object it answered for in the teacher"),
 }
 
+SIDES = {
+    "student": ("Student", "student query", "Boxes of the student, the network that is trained"),
+    "teacher": ("Teacher", "teacher query", "Boxes of the teacher, the trained network that the student learns from"),
+    "truth": ("Truth", "object", "The annotated objects"),
+    "pseudo": ("Pseudo truth", "object", "Teacher queries of the last layer that stand in for the truth"),
+    "prior": ("Prior", "prior query", "The teacher's queries, decoded by the student"),
+}
+
+MATCHES = {
+    "student-truth": "One query for each object, so that the sum of all costs in this layer is least.",
+    "teacher-truth": "One query for each object, so that the sum of all costs in this layer is least.",
+    "positive": "A teacher query with an object and the student query that is to say the same: classes and box.",
+    "negative": "A teacher query without an object and a student query left over: matched by their boxes alone.",
+    "prior": "Not matched anew: the teacher's query keeps the object it had in the teacher. This is what the pair costs here.",
+}
+
+ALONE = "This run has no teacher: it learnt from the truth alone, so there are no teacher boxes and no pairs with them."
+
+CHOICES = "Its cost for each object", "Weighted, cheapest first. The match is the best for all queries together, so it need not be the cheapest here."
+
 TERMS = {
     "class": ("class", "how wrong the class scores of all queries are"),
     "l1": ("L1", "how far the boxes of matched queries are off, in fractions of the image"),
@@ -37,6 +57,25 @@ def part(name: str) -> tuple[str, str]:
 
 def line(name: str) -> tuple[str, str]:
     return LINES.get(name, (name.replace("_", " ").capitalize(), "Pairs that this loss compares"))
+
+
+def side(name: str) -> tuple[str, str, str]:
+    """Title, one of its members, and what it is."""
+    return SIDES.get(name, (name.capitalize(), f"{name} query", "A further group of queries, decoded by the student"))
+
+
+def match(name: str) -> str:
+    return MATCHES.get(name, "A pair that this loss compares.")
+
+
+def rivals(one: str, thing: str) -> tuple[str, str]:
+    return f"Who else wanted {thing}", f"The cheapest for it in this layer, weighted; each {one} can have one object."
+
+
+def unmatched(side: str, truth: str) -> str:
+    if truth == "none":
+        return "This image has no truth, so no query answers for an object."
+    return f"Answers for no object in this layer: the {side} is to call it background."
 
 
 def term(name: str) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """Average precision as COCO defines it, by pycocotools."""
 
 import contextlib
-import copy
 import io
 from collections.abc import Sequence
 
@@ -22,12 +21,17 @@ def average_precision(truth: dict, detections: list[Detections], categories: Seq
     """
     with contextlib.redirect_stdout(io.StringIO()):
         found = truth | {"annotations": records(detections, categories)}
-        evaluation = COCOeval(index(copy.deepcopy(truth)), index(found), "bbox")  # a copy: COCOeval writes into it
+        evaluation = COCOeval(index(numbered(truth)), index(found), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     numbers = {key: number(value) for key, value in zip(NUMBERS, evaluation.stats)}
     return numbers | {"per_class": per_class(evaluation, categories)}
+
+
+def numbered(truth: dict) -> dict:
+    """A copy, as COCOeval writes into it, with annotation ids from 1, as COCOeval takes a match with 0 for none."""
+    return truth | {"annotations": [a | {"id": k} for k, a in enumerate(truth["annotations"], start=1)]}
 
 
 def index(dataset: dict) -> COCO:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from core import detectors
 from core.checkpoint import build_losses, load_detector, weights_file
@@ -17,7 +15,10 @@ from core.data.shapes import Shapes
 from core.detectors.base import Detector
 from core.distiller import Distiller, weights_of
 from core.errors import UserError
+from core.nn import pretrained
 from train.run import Data, Run
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -32,10 +33,10 @@ class Job:
 
 
 def build(run: Run) -> Job:
-    device = device_of(run)
+    device = device_of(run.device)
     if run.threads:
         torch.set_num_threads(run.threads)
-    teacher = run.teacher and load_detector(weights_file(run.teacher))
+    teacher = run.teacher and load_detector(weights_file(located(run.teacher)))
     train, val = datasets(run.data)
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
     if teacher:
@@ -45,13 +46,18 @@ def build(run: Run) -> Job:
     return Job(run, distiller, loader, val, device)
 
 
-def device_of(run: Run) -> torch.device:
-    if run.device == "auto":
+def located(path: Path | str) -> Path:
+    """As it stands, or, as recipes name what the project ships, within the project."""
+    return Path(path) if Path(path).exists() else ROOT / path
+
+
+def device_of(name: str) -> torch.device:
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=run.device).device
+        return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
-        raise UserError(f"no device {run.device!r} here; leave --device at auto, or say cpu") from None
+        raise UserError(f"no device {name!r} here; leave --device at auto, or say cpu") from None
 
 
 def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
@@ -59,24 +65,12 @@ def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
     torch.manual_seed(run.seed)
     student = detectors.module(detectors.name_of(run.student)).Model(run.student)
     if run.init:
-        initialise(student, run.init)
+        source = run.init if run.init == "imagenet" else str(located(run.init))
+        pretrained.load(student.backbone, run.student.backbone, source)
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
     return Distiller(student, parts, weights_of(parts, scales), teacher)
-
-
-def initialise(student: Detector, path: Path) -> None:
-    """Weights of the backbone from a file with the backbone's own names."""
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"--init {path} is not a safetensors file that can be read ({error})") from None
-    own = student.backbone.state_dict()
-    odd = sorted(k for k in own.keys() | weights.keys() if k not in own or k not in weights or own[k].shape != weights[k].shape)
-    if odd:
-        raise UserError(f"--init {path} does not fit the backbone {student.config.backbone!r} at {odd[0]!r}")
-    student.backbone.load_state_dict(weights)
 
 
 def same_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:

@@ -1,8 +1,10 @@
 """A run's folder: its card, and the weights that it leaves."""
 
+import os
 import platform
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,17 +14,15 @@ from core.config import decode, encode
 from core.errors import UserError
 from core.files import read_json, write_json
 from train import state
-from train.build import Job
+from train.build import ROOT, Job, located
 from train.run import Run
-
-ROOT = Path(__file__).parents[1]
 
 
 def begin(path: Path, job: Job, scores: dict | None, note: dict) -> None:
     """Makes the folder with the card of what was resolved; `scores` are the teacher's."""
     run = job.run
-    teacher = run.teacher and {**named(weights_file(run.teacher)), "scores": scores}
-    init = run.init and named(run.init)
+    teacher = run.teacher and named(weights_file(located(run.teacher)), path) | {"scores": scores}
+    init = named(located(run.init), path) if run.init and run.init != "imagenet" else None
     write_json(path / "card.json", {**note, **about(job), "run": encode(run), "teacher": teacher, "init": init})
 
 
@@ -33,8 +33,18 @@ def about(job: Job) -> dict:
     return {"categories": categories, "commit": commit(), "versions": versions}
 
 
-def named(path: Path) -> dict:
-    return {"path": str(path), "sha256": sha(path)}
+def taken(path: Path) -> bool:
+    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+
+
+def refuse_taken(path: Path) -> None:
+    if taken(path):
+        raise UserError(f"{path} exists; go on with it by: python -m train resume {path}, or choose another --name")
+
+
+def named(file: Path, path: Path) -> dict:
+    """A file by its way from the run's folder, which holds wherever both are moved and commands are typed."""
+    return {"path": os.path.relpath(file, path), "sha256": sha(file)}
 
 
 def commit() -> str | None:
@@ -55,10 +65,16 @@ def reopen(path: Path) -> Run:
     if not (path / "card.json").exists():
         raise UserError(f"{path} is not a run: it has no card.json")
     told = card(path)
-    for what in ("teacher", "init"):
-        if told[what] and sha(told[what]["path"]) != told[what]["sha256"]:
-            raise UserError(f"{told[what]['path']} has changed since {path} began; put the old file back, or start anew")
-    return decode(Run, told["run"], f"{path}/card.json: run")
+    run = decode(Run, told["run"], f"{path}/card.json: run")
+    used = {what: unchanged(path, told[what]) for what in ("teacher", "init") if told[what]}
+    return replace(run, **used)
+
+
+def unchanged(path: Path, note: dict) -> Path:
+    file = path / note["path"]
+    if not file.is_file() or sha(file) != note["sha256"]:
+        raise UserError(f"{file} has changed since {path} began; put the old file back, or start anew")
+    return file
 
 
 def save_best(path: Path, job: Job, scores: dict, epoch: int) -> None:

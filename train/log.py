@@ -9,6 +9,8 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from core.detectors import name_of
+from train.build import Job
 from train.score import percent
 
 EVERY = 5.0  # seconds between lines where no terminal shows a bar
@@ -16,19 +18,20 @@ FILES = ("metrics.jsonl", "timing.jsonl")
 
 
 class Log:
-    """Lines are appended, each whole; `lengths()` and `cut()` let a resumed run go on from its checkpoint.
+    """Lines are appended, each whole; `lengths()` and `go_on()` let a resumed run go on from its checkpoint.
 
     metrics.jsonl has no clock in it, so that equal runs have equal files; timing.jsonl has the seconds.
     """
 
     def __init__(self, folder: Path, *, steps: int, tensorboard: bool):
-        self.folder, self.steps = folder, steps
-        self.files = {}
+        self.folder, self.tensorboard = folder, tensorboard
+        self.files, self.board = {}, None
         self.screen = Screen(steps)
-        self.board = open_board(folder / "tensorboard") if tensorboard else None
 
-    def cut(self, lengths: dict[str, int]) -> None:
-        """Forget what was written after the checkpoint."""
+    def go_on(self, lengths: dict[str, int], step: int) -> None:
+        """Forget what was written after the checkpoint, which was taken at these lengths and this step."""
+        if self.tensorboard:
+            self.board = open_board(self.folder / "tensorboard", step)
         for name in FILES:
             file = open(self.folder / name, "ab")
             file.truncate(min(lengths.get(name, 0), file.tell()))
@@ -53,7 +56,8 @@ class Log:
         self.write("metrics.jsonl", {"eval": who, "step": step, "epoch": epoch} | scores)
         if seconds is not None:
             self.write("timing.jsonl", {"eval": who, "step": step, "seconds": seconds})
-        self.screen.say(headline(who, scores, epoch))
+        if epoch:
+            self.screen.say(headline(who, scores, epoch))
         self.draw(who, step, {k: v for k, v in scores.items() if isinstance(v, float)})
 
     def draw(self, group: str, step: int, values: dict[str, float]) -> None:
@@ -70,15 +74,31 @@ class Log:
             closing.close()
 
 
-def open_board(folder: Path):
+def open_board(folder: Path, step: int):
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and few ask for it
 
-    return SummaryWriter(folder)
+    return SummaryWriter(folder, purge_step=step + 1)
+
+
+def summary(job: Job, path: Path, teacher: dict | None) -> str:
+    """What is about to happen, in a few lines."""
+    run, student, classes = job.run, job.distiller.student, [c.name for c in job.val.categories]
+    size = sum(p.numel() for p in student.parameters()) / 1e6
+    lines = {
+        "run": f"{path}, on {job.device.type}",
+        "student": f"{name_of(run.student)} on {run.student.backbone}, {size:.1f} M parameters",
+        "teacher": teacher and f"{run.teacher}, {headline('teacher', teacher, 0)}",
+        "losses": ", ".join(job.distiller.losses),
+        "data": f"{len(job.loader.dataset)} images to learn from, {len(job.val)} to be measured on",
+        "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
+        "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {run.optim.batch} images a step",
+    }
+    return "\n".join(f"{title:<9} {text}" for title, text in lines.items() if text)
 
 
 def headline(who: str, scores: dict, epoch: int) -> str:
-    values = "  ".join(f"{key.upper().replace('AP', 'AP ', 1):<5}{percent(scores[key])}" for key in ("ap", "ap50", "ap75"))
-    return f"{who} after epoch {epoch}: {values}" if epoch else f"{who}: {values}"
+    values = "  ".join(f"{key.upper()} {percent(scores[key]).strip()}" for key in ("ap", "ap50", "ap75"))
+    return f"{who} after epoch {epoch}: {values}" if epoch else values
 
 
 class Screen:
@@ -113,12 +133,15 @@ class Screen:
         left = (self.steps - record["step"]) * self.pace
         terms = "  ".join(f"{name} {value:.3g}" for name, value in by_loss(record["weighted"]).items())
         return (
-            f"epoch {record['epoch']}  step {record['step']}/{self.steps}  {1 / self.pace:.1f} it/s  {clock(left)} left  "
-            f"data {self.share:.0%}  total {record['total']:.3g}  {terms}"
+            f"epoch {record['epoch']}  step {record['step']}/{self.steps}  {1 / self.pace:.1f} it/s  "
+            f"{clock(left)} left  data {self.share:.0%}  total {record['total']:.3g}  {terms}"
         )
 
     def say(self, text: str) -> None:
-        self.live.console.print(text, markup=False, highlight=False, soft_wrap=True) if self.shown else print(text, flush=True)
+        if self.shown:
+            self.live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, flush=True)
 
 
 def by_loss(terms: dict[str, float]) -> dict[str, float]:

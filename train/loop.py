@@ -15,7 +15,7 @@ from core.types import DistillTrace, Images, Targets
 from train import folder, optim, state
 from train.build import Job, build
 from train.interrupt import Interrupt, Stopped
-from train.log import Log
+from train.log import Log, summary
 from train.run import Run
 from train.score import score
 
@@ -31,12 +31,14 @@ def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
 
     Raises Stopped after a signal, and NotFinite; what the user got wrong is a UserError, and leaves no folder.
     """
+    folder.refuse_taken(path)
     with Interrupt() as interrupt:
         job = build(run)
         scores = None if job.distiller.teacher is None else measure(job, job.distiller.teacher, interrupt)
         if interrupt.number:
             raise Stopped(interrupt.number, "stopped before the first step; nothing was written")
         folder.begin(path, job, scores, note or {})
+        print(summary(job, path, scores), flush=True)
         try:
             train(job, path, interrupt)
         except UserError:
@@ -85,7 +87,7 @@ class Training:
             self.scaler.load_state_dict(self.progress.scaler)
 
     def start(self) -> None:
-        self.log.cut(self.progress.lengths)
+        self.log.go_on(self.progress.lengths, self.progress.step)
         teacher = folder.card(self.path)["teacher"]
         if teacher and not self.progress.lengths:
             self.log.scores("teacher", teacher["scores"], step=0, epoch=0)
@@ -102,7 +104,7 @@ class Training:
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), run.optim.clip)
         record = numbers(trace, norm, distiller.weights)
-        refuse_infinite(record, images)
+        refuse_infinite(record, images, scaled=run.amp == "fp16")
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -126,8 +128,8 @@ class Training:
 
     def stop_if_asked(self) -> None:
         if number := self.interrupt.number:
-            where = f"stopped after step {self.progress.step}, and saved; go on with: python -m train resume {self.path}"
-            raise Stopped(number, where)
+            saved = f"stopped and saved after step {self.progress.step}"
+            raise Stopped(number, f"{saved}; go on with: python -m train resume {self.path}")
 
 
 def timed(batches: Iterator[tuple[Images, Targets]]) -> Iterator[tuple[Images, Targets, float]]:
@@ -158,10 +160,11 @@ def numbers(trace: DistillTrace, norm: torch.Tensor, weights: dict[str, dict[str
     return {"total": fetched[0], "grad_norm": fetched[1], "terms": terms, "weighted": weighted}
 
 
-def refuse_infinite(record: dict, images: Images) -> None:
-    bad = [name for name, value in record["terms"].items() if not math.isfinite(value)]
-    if bad or not math.isfinite(record["total"]):
-        raise NotFinite(sentence(f"the loss {', '.join(bad) or 'total'} is not finite", images))
+def refuse_infinite(record: dict, images: Images, *, scaled: bool) -> None:
+    """Gradients scaled for fp16 may overflow: the scaler then skips the step."""
+    values = record["terms"] | {"total": record["total"]} | ({} if scaled else {"grad_norm": record["grad_norm"]})
+    if bad := [name for name, value in values.items() if not math.isfinite(value)]:
+        raise NotFinite(sentence(f"{', '.join(bad)} is not finite", images))
 
 
 @contextmanager

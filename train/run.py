@@ -1,6 +1,6 @@
 """What a training run is: frozen dataclasses, the only schema of flags and cards."""
 
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Literal, Union
 
@@ -13,7 +13,7 @@ Losses = make_dataclass(
     "Losses",
     [(name, config, config()) for name in losses.names() for config in [losses.module(name).Config]],
     frozen=True,
-    module=__name__,
+    namespace={"__module__": __name__},
 )
 
 
@@ -54,7 +54,7 @@ class Run:
     data: Data = Data()
     optim: Optim = Optim()
     teacher: Path | None = None  # a run or a .safetensors file
-    init: Path | None = None  # .safetensors of the student's backbone at the start
+    init: str | None = None  # of the student's backbone: `imagenet`, or a file of weights
     seed: int = 0
     eval_every: int = 1  # epochs
     checkpoint_every: int = 200  # steps
@@ -63,3 +63,9 @@ class Run:
     device: str = "auto"  # auto takes cuda if there is one
     amp: Literal["off", "bf16", "fp16"] = "off"
     tensorboard: bool = False
+
+
+def quick(run: Run) -> Run:
+    """The same in seconds, for trying a command."""
+    data = replace(run.data, train_limit=8, val_limit=4)
+    return replace(run, data=data, optim=replace(run.optim, epochs=1, batch=2, warmup=0))

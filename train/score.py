@@ -13,7 +13,13 @@ from train.interrupt import Interrupt
 
 @torch.no_grad()
 def score(
-    detector: Detector, dataset: Dataset, augment: Augment, *, batch: int, workers: int, interrupt: Interrupt | None = None
+    detector: Detector,
+    dataset: Dataset,
+    augment: Augment,
+    *,
+    batch: int,
+    workers: int,
+    interrupt: Interrupt | None = None,
 ) -> dict | None:
     """What core.evaluate.average_precision says, or None when interrupted."""
     device = next(detector.parameters()).device

@@ -1,47 +1,118 @@
-"""What the command line does, once its words are known to be right. Imports torch; `__main__` does not."""
+"""What the command line does, once its first words are known to be right. Imports torch; `__main__` does not."""
 
 import os
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
+from itertools import chain, count
 from pathlib import Path
 
 import tyro
 
-from core.checkpoint import load_detector
+from core.checkpoint import load_detector, weights_file
+from core.config import decode, meant
+from core.data.coco import Coco
 from core.errors import UserError
 from core.files import read_json
-from train import card, folder, loop
-from train.build import datasets, same_classes, weights_file
-from train.run import Data, Run
+from train import folder, loop
+from train.build import datasets, device_of, same_classes
+from train.run import Data, Run, quick
 from train.score import score, table
 
 RUNS = Path("runs")
-QUICK = {"train_limit": 16, "val_limit": 8}
 
 
 def fit(recipe: str | None, given: Path | None, arguments: list[str]) -> None:
-    """Precedence: recipe < card < flags."""
+    """A recipe or a card, then flags."""
     start = read_card(given) if given else import_module(f"train.recipes.{recipe}").run()
-    run = flags(start, arguments, f"python -m train fit {recipe or '--card ' + str(given)}")
+    card = import_module(f"train.recipes.{recipe}").__doc__ if recipe else None
+    run = flags(start, arguments, f"python -m train fit {recipe or f'--card {given}'}", card)
     if os.environ.get("QUICK") == "1":
         run = quick(run)
-    path = new_folder(run.name, chosen=run.name != start.name)
-    loop.fit(replace(run, name=path.name), path)
-    print_next(path)
+    path = RUNS / run.name if run.name != start.name else free(RUNS / run.name)
+    loop.fit(run, path)
+    farewell(path)
 
 
-def resume(path: Path) -> None:
+def resume(path: Path, arguments: list[str]) -> None:
+    if arguments:
+        raise UserError(f"resume takes a run alone, not {arguments[0]}: its card says the rest")
     loop.resume(path)
-    print_next(path)
+    farewell(path)
+
+
+def farewell(path: Path) -> None:
+    print(f"done: {path}; look at it with: python -m app {path}")
+
+
+def read_card(path: Path) -> Run:
+    card = read_json(path)
+    if not isinstance(card, dict) or "run" not in card:
+        raise UserError(f"{path} is not a run's card.json: it has no field run")
+    return decode(Run, card["run"], f"{path}: run")
+
+
+def free(path: Path) -> Path:
+    """The path, with a number where it is taken; a name that the user chose is never changed, but refused if taken."""
+    numbered = (path.with_name(f"{path.name}-{n}") for n in count(2))
+    return next(p for p in chain([path], numbered) if not folder.taken(p))
+
+
+@dataclass(frozen=True)
+class Measure:
+    data: Path | None = None  # COCO instances JSON; else the data that the run was measured on
+    images: Path | None = None  # its folder of images; else `images` beside the JSON
+    batch: int = 8
+    workers: int = 0
+    device: str = "auto"
 
 
 def evaluate(path: Path, arguments: list[str]) -> None:
-    given = flags(Measured(), arguments, f"python -m train eval {path}")
-    detector, told = load_detector(weights_file(path))
-    
-    ...
+    given = flags(Measure(), arguments, f"python -m train eval {path}")
+    detector, card = load_detector(weights_file(path))
+    trained = decode(Data, card["data"], f"{path}: data") if "data" in card else None
+    if given.data is None and trained is None:
+        raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
+    dataset = Coco(given.data, given.images) if given.data else datasets(trained)[1]
+    same_classes(card, dataset.categories, path)
+    augment = (trained or Data()).augment
+    scores = score(detector.to(device_of(given.device)), dataset, augment, batch=given.batch, workers=given.workers)
+    print(table(scores))
+    if path.is_dir():
+        print(f"look at it with: python -m app {path}")
 
 
 def study(name: str, arguments: list[str]) -> None:
     module = import_module(f"train.studies.{name}")
     tyro.cli(module.main, args=arguments, prog=f"python -m train study {name}")
+
+
+def flags(default, arguments: list[str], prog: str, description: str | None = None):
+    """`default` with what the flags say instead; a flag that is not there is refused in one sentence."""
+    refuse_unknown(default, arguments)
+    return tyro.cli(
+        type(default),
+        default=default,
+        args=arguments,
+        prog=prog,
+        description=description,
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+
+
+def refuse_unknown(default, arguments: list[str]) -> None:
+    names = ["--help", *(f"--{name}".replace("_", "-") for name in leaves(default))]
+    for word in arguments:
+        flag = word.split("=")[0].replace("_", "-")
+        stem, _, last = flag.rpartition(".")
+        positive = f"{stem}.{last.removeprefix('no-')}" if stem else flag.replace("--no-", "--", 1)
+        if flag.startswith("--") and flag not in names and positive not in names:
+            raise UserError(f"no flag {flag}{meant(flag, names)}")
+
+
+def leaves(value, prefix: str = "") -> list[str]:
+    """Dotted names of all fields that are no dataclasses."""
+    found = []
+    for f in fields(value):
+        inner = getattr(value, f.name)
+        found += leaves(inner, f"{prefix}{f.name}.") if is_dataclass(inner) else [prefix + f.name]
+    return found

@@ -2,6 +2,7 @@
 
 import colorsys
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -32,7 +33,7 @@ class Shape:
     wave: Float[ndarray, "2"]  # of its stripes, in radians an image side
     light: Float[ndarray, "2"]  # change of brightness, an image side
 
-    @property
+    @cached_property
     def box(self) -> Float[ndarray, "4"]:
         """(x0, y0, x1, y1) of the whole shape, also of what is hidden."""
         return np.concatenate([self.outline.min(0), self.outline.max(0)])
@@ -131,9 +132,8 @@ def paint_shape(canvas: Float[ndarray, "size size 3"], shape: Shape) -> None:
     high = np.minimum(np.ceil(box[2:]).astype(int) + 1 + drop, size)
     inside = coverage(stencil(shape, size * SMOOTH, low * SMOOTH, high * SMOOTH))
     rim = coverage(contour(shape, size * SMOOTH, low * SMOOTH, high * SMOOTH))
-    shadow = np.pad(inside, ((drop, 0), (drop, 0), (0, 0)))[:-drop, :-drop]
     patch = canvas[low[1] : high[1], low[0] : high[0]]
-    patch *= 1 - 0.4 * shadow
+    patch[drop:, drop:] *= 1 - 0.4 * inside[:-drop, :-drop]
     patch += inside * ((1 - 0.5 * rim) * texture(shape, size, low, high) - patch)
 
 

@@ -10,6 +10,7 @@ from core.data.scenes import draw_scene, paint, seen
 from core.errors import UserError
 
 COUNTS = {"train": 2400, "val": 500, "test": 500}
+SMALLEST = 32  # pixels a side: below it the smallest shapes are dots
 
 
 class Shapes:
@@ -25,6 +26,8 @@ class Shapes:
         if split not in COUNTS:
             raise UserError(f"shapes has no split {split!r}; choose one of {', '.join(COUNTS)}")
         count = COUNTS[split] if count is None else count
+        if count < 1 or size < SMALLEST:
+            raise UserError(f"shapes has count {count} and size {size}; they must be at least 1 and {SMALLEST}")
         self.size = size
         self.ids = tuple(range(1, count + 1))
         self.pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)

@@ -1,0 +1,25 @@
+import random
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+from tests import tiny
+
+hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, database=None, max_examples=50)
+hypothesis.settings.load_profile("same every time")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test draws the same numbers whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def batch():
+    """Two images of different sizes, so one is padded, with three objects and one."""
+    return tiny.batch()

@@ -1,0 +1,77 @@
+"""Builders of small things: batches, detectors with random weights, distillers."""
+
+from dataclasses import fields
+
+import torch
+from torch import nn
+
+from core import detectors, losses
+from core.distiller import Distiller, weights_of
+from core.types import Images, Queries, Targets
+
+COMMON = {"classes": 4, "backbone": "tiny8x1", "frozen": 0, "queries": 10, "layers": 2, "width": 32}
+OPTIONS = {
+    "adamixer": {"heads": 4, "groups": 2, "points": 4, "mixed_points": 4, "feedforward": 32},
+}
+
+
+def config(name: str, **more):
+    """The detector's Config at a size that takes milliseconds; options that it does not know are left out."""
+    kind = detectors.module(name).Config
+    known = {f.name for f in fields(kind)}
+    return kind(**{k: v for k, v in (COMMON | OPTIONS.get(name, {}) | more).items() if k in known})
+
+
+def detector(name: str, *, seed: int = 1, **more):
+    """In eval mode, with noise on every parameter, so that no layer is at rest and no two queries are alike."""
+    torch.manual_seed(seed)
+    return stir(detectors.module(name).Model(config(name, **more))).eval()
+
+
+@torch.no_grad()
+def stir(module: nn.Module, scale: float = 0.2) -> nn.Module:
+    for p in module.parameters():
+        p.add_(torch.randn_like(p), alpha=scale if p.dim() == 1 else scale / p[0].numel() ** 0.5)
+    return module
+
+
+def batch(sizes=((64, 64), (48, 64)), counts=(3, 1), classes: int = 4, seed: int = 0) -> tuple[Images, Targets]:
+    """Noise of these sizes (height, width), padded with zeros, and boxes inside [0, 1]."""
+    draw = torch.Generator().manual_seed(seed)
+    height, width = (max(x) for x in zip(*sizes))
+    pixels = torch.randint(0, 256, (len(sizes), 3, height, width), generator=draw, dtype=torch.uint8)
+    padding = torch.ones(len(sizes), height, width, dtype=torch.bool)
+    for pad, (h, w) in zip(padding, sizes):
+        pad[:h, :w] = False
+    pixels = pixels.masked_fill(padding[:, None], 0)
+    sizes = torch.tensor(sizes)
+    return Images(pixels, padding, sizes, 2 * sizes, torch.arange(len(sizes)) + 7), targets(counts, classes, draw)
+
+
+def targets(counts: tuple[int, ...], classes: int, draw: torch.Generator) -> Targets:
+    labels = torch.randint(0, classes, (sum(counts),), generator=draw)
+    image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return Targets(boxes((sum(counts),), draw), labels, image, tuple(counts))
+
+
+def boxes(shape: tuple[int, ...], draw: torch.Generator) -> torch.Tensor:
+    """Random boxes inside [0, 1]."""
+    size = torch.rand(*shape, 2, generator=draw) * 0.45 + 0.05
+    center = size / 2 + torch.rand(*shape, 2, generator=draw) * (1 - size)
+    return torch.cat([center, size], -1)
+
+
+def distiller(student, teacher=None, names=None, scales=None, **configs) -> Distiller:
+    """With the losses called `names` (all of them if there is a teacher), each counting 1 unless `scales` says otherwise."""
+    names = names or (losses.names() if teacher else ["detection"])
+    parts = {n: losses.build(n, losses.module(n).Config(**configs.get(n, {})), student, teacher) for n in names}
+    return Distiller(student, parts, weights_of(parts, dict.fromkeys(names, 1.0) | (scales or {})), teacher).eval()
+
+
+def pair(name: str, **more) -> tuple:
+    """A student, and a teacher with other weights and more queries."""
+    return detector(name, seed=1), detector(name, **({"seed": 2, "queries": 12} | more))
+
+
+def reordered(queries: Queries, order: torch.Tensor) -> Queries:
+    return Queries(*(x if x is None else x[:, order] for x in vars(queries).values()))

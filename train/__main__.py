@@ -1,0 +1,113 @@
+"""python -m train: what it can do, without torch until it does it.
+
+usage: python -m train VERB ...
+
+  list                      the recipes
+  fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
+  resume RUN                go on with a run that was stopped
+  eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
+  study NAME                several runs, then a table
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+from core.config import meant
+from core.errors import UserError
+
+HERE = Path(__file__).parent
+VERBS = ("list", "fit", "resume", "eval", "study")
+
+
+def main(words: list[str]) -> int:
+    """The exit code: 0, 1 for a loss that is not finite, 2 for a user's mistake, 130 and 143 for signals."""
+    try:
+        return run(words) or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(words: list[str]) -> int | None:
+    verb, rest = (words[0], words[1:]) if words else ("--help", [])
+    if verb in ("--help", "-h"):
+        return print(__doc__.partition("\n\n")[2], end="")
+    check("verb", verb, VERBS)
+    if verb == "list":
+        return print("\n".join([*described("recipes"), "start with: python -m train fit shapes"]))
+    if not rest or rest[0] in ("--help", "-h"):
+        return print(usage(verb))
+    return start(verb, rest)
+
+
+def usage(verb: str) -> str:
+    line = next(line for line in __doc__.splitlines() if line.split()[:1] == [verb])
+    folder = {"fit": "recipes", "study": "studies"}.get(verb)
+    return "\n".join([f"usage: python -m train {line.strip()}", *(described(folder) if folder else [])])
+
+
+def start(verb: str, rest: list[str]) -> int:
+    """Names are checked before torch is imported."""
+    first, arguments = rest[0], rest[1:]
+    if verb == "fit":
+        card, arguments = take_card(rest)
+        recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+        if recipe or not card:
+            check("recipe", recipe or first, names("recipes"))
+    if verb == "study":
+        check("study", first, names("studies"))
+    if verb in ("resume", "eval") and not Path(first).exists():
+        raise UserError(f"{first}: no such run")
+    from train import verbs
+    from train.interrupt import Stopped
+    from train.loop import NotFinite
+
+    try:
+        match verb:
+            case "fit":
+                verbs.fit(recipe, card, arguments)
+            case "resume":
+                verbs.resume(Path(first), arguments)
+            case "eval":
+                verbs.evaluate(Path(first), arguments)
+            case "study":
+                verbs.study(first, arguments)
+    except (Stopped, NotFinite) as error:
+        print(error, file=sys.stderr)
+        return getattr(error, "code", 1)
+    return 0
+
+
+def take_card(words: list[str]) -> tuple[Path | None, list[str]]:
+    """--card FILE, and the other words."""
+    if "--card" not in words:
+        return None, list(words)
+    at = words.index("--card")
+    if at + 1 == len(words):
+        raise UserError("--card needs a file: the card.json of a run")
+    return Path(words[at + 1]), words[:at] + words[at + 2 :]
+
+
+def names(folder: str) -> list[str]:
+    return sorted(p.stem for p in (HERE / folder).glob("*.py") if p.stem != "__init__")
+
+
+def described(folder: str) -> list[str]:
+    return [f"  {name:<16} {first_line(folder, name)}" for name in names(folder)]
+
+
+def first_line(folder: str, name: str) -> str:
+    text = (HERE / folder / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+def check(kind: str, word: str, known) -> None:
+    if word not in known:
+        raise UserError(f"no {kind} {word!r}{meant(word, known)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,19 @@
+"""The teacher for `coco_distill`: as `coco`, on EfficientNet-Lite2.
+
+Paper      none: AdaMixer (arXiv 2203.16507) on ImageNet's EfficientNet-Lite2 (the timm extra), images at 320 pixels
+Command    python -m train fit coco_teacher --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
+Hardware   two CPU cores for some hundred photos, or a GPU
+Time       to be measured
+Expect     depends on the data
+"""
+
+from dataclasses import replace
+
+from core.detectors import adamixer
+from train.recipes import coco
+from train.run import Run
+
+
+def run() -> Run:
+    student = adamixer.Config(backbone="timm:tf_efficientnet_lite2", **coco.SMALL)
+    return replace(coco.run(), name="coco_teacher", student=student)

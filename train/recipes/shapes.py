@@ -1,0 +1,35 @@
+"""A tiny AdaMixer learns to find drawn shapes, alone.
+
+Paper      none: the student of DETRDistill (arXiv 2211.10156) in a size for two CPU cores
+Command    python -m train fit shapes
+Hardware   two CPU cores, no file, no download
+Time       about 5 minutes
+Expect     AP about 30 (to be measured)
+"""
+
+from core.detectors import adamixer
+from core.losses import detection
+from train.run import Data, Losses, Optim, Run
+
+SMALL = dict(
+    classes=8,
+    frozen=0,
+    strides=(4, 8, 16),
+    queries=20,
+    layers=3,
+    width=64,
+    heads=4,
+    points=12,
+    mixed_points=12,
+    feedforward=256,
+)
+
+
+def run() -> Run:
+    return Run(
+        name="shapes",
+        student=adamixer.Config(backbone="tiny16x1", **SMALL),
+        losses=Losses(detection=detection.Config(weight=1.0)),
+        data=Data(kind="shapes"),
+        optim=Optim(lr=1e-3, epochs=12, batch=8, warmup=80, clip=10.0),
+    )

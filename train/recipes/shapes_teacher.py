@@ -1,0 +1,18 @@
+"""The teacher of the shapes recipes: twice as wide and deep a backbone.
+
+Paper      none: the teacher of DETRDistill (arXiv 2211.10156) in a size for two CPU cores
+Command    python -m train fit shapes_teacher
+Hardware   two CPU cores, no file, no download
+Time       about 10 minutes
+Expect     AP about 60 (to be measured)
+"""
+
+from dataclasses import replace
+
+from core.detectors import adamixer
+from train.recipes import shapes
+from train.run import Run
+
+
+def run() -> Run:
+    return replace(shapes.run(), name="shapes_teacher", student=adamixer.Config(backbone="tiny32x2", **shapes.SMALL))
