@@ -22,11 +22,12 @@ def build(handlers: Handlers) -> gr.Blocks:
             images = strip()
             upload = gr.UploadButton("Upload an image", file_types=[f".{x.lower()}" for x in (*FORMATS, "jpg")], size="sm", scale=0)
         with gr.Row(elem_id="dd-main"):
-            with gr.Column(scale=7, min_width=560):
+            with gr.Column(elem_id="dd-left"):
                 picture = canvas()
-                score = gr.Slider(0, 1, 0.5, step=0.01, label="Pseudo truth: teacher queries scoring at least", visible=False)
-            with gr.Column(scale=5, min_width=400):
+                score = gr.Slider(0, 1, 0.5, step=0.01, label="Pseudo truth: teacher queries that score at least", visible=False)
+            with gr.Column(elem_id="dd-right"):
                 query = query_panel()
+            with gr.Column(elem_id="dd-below"):
                 losses = loss_panel()
         wire(page, handlers, key, images, upload, picture, score, query, losses)
         offer(handlers)

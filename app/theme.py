@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def theme() -> gr.themes.Base:
-    local = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 600)), gr.themes.LocalFont("IBM Plex Mono", weights=(400, 600))
+    local = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700))
     return gr.themes.Base(
         primary_hue="slate", neutral_hue="slate", font=[local[0], "system-ui", "sans-serif"], font_mono=[local[1], "monospace"]
     )

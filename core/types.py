@@ -46,8 +46,8 @@ class Targets:
 class Memory:
     """The encoded images, as a decoder reads them."""
 
-    neck: tuple[Float[Tensor, "b d h w"] | Float[Tensor, "b d h2 w2"], ...]  # projected maps, before any encoder
-    padding: tuple[Bool[Tensor, "b h w"], ...]  # of each level
+    neck: tuple[Float[Tensor, "b d _ _"], ...]  # projected maps of each level, before any encoder
+    padding: tuple[Bool[Tensor, "b _ _"], ...]  # of each level
     strides: tuple[int, ...]
     sizes: Int[Tensor, "b 2"]  # carried from Images
     tokens: Float[Tensor, "b n d"] | None = None  # after the encoder, levels one after another; None without an encoder

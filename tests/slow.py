@@ -4,9 +4,15 @@ Written from the equations (DETR's L1 and GIoU, the focal cost and loss, Eq. 3, 
 """
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+
+
+def plain(noun):
+    """Predictions or Targets with arrays of float64 in place of tensors."""
+    return SimpleNamespace(**{k: np.asarray(v) if k == "counts" else v.detach().double().numpy() for k, v in vars(noun).items()})
 
 
 def corners(box):

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
-from core.types import Assignment, DistillTrace, Memory, Outcome, Predictions, Queries, Targets, no_targets
+from core.types import Assignment, Memory, Predictions, Queries, Targets, no_targets
 from tests import tiny
 
 
@@ -70,9 +70,3 @@ def test_images_and_targets_move_whole():
 def test_no_targets_are_targets():
     none = no_targets(3)
     assert len(none) == 0 and none.counts == (0, 0, 0) and none.boxes.shape == (0, 4)
-
-
-def test_parts_are_the_sums_of_maps_without_gradient():
-    maps = {"a": torch.ones(2, 3, requires_grad=True), "b": torch.full((2, 1, 5), 0.5)}
-    trace = DistillTrace(None, None, no_targets(1), {"loss": Outcome(maps)}, torch.zeros(())) if False else None
-    assert trace is None

@@ -40,7 +40,7 @@ class Coco:
         if missing:
             first, more = missing[0], f" ({len(missing)} of {len(names)} are missing)" if len(missing) > 1 else ""
             raise UserError(
-                f"{self.path}: image {self.ids[first]} is {names[first]}, which is not in {self.folder}{more};"
+                f"{self.path}: image {self.ids[first]} is {names[first]!r}, which {self.folder} lacks{more};"
                 " name the right folder of images, or add the file"
             )
 
@@ -96,5 +96,5 @@ def files(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if entry.is_file()}
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder}: no such folder; name the folder of the images") from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be listed ({error.strerror}); name the folder of the images") from None

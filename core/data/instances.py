@@ -1,6 +1,7 @@
 """A COCO instances file, checked to the last record and kept as arrays."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr
@@ -16,6 +17,7 @@ FIELDS = (
     *("images", "annotations", "categories"),
     *("id", "image_id", "category_id", "file_name", "name", "width", "height", "bbox", "area", "iscrowd"),
 )
+OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\\\x00-\x1f\ud800-\udfff]")  # absolute, climbing, or no name for a file
 LARGEST = 2**53  # beyond it neighbouring whole numbers are one float
 
 
@@ -82,8 +84,8 @@ def load(path: Path):
     """The JSON without what is not needed: the outlines of COCO's objects would take gigabytes."""
     try:
         return json.loads(path.read_bytes(), object_hook=lambda record: {k: record[k] for k in FIELDS if k in record})
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); name the annotation file") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a JSON file ({error}); export the annotations anew") from None
 
@@ -142,7 +144,7 @@ def size(path: Path, record: dict) -> tuple[int, int]:
 def file_name(path: Path, record: dict) -> str:
     """A path that stays inside the folder of images."""
     name = text(path, "image", record, "file_name")
-    if "\0" in name or "\\" in name or name.startswith("/") or ".." in name.split("/"):
+    if OUTSIDE.search(name):
         raise UserError(
             f"{path}: image {record['id']} has file_name {repr(name)}; it must be a path inside the folder of images"
         )

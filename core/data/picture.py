@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from core.errors import UserError
@@ -27,9 +27,11 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> UInt8[Tenso
             pixels = next((rgb(view) for view in views), None)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path} cannot be read: it is none of {', '.join(FORMATS)}; save it anew as one") from None
     except Exception as error:  # a decoder may raise nearly anything on a broken file
         reason = str(error) or type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}); save it anew as {', '.join(FORMATS)}") from None
+        raise UserError(f"{path} cannot be read ({reason}); save it anew, in 8 bits a colour") from None
     if pixels is None:
         found, wanted = f"{turned.width} x {turned.height}", f"{size[1]} x {size[0]}"
         raise UserError(f"{path} is {found} pixels, not {wanted} as declared; correct the declaration, or the file")

@@ -7,10 +7,14 @@ Time       about 5 minutes
 Expect     AP about 30 (to be measured)
 """
 
+from pathlib import Path
+
+from core.data.transforms import Augment
 from core.detectors import adamixer
 from core.losses import detection
 from train.run import Data, Losses, Optim, Run
 
+BACKBONES = Path("assets/backbones")  # made by `python -m train study backbones`
 SMALL = dict(
     classes=8,
     frozen=0,
@@ -30,6 +34,7 @@ def run() -> Run:
         name="shapes",
         student=adamixer.Config(backbone="tiny16x1", **SMALL),
         losses=Losses(detection=detection.Config(weight=1.0)),
-        data=Data(kind="shapes"),
-        optim=Optim(lr=1e-3, epochs=12, batch=8, warmup=80, clip=10.0),
+        init=str(BACKBONES / "tiny16x1.safetensors"),
+        data=Data(kind="shapes", augment=Augment(jitter=0.2)),
+        optim=Optim(lr=1e-3, epochs=8, batch=8, warmup=80, clip=10.0),
     )

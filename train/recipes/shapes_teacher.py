@@ -15,4 +15,7 @@ from train.run import Run
 
 
 def run() -> Run:
-    return replace(shapes.run(), name="shapes_teacher", student=adamixer.Config(backbone="tiny32x2", **shapes.SMALL))
+    start = shapes.run()
+    student = adamixer.Config(backbone="tiny32x2", **shapes.SMALL)
+    init = str(shapes.BACKBONES / "tiny32x2.safetensors")
+    return replace(start, name="shapes_teacher", student=student, init=init, optim=replace(start.optim, epochs=12))

@@ -1,0 +1,208 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from core import matching
+from core.matching import Matching, assign, costs, focal_cost, padded, solve, to_host, to_truth, weighted
+from core.types import Predictions, Problem, no_targets
+from tests import slow, tiny
+
+KINDS = [Matching(), Matching(eps=1e-12, box="xyxy"), Matching(1.0, 3.0, 0.5, alpha=0.4, gamma=1.5)]
+COUNTS = [(3, 1), (0, 4), (2, 0, 5), (0, 0), (9, 7), (1,)]
+
+
+def predictions(draw, images: int, layers: int = 2, queries: int = 7, classes: int = 4) -> Predictions:
+    """Some boxes reach beyond the image."""
+    shape = layers, images, queries
+    boxes = tiny.boxes(shape, draw) + 0.1 * torch.randn(*shape, 4, generator=draw).clamp(-0.4, 0.4) * torch.tensor([1, 1, 0, 0])
+    return Predictions(torch.randn(*shape, classes, generator=draw) * 2, boxes, torch.zeros(*shape, 2))
+
+
+def draws(n: int, counts=None):
+    """(Predictions, Targets) with several counts of objects, among them none and more than queries."""
+    for seed in range(n):
+        draw = torch.Generator().manual_seed(seed)
+        per_image = counts or COUNTS[seed % len(COUNTS)]
+        yield predictions(draw, len(per_image)), tiny.targets(per_image, 4, draw)
+
+
+def rows(a) -> set[tuple[int, ...]]:
+    return set(zip(*(x.tolist() for x in vars(a).values())))
+
+
+def test_objects_are_padded_image_by_image():
+    for _, truth in draws(12):
+        boxes, labels, valid = padded(truth)
+        assert valid.sum(1).tolist() == list(truth.counts) and valid.shape[1] == max(truth.counts)
+        assert torch.equal(boxes[valid], truth.boxes) and torch.equal(labels[valid], truth.labels)
+        assert not boxes[~valid].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_costs_are_the_slow_ones_for_every_query_and_object(kind):
+    for p, truth in draws(12):
+        parts = costs(p, truth, kind)
+        whole, first = weighted(parts, kind.weights), np.cumsum([0, *truth.counts])
+        numbers, objects = slow.plain(p), slow.plain(truth)
+        for layer, image, query, slot in np.ndindex(*whole.shape):
+            if slot < truth.counts[image]:
+                t = first[image] + slot
+                price = slow.truth_price(numbers, objects, layer, image, query, t, kind)
+                assert float(whole[layer, image, query, slot]) == pytest.approx(price, abs=1e-3)
+                assert float(parts["l1"][layer, image, query, slot]) == pytest.approx(
+                    slow.l1(numbers.boxes[layer, image, query], objects.boxes[t], kind.box), abs=1e-5
+                )
+
+
+def test_class_price_falls_as_the_score_rises_and_prices_are_finite_at_the_ends():
+    z = torch.linspace(-50, 50, 401)
+    for kind in KINDS:
+        price = focal_cost(z, kind)
+        assert price.isfinite().all() and (price.diff() <= 1e-4).all() and price[0] > 0 > price[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("z", [-50.0, 50.0, -1e4, 1e4])
+def test_costs_are_finite_for_extreme_logits_and_empty_boxes(kind, z):
+    truth = tiny.batch()[1]
+    boxes = torch.zeros(2, 2, 5, 4)
+    boxes[..., :2] = 0.5
+    parts = costs(Predictions(torch.full((2, 2, 5, 4), z), boxes, torch.zeros(2, 2, 5, 2)), truth, kind)
+    assert all(x.isfinite().all() for x in parts.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_predictions_are_priced_in_float32(kind):
+    for p, truth in draws(6):
+        low = Predictions(*(x.bfloat16() for x in vars(p).values()))
+        same = Predictions(*(x.float() for x in vars(low).values()))
+        for name, part in costs(low, truth, kind).items():
+            assert part.dtype == torch.float32 and torch.equal(part, costs(same, truth, kind)[name])
+        assert rows(to_truth({"s": (low, kind)}, truth)["s"]) == rows(to_truth({"s": (same, kind)}, truth)["s"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_matching_to_the_truth_is_scipys_on_slow_prices(kind):
+    for p, truth in draws(24):
+        found = to_truth({"s": (p, kind)}, truth)["s"]
+        assert rows(found) == slow.to_truth(slow.plain(p), slow.plain(truth), kind)
+        assert (truth.image[found.target] == found.image).all()
+
+
+def test_two_detectors_are_matched_as_each_alone():
+    for (p, truth), (other, _) in zip(draws(12), draws(12, counts=None)):
+        other = predictions(torch.Generator().manual_seed(99), len(truth.counts), layers=3, queries=5)
+        both = to_truth({"student": (p, KINDS[0]), "teacher": (other, KINDS[1])}, truth)
+        assert rows(both["student"]) == rows(to_truth({"student": (p, KINDS[0])}, truth)["student"])
+        assert rows(both["teacher"]) == rows(to_truth({"teacher": (other, KINDS[1])}, truth)["teacher"])
+
+
+def test_every_object_has_one_query_or_every_query_one_object():
+    """Statement 10: with the matcher's split, positives are as many as objects (while there are queries enough)."""
+    for p, truth in draws(24):
+        found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
+        for layer, image in np.ndindex(2, len(truth.counts)):
+            here = found.of(layer=layer, image=image)
+            assert len(here) == min(truth.counts[image], 7)
+            assert here.query.unique().numel() == here.target.unique().numel() == len(here)
+
+
+def test_layers_can_be_cut_from_an_answer_without_looking():
+    for p, truth in draws(24):
+        found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
+        for layer in range(2):
+            keep = found.layer == layer
+            assert rows(found.of_layer(layer, layers=2)) == {r for r, k in zip(zip(*(x.tolist() for x in vars(found).values())), keep) if k}
+
+
+def test_no_objects_at_all_is_an_empty_assignment():
+    p = predictions(torch.Generator().manual_seed(0), 2)
+    found = to_truth({"s": (p, KINDS[0])}, no_targets(2))["s"]
+    assert len(found) == 0 and found.layer.dtype == torch.long
+
+
+def random_problem(rng, ties: bool) -> Problem:
+    l, b, q, t = (int(rng.integers(1, n)) for n in (3, 4, 6, 7))
+    cost = rng.integers(0, 3, (l, b, q, t)) if ties else rng.normal(size=(l, b, q, t))
+    return Problem(torch.tensor(cost, dtype=torch.float32), torch.tensor(rng.random((l, b, t)) < 0.7))
+
+
+def least(cost: np.ndarray) -> float:
+    """The least total of a complete assignment of the smaller side, by trying all."""
+    cost = cost if cost.shape[0] <= cost.shape[1] else cost.T
+    lines = np.arange(len(cost))
+    return min(cost[lines, list(p)].sum() for p in permutations(range(cost.shape[1]), len(cost)))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_solutions_are_optimal_by_brute_force(ties):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        problem = random_problem(rng, ties)
+        found = solve({"loss": {"map": problem}})["loss"]["map"]
+        for layer, image in np.ndindex(*problem.columns.shape[:2]):
+            here = found.of(layer=layer, image=image)
+            wanted = problem.columns[layer, image].nonzero()[:, 0]
+            table = problem.cost[layer, image][:, wanted].double().numpy()
+            assert len(here) == min(table.shape) == here.query.unique().numel() == here.target.unique().numel()
+            assert set(here.target.tolist()) <= set(wanted.tolist())
+            spent = problem.cost[here.index + (here.target,)].double().sum().item()
+            assert spent == pytest.approx(least(table) if len(here) else 0, abs=1e-5)
+
+
+def test_rows_given_away_are_not_to_be_had_again():
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        first = Problem(torch.tensor(rng.normal(size=(2, 2, 6, 3)), dtype=torch.float32), torch.ones(2, 2, 3, dtype=torch.bool))
+        second = Problem(torch.tensor(rng.normal(size=(2, 2, 6, 5)), dtype=torch.float32), torch.ones(2, 2, 5, dtype=torch.bool), ("a",))
+        found = solve({"loss": {"a": first, "b": second}, "other": {"a": second.__class__(second.cost, second.columns)}})
+        a, b, free = found["loss"]["a"], found["loss"]["b"], found["other"]["a"]
+        for layer, image in np.ndindex(2, 2):
+            left = sorted(set(range(6)) - set(a.of(layer=layer, image=image).query.tolist()))
+            row, column = linear_sum_assignment(second.cost[layer, image][left].numpy())
+            here = b.of(layer=layer, image=image)
+            assert dict(zip(here.query.tolist(), here.target.tolist())) == {left[r]: c for r, c in zip(row, column)}
+            assert len(free.of(layer=layer, image=image)) == 5, "another loss has all rows"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_cost_that_is_not_finite_stops_with_its_place(bad):
+    cost = torch.zeros(3, 2, 4, 2)
+    cost[1, 1, 2, 0] = bad
+    columns = torch.ones(3, 2, 2, dtype=torch.bool)
+    with pytest.raises(FloatingPointError, match=r"truth teacher.*layer 1, image 1"):
+        solve({"truth": {"teacher": Problem(cost, columns)}})
+    columns[1, 1, 0] = False
+    assert len(solve({"truth": {"teacher": Problem(cost, columns)}})["truth"]["teacher"]) == 3 * 2 * 2 - 1
+
+
+def test_predictions_that_are_nan_stop_with_layer_and_image():
+    p, truth = next(draws(1))
+    p.logits[1, 0, 3] = torch.nan
+    with pytest.raises(FloatingPointError, match=r"truth student.*layer 1, image 0"):
+        to_truth({"student": (p, KINDS[0])}, truth)
+
+
+def test_all_tensors_reach_the_host_in_one_copy_and_in_their_shapes(monkeypatch):
+    tensors = [torch.randn(2, 3, 4), torch.rand(5) < 0.5, torch.zeros(0, 3), torch.randn(1).bfloat16(), torch.arange(4)]
+    copies, real = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda x: copies.append(x) or real(x))
+    arrays = to_host(tensors)
+    assert len(copies) == 1
+    for x, array in zip(tensors, arrays):
+        assert array.shape == tuple(x.shape) and np.array_equal(array, x.float().numpy())
+
+
+def test_nothing_to_solve_costs_no_copy(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "cpu", None)
+    assert solve({"detection": {}, "prior": {}}) == {"detection": {}, "prior": {}}
+
+
+def test_the_solver_is_called_once_for_each_layer_and_image(monkeypatch):
+    calls, real = [], matching.linear_sum_assignment
+    monkeypatch.setattr(matching, "linear_sum_assignment", lambda c: calls.append(c.shape) or real(c))
+    assign(np.zeros((3, 2, 5, 4), dtype=np.float32), np.ones((3, 2, 4), dtype=bool), [], "x")
+    assert calls == [(5, 4)] * 6

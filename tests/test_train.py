@@ -1,0 +1,301 @@
+"""From a Run to weights: the schedule, the groups, the card, what a step logs, and that it learns."""
+
+import dataclasses
+import json
+import math
+import random
+import typing
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import losses
+from core.checkpoint import load_detector, open_distiller
+from core.config import decode, encode
+from core.errors import UserError
+from tests import runs, tiny
+from train import loop, optim
+from train.build import build, build_distiller
+from train.run import Data, Losses, Optim, Run
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Path:
+    """A finished run of the tiny student alone."""
+    return loop.fit(runs.small(), tmp_path_factory.mktemp("runs") / "alone")
+
+
+@pytest.fixture(scope="module")
+def distilled(taught) -> Path:
+    return loop.fit(runs.small(teacher=taught), taught.parent / "distilled")
+
+
+# ---- the schedule
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (Optim(schedule="cosine", warmup=0), [1.0, 0.8535533905932737, 0.5, 0.14644660940672627]),
+        (Optim(schedule="cosine", warmup=4), [0.25, 0.5 * 0.8535533905932737, 0.75 * 0.5, 0.14644660940672627]),
+        (Optim(schedule="step", epochs=4, milestones=(2, 3), warmup=0), [1.0, 1.0, 0.1, 0.01]),
+        (Optim(schedule="step", epochs=2, milestones=(1,), drop=0.5, warmup=0), [1.0, 1.0, 0.5, 0.5]),
+        (Optim(schedule="flat-decay", tail=0.5, warmup=0), [1.0, 1.0, 1.0, 0.5]),
+        (Optim(schedule="flat-decay", tail=0.0, warmup=2), [0.5, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_rates_of_four_steps_by_hand(given, expected):
+    assert [optim.factor(given, step, 4) for step in range(4)] == pytest.approx(expected)
+
+
+def test_drops_come_at_the_first_step_of_an_epoch():
+    given = Optim(schedule="step", epochs=50, milestones=(40,), warmup=0)
+    for steps_an_epoch in (1, 3, 7, 300, 14786):
+        steps = 50 * steps_an_epoch
+        first = 40 * steps_an_epoch
+        assert optim.factor(given, first - 1, steps) == 1 and optim.factor(given, first, steps) == 0.1
+
+
+@pytest.mark.parametrize("schedule", optim.SCHEDULES)
+def test_after_warmup_a_rate_never_rises(schedule):
+    given = Optim(schedule=schedule, epochs=6, milestones=(2, 4), warmup=5)
+    rates = [optim.factor(given, step, 60) for step in range(60)]
+    assert all(a < b for a, b in zip(rates[:4], rates[1:5]))
+    assert all(a >= b for a, b in zip(rates[5:], rates[6:])) and 0 <= min(rates) and max(rates) <= 1
+
+
+# ---- the groups
+
+
+def test_groups_hold_each_trainable_weight_once(taught):
+    run = runs.small(teacher=taught, optim=replace(runs.OPTIM, backbone_lr=0.1))
+    distiller = build(run).distiller
+    groups = {g["name"]: g for g in optim.groups(distiller, run.optim)}
+    held = [id(p) for g in groups.values() for p in g["params"]]
+    wanted = [p for part in (distiller.student, distiller.losses) for p in part.parameters() if p.requires_grad]
+    assert sorted(held) == sorted(map(id, wanted)) and len(set(held)) == len(held)
+    assert {id(p) for p in groups["backbone"]["params"]} == {id(p) for p in distiller.student.backbone.parameters()}
+    assert groups["backbone"]["base"] == pytest.approx(run.optim.lr * 0.1) and groups["rest"]["base"] == run.optim.lr
+
+
+def test_frozen_stages_are_in_no_group():
+    run = runs.small(student=tiny.config("adamixer", frozen=2))
+    student = build_distiller(run, None).student
+    held = {id(p) for g in optim.groups(student, run.optim) for p in g["params"]}
+    assert all(id(p) not in held for stage in student.backbone.stages[:2] for p in stage.parameters())
+
+
+def test_one_seed_gives_one_student_whoever_teaches(taught):
+    alone, under = build(runs.small()).distiller.student, build(runs.small(teacher=taught)).distiller.student
+    other = build(runs.small(seed=4)).distiller.student
+    assert same(alone.state_dict(), under.state_dict()) and not same(alone.state_dict(), other.state_dict())
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(x, b[k]) for k, x in a.items())
+
+
+# ---- the card
+
+
+def draw(kind, rng: random.Random):
+    """A random value of a type."""
+    if is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{f.name: draw(hints[f.name], rng) for f in fields(kind)})
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return rng.choice(parts)
+    if origin is tuple:
+        return tuple(draw(parts[0], rng) for _ in range(rng.randrange(4)))
+    if parts:
+        return draw(rng.choice(parts), rng)
+    simple = {float: rng.gauss(0, 10), int: rng.randrange(-9, 999), bool: rng.random() < 0.5, str: f"é{rng.random()}"}
+    return {**simple, Path: Path(f"a/{rng.random()}"), type(None): None}[kind]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_card_gives_its_run_back(seed):
+    run = draw(Run, random.Random(seed))
+    assert decode(Run, json.loads(json.dumps(encode(run))), "card") == run
+
+
+@pytest.mark.parametrize(
+    "where, wrong, said",
+    [
+        (("optim",), "lrr", "card.optim: no field 'lrr'; perhaps you meant lr"),
+        (("data", "augment"), "flipp", "card.data.augment: no field 'flipp'; perhaps you meant flip"),
+        (("losses",), "logit", "card.losses: no field 'logit'; perhaps you meant logits"),
+        (("losses", "detection"), "wieght", "perhaps you meant weight"),
+        (("student", "config"), "quieries", "perhaps you meant queries"),
+        ((), "sed", "card: no field 'sed'; perhaps you meant seed"),
+    ],
+)
+def test_a_typo_in_a_card_is_refused(where, wrong, said):
+    card = json.loads(json.dumps(encode(runs.small())))
+    place = card
+    for key in where:
+        place = place[key]
+    place[wrong] = 1
+    with pytest.raises(UserError, match=said.replace(".", r"\.")):
+        decode(Run, card, "card")
+
+
+def test_a_card_names_no_module_to_import(monkeypatch):
+    card = encode(runs.small())
+    card["student"]["detector"] = "antigravity"
+    with pytest.raises(UserError, match="no detector 'antigravity'"):
+        decode(Run, card, "card")
+
+
+def test_every_loss_is_a_field_of_losses():
+    assert [f.name for f in fields(Losses)] == losses.names()
+    assert all(f.default.weight == 0 for f in fields(Losses))
+
+
+# ---- a run
+
+
+def test_what_a_run_leaves(distilled, taught):
+    card = json.loads((distilled / "card.json").read_text())
+    assert decode(Run, card["run"], "card") == runs.small(teacher=taught, student=tiny.config("adamixer", classes=8))
+    assert (distilled / card["teacher"]["path"]).samefile(taught / "student.safetensors")
+    assert len(card["teacher"]["sha256"]) == 64 and set(card["teacher"]["scores"]) >= {"ap", "ap50", "per_class"}
+    assert card["versions"]["torch"] == torch.__version__ and len(card["categories"]) == 8
+    assert not list(distilled.rglob(".*")), "no scratch file stays"
+
+
+def test_the_app_s_path_opens_it(distilled):
+    distiller, _ = open_distiller(distilled)
+    assert sorted(distiller.losses) == losses.names() and distiller.teacher is not None
+
+
+def test_a_line_for_each_step_and_each_evaluation(distilled):
+    records = runs.lines(distilled)
+    steps = [r for r in records if "eval" not in r]
+    scores = [r for r in records if "eval" in r]
+    assert records[0]["eval"] == "teacher" and records[0]["step"] == 0
+    assert [r["step"] for r in steps] == list(range(1, 10)) and [r["epoch"] for r in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert [(r["eval"], r["step"], r["epoch"]) for r in scores[1:]] == [("student", 3, 1), ("student", 6, 2), ("student", 9, 3)]
+    assert [r["lr"] for r in steps] == pytest.approx([1e-3 * optim.factor(runs.OPTIM, k, 9) for k in range(9)])
+    timing = runs.lines(distilled, "timing.jsonl")
+    assert [r["step"] for r in timing if "eval" not in r] == [r["step"] for r in steps]
+    assert all(0 <= r["data"] <= r["seconds"] for r in timing if "eval" not in r)
+
+
+def test_terms_make_the_total(distilled):
+    weights = open_distiller(distilled)[0].weights
+    for record in (r for r in runs.lines(distilled) if "eval" not in r):
+        assert record["terms"].keys() == record["weighted"].keys() == {f"{n}/{k}" for n, w in weights.items() for k in w}
+        for name, value in record["terms"].items():
+            loss, key = name.split("/")
+            assert record["weighted"][name] == pytest.approx(weights[loss][key] * value)
+        assert sum(record["weighted"].values()) == pytest.approx(record["total"], rel=1e-5)
+
+
+def test_equal_runs_leave_equal_files(taught, tmp_path):
+    again = loop.fit(runs.small(), tmp_path / "again")
+    assert (again / "metrics.jsonl").read_bytes() == (taught / "metrics.jsonl").read_bytes()
+    assert same(load_detector(again / "student.safetensors")[0].state_dict(), load_detector(taught / "student.safetensors")[0].state_dict())
+
+
+def test_workers_change_nothing(taught, tmp_path):
+    again = loop.fit(runs.small(workers=2), tmp_path / "workers")
+    assert (again / "metrics.jsonl").read_bytes() == (taught / "metrics.jsonl").read_bytes()
+
+
+def test_the_best_student_is_kept(monkeypatch, tmp_path):
+    aps = iter([0.2, 0.5, 0.3])
+    real, seen = loop.score, []
+
+    def score(detector, *args, **more):
+        seen.append({k: v.clone() for k, v in detector.state_dict().items()})
+        return real(detector, *args, **more) | {"ap": next(aps)}
+
+    monkeypatch.setattr(loop, "score", score)
+    path = loop.fit(runs.small(), tmp_path / "best")
+    student, card = load_detector(path / "student.safetensors")
+    assert card["epoch"] == 2 and card["scores"]["ap"] == 0.5
+    assert same(student.state_dict(), seen[1]) and not same(seen[1], seen[2])
+
+
+def test_evaluation_every_second_epoch_and_at_the_end(tmp_path):
+    path = loop.fit(runs.small(eval_every=2), tmp_path / "seldom")
+    assert [r["epoch"] for r in runs.lines(path) if "eval" in r] == [2, 3]
+
+
+def test_the_teacher_learns_nothing(distilled, taught):
+    job = build(runs.small(teacher=taught))
+    before = {k: v.clone() for k, v in job.distiller.teacher.state_dict().items()}
+    assert same(before, load_detector(taught / "student.safetensors")[0].state_dict())
+    loop.fit(runs.small(teacher=taught), distilled.parent / "once more")
+    assert same(before, load_detector(taught / "student.safetensors")[0].state_dict())
+
+
+def test_a_batch_is_learnt(tmp_path):
+    data, rates = replace(runs.DATA, train_limit=4), replace(runs.OPTIM, epochs=40, lr=2e-3)
+    path = loop.fit(runs.small(data=data, optim=rates, eval_every=40), tmp_path / "learnt")
+    totals = [r["total"] for r in runs.lines(path) if "eval" not in r]
+    assert sum(totals[-5:]) < 0.6 * sum(totals[:5])
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_half_precision_stays_close(amp, taught, tmp_path):
+    half = runs.lines(loop.fit(runs.small(amp=amp, teacher=taught), tmp_path / amp))
+    full = runs.lines(loop.fit(runs.small(teacher=taught), tmp_path / "full"))
+    assert half[1]["total"] == pytest.approx(full[1]["total"], rel=0.05)
+    assert all(math.isfinite(r["total"]) for r in half if "total" in r)
+
+
+def test_what_is_not_finite_is_told_with_its_images(tmp_path):
+    run = runs.small(optim=replace(runs.OPTIM, lr=1e30, warmup=0))
+    with pytest.raises(loop.NotFinite, match=r"not finite.* images \[\d+, \d+"):
+        loop.fit(run, tmp_path / "wild")
+    assert len(runs.lines(tmp_path / "wild")) == 1, "the step that failed is not logged"
+
+
+def test_tensorboard_on_request(tmp_path):
+    path = loop.fit(runs.small(tensorboard=True, optim=replace(runs.OPTIM, epochs=1)), tmp_path / "drawn")
+    assert list((path / "tensorboard").iterdir())
+
+
+# ---- what does not fit
+
+
+def test_no_folder_for_what_cannot_be(taught, tmp_path):
+    wrong = {
+        "every loss has weight 0": runs.small(losses=Losses()),
+        "needs a teacher": replace(runs.small(), losses=Losses(logits=losses.module("logits").Config(weight=1.0))),
+        "no such file": runs.small(teacher=tmp_path / "nobody"),
+        "no backbone": runs.small(student=tiny.config("adamixer", backbone="resnet5")),
+        "no device": runs.small(device="abacus"),
+        "give the data": runs.small(data=Data(kind="coco")),
+    }
+    for said, run in wrong.items():
+        with pytest.raises(UserError, match=said):
+            loop.fit(run, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_folder_is_left_alone(taught):
+    before = {p: p.read_bytes() for p in taught.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match="exists; go on with it by: python -m train resume"):
+        loop.fit(runs.small(), taught)
+    assert before == {p: p.read_bytes() for p in taught.rglob("*") if p.is_file()}
+
+
+def test_a_teacher_of_other_classes_is_refused(taught, tmp_path):
+    from tests.coco_folder import write_folder
+
+    path = write_folder(tmp_path / "photos")
+    data = Data(kind="coco", train=path, val=path)
+    with pytest.raises(UserError, match="knows the classes disc, .* but the data has none, dog, cat"):
+        loop.fit(runs.small(teacher=taught, data=data), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        runs.small().seed = 1
