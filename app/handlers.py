@@ -1,8 +1,8 @@
-"""What the page asks for, and anybody over the API: plain arguments in, plain data out. Arguments are strangers' work."""
+"""What the page asks for, and anybody over the API: plain arguments in, plain data out. Arguments are not trusted."""
 
 from pathlib import Path
 
-from app import views
+from app import queries, views
 from app.replay import Run
 from app.samples import Samples
 from core.errors import UserError
@@ -28,7 +28,7 @@ class Handlers:
         return views.scene(self.samples.shown(key))
 
     def losses(self, key: str) -> dict:
-        """Each term of the step's loss on this image, by layer, with its weight; and the total that training adds up."""
+        """Each term of the step's loss on this image, by layer, with its weight; and the total that trains."""
         return views.losses(self.samples.shown(key))
 
     def query(self, key: str, layer: int, side: str, index: int) -> dict:
@@ -42,12 +42,16 @@ class Handlers:
         if side not in counts:
             raise UserError(f"there is no side {str(side)[:40]!r} here; there are {', '.join(counts)}")
         if not (0 <= layer < shown.layers and 0 <= index < counts[side]):
-            raise UserError(f"layer {layer}, {side} {index}: there are {shown.layers} layers and {counts[side]} of that side")
-        return views.target(shown, layer, index) if side == "truth" else views.query(shown, layer, side, index)
+            raise UserError(f"no {side} {index} in layer {layer}: there are {shown.layers} layers of {counts[side]}")
+        return queries.target(shown, layer, index) if side == "truth" else queries.query(shown, layer, side, index)
 
-    def upload(self, path: str, score: float = 0.5) -> str:
-        """Keeps an image without truth; teacher queries that score at least `score` are its pseudo truth. Answers its key."""
+    def upload(self, path: str, score: float = 0.3) -> str:
+        """Keeps an image, whose pseudo truth are teacher queries that score at least `score`; answers its key."""
         return self.rescore(f"upload/{self.samples.upload(Path(path))}/", score)
+
+    def scored(self, key: str) -> bool:
+        """Whether an image has pseudo truth, which a score decides."""
+        return key.startswith("upload/") and self.samples.run.distiller.teacher is not None
 
     def rescore(self, key: str, score: float) -> str:
         """The key of the same upload with another score."""

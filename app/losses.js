@@ -10,7 +10,7 @@ function row(term, largest) {
   const here = term.layers.length === 1 ? '–' : number(term.layers[layer] * term.weight);
   const bar = make('i', {class: 'bar', style: `width:${(100 * Math.max(0, term.weighted) / largest).toFixed(1)}%`});
   const sum = [number(term.sum), make('span', {class: 'times'}, ` × ${term.weight}`)];
-  return make('tr', {title: term.says, 'data-term': `${term.loss}/${term.map}`},
+  return make('tr', {title: term.says, 'data-term': term.path},
     make('th', {scope: 'row'}, term.title), make('td', null, make('span', {class: 'track'}, bar)), make('td', null, sum), cell(here), cell(number(term.weighted), {class: 'strong'}));
 }
 

@@ -10,21 +10,23 @@ from app.header import header
 from app.pictures import FORMATS
 from core.errors import UserError
 
+FILES = [f".{name.lower()}" for name in (*FORMATS, "jpg")]
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}  # one forward pass at a time
 QUICK = {"concurrency_limit": 4, "show_progress": "hidden", "trigger_mode": "always_last"}
+HIDDEN = {"api_visibility": "private"}  # the API has its own endpoints, below
 
 
 def build(handlers: Handlers) -> gr.Blocks:
     with gr.Blocks(title="DETRDistill", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(header(handlers.samples.run), apply_default_css=False)
-        key = gr.State("")
+        key = gr.Textbox(visible=False)
         with gr.Row(elem_id="dd-pick"):
             images = strip()
-            upload = gr.UploadButton("Upload an image", file_types=[f".{x.lower()}" for x in (*FORMATS, "jpg")], size="sm", scale=0)
+            upload = gr.UploadButton("Upload an image", file_types=FILES, size="sm", scale=0)
         with gr.Row(elem_id="dd-main"):
             with gr.Column(elem_id="dd-left"):
                 picture = canvas()
-                score = gr.Slider(0, 1, 0.5, step=0.01, label="Pseudo truth: teacher queries that score at least", visible=False)
+                score = gr.Slider(0, 1, 0.3, step=0.01, label="Pseudo truth: teacher queries from score", visible=False)
             with gr.Column(elem_id="dd-right"):
                 query = query_panel()
             with gr.Column(elem_id="dd-below"):
@@ -36,13 +38,12 @@ def build(handlers: Handlers) -> gr.Blocks:
 
 def wire(page, handlers: Handlers, key, images, upload, picture, score, query, losses) -> None:
     """Whatever shows another image gives its key; canvas and losses follow, and nothing is chosen on it."""
-    private = {"api_visibility": "private"}
-    outputs = [key, picture, losses, query, score]
+    shown = [key, picture, losses, query, score]
 
     @told
     def show(asked: str):
-        scene = pack(handlers.scene(asked))
-        return asked, scene, pack(handlers.losses(asked)), "", gr.update(visible=asked.startswith("upload/") and handlers.samples.run.distiller.teacher is not None)
+        scene, table = pack(handlers.scene(asked)), pack(handlers.losses(asked))
+        return asked, scene, table, "", gr.update(visible=handlers.scored(asked))
 
     def picked(event: gr.EventData):
         return show(f"image/{event.image}")
@@ -55,18 +56,19 @@ def wire(page, handlers: Handlers, key, images, upload, picture, score, query, l
     def chosen(event: gr.EventData):
         return pack(handlers.query(event.key, event.layer, event.side, event.index)) if event.side else ""
 
-    page.load(lambda: pack(handlers.images()), None, images, **QUICK, **private)
-    page.load(lambda: show(handlers.first()), None, outputs, **MODEL, **private)
-    images.turn(turned, None, images, **QUICK, **private)
-    images.pick(picked, None, outputs, **MODEL, **private)
-    upload.upload(told(lambda path, floor: show(handlers.upload(path, floor))), [upload, score], outputs, **MODEL, **private)
-    score.release(told(lambda asked, floor: show(handlers.rescore(asked, floor))), [key, score], outputs, **MODEL, **private)
-    picture.pick(chosen, None, query, **QUICK, **private)
+    page.load(lambda: pack(handlers.images()), None, images, **QUICK, **HIDDEN)
+    page.load(lambda: show(handlers.first()), None, shown, **MODEL, **HIDDEN)
+    images.turn(turned, None, images, **QUICK, **HIDDEN)
+    images.pick(picked, None, shown, **MODEL, **HIDDEN)
+    picture.pick(chosen, None, query, **QUICK, **HIDDEN)
+    for event, handler, given in ((upload.upload, handlers.upload, upload), (score.release, handlers.rescore, key)):
+        found = event(told(handler), [given, score], key, api_name=handler.__name__, **MODEL)
+        found.success(show, key, shown, **MODEL, **HIDDEN)
 
 
 def offer(handlers: Handlers) -> None:
     """The same over the API."""
-    for handler in (handlers.images, handlers.scene, handlers.losses, handlers.query, handlers.upload):
+    for handler in (handlers.images, handlers.scene, handlers.losses, handlers.query):
         gr.api(told(handler), api_name=handler.__name__)
 
 

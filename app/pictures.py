@@ -28,7 +28,7 @@ def read_upload(path: Path) -> Sample:
     except Exception:  # a decoder may raise nearly anything on a broken file
         raise UserError(f"that file is not an image that can be read; upload one of {', '.join(FORMATS)}") from None
     if count > PIXELS:
-        raise UserError(f"that image has {count / 1e6:.0f} million pixels; upload one of at most {PIXELS // 10**6} million")
+        raise UserError(f"that image has {count / 1e6:.0f} million pixels; at most {PIXELS // 10**6} million are taken")
     try:
         pixels = read_picture(path)
     except UserError:

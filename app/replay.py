@@ -1,4 +1,4 @@
-"""A run, opened to be looked at: the Distiller that trained replays one image at a time. There is no second forward path."""
+"""A run, opened to be looked at: the Distiller that trained it replays one image at a time, and nothing else does."""
 
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -61,7 +61,10 @@ def open_data(card: dict, path: Path, data: Path | None, images: Path | None) ->
         found = Coco(Path(asked["val"]), asked["images"] and Path(asked["images"]), asked["val_limit"])
     theirs, ours = [c["name"] for c in card["categories"]], [c.name for c in found.categories]
     if theirs != ours:
-        raise UserError(f"{path} was trained on the classes {theirs}, but {data or 'its data'} has {ours}; give --data with the same")
+        source = data or "its data"
+        raise UserError(
+            f"{path} knows the classes {theirs}, but {source} has {ours}; give --data with the same classes"
+        )
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app import pictures
 from app.replay import Run, pseudo, replay
-from app.views import Shown
+from app.shown import Shown
 from core.data.sample import Sample
 from core.errors import UserError
 
@@ -21,7 +21,7 @@ class Samples:
         self.run = run
         self.classes = tuple(c.name for c in run.data.categories)
         self.names = {x["id"]: x.get("file_name", f"image {x['id']}") for x in run.data.truth()["images"]}
-        self.places = {id: place for place, id in enumerate(run.data.ids)}
+        self.places = {str(id): place for place, id in enumerate(run.data.ids)}
         self.uploads: OrderedDict[str, Sample] = OrderedDict()
 
     def shown(self, key: str) -> Shown:
@@ -30,7 +30,7 @@ class Samples:
         return self.own(rest) if kind == "image" else self.uploaded(*rest.partition("/")[::2])
 
     def own(self, id: str) -> Shown:
-        place = self.places.get(int(id)) if id.isdigit() else None
+        place = self.places.get(id)
         if place is None:
             raise UserError(f"the run has no image {id[:40]!r}; the strip above the canvas shows those it has")
         return self.show(f"image/{id}", self.names[int(id)], self.run.data[place], "given")
@@ -53,8 +53,8 @@ class Samples:
         if self.run.distiller.teacher is None:
             return self.show(key, "upload", sample, "none", "No ground truth, and no teacher to stand in for it")
         sample = pseudo(self.run, sample, floor)
-        says = f"No ground truth: pseudo truth from the {len(sample.labels)} teacher queries that score {floor:.2f} or more"
-        return self.show(key, "upload", sample, "pseudo", says)
+        banner = f"No ground truth: teacher queries scoring {floor:.2f} or more, here {len(sample.labels)}, are its pseudo truth"
+        return self.show(key, "upload", sample, "pseudo", banner)
 
     def show(self, key: str, name: str, sample: Sample, truth: str, banner: str = "") -> Shown:
         return Shown(key, name, sample, replay(self.run, sample), self.run.distiller, self.classes, truth, banner)

@@ -1,5 +1,6 @@
 """Opens a run and serves its page, on this machine alone."""
 
+import signal
 import socket
 from pathlib import Path
 
@@ -17,19 +18,21 @@ HOST = "127.0.0.1"
 
 def serve(run: Path | None, data: Path | None, images: Path | None, port: int) -> None:
     """Returns once it is interrupted. UserError where the run, its data or the port cannot be had."""
+    port = free_port(port)
     path = run or find_run()
     print(f"opening {path} ...", flush=True)
     page = build(Handlers(open_run(path, data, images)))
     url = launch(page, port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: nothing is left behind
     print(f"look at it: {url}\nclick a box to see the cost of its match; Ctrl-C ends", flush=True)
     page.block_thread()
 
 
 def launch(page: gr.Blocks, port: int) -> str:
-    """The address that it is served at, from now on."""
+    """The address that the page is served at from now on."""
     _, url, _ = page.queue().launch(
         server_name=HOST,
-        server_port=port or free_port(),
+        server_port=port,
         prevent_thread_lock=True,
         quiet=True,
         share=False,
@@ -42,7 +45,12 @@ def launch(page: gr.Blocks, port: int) -> str:
     return url
 
 
-def free_port() -> int:
+def free_port(port: int) -> int:
+    """The port itself, or any that is free for 0; UserError where it is taken."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            raise UserError(f"port {port} cannot be had; give another, such as --port 0 for any that is free") from None
         return probe.getsockname()[1]

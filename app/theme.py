@@ -10,10 +10,9 @@ HERE = Path(__file__).parent
 
 
 def theme() -> gr.themes.Base:
-    local = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700))
-    return gr.themes.Base(
-        primary_hue="slate", neutral_hue="slate", font=[local[0], "system-ui", "sans-serif"], font_mono=[local[1], "monospace"]
-    )
+    sans, mono = (gr.themes.LocalFont(name, weights=(400, 700)) for name in ("IBM Plex Sans", "IBM Plex Mono"))
+    fonts = {"font": [sans, "system-ui", "sans-serif"], "font_mono": [mono, "monospace"]}
+    return gr.themes.Base(primary_hue="slate", neutral_hue="slate", **fonts)
 
 
 def css() -> str:

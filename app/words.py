@@ -7,8 +7,17 @@ import sys
 
 PARTS = {
     "class": ("Class", "low when the query is sure of the right class"),
-    "l1": ("L1", "distance of the two boxes' coordinates, in fractions of the image"),
-    "giou": ("GIoU", "−1 when the boxes coincide, up to +1 when they are far apart"),
+    "positive_class": ("Class", "low when the class scores are those of the teacher query"),
+    "l1": ("L1", "distance of the boxes' coordinates, in fractions of the image"),
+    "giou": ("GIoU", "−1 when the boxes coincide, up to +1 when far apart"),
+}
+
+SIDES = {
+    "student": ("Student", "student query", "Boxes of the student, the network that is trained"),
+    "teacher": ("Teacher", "teacher query", "Boxes of the teacher, the trained network that the student learns from"),
+    "truth": ("Truth", "object", "The annotated objects"),
+    "pseudo": ("Pseudo truth", "pseudo object", "Teacher queries of the last layer that stand in for the truth"),
+    "prior": ("Prior", "prior query", "The teacher's queries, decoded by the student"),
 }
 
 LINES = {
@@ -16,29 +25,26 @@ LINES = {
     "teacher-truth": ("Teacher – truth", "Which teacher query answers for which object in this layer"),
     "positive": ("Positive", "Teacher queries that answer for an object, each with the student query that imitates it"),
     "negative": ("Negative", "All other teacher queries, each with the leftover student query that imitates its box"),
-    "prior": ("Prior", "Teacher queries decoded by the student: each answers for the object it answered for in the teacher"),
+    "prior": ("Prior – truth", "Teacher queries, decoded by the student, with the objects they had in the teacher"),
 }
 
-SIDES = {
-    "student": ("Student", "student query", "Boxes of the student, the network that is trained"),
-    "teacher": ("Teacher", "teacher query", "Boxes of the teacher, the trained network that the student learns from"),
-    "truth": ("Truth", "object", "The annotated objects"),
-    "pseudo": ("Pseudo truth", "object", "Teacher queries of the last layer that stand in for the truth"),
-    "prior": ("Prior", "prior query", "The teacher's queries, decoded by the student"),
-}
-
+BEST = "One query for each object, so that the sum of all costs in this layer is least."
 MATCHES = {
-    "student-truth": "One query for each object, so that the sum of all costs in this layer is least.",
-    "teacher-truth": "One query for each object, so that the sum of all costs in this layer is least.",
-    "positive": "A teacher query with an object and the student query that is to say the same: classes and box.",
-    "negative": "A teacher query without an object and a student query left over: matched by their boxes alone.",
-    "prior": "Not matched anew: the teacher's query keeps the object it had in the teacher. This is what the pair costs here.",
+    "student-truth": BEST,
+    "teacher-truth": BEST,
+    "positive": "A teacher query with an object, and the student query that is to say the same: classes and box.",
+    "negative": "A teacher query without an object, and a student query left over: matched by their boxes alone.",
+    "prior": "Not matched anew: the teacher's query keeps the object it had in the teacher, at this cost here.",
 }
 
+CHOICES = (
+    "Its cost for each object",
+    "Weighted, cheapest first. The match is the best for all queries together, so it need not be the cheapest one.",
+)
+STAND_IN = "A teacher query that stands in for the truth, which this image does not have."
 ALONE = "This run has no teacher: it learnt from the truth alone, so there are no teacher boxes and no pairs with them."
 
-CHOICES = "Its cost for each object", "Weighted, cheapest first. The match is the best for all queries together, so it need not be the cheapest here."
-
+STRIDE = "squared distance of the feature maps, weighted by where the teacher's good queries look"
 TERMS = {
     "class": ("class", "how wrong the class scores of all queries are"),
     "l1": ("L1", "how far the boxes of matched queries are off, in fractions of the image"),
@@ -51,12 +57,9 @@ TERMS = {
 }
 
 
-def part(name: str) -> tuple[str, str]:
-    return PARTS.get(name, (name, ""))
-
-
-def line(name: str) -> tuple[str, str]:
-    return LINES.get(name, (name.replace("_", " ").capitalize(), "Pairs that this loss compares"))
+def part(name: str, line: str = "") -> tuple[str, str]:
+    """Of a cost; in a pair with a teacher query the class part compares all scores, not one with a right class."""
+    return PARTS.get(f"{line}_{name}") or PARTS.get(name, (name, ""))
 
 
 def side(name: str) -> tuple[str, str, str]:
@@ -64,23 +67,35 @@ def side(name: str) -> tuple[str, str, str]:
     return SIDES.get(name, (name.capitalize(), f"{name} query", "A further group of queries, decoded by the student"))
 
 
+def line(name: str) -> tuple[str, str]:
+    return LINES.get(name, (name.replace("_", " ").capitalize(), "Pairs that this loss compares"))
+
+
 def match(name: str) -> str:
     return MATCHES.get(name, "A pair that this loss compares.")
 
 
+def pair(name: str) -> str:
+    return f"{line(name)[0]} pair with"
+
+
+def answers(name: str) -> str:
+    return f"{side(name)[0]} answers with"
+
+
 def rivals(one: str, thing: str) -> tuple[str, str]:
-    return f"Who else wanted {thing}", f"The cheapest for it in this layer, weighted; each {one} can have one object."
+    return f"Who else wanted {thing}", f"The cheapest for it in this layer, weighted. Each {one} can have one object."
 
 
-def unmatched(side: str, truth: str) -> str:
+def unmatched(name: str, truth: str) -> str:
     if truth == "none":
         return "This image has no truth, so no query answers for an object."
-    return f"Answers for no object in this layer: the {side} is to call it background."
+    return f"Answers for no object in this layer: this {side(name)[1]} is to be sure of nothing."
 
 
 def term(name: str) -> tuple[str, str]:
     if name.startswith("stride"):
-        return f"stride {name.removeprefix('stride')}", "squared distance of the feature maps, weighted by where good teacher queries look"
+        return f"stride {name.removeprefix('stride')}", STRIDE
     return TERMS.get(name, (name.replace("_", " "), ""))
 
 

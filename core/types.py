@@ -69,24 +69,26 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Queries:
-    """Where a decoder starts. What a detector has no use for, or makes itself, is None."""
-
-    content: Float[Tensor, "b q d"] | None = None
-    position: Float[Tensor, "b q d"] | None = None
-    anchors: Float[Tensor, "b q 4"] | None = None  # boxes
-
-    def detach(self) -> "Queries":
-        return Queries(*(x if x is None else x.detach() for x in vars(self).values()))
-
-
-@dataclass(frozen=True)
 class Predictions:
     """What each decoder layer says; there is no 'aux'."""
 
     logits: Float[Tensor, "l b q c"]
     boxes: Float[Tensor, "l b q 4"]
     hidden: Float[Tensor, "l b q d"]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Where a decoder starts. What a detector has no use for, or makes itself, is None."""
+
+    content: Float[Tensor, "b q d"] | None = None
+    position: Float[Tensor, "b q d"] | None = None
+    anchors: Float[Tensor, "b q 4"] | None = None  # boxes
+    proposals: Predictions | None = None  # what they were chosen from, as one layer of n queries: two-stage detectors
+
+    def detach(self) -> "Queries":
+        """As a start for another: without gradient, and without the proposals."""
+        return Queries(*(x if x is None else x.detach() for x in (self.content, self.position, self.anchors)))
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,12 @@ KINDS = [Matching(), Matching(eps=1e-12, box="xyxy"), Matching(1.0, 3.0, 0.5, al
 COUNTS = [(3, 1), (0, 4), (2, 0, 5), (0, 0), (9, 7), (1,)]
 
 
-def predictions(draw, images: int, layers: int = 2, queries: int = 7, classes: int = 4) -> Predictions:
-    """Some boxes reach beyond the image."""
-    shape = layers, images, queries
-    boxes = tiny.boxes(shape, draw) + 0.1 * torch.randn(*shape, 4, generator=draw).clamp(-0.4, 0.4) * torch.tensor([1, 1, 0, 0])
-    return Predictions(torch.randn(*shape, classes, generator=draw) * 2, boxes, torch.zeros(*shape, 2))
-
-
 def draws(n: int, counts=None):
     """(Predictions, Targets) with several counts of objects, among them none and more than queries."""
     for seed in range(n):
         draw = torch.Generator().manual_seed(seed)
         per_image = counts or COUNTS[seed % len(COUNTS)]
-        yield predictions(draw, len(per_image)), tiny.targets(per_image, 4, draw)
-
-
-def rows(a) -> set[tuple[int, ...]]:
-    return set(zip(*(x.tolist() for x in vars(a).values())))
+        yield tiny.predictions(draw, len(per_image)), tiny.targets(per_image, 4, draw)
 
 
 def test_objects_are_padded_image_by_image():
@@ -81,23 +70,23 @@ def test_bfloat16_predictions_are_priced_in_float32(kind):
         same = Predictions(*(x.float() for x in vars(low).values()))
         for name, part in costs(low, truth, kind).items():
             assert part.dtype == torch.float32 and torch.equal(part, costs(same, truth, kind)[name])
-        assert rows(to_truth({"s": (low, kind)}, truth)["s"]) == rows(to_truth({"s": (same, kind)}, truth)["s"])
+        assert tiny.rows(to_truth({"s": (low, kind)}, truth)["s"]) == tiny.rows(to_truth({"s": (same, kind)}, truth)["s"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_matching_to_the_truth_is_scipys_on_slow_prices(kind):
     for p, truth in draws(24):
         found = to_truth({"s": (p, kind)}, truth)["s"]
-        assert rows(found) == slow.to_truth(slow.plain(p), slow.plain(truth), kind)
+        assert tiny.rows(found) == slow.to_truth(slow.plain(p), slow.plain(truth), kind)
         assert (truth.image[found.target] == found.image).all()
 
 
 def test_two_detectors_are_matched_as_each_alone():
     for (p, truth), (other, _) in zip(draws(12), draws(12, counts=None)):
-        other = predictions(torch.Generator().manual_seed(99), len(truth.counts), layers=3, queries=5)
+        other = tiny.predictions(torch.Generator().manual_seed(99), len(truth.counts), layers=3, queries=5)
         both = to_truth({"student": (p, KINDS[0]), "teacher": (other, KINDS[1])}, truth)
-        assert rows(both["student"]) == rows(to_truth({"student": (p, KINDS[0])}, truth)["student"])
-        assert rows(both["teacher"]) == rows(to_truth({"teacher": (other, KINDS[1])}, truth)["teacher"])
+        assert tiny.rows(both["student"]) == tiny.rows(to_truth({"student": (p, KINDS[0])}, truth)["student"])
+        assert tiny.rows(both["teacher"]) == tiny.rows(to_truth({"teacher": (other, KINDS[1])}, truth)["teacher"])
 
 
 def test_every_object_has_one_query_or_every_query_one_object():
@@ -115,11 +104,11 @@ def test_layers_can_be_cut_from_an_answer_without_looking():
         found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
         for layer in range(2):
             keep = found.layer == layer
-            assert rows(found.of_layer(layer, layers=2)) == {r for r, k in zip(zip(*(x.tolist() for x in vars(found).values())), keep) if k}
+            assert tiny.rows(found.of_layer(layer, layers=2)) == {r for r, k in zip(zip(*(x.tolist() for x in vars(found).values())), keep) if k}
 
 
 def test_no_objects_at_all_is_an_empty_assignment():
-    p = predictions(torch.Generator().manual_seed(0), 2)
+    p = tiny.predictions(torch.Generator().manual_seed(0), 2)
     found = to_truth({"s": (p, KINDS[0])}, no_targets(2))["s"]
     assert len(found) == 0 and found.layer.dtype == torch.long
 

@@ -97,6 +97,10 @@ def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(x, b[k]) for k, x in a.items())
 
 
+def best(path: Path) -> dict:
+    return load_detector(path / "student.safetensors")[0].state_dict()
+
+
 # ---- the card
 
 
@@ -152,7 +156,7 @@ def test_a_card_names_no_module_to_import(monkeypatch):
 
 def test_every_loss_is_a_field_of_losses():
     assert [f.name for f in fields(Losses)] == losses.names()
-    assert all(f.default.weight == 0 for f in fields(Losses))
+    assert [f.name for f in fields(Losses) if f.default.weight] == ["detection"], "distillation is asked for"
 
 
 # ---- a run
@@ -177,8 +181,8 @@ def test_a_line_for_each_step_and_each_evaluation(distilled):
     steps = [r for r in records if "eval" not in r]
     scores = [r for r in records if "eval" in r]
     assert records[0]["eval"] == "teacher" and records[0]["step"] == 0
-    assert [r["step"] for r in steps] == list(range(1, 10)) and [r["epoch"] for r in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert [(r["eval"], r["step"], r["epoch"]) for r in scores[1:]] == [("student", 3, 1), ("student", 6, 2), ("student", 9, 3)]
+    assert [(r["step"], r["epoch"]) for r in steps] == [(k + 1, k // 3 + 1) for k in range(9)]
+    assert [(r["eval"], r["step"], r["epoch"]) for r in scores[1:]] == [("student", 3 * k, k) for k in (1, 2, 3)]
     assert [r["lr"] for r in steps] == pytest.approx([1e-3 * optim.factor(runs.OPTIM, k, 9) for k in range(9)])
     timing = runs.lines(distilled, "timing.jsonl")
     assert [r["step"] for r in timing if "eval" not in r] == [r["step"] for r in steps]
@@ -187,8 +191,9 @@ def test_a_line_for_each_step_and_each_evaluation(distilled):
 
 def test_terms_make_the_total(distilled):
     weights = open_distiller(distilled)[0].weights
+    names = {f"{name}/{key}" for name, maps in weights.items() for key in maps}
     for record in (r for r in runs.lines(distilled) if "eval" not in r):
-        assert record["terms"].keys() == record["weighted"].keys() == {f"{n}/{k}" for n, w in weights.items() for k in w}
+        assert record["terms"].keys() == record["weighted"].keys() == names
         for name, value in record["terms"].items():
             loss, key = name.split("/")
             assert record["weighted"][name] == pytest.approx(weights[loss][key] * value)
@@ -198,7 +203,7 @@ def test_terms_make_the_total(distilled):
 def test_equal_runs_leave_equal_files(taught, tmp_path):
     again = loop.fit(runs.small(), tmp_path / "again")
     assert (again / "metrics.jsonl").read_bytes() == (taught / "metrics.jsonl").read_bytes()
-    assert same(load_detector(again / "student.safetensors")[0].state_dict(), load_detector(taught / "student.safetensors")[0].state_dict())
+    assert same(best(again), best(taught))
 
 
 def test_workers_change_nothing(taught, tmp_path):
@@ -226,25 +231,28 @@ def test_evaluation_every_second_epoch_and_at_the_end(tmp_path):
     assert [r["epoch"] for r in runs.lines(path) if "eval" in r] == [2, 3]
 
 
-def test_the_teacher_learns_nothing(distilled, taught):
+def test_the_teacher_learns_nothing(taught):
     job = build(runs.small(teacher=taught))
     before = {k: v.clone() for k, v in job.distiller.teacher.state_dict().items()}
-    assert same(before, load_detector(taught / "student.safetensors")[0].state_dict())
-    loop.fit(runs.small(teacher=taught), distilled.parent / "once more")
-    assert same(before, load_detector(taught / "student.safetensors")[0].state_dict())
+    assert same(before, best(taught))
+    images, targets = next(job.loader.epoch(0))
+    job.distiller.train()(images, targets).total.backward()
+    assert all(p.grad is None for p in job.distiller.teacher.parameters())
+    assert same(before, job.distiller.teacher.state_dict())
 
 
 def test_a_batch_is_learnt(tmp_path):
-    data, rates = replace(runs.DATA, train_limit=4), replace(runs.OPTIM, epochs=40, lr=2e-3)
-    path = loop.fit(runs.small(data=data, optim=rates, eval_every=40), tmp_path / "learnt")
+    data, rates = replace(runs.DATA, train_limit=4), replace(runs.OPTIM, epochs=30, lr=2e-3)
+    path = loop.fit(runs.small(data=data, optim=rates, eval_every=30), tmp_path / "learnt")
     totals = [r["total"] for r in runs.lines(path) if "eval" not in r]
     assert sum(totals[-5:]) < 0.6 * sum(totals[:5])
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
 def test_half_precision_stays_close(amp, taught, tmp_path):
-    half = runs.lines(loop.fit(runs.small(amp=amp, teacher=taught), tmp_path / amp))
-    full = runs.lines(loop.fit(runs.small(teacher=taught), tmp_path / "full"))
+    one = replace(runs.OPTIM, epochs=1)
+    half = runs.lines(loop.fit(runs.small(amp=amp, teacher=taught, optim=one), tmp_path / amp))
+    full = runs.lines(loop.fit(runs.small(teacher=taught, optim=one), tmp_path / "full"))
     assert half[1]["total"] == pytest.approx(full[1]["total"], rel=0.05)
     assert all(math.isfinite(r["total"]) for r in half if "total" in r)
 
@@ -266,7 +274,7 @@ def test_tensorboard_on_request(tmp_path):
 
 def test_no_folder_for_what_cannot_be(taught, tmp_path):
     wrong = {
-        "every loss has weight 0": runs.small(losses=Losses()),
+        "every loss has weight 0": runs.small(losses=Losses(detection=losses.module("detection").Config(weight=0.0))),
         "needs a teacher": replace(runs.small(), losses=Losses(logits=losses.module("logits").Config(weight=1.0))),
         "no such file": runs.small(teacher=tmp_path / "nobody"),
         "no backbone": runs.small(student=tiny.config("adamixer", backbone="resnet5")),

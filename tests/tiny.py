@@ -1,13 +1,15 @@
 """Builders of small things: batches, detectors with random weights, distillers."""
 
 from dataclasses import fields
+from types import SimpleNamespace
 
 import torch
 from torch import nn
 
 from core import detectors, losses
 from core.distiller import Distiller, weights_of
-from core.types import Images, Queries, Targets
+from core.matching import Matching, solve, to_truth
+from core.types import Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
 COMMON = {"classes": 4, "backbone": "tiny8x1", "frozen": 0, "queries": 10, "layers": 2, "width": 32}
 OPTIONS = {
@@ -75,3 +77,57 @@ def pair(name: str, **more) -> tuple:
 
 def reordered(queries: Queries, order: torch.Tensor) -> Queries:
     return Queries(*(x if x is None else x[:, order] for x in vars(queries).values()))
+
+
+def stand(**more) -> SimpleNamespace:
+    """What a loss may ask of a detector, without one."""
+    about = {"kind": "adamixer", "width": 6, "strides": (8, 16), "layers": 2, "classes": 4, "queries": 7, "matching": Matching()}
+    about |= more
+    return SimpleNamespace(**about, config=SimpleNamespace(**about))
+
+
+def predictions(draw: torch.Generator, images: int, layers: int = 2, queries: int = 7, classes: int = 4, width: int = 6) -> Predictions:
+    """Random logits and boxes; some boxes reach beyond the image."""
+    shape = layers, images, queries
+    shift = 0.1 * torch.randn(*shape, 2, generator=draw).clamp(-2, 2)
+    inside = boxes(shape, draw)
+    reaching = torch.cat([inside[..., :2] + shift, inside[..., 2:]], -1)
+    return Predictions(torch.randn(*shape, classes, generator=draw) * 2, reaching, torch.randn(*shape, width, generator=draw))
+
+
+def memory(draw: torch.Generator, images: int, about, padded: bool = True, shapes=((4, 5), (2, 3))) -> Memory:
+    """Random features; a corner of each level is valid."""
+    neck = tuple(torch.randn(images, about.width, h, w, generator=draw) for h, w in shapes)
+    padding = tuple(torch.zeros(images, h, w, dtype=torch.bool) for h, w in shapes)
+    for pad in padding if padded else ():
+        for image in pad:
+            image[int(torch.randint(1, 5, (), generator=draw)) :] = True
+            image[:, int(torch.randint(1, 6, (), generator=draw)) :] = True
+    return Memory(neck, padding, about.strides, torch.tensor([[32, 40]] * images))
+
+
+def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Trace, Trace, Targets]:
+    """Of a student and a teacher that are made of random numbers; the student has decoded the teacher's queries too."""
+    draw, student, teacher = torch.Generator().manual_seed(seed), student or stand(), teacher or stand(width=8, queries=9)
+    truth, images = targets(counts, student.classes, draw), len(counts)
+    s, t = (predictions(draw, images, x.layers, x.queries, x.classes, x.width) for x in (student, teacher))
+    prior = predictions(draw, images, student.layers, teacher.queries, student.classes, student.width)
+    found = to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
+    mine = Trace(memory(draw, images, student), {"own": Queries()}, {"own": s, "prior": prior}, found["s"])
+    theirs = memory(draw, images, teacher)
+    theirs = Memory(theirs.neck, mine.memory.padding, theirs.strides, theirs.sizes)
+    return mine, Trace(theirs, {"own": Queries()}, {"own": t}, found["t"]), truth
+
+
+def outcome(loss, student: Trace, teacher: Trace | None, truth: Targets) -> Outcome:
+    """What the Distiller does with a loss."""
+    return loss(student, teacher, truth, solve({"loss": loss.problems(student, teacher, truth)})["loss"])
+
+
+def sums(found: Outcome) -> dict[str, float]:
+    return {name: float(x.detach().sum()) for name, x in found.maps.items()}
+
+
+def rows(a) -> set[tuple[int, ...]]:
+    """The pairs (layer, image, query, target) of an assignment."""
+    return set(zip(*(x.tolist() for x in vars(a).values())))

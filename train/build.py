@@ -36,6 +36,8 @@ def build(run: Run) -> Job:
     device = device_of(run.device)
     if run.threads:
         torch.set_num_threads(run.threads)
+    if run.init and run.init != "imagenet" and not located(run.init).is_file():
+        raise UserError(f"--init {run.init}: no such file; give a file of weights, or imagenet")
     teacher = run.teacher and load_detector(weights_file(located(run.teacher)))
     train, val = datasets(run.data)
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
@@ -48,7 +50,7 @@ def build(run: Run) -> Job:
 
 def located(path: Path | str) -> Path:
     """As it stands, or, as recipes name what the project ships, within the project."""
-    return Path(path) if Path(path).exists() else ROOT / path
+    return next((p for p in (Path(path), ROOT / path) if p.exists()), Path(path))
 
 
 def device_of(name: str) -> torch.device:

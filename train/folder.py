@@ -1,5 +1,6 @@
 """A run's folder: its card, and the weights that it leaves."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -85,6 +86,8 @@ def save_best(path: Path, job: Job, scores: dict, epoch: int) -> None:
 
 
 def discard_unsaved(path: Path) -> None:
-    """Of a run that failed before its first checkpoint nothing is worth keeping."""
+    """Of a run that failed before its first checkpoint nothing is worth keeping, nor a folder of runs that is empty."""
     if not state.path(path).exists():
         shutil.rmtree(path)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()

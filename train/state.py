@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from core.errors import UserError
@@ -53,14 +53,17 @@ def read(folder: Path, distiller: nn.Module, optimizer: torch.optim.Optimizer) -
     """Puts weights and moments in place. A run without a file starts anew; UserError: the file fits no such run."""
     if not path(folder).exists():
         return Progress()
-    try:
-        with safe_open(path(folder), "pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path(folder)} is not a checkpoint of this version ({error}); start the run anew") from None
+    progress, tensors = header(folder), load_file(path(folder))
     fill(tensors, distiller, optimizer, folder)
     return progress
+
+
+def header(folder: Path) -> Progress:
+    try:
+        with safe_open(path(folder), "pt") as file:
+            return Progress(**json.loads(file.metadata()["progress"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path(folder)} is not a checkpoint of this version ({error}); start the run anew") from None
 
 
 def learnt(distiller: nn.Module) -> dict[str, Tensor]:

@@ -13,10 +13,6 @@ from numpy import ndarray
 from core.data.sample import Category
 from core.errors import UserError
 
-FIELDS = (
-    *("images", "annotations", "categories"),
-    *("id", "image_id", "category_id", "file_name", "name", "width", "height", "bbox", "area", "iscrowd"),
-)
 OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\\\x00-\x1f\ud800-\udfff]")  # absolute, climbing, or no name for a file
 LARGEST = 2**53  # beyond it neighbouring whole numbers are one float
 
@@ -81,13 +77,18 @@ def assemble(path: Path, classes: list[Category], images: list[dict], annotation
 
 
 def load(path: Path):
-    """The JSON without what is not needed: the outlines of COCO's objects would take gigabytes."""
     try:
-        return json.loads(path.read_bytes(), object_hook=lambda record: {k: record[k] for k in FIELDS if k in record})
+        return json.loads(path.read_bytes(), object_hook=without_outline)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name the annotation file") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a JSON file ({error}); export the annotations anew") from None
+
+
+def without_outline(record: dict) -> dict:
+    """Of COCO's objects they would take gigabytes."""
+    record.pop("segmentation", None)
+    return record
 
 
 def records(path: Path, data, key: str) -> list[dict]:

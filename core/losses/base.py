@@ -40,7 +40,7 @@ def need_teacher(name: str, teacher) -> None:
         raise UserError(f"the loss {name!r} needs a teacher: give --teacher RUN, or set --losses.{name}.weight 0")
 
 
-def per_process(count: float, like: Tensor) -> Float[Tensor, ""]:
+def per_process(count: int | float, like: Tensor) -> Float[Tensor, ""]:
     """A count of this process as its mean over all processes, at least 1: what DETR divides its losses by."""
     total = torch.full((), float(count), device=like.device)
     if dist.is_initialized():

@@ -40,6 +40,13 @@ class Backbone(nn.Module):
             stage.requires_grad_(False)
         return self
 
+    def freeze_norms(self) -> "Backbone":
+        """Scale and shift of BatchNorm are not trained either."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.requires_grad_(False)
+        return self
+
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
         for module in self.modules():
@@ -73,11 +80,17 @@ def level_padding(padding: Bool[Tensor, "b H W"], size: tuple[int, int], divisor
     return nn.functional.interpolate(padding[:, None].float(), size=size)[:, 0] > 0.5
 
 
-def build(name: str, strides: tuple[int, ...], frozen: int) -> Backbone:
-    """A backbone without pretrained weights, its first `frozen` stages not trained; UserError names the alternatives."""
-    if bad := set(strides) - set(STRIDES):
-        raise UserError(f"no backbone has maps at strides {sorted(bad)}; there are {STRIDES}")
+def build(name: str, strides: tuple[int, ...], frozen: int, *, dilation: bool = False) -> Backbone:
+    """A backbone without pretrained weights, its first `frozen` stages not trained; UserError names the alternatives.
+
+    With `dilation` (DC5) the last stage of a ResNet-50 or 101 has stride 16 and takes the place of the one before.
+    """
+    there = STRIDES[:3] if dilation else STRIDES
+    if bad := set(strides) - set(there):
+        raise UserError(f"no backbone has maps at strides {sorted(bad)}; there are {there}")
     normal = IMAGENET
+    if dilation:
+        return Backbone(*dilated(name), strides, normal).freeze(frozen)
     if match := re.fullmatch(r"tiny(\d+)x(\d+)", name):
         parts = tiny(*map(int, match.groups()), strides)
     elif name.startswith("timm:"):
@@ -90,12 +103,20 @@ def build(name: str, strides: tuple[int, ...], frozen: int) -> Backbone:
     return Backbone(*parts, strides, normal).freeze(frozen)
 
 
-def resnet(name: str):
-    net = torchvision.models.get_model(name, weights=None)
+def resnet(name: str, **options):
+    net = torchvision.models.get_model(name, weights=None, **options)
     stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
     wide = 4 if hasattr(net.layer1[0], "conv3") else 1
     del net.fc
     return net, [stem, net.layer1, net.layer2, net.layer3, net.layer4], {s: 64 * wide * s // 4 for s in STRIDES}
+
+
+def dilated(name: str):
+    """DC5: the last two stages are one, of stride 16."""
+    if name not in ("resnet50", "resnet101"):
+        raise UserError(f"the backbone {name!r} cannot be dilated; resnet50 and resnet101 can")
+    net, stages, channels = resnet(name, replace_stride_with_dilation=[False, False, True])
+    return net, [*stages[:3], nn.Sequential(*stages[3:])], channels | {16: channels[32]}
 
 
 def mobilenet(name: str):

@@ -21,7 +21,7 @@ def run() -> Run:
     losses = Losses(
         detection=detection.Config(weight=1.0),
         logits=logits.Config(weight=1.0),
-        features=features.Config(weight=20.0),
+        features=features.Config(weight=1.0),
         prior=prior.Config(weight=1.0),
     )
     return replace(shapes.run(), name="shapes_distill", losses=losses, teacher=TEACHER)

@@ -1,0 +1,212 @@
+"""Conditional DETR (Meng et al., ICCV 2021, arXiv 2108.06152), as in Atten4Vis/ConditionalDETR.
+
+A query is a learned position; its content starts at zero. Each decoder layer looks for content and for a place apart: the
+place is the sine embedding of the query's reference point, scaled by what the content has found so far.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from core.detectors.base import Detector
+from core.errors import UserError
+from core.matching import Matching
+from core.nn import backbones
+from core.nn.attention import SelfAttention, attend, feedforward, mlp, xavier
+from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
+from core.types import Images, Memory, Predictions, Queries
+
+
+@dataclass(frozen=True)
+class Config:
+    classes: int = 80
+    backbone: str = "resnet50"
+    frozen: int = 2  # stages of the backbone that are not trained: the stem and the first
+    strides: tuple[int, ...] = (32,)  # of the one map that is read; (16,) with dilation
+    dilation: bool = False  # of the backbone's last stage (DC5)
+    queries: int = 300
+    layers: int = 6
+    encoder_layers: int = 6
+    width: int = 256
+    heads: int = 8
+    feedforward: int = 2048
+    dropout: float = 0.1
+    matching: Matching = field(default_factory=Matching)
+
+
+class Model(Detector):
+    def __init__(self, config: Config):
+        super().__init__()
+        if len(config.strides) != 1:
+            raise UserError(f"Conditional DETR reads one map, but strides has {len(config.strides)}: say (32,), or (16,)")
+        self.config = config
+        d = config.width
+        self.backbone = backbones.build(config.backbone, config.strides, config.frozen, dilation=config.dilation)
+        self.backbone.freeze_norms()
+        self.neck = nn.Conv2d(*self.backbone.channels, d, 1)
+        self.query = nn.Embedding(config.queries, d)
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config, first=i == 0) for i in range(config.layers))
+        self.decoder_norm = nn.LayerNorm(d)
+        self.to_reference, self.to_scale = mlp(d, d, 2), mlp(d, d, d)
+        self.to_class, self.to_box = nn.Linear(d, config.classes), mlp(d, d, d, 4)
+        self.reset()
+
+    def reset(self) -> None:
+        """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their reference points."""
+        for module in (self.encoder, self.decoder, self.to_reference, self.to_scale):
+            xavier(module)
+        nn.init.constant_(self.to_class.bias, -4.59511985013459)  # -log(99)
+        nn.init.zeros_(self.to_box[-1].weight)
+        nn.init.zeros_(self.to_box[-1].bias)
+
+    def encode(self, images: Images) -> Memory:
+        neck = self.neck(*self.backbone(images))
+        padding = backbones.level_padding(images.padding, tuple(neck.shape[-2:]))
+        position = sine_of_places(padding, self.config.width, offset=0.0)
+        tokens = rearrange(neck, "b d h w -> b (h w) d")
+        for layer in self.encoder:
+            tokens = layer(tokens, position, padding.flatten(1))
+        return Memory((neck,), (padding,), self.config.strides, images.sizes, tokens, position)
+
+    def propose(self, memory: Memory) -> Queries:
+        return Queries(position=repeat(self.query.weight, "q d -> b q d", b=len(memory.sizes)))
+
+    def decode(self, memory: Memory, queries: Queries) -> Predictions:
+        """The reference point is made here, from the queries' position; it moves no more, and carries gradient."""
+        position = queries.position
+        reference = self.to_reference(position).float().sigmoid()
+        place = sine_of_points(reference, self.config.width)
+        content, found = torch.zeros_like(position), []
+        for i, layer in enumerate(self.decoder):
+            content = layer(content, position, place * self.to_scale(content) if i else place, memory)
+            found.append(self.decoder_norm(content))
+        hidden = torch.stack(found)
+        center, size = self.to_box(hidden).float().split(2, dim=-1)
+        boxes = torch.cat([center + inverse_sigmoid(reference), size], -1).sigmoid()
+        return Predictions(self.to_class(hidden), boxes, hidden)
+
+
+class EncoderLayer(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        d = config.width
+        self.attention = SelfAttention(d, config.heads, config.dropout)
+        self.feedforward = feedforward(d, config.feedforward, config.dropout)
+        self.attention_norm, self.feedforward_norm = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Float[Tensor, "b n d"], position: Float[Tensor, "b n d"], padding: Bool[Tensor, "b n"]):
+        x = self.attention_norm(x + self.dropout(self.attention(x, position, padding)))
+        return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, config: Config, *, first: bool):
+        super().__init__()
+        d = config.width
+        self.attention = PositionedAttention(d, config.heads, config.dropout)
+        self.reading = ConditionalAttention(d, config.heads, config.dropout, first=first)
+        self.feedforward = feedforward(d, config.feedforward, config.dropout)
+        self.attention_norm, self.reading_norm, self.feedforward_norm = (nn.LayerNorm(d) for _ in range(3))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
+    ) -> Float[Tensor, "b q d"]:
+        x = self.attention_norm(x + self.dropout(self.attention(x, position)))
+        x = self.reading_norm(x + self.dropout(self.reading(x, position, place, memory)))
+        return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
+
+
+class PositionedAttention(nn.Module):
+    """Self-attention in which content and position have projections of their own."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.content_to_q, self.position_to_q = nn.Linear(width, width), nn.Linear(width, width)
+        self.content_to_k, self.position_to_k = nn.Linear(width, width), nn.Linear(width, width)
+        self.to_v, self.to_out = nn.Linear(width, width), nn.Linear(width, width)
+        nn.init.zeros_(self.to_out.bias)
+
+    def forward(self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"]) -> Float[Tensor, "b q d"]:
+        q = self.content_to_q(x) + self.position_to_q(position)
+        k = self.content_to_k(x) + self.position_to_k(position)
+        dropout = self.dropout if self.training else 0.0
+        return self.to_out(attend(q, k, self.to_v(x), heads=self.heads, dropout=dropout))
+
+
+class ConditionalAttention(nn.Module):
+    """Cross-attention: half of each head's key and query is content, half is place. The first layer mixes them too."""
+
+    def __init__(self, width: int, heads: int, dropout: float, *, first: bool):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.content_to_q, self.place_to_q = nn.Linear(width, width), nn.Linear(width, width)
+        self.position_to_q = nn.Linear(width, width) if first else None
+        self.content_to_k, self.place_to_k = nn.Linear(width, width), nn.Linear(width, width)
+        self.to_v, self.to_out = nn.Linear(width, width), nn.Linear(width, width)
+        nn.init.zeros_(self.to_out.bias)
+
+    def forward(
+        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
+    ) -> Float[Tensor, "b q d"]:
+        q, k, k_place = self.content_to_q(x), self.content_to_k(memory.tokens), self.place_to_k(memory.position)
+        if self.position_to_q is not None:
+            q, k = q + self.position_to_q(position), k + k_place
+        q, k = self.beside(q, self.place_to_q(place)), self.beside(k, k_place)
+        padding, dropout = memory.padding[0].flatten(1), self.dropout if self.training else 0.0
+        out = attend(q, k, self.to_v(memory.tokens), heads=self.heads, padding=padding, dropout=dropout)
+        return self.to_out(out)
+
+    def beside(self, content: Float[Tensor, "b n d"], place: Float[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
+        """Head by head."""
+        return rearrange([content, place], "two b n (h d) -> b n (h two d)", h=self.heads)
+
+
+RENAMED = (
+    ("backbone.0.", "backbone."),
+    ("input_proj.", "neck."),
+    ("query_embed.", "query."),
+    ("class_embed.", "to_class."),
+    ("bbox_embed.", "to_box."),
+    ("transformer.encoder.layers.", "encoder."),
+    ("transformer.decoder.layers.", "decoder."),
+    ("transformer.decoder.norm.", "decoder_norm."),
+    ("transformer.decoder.ref_point_head.", "to_reference."),
+    ("transformer.decoder.query_scale.", "to_scale."),
+    (".layers.0.", ".0."),
+    (".layers.1.", ".2."),
+    (".layers.2.", ".4."),
+    (".self_attn.", ".attention."),
+    (".cross_attn.", ".reading."),
+    (".in_proj_", ".to_qkv."),
+    (".out_proj.", ".to_out."),
+    (".sa_qcontent_proj.", ".attention.content_to_q."),
+    (".sa_qpos_proj.", ".attention.position_to_q."),
+    (".sa_kcontent_proj.", ".attention.content_to_k."),
+    (".sa_kpos_proj.", ".attention.position_to_k."),
+    (".sa_v_proj.", ".attention.to_v."),
+    (".ca_qcontent_proj.", ".reading.content_to_q."),
+    (".ca_qpos_proj.", ".reading.position_to_q."),
+    (".ca_qpos_sine_proj.", ".reading.place_to_q."),
+    (".ca_kcontent_proj.", ".reading.content_to_k."),
+    (".ca_kpos_proj.", ".reading.place_to_k."),
+    (".ca_v_proj.", ".reading.to_v."),
+    (".linear1.", ".feedforward.0."),
+    (".linear2.", ".feedforward.3."),
+)
+NORMS = {"encoder": ("attention", "feedforward"), "decoder": ("attention", "reading", "feedforward")}
+
+
+def rename(key: str) -> str:
+    """Our name of a tensor of the released checkpoints."""
+    for theirs, ours in RENAMED:
+        key = key.replace(theirs, ours)
+    for i, name in enumerate(NORMS.get(key.split(".")[0], ()), 1):
+        key = key.replace(f".norm{i}.", f".{name}_norm.")
+    return key

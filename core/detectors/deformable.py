@@ -1,0 +1,279 @@
+"""Deformable DETR (Zhu et al., ICLR 2021, arXiv 2010.04159), as in fundamentalvision/Deformable-DETR.
+
+Tokens of several levels and queries read a few points around a reference, in all levels, instead of everything. Plain, the
+reference of a query is a point that stays; with `refine` each layer moves a box, on its own; with `two_stage` the queries
+are the encoder's best proposals.
+"""
+
+import math
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from core.detectors.base import Detector
+from core.errors import UserError
+from core.matching import Matching
+from core.nn import backbones
+from core.nn.attention import SelfAttention, feedforward, mlp, xavier
+from core.nn.deformable import Aim, DeformableAttention
+from core.nn.positions import inverse_sigmoid, sine, sine_of_places
+from core.types import Images, Memory, Predictions, Queries
+
+
+@dataclass(frozen=True)
+class Config:
+    classes: int = 80
+    backbone: str = "resnet50"
+    frozen: int = 2  # stages of the backbone that are not trained: the stem and the first
+    strides: tuple[int, ...] = (8, 16, 32, 64)  # of the levels; those beyond the backbone's are made by convolutions
+    queries: int = 300
+    layers: int = 6
+    encoder_layers: int = 6
+    width: int = 256
+    heads: int = 8
+    points: int = 4  # that a head reads in each level
+    feedforward: int = 1024
+    dropout: float = 0.1
+    refine: bool = False  # each layer corrects the box of the one before
+    two_stage: bool = False  # needs refine
+    matching: Matching = field(default_factory=Matching)
+
+
+class Model(Detector):
+    def __init__(self, config: Config):
+        super().__init__()
+        if config.two_stage and not config.refine:
+            raise UserError("a two-stage Deformable DETR refines boxes: set refine, or leave two_stage out")
+        self.config = config
+        d = config.width
+        mapped = tuple(s for s in config.strides if s in backbones.STRIDES)
+        self.backbone = backbones.build(config.backbone, mapped, config.frozen).freeze_norms()
+        self.neck = nn.ModuleList(necks(config, self.backbone.channels))
+        self.level = nn.Parameter(torch.randn(len(config.strides), d))
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
+        if config.two_stage:
+            self.to_proposal, self.proposal_norm = nn.Linear(d, d), nn.LayerNorm(d)
+            self.to_query, self.query_norm = nn.Linear(2 * d, 2 * d), nn.LayerNorm(2 * d)
+        else:
+            self.query, self.to_reference = nn.Embedding(config.queries, 2 * d), nn.Linear(d, 2)
+        # One pair of heads for all layers; or, where each layer corrects the last, one for each, and one for the encoder.
+        heads = config.layers + config.two_stage if config.refine else 1
+        self.to_class = copies(nn.Linear(d, config.classes), heads)
+        self.to_box = copies(mlp(d, d, d, 4), heads)
+        self.reset()
+
+    def reset(self) -> None:
+        """The original's: Xavier matrices in the transformer, a class prior of 0.01, small boxes at their references."""
+        for name in ("to_proposal", "to_query") if self.config.two_stage else ("to_reference",):
+            nn.init.xavier_uniform_(getattr(self, name).weight)
+        if not self.config.two_stage:
+            nn.init.zeros_(self.to_reference.bias)
+        for head in self.to_class:
+            nn.init.constant_(head.bias, -4.59511985013459)  # -log(99)
+        for head in self.to_box:
+            nn.init.zeros_(head[-1].weight)
+            nn.init.zeros_(head[-1].bias)
+        if not self.config.two_stage:
+            nn.init.constant_(self.to_box[0][-1].bias[2:], -2.0)
+
+    def encode(self, images: Images) -> Memory:
+        neck = self.levels(self.backbone(images))
+        padding = tuple(backbones.level_padding(images.padding, tuple(x.shape[-2:])) for x in neck)
+        position = [sine_of_places(p, self.config.width, offset=-0.5) + e for p, e in zip(padding, self.level)]
+        tokens = torch.cat([rearrange(x, "b d h w -> b (h w) d") for x in neck], 1)
+        memory = Memory(neck, padding, self.config.strides, images.sizes, tokens, torch.cat(position, 1))
+        start = self.aim(places(padding), memory)
+        for layer in self.encoder:
+            tokens = layer(tokens, start, memory)
+        return replace(memory, tokens=tokens)
+
+    def levels(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
+        """Each map projected; then a further level from the last map, and each one after from the level before."""
+        found = [project(x) for project, x in zip(self.neck, maps)]
+        last = maps[-1]
+        for project in self.neck[len(maps) :]:
+            last = project(last)
+            found.append(last)
+        return tuple(found)
+
+    def aim(self, reference: Float[Tensor, "b q k"], memory: Memory) -> Aim:
+        """References, as fractions of the image without padding, on the padded levels."""
+        share = shares(memory.padding).repeat(1, 1, reference.shape[-1] // 2)
+        reference = reference[:, :, None] * share[:, None]
+        return aim(reference, memory.shapes, heads=self.config.heads, points=self.config.points)
+
+    def propose(self, memory: Memory) -> Queries:
+        if self.config.two_stage:
+            return self.best(self.proposals(memory))
+        query = repeat(self.query.weight, "q d -> b q d", b=len(memory.sizes))
+        position, content = query.chunk(2, dim=-1)
+        return Queries(content, position)
+
+    def proposals(self, memory: Memory) -> Predictions:
+        """What the encoder says of every token, as of one layer; class 0 stands for any object.
+
+        A token starts as a box of its place, a twentieth of the image wide in the first level and twice as wide in each
+        next. Tokens of padding or close to the image's rim say nothing.
+        """
+        start, valid = anchors(memory)
+        hidden = memory.tokens.masked_fill(~valid[..., None], 0)
+        hidden = self.proposal_norm(self.to_proposal(hidden))
+        logit = (start / (1 - start)).log().masked_fill(~valid[..., None], math.inf)
+        boxes = (self.to_box[-1](hidden).float() + logit).sigmoid()
+        return Predictions(self.to_class[-1](hidden)[None], boxes[None], hidden[None])
+
+    def best(self, proposals: Predictions) -> Queries:
+        """The most likely objects, as queries: position and content are made from the box, which gets no gradient."""
+        top = proposals.logits[0, ..., 0].topk(self.config.queries, dim=1).indices
+        boxes = proposals.boxes[0].detach().gather(1, repeat(top, "b q -> b q 4"))
+        query = self.query_norm(self.to_query(sine(boxes * 2 * math.pi, self.config.width // 2)))
+        position, content = query.chunk(2, dim=-1)
+        return Queries(content, position, boxes, proposals)
+
+    def decode(self, memory: Memory, queries: Queries) -> Predictions:
+        """Without proposals the reference points are made here, from the queries' position."""
+        content, position, reference, found = queries.content, queries.position, queries.anchors, []
+        if not self.config.two_stage:
+            reference = self.to_reference(position).float().sigmoid()
+        for i, layer in enumerate(self.decoder):
+            head = i if self.config.refine else 0
+            content = layer(content, position, self.aim(reference, memory), memory)
+            boxes = moved(reference, self.to_box[head](content).float())
+            found.append((self.to_class[head](content), boxes, content))
+            if self.config.refine:
+                reference = boxes.detach()
+        return Predictions(*map(torch.stack, zip(*found)))
+
+
+def necks(config: Config, channels: list[int]) -> list[nn.Module]:
+    """Projections of the backbone's maps; then a convolution that halves the last of them, and so on."""
+    parts = [nn.Conv2d(c, config.width, 1) for c in channels]
+    before = [channels[-1], *[config.width] * len(config.strides)]
+    parts += [nn.Conv2d(c, config.width, 3, stride=2, padding=1) for c, _ in zip(before, config.strides[len(parts) :])]
+    for conv in parts:
+        nn.init.xavier_uniform_(conv.weight)
+        nn.init.zeros_(conv.bias)
+    return [nn.Sequential(conv, nn.GroupNorm(32, config.width)) for conv in parts]
+
+
+def copies(module: nn.Module, count: int) -> nn.ModuleList:
+    return nn.ModuleList(deepcopy(module) for _ in range(count))
+
+
+def moved(reference: Float[Tensor, "b q k"], shift: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q 4"]:
+    """Boxes from points or boxes, moved in logits; a point has no size to start from."""
+    return (shift + F.pad(inverse_sigmoid(reference), (0, 4 - reference.shape[-1]))).sigmoid()
+
+
+def extents(padding: tuple[Tensor, ...]) -> list[Float[Tensor, "b 2"]]:
+    """Of each level, the columns and rows that are no padding."""
+    return [torch.stack([(~p[:, 0]).sum(1), (~p[:, :, 0]).sum(1)], -1).float() for p in padding]
+
+
+def shares(padding: tuple[Tensor, ...]) -> Float[Tensor, "b l 2"]:
+    """Of each level, the part of its width and height that is no padding."""
+    return torch.stack([e / e.new_tensor([p.shape[2], p.shape[1]]) for e, p in zip(extents(padding), padding)], 1)
+
+
+def places(padding: tuple[Tensor, ...]) -> Float[Tensor, "b n 2"]:
+    """The middle (x, y) of every token, as fractions of the image without padding."""
+    found = []
+    for extent, p in zip(extents(padding), padding):
+        y, x = (torch.arange(size, device=p.device) + 0.5 for size in p.shape[1:])
+        grid = torch.stack([repeat(x, "w -> (h w)", h=len(y)), repeat(y, "h -> (h w)", w=len(x))], -1)
+        found.append(grid / extent[:, None])
+    return torch.cat(found, 1)
+
+
+def anchors(memory: Memory) -> tuple[Float[Tensor, "b n 4"], Bool[Tensor, "b n"]]:
+    """The box of every token, and whether it may be proposed."""
+    middle = places(memory.padding)
+    level = torch.cat([torch.full((p[0].numel(),), 0.05 * 2**l, device=p.device) for l, p in enumerate(memory.padding)])
+    boxes = torch.cat([middle, repeat(level, "n -> b n 2", b=len(middle))], -1)
+    within = ((boxes > 0.01) & (boxes < 0.99)).all(-1)
+    return boxes, within & ~flat(memory.padding)
+
+
+def flat(padding: tuple[Tensor, ...]) -> Bool[Tensor, "b n"]:
+    return torch.cat([p.flatten(1) for p in padding], 1)
+
+
+class EncoderLayer(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        d = config.width
+        self.attention = DeformableAttention(d, config.heads, len(config.strides), config.points)
+        self.feedforward = xavier(feedforward(d, config.feedforward, config.dropout))
+        self.attention_norm, self.feedforward_norm = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Float[Tensor, "b n d"], start: Aim, memory: Memory) -> Float[Tensor, "b n d"]:
+        found = self.attention(x + memory.position, start, x, flat(memory.padding), memory.shapes)
+        x = self.attention_norm(x + self.dropout(found))
+        return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        d = config.width
+        self.attention = SelfAttention(d, config.heads, config.dropout)
+        self.reading = DeformableAttention(d, config.heads, len(config.strides), config.points)
+        self.feedforward = xavier(feedforward(d, config.feedforward, config.dropout))
+        self.attention_norm, self.reading_norm, self.feedforward_norm = (nn.LayerNorm(d) for _ in range(3))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], start: Aim, memory: Memory
+    ) -> Float[Tensor, "b q d"]:
+        x = self.attention_norm(x + self.dropout(self.attention(x, position)))
+        found = self.reading(x + position, start, memory.tokens, flat(memory.padding), memory.shapes)
+        x = self.reading_norm(x + self.dropout(found))
+        return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
+
+
+RENAMED = (
+    ("backbone.0.", "backbone."),
+    ("input_proj.", "neck."),
+    ("query_embed.", "query."),
+    ("transformer.level_embed", "level"),
+    ("transformer.reference_points.", "to_reference."),
+    ("transformer.enc_output.", "to_proposal."),
+    ("transformer.enc_output_norm.", "proposal_norm."),
+    ("transformer.pos_trans.", "to_query."),
+    ("transformer.pos_trans_norm.", "query_norm."),
+    ("transformer.encoder.layers.", "encoder."),
+    ("transformer.decoder.layers.", "decoder."),
+    ("transformer.decoder.", ""),  # its heads are the model's own
+    ("class_embed.", "to_class."),
+    ("bbox_embed.", "to_box."),
+    (".layers.0.", ".0."),
+    (".layers.1.", ".2."),
+    (".layers.2.", ".4."),
+    (".self_attn.", ".attention."),
+    (".cross_attn.", ".reading."),
+    (".in_proj_", ".to_qkv."),
+    (".out_proj.", ".to_out."),
+    (".sampling_offsets.", ".to_offset."),
+    (".attention_weights.", ".to_weight."),
+    (".value_proj.", ".to_value."),
+    (".output_proj.", ".to_out."),
+    (".linear1.", ".feedforward.0."),
+    (".linear2.", ".feedforward.3."),
+)
+NORMS = {"encoder": ("attention", "feedforward"), "decoder": ("reading", "attention", "feedforward")}
+
+
+def rename(key: str) -> str:
+    """Our name of a tensor of the released checkpoints. A plain model's heads are there once a layer, and all the same."""
+    for theirs, ours in RENAMED:
+        key = key.replace(theirs, ours)
+    for i, name in enumerate(NORMS.get(key.split(".")[0], ()), 1):
+        key = key.replace(f".norm{i}.", f".{name}_norm.")
+    return key

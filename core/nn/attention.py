@@ -1,0 +1,66 @@
+"""Dot-product attention of the DETR family: after-norm, dropout on the weights."""
+
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+def attend(
+    q: Float[Tensor, "b q d"],
+    k: Float[Tensor, "b n d"],
+    v: Float[Tensor, "b n e"],
+    *,
+    heads: int,
+    padding: Bool[Tensor, "b n"] | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "b q e"]:
+    """Channels are split into contiguous heads; what is padding is not attended."""
+    q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=heads) for x in (q, k, v))
+    seen = None if padding is None else rearrange(~padding, "b n -> b 1 1 n")
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout)
+    return rearrange(out, "b h q d -> b q (h d)")
+
+
+class SelfAttention(nn.Module):
+    """Queries and keys know their position, values do not."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.to_qkv, self.to_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.xavier_uniform_(self.to_qkv.weight)
+        nn.init.xavier_uniform_(self.to_out.weight)
+        nn.init.zeros_(self.to_qkv.bias)
+        nn.init.zeros_(self.to_out.bias)
+
+    def forward(
+        self, x: Float[Tensor, "b n d"], position: Float[Tensor, "b n d"], padding: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        d = x.shape[-1]
+        weight, bias = self.to_qkv.weight.split([2 * d, d]), self.to_qkv.bias.split([2 * d, d])
+        q, k = F.linear(x + position, weight[0], bias[0]).chunk(2, dim=-1)
+        v = F.linear(x, weight[1], bias[1])
+        dropout = self.dropout if self.training else 0.0
+        return self.to_out(attend(q, k, v, heads=self.heads, padding=padding, dropout=dropout))
+
+
+def feedforward(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Linear layers with ReLU between."""
+    layers = [part for a, b in zip(widths, widths[1:]) for part in (nn.Linear(a, b), nn.ReLU(inplace=True))]
+    return nn.Sequential(*layers[:-1])
+
+
+def xavier(module: nn.Module) -> nn.Module:
+    """Every matrix by Xavier's rule, as the DETR family starts its transformer."""
+    for p in module.parameters():
+        if p.dim() > 1:
+            nn.init.xavier_uniform_(p)
+    return module

@@ -1,0 +1,210 @@
+"""Killed and resumed = never killed, bit for bit: weights, moments, best student, metrics.jsonl."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.errors import UserError
+from tests import runs
+from train import loop, state
+from train.interrupt import Stopped
+
+PROCESSES = multiprocessing.get_context("forkserver")  # children that need not import torch anew, nor share its threads
+PROCESSES.set_forkserver_preload(["tests.test_resume"])
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Path:
+    return loop.fit(runs.small(), tmp_path_factory.mktemp("runs") / "teacher")
+
+
+@pytest.fixture(scope="module")
+def unbroken(taught) -> Path:
+    return loop.fit(runs.small(teacher=taught), taught.parent / "unbroken")
+
+
+def files(path: Path) -> dict:
+    """All that must be equal. A card in a header may name another commit."""
+    tensors = {name: load_file(path / name) for name in ("student.safetensors", "losses.safetensors")}
+    return tensors | {"state": load_file(state.path(path)), "metrics": (path / "metrics.jsonl").read_bytes()}
+
+
+def assert_same(path: Path, other: Path) -> None:
+    mine, theirs = files(path), files(other)
+    assert mine.pop("metrics").splitlines() == theirs.pop("metrics").splitlines()
+    for name, tensors in mine.items():
+        assert tensors.keys() == theirs[name].keys()
+        assert all(torch.equal(x, theirs[name][key]) for key, x in tensors.items()), name
+    assert best(path) == best(other)
+
+
+def best(path: Path) -> tuple:
+    progress = state.header(path)
+    return progress.epoch, progress.step, progress.best, progress.best_epoch
+
+
+def begin(teacher: Path, path: Path, workers: int, fatal: int | None) -> None:
+    """In a child: train, and die at the call number `fatal` of fsync or replace."""
+    die_at(fatal)
+    loop.fit(runs.small(teacher=teacher, workers=workers), path)
+
+
+def go_on(path: Path, fatal: int | None = None) -> None:
+    die_at(fatal)
+    loop.resume(path)
+
+
+def die_at(fatal: int | None) -> None:
+    calls = iter(range(1, 10**6))
+
+    def deadly(real):
+        def call(*arguments):
+            if next(calls) == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)
+
+        return call
+
+    os.fsync, os.replace = deadly(os.fsync), deadly(os.replace)
+
+
+def start(work, *arguments):
+    child = PROCESSES.Process(target=work, args=arguments)
+    child.start()
+    return child
+
+
+def finish(work, *arguments) -> int:
+    child = start(work, *arguments)
+    child.join()
+    return child.exitcode
+
+
+def kill_after(child, path: Path, count: int) -> None:
+    """SIGKILL once metrics.jsonl has `count` lines, or is about to be closed."""
+    while child.is_alive() and logged(path) < count:
+        time.sleep(0.002)
+    child.kill()
+    child.join()
+
+
+def logged(path: Path) -> int:
+    file = path / "metrics.jsonl"
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_at_random_steps(workers, taught, unbroken, tmp_path):
+    rng = random.Random(workers)
+    path = tmp_path / "run"
+    kill_after(start(begin, taught, path, workers, None), path, rng.randint(1, 6))
+    kill_after(start(go_on, path), path, rng.randint(5, 12))
+    assert finish(go_on, path) == 0
+    assert_same(path, unbroken)
+
+
+@pytest.mark.parametrize("call", random.Random(0).sample(range(3, 34), 4))
+def test_killed_while_a_file_is_written(call, taught, unbroken, tmp_path):
+    """Call 1 and 2 write the card; later ones logs, checkpoints and the best student: fsync, then replace."""
+    path = tmp_path / "run"
+    assert finish(begin, taught, path, 0, call) == -signal.SIGKILL
+    assert finish(go_on, path) == 0
+    assert_same(path, unbroken)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_step_is_granted_after_it(number, taught, unbroken, tmp_path, monkeypatch):
+    path, real = tmp_path / "run", loop.numbers
+
+    def numbers(*arguments):
+        if logged(path) == 5:  # the teacher's, three steps, an evaluation: in step 4
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "numbers", numbers)
+    with pytest.raises(Stopped, match=f"after step 4; go on with: python -m train resume {path}") as stopped:
+        loop.fit(runs.small(teacher=taught), path)
+    assert stopped.value.code == 128 + number and best(path)[1] == 4
+    monkeypatch.undo()
+    assert_same(loop.resume(path), unbroken)
+
+
+def test_a_signal_in_an_evaluation(taught, unbroken, tmp_path, monkeypatch):
+    path, real = tmp_path / "run", loop.score
+
+    def score(*arguments, **more):
+        if logged(path) == 8:  # after the second epoch
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(loop, "score", score)
+    with pytest.raises(Stopped, match="after step 6"):
+        loop.fit(runs.small(teacher=taught), path)
+    assert best(path)[:2] == (1, 6)
+    monkeypatch.undo()
+    assert_same(loop.resume(path), unbroken)
+
+
+def test_a_signal_before_the_first_step_leaves_nothing(taught, tmp_path, monkeypatch):
+    real = loop.build
+    monkeypatch.setattr(loop, "build", lambda run: os.kill(os.getpid(), signal.SIGTERM) or real(run))
+    with pytest.raises(Stopped, match="nothing was written") as stopped:
+        loop.fit(runs.small(teacher=taught), tmp_path / "run")
+    assert stopped.value.code == 143 and not list(tmp_path.iterdir())
+
+
+def test_handlers_are_put_back(unbroken):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_logs_are_cut_back_to_the_checkpoint(taught, unbroken, tmp_path):
+    path = tmp_path / "run"
+    kill_after(start(begin, taught, path, 0, None), path, 5)
+    with open(path / "metrics.jsonl", "ab") as file:
+        file.write(b'{"step": 99}\n{"torn')
+    with open(path / "timing.jsonl", "ab") as file:
+        file.write(b'{"step": 99}\n')
+    assert_same(loop.resume(path), unbroken)
+    assert [r["step"] for r in runs.lines(path, "timing.jsonl") if "eval" not in r] == list(range(1, 10))
+
+
+def test_a_finished_run_resumes_to_itself(unbroken):
+    before = files(unbroken)["metrics"]
+    loop.resume(unbroken)
+    assert files(unbroken)["metrics"] == before
+
+
+def test_a_changed_teacher_is_told(taught, unbroken, tmp_path):
+    path = tmp_path / "run"
+    card = json.loads((unbroken / "card.json").read_text())
+    card["teacher"] |= {"path": str(taught / "student.safetensors"), "sha256": "0" * 64}
+    path.mkdir()
+    (path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="has changed since"):
+        loop.resume(path)
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"\x80\x04pickle", lambda b: b""])
+def test_a_damaged_checkpoint_is_told(spoil, taught, tmp_path):
+    path = loop.fit(runs.small(), tmp_path / "run")
+    state.path(path).write_bytes(spoil(state.path(path).read_bytes()))
+    with pytest.raises(UserError, match="is not a checkpoint"):
+        loop.resume(path)
+
+
+def test_a_checkpoint_of_another_model_is_told(taught, tmp_path):
+    path = loop.fit(runs.small(), tmp_path / "run")
+    card = json.loads((path / "card.json").read_text())
+    card["run"]["student"]["config"]["queries"] = 11
+    (path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="does not fit the run's card at 'student.content.weight'"):
+        loop.resume(path)

@@ -1,0 +1,37 @@
+"""The demo over three seeds, with the student alone for as long as the distilled one took: what the README's table says.
+
+Each seed: the student alone, the same student distilled, and the student alone on its whole schedule stretched to the
+time of the distilled one (epochs = the demo's times the ratio of the median step times, measured in turns before).
+Command: python -m train study demo_seeds    Time: 50 minutes on two cores. Result: assets/results/demo_seeds.json
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from core.files import write_json
+from train.grid import RUNS, result, run_rows
+from train.pace import step_seconds
+from train.run import Run
+from train.studies.demo import TITLES, line, pair, timed
+
+SEEDS = (0, 1, 2)
+TEACHER = RUNS / "shapes_teacher"  # `python -m train fit shapes_teacher`: the run of the shipped teacher
+
+
+def main(at_once: int = 2, out: Path = Path("assets/results/demo_seeds.json")) -> None:
+    pace = step_seconds(pair(0))
+    rows = {f"{name}-{seed}": run for seed in SEEDS for name, run in trio(seed, pace).items()}
+    found = run_rows("demo_seeds", rows, at_once=at_once)
+    found = {name: timed(row, pace["distilled" if name.startswith("distilled") else "alone"]) for name, row in found.items()}
+    first = {name.removesuffix("-0"): row for name, row in found.items() if name.endswith("-0")}
+    shown = {"teacher": result(TEACHER)} | first
+    write_json(out, {"command": "python -m train study demo_seeds", "step_seconds": pace, "demo": shown, "rows": found})
+    print("\n".join(line(f"{TITLES[name.rsplit('-', 1)[0]]}, seed {name[-1]}", row) for name, row in found.items()))
+    print(f"written to {out}")
+
+
+def trio(seed: int, pace: dict[str, float]) -> dict[str, Run]:
+    runs = pair(seed)
+    epochs = round(runs["alone"].optim.epochs * pace["distilled"] / pace["alone"])
+    longer = replace(runs["alone"], optim=replace(runs["alone"].optim, epochs=epochs))
+    return runs | {"alone_equal_time": longer}

@@ -1,0 +1,66 @@
+"""A student that has run out: little data, many epochs, and a teacher hardly better than itself.
+
+The demo's student is far from having learnt all it can, so a gain there may be speed alone. Here the student alone has
+stopped gaining (its last quarter of epochs adds less than 1 AP) and the teacher, half again as wide, trained on the same
+400 images, is at most 5 AP above it. Does the distilled student pass its teacher, as the paper's do?
+Command: python -m train study exhausted    Time: 25 minutes on two cores. Result: assets/results/exhausted.json
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from core.files import write_json
+from train.grid import RUNS, run_rows
+from train.recipes import shapes, shapes_distill
+from train.run import Run
+from train.studies import backbones
+from train.studies.demo import line
+
+STUDY, IMAGES, EPOCHS, SEEDS = "exhausted", 400, 48, (0, 1)
+WIDER = "tiny24x1"
+
+
+def main(at_once: int = 2, out: Path = Path("assets/results/exhausted.json")) -> None:
+    if not (first_weights() / f"{WIDER}.safetensors").exists():
+        backbones.main(first_weights(), names=(WIDER,))
+    alone = {f"alone-{seed}": replace(long(shapes.run()), seed=seed) for seed in SEEDS}
+    found = run_rows(STUDY, {"teacher": teacher()} | alone, at_once=at_once)
+    found |= run_rows(STUDY, {f"distilled-{seed}": distilled(seed) for seed in SEEDS}, at_once=at_once)
+    write_json(out, {"command": "python -m train study exhausted", "images": IMAGES, "rows": found})
+    print("\n".join(line(name, row) for name, row in found.items()) + "\n" + verdict(found) + f"\nwritten to {out}")
+
+
+def first_weights() -> Path:
+    return RUNS / STUDY / "backbones"
+
+
+def long(run: Run) -> Run:
+    """Few images, many epochs, measured every fourth."""
+    data, optim = replace(run.data, train_limit=IMAGES), replace(run.optim, epochs=EPOCHS)
+    return replace(run, data=data, optim=optim, eval_every=4)
+
+
+def teacher() -> Run:
+    run = long(shapes.run())
+    student = replace(run.student, backbone=WIDER)
+    return replace(run, student=student, init=str(first_weights() / f"{WIDER}.safetensors"), seed=7)
+
+
+def distilled(seed: int) -> Run:
+    return replace(long(shapes_distill.run()), seed=seed, teacher=RUNS / STUDY / "teacher")
+
+
+def verdict(found: dict[str, dict]) -> str:
+    """The three numbers that the study is about, for each seed."""
+    top = found["teacher"]["ap"]
+    return "\n".join(
+        f"seed {seed}: the last quarter gave the student alone {100 * last_quarter(found[f'alone-{seed}']):+.1f} AP; the teacher "
+        f"is {100 * (top - found[f'alone-{seed}']['ap']):+.1f} from it; the distilled student is "
+        f"{100 * (found[f'distilled-{seed}']['ap'] - top):+.1f} from its teacher"
+        for seed in SEEDS
+    )
+
+
+def last_quarter(row: dict) -> float:
+    by_epoch = row["ap_by_epoch"]
+    return by_epoch[-1] - by_epoch[len(by_epoch) * 3 // 4 - 1]
