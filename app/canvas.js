@@ -132,7 +132,7 @@ function setLayer(layer) {
   root.querySelector('.dd-layer input').value = state.layer + 1;
   paint();
   tell('layer', {layer: state.layer});
-  if (state.chosen) ask();
+  ask();
 }
 
 // A second click at one place takes the box beneath.
@@ -179,7 +179,7 @@ function legend() {
   const names = make('input', {type: 'checkbox', checked: state.names, onchange: e => { state.names = e.target.checked; paint(); }});
   return make('div', {class: 'dd-legend'},
     make('div', {class: 'row', role: 'group', 'aria-label': 'Boxes'}, make('span', {class: 'head'}, 'Boxes'), boxes, make('label', {class: 'dd-chip', 'data-toggle': 'names'}, names, make('span', null, 'Names'))),
-    make('div', {class: 'row', role: 'group', 'aria-label': 'Lines between matched pairs'}, make('span', {class: 'head'}, 'Matches'), lines));
+    lines.length ? make('div', {class: 'row', role: 'group', 'aria-label': 'Lines between matched pairs'}, make('span', {class: 'head'}, 'Matches'), lines) : null);
 }
 
 function stage() {
@@ -216,6 +216,7 @@ function show() {
   paint();
   tell('layer', {layer: state.layer});
   tell('scene', {key: scene.key});
+  ask();
 }
 
 show();

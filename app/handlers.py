@@ -31,6 +31,13 @@ class Handlers:
         """Each term of the step's loss on this image, by layer, with its weight; and the total that trains."""
         return views.losses(self.samples.shown(key))
 
+    def matches(self, key: str, layer: int) -> dict:
+        """Each object with the queries that answer for it in one layer, and the cost of each pair."""
+        shown = self.samples.shown(key)
+        if not 0 <= whole(layer, "layer") < shown.layers:
+            raise UserError(f"no layer {layer}: there are {shown.layers}, from 0")
+        return queries.overview(shown, layer)
+
     def query(self, key: str, layer: int, side: str, index: int) -> dict:
         """One query in one layer: class scores, box, and the cost of each of its matches by part.
 

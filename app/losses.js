@@ -25,7 +25,7 @@ function show() {
   const names = ['Term', '', 'Sum × weight', `Layer ${layer + 1}`, 'All layers'];
   const head = make('thead', null, make('tr', null, names.map(name => make('th', {scope: 'col'}, name))));
   const foot = make('tfoot', null, make('tr', null, make('th', {colspan: 4, scope: 'row'}, 'Total, as training adds it up'), cell(number(table.total), {class: 'strong', 'data-total': table.total})));
-  root.replaceChildren(make('h3', null, 'Loss on this image'), make('table', {class: 'dd-table'}, head, table.losses.map(loss => section(loss, largest)), foot));
+  root.replaceChildren(make('h3', null, 'Loss on this image'), make('p', null, table.says), make('table', {class: 'dd-table'}, head, table.losses.map(loss => section(loss, largest)), foot));
 }
 
 function load() {

@@ -37,13 +37,13 @@ def build(handlers: Handlers) -> gr.Blocks:
 
 
 def wire(page, handlers: Handlers, key, images, upload, picture, score, query, losses) -> None:
-    """Whatever shows another image gives its key; canvas and losses follow, and nothing is chosen on it."""
-    shown = [key, picture, losses, query, score]
+    """Whatever shows another image gives its key; canvas and losses follow, and the canvas says what is chosen."""
+    shown = [key, picture, losses, score]
 
     @told
     def show(asked: str):
         scene, table = pack(handlers.scene(asked)), pack(handlers.losses(asked))
-        return asked, scene, table, "", gr.update(visible=handlers.scored(asked))
+        return asked, scene, table, gr.update(visible=handlers.scored(asked))
 
     def picked(event: gr.EventData):
         return show(f"image/{event.image}")
@@ -54,7 +54,8 @@ def wire(page, handlers: Handlers, key, images, upload, picture, score, query, l
 
     @told
     def chosen(event: gr.EventData):
-        return pack(handlers.query(event.key, event.layer, event.side, event.index)) if event.side else ""
+        at = event.key, event.layer
+        return pack(handlers.query(*at, event.side, event.index) if event.side else handlers.matches(*at))
 
     page.load(lambda: pack(handlers.images()), None, images, **QUICK, **HIDDEN)
     page.load(lambda: show(handlers.first()), None, shown, **MODEL, **HIDDEN)
@@ -68,7 +69,7 @@ def wire(page, handlers: Handlers, key, images, upload, picture, score, query, l
 
 def offer(handlers: Handlers) -> None:
     """The same over the API."""
-    for handler in (handlers.images, handlers.scene, handlers.losses, handlers.query):
+    for handler in (handlers.images, handlers.scene, handlers.losses, handlers.matches, handlers.query):
         gr.api(told(handler), api_name=handler.__name__)
 
 

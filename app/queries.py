@@ -51,6 +51,31 @@ def target(shown: Shown, layer: int, index: int) -> dict:
     }
 
 
+def overview(shown: Shown, layer: int) -> dict:
+    """Each object with the queries that answer for it in this layer, and the cost of each pair."""
+    title, says = words.OVERVIEW
+    rows = [
+        {"answers": [answer(shown, side, layer, index) for side in shown.sides]} | thing(shown, "truth", index)
+        for index in range(len(shown.trace.targets))
+    ]
+    return {
+        "title": title,
+        "says": says if rows else words.NO_OVERVIEW,
+        "where": f"layer {layer + 1} of {shown.layers}",
+        "sides": [words.side(side)[0] for side in shown.sides],
+        "rows": rows,
+    }
+
+
+def answer(shown: Shown, side: str, layer: int, target: int) -> dict | None:
+    """None where a side has fewer queries than there are objects."""
+    at = shown.layer(side, layer)
+    here = shown.sides[side][2].of(layer=at, image=0)
+    for query in here.query[here.target == target].tolist():
+        return {"total": truth_match(shown, side, at, query, target)["total"]} | thing(shown, side, query)
+    return None
+
+
 def about(shown: Shown, side: str, index: int, box: Tensor) -> dict:
     """What one is and where, in pixels of the source image."""
     height, width = shown.sample.original
@@ -108,7 +133,8 @@ def breakdown(line: str, parts: dict[str, Tensor], weights: dict[str, float]) ->
         title, says = words.part(name, line)
         numbers = {"cost": part.item(), "weight": weights[name], "weighted": (weights[name] * part).item()}
         rows.append({"part": name, "title": title, "says": says} | numbers)
-    return {"line": line, "says": words.match(line), "parts": rows, "plain": sum(row["cost"] for row in rows), "total": weighted(parts, weights).item()}
+    totals = {"plain": sum(row["cost"] for row in rows), "total": weighted(parts, weights).item()}
+    return {"line": line, "says": words.match(line), "parts": rows} | totals
 
 
 def choices(shown: Shown, side: str, layer: int, index: int, matched: list[int]) -> list[dict]:

@@ -30,10 +30,22 @@ function ranking(list) {
   return make('details', {class: 'dd-ranking', open: list.open}, make('summary', null, list.title), make('p', null, list.says), make('table', {class: 'dd-table'}, make('thead', null, head), make('tbody', null, rows)));
 }
 
+// While nothing is chosen: each object with the queries that answer for it.
+function overview(view) {
+  const ends = row => row.answers.flatMap(a => a ? [make('td', null, partner(a.other, String(a.other.index))), cell(number(a.total), {class: 'strong'})] : [cell('–'), cell('')]);
+  const rows = view.rows.map(row => make('tr', null, make('th', {scope: 'row'}, partner(row.other, row.name)), ends(row)));
+  const head = make('tr', null, ['Object', ...view.sides.flatMap(side => [side, 'cost'])].map(name => make('th', {scope: 'col'}, name)));
+  root.replaceChildren(
+    make('header', null, make('h3', null, view.title), make('span', null, view.where)), make('p', null, view.says),
+    rows.length ? make('table', {class: 'dd-table'}, make('thead', null, head), make('tbody', null, rows)) : '',
+    make('p', {class: 'dd-hint'}, 'Click a box, or focus the image and use the arrow keys: its class scores and the cost of its match appear here. A second click takes the box beneath.'));
+}
+
 function show() {
   const view = props.value ? JSON.parse(props.value) : null;
   delete root.dataset.chosen;
-  if (!view) return root.replaceChildren(make('p', {class: 'dd-hint'}, 'Click a box, or focus the image and use the arrow keys: its class scores and the cost of its match appear here. A second click takes the box beneath.'));
+  if (!view) return root.replaceChildren();
+  if (view.rows) return overview(view);
   const head = make('header', null, make('h3', null, make('i', {class: 'swatch ' + view.role}), view.title), make('span', null, view.where));
   root.replaceChildren(head, make('p', {class: 'dd-box-text'}, view.box), scores(view), view.says ? make('p', {class: 'dd-says'}, view.says) : '', ...view.matches.map(meeting), ...view.rankings.map(ranking));
   root.dataset.chosen = `${view.side}/${view.index}/${view.layer}`;

@@ -53,7 +53,8 @@ class Samples:
         if self.run.distiller.teacher is None:
             return self.show(key, "upload", sample, "none", "No ground truth, and no teacher to stand in for it")
         sample = pseudo(self.run, sample, floor)
-        banner = f"No ground truth: teacher queries scoring {floor:.2f} or more, here {len(sample.labels)}, are its pseudo truth"
+        count = len(sample.labels)
+        banner = f"No ground truth: pseudo truth from teacher queries scoring {floor:.2f} or more, here {count}"
         return self.show(key, "upload", sample, "pseudo", banner)
 
     def show(self, key: str, name: str, sample: Sample, truth: str, banner: str = "") -> Shown:

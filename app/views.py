@@ -90,7 +90,7 @@ def losses(shown: Shown) -> dict:
         terms = [term(f"{name}/{key}", m, weights[key]) for key, m in outcome.maps.items()]
         says = words.about(shown.distiller.losses[name])
         found.append({"name": name, "says": says, "terms": terms, "weighted": sum(t["weighted"] for t in terms)})
-    return {"losses": found, "total": shown.trace.total.item()}
+    return {"says": words.LOSS[shown.truth], "losses": found, "total": shown.trace.total.item()}
 
 
 def term(path: str, m: Tensor, weight: float) -> dict:

@@ -44,6 +44,14 @@ CHOICES = (
 STAND_IN = "A teacher query that stands in for the truth, which this image does not have."
 ALONE = "This run has no teacher: it learnt from the truth alone, so there are no teacher boxes and no pairs with them."
 
+OVERVIEW = "Who answers for what", "The query that each object is matched with in this layer, and the cost of the pair."
+NO_OVERVIEW = "Without truth, no query answers for an object."
+LOSS = {
+    "given": "The terms of the step that trains, replayed on this image alone.",
+    "pseudo": "As if the pseudo truth were the truth; training sees no such image.",
+    "none": "Without truth every query counts as background; training sees no such image.",
+}
+
 STRIDE = "squared distance of the feature maps, weighted by where the teacher's good queries look"
 TERMS = {
     "class": ("class", "how wrong the class scores of all queries are"),

@@ -102,7 +102,7 @@ def build(model: Detector, tensors: dict[str, Tensor]) -> nn.Module:
         options |= dict(tie_word_embeddings=not c.refine, disable_custom_kernels=True)
         theirs = DeformableDetrForObjectDetection(DeformableDetrConfig(**options))
     fill(theirs, tensors, model.kind)
-    return theirs.eval()
+    return theirs.eval().requires_grad_()  # it freezes all of a backbone that is not timm's
 
 
 def fill(theirs: nn.Module, tensors: dict[str, Tensor], kind: str) -> None:
