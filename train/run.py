@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Literal, Union
+from typing import Annotated, Literal, Union
+
+import tyro
 
 from core import detectors, losses
 from core.data.transforms import Augment
 
-Detectors = {name: detectors.module(name).Config for name in detectors.names()}
-Student = Union[tuple(Detectors.values())]  # noqa: UP007
+Student = Union[  # noqa: UP007
+    tuple(Annotated[detectors.module(name).Config, tyro.conf.subcommand(name)] for name in detectors.names())
+]
 Losses = make_dataclass(
     "Losses",
     [(name, config, config()) for name in losses.names() for config in [losses.module(name).Config]],

@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.matching import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, mlp, xavier
-from core.nn.deformable import Aim, DeformableAttention
+from core.nn.deformable import Aim, DeformableAttention, aim
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
 from core.types import Images, Memory, Predictions, Queries
 
