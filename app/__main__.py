@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,19 +26,21 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def main(words: list[str]) -> int:
-    """The exit code: 0 once interrupted, 2 for a user's mistake."""
+    """The exit code: 0 once it is ended, 2 for a user's mistake."""
     asked = arguments(words)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: nothing is left behind
     with TemporaryDirectory(prefix="detrdistill-") as scratch:  # uploads end with the program
         os.environ["GRADIO_TEMP_DIR"] = scratch
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        from app.serve import serve  # gradio reads its environment when it is imported, and takes its time
-
         try:
+            from app.serve import serve  # gradio reads its environment when it is imported, and takes its time
+
             serve(asked.run, asked.data, asked.images, asked.port)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    return 0
+        except KeyboardInterrupt:
+            return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 // The picture under its boxes. `props.value` is a scene as JSON (app/views.py); every layer is in it, so the slider needs no server.
 const root = element.querySelector('.dd-canvas');
 const LABELLED = 40; // more boxes than this, and names would hide the picture
+const NARROW = 120; // pixels of a box over which two names do not fit side by side
 const state = {layer: 0, chosen: null, hidden: new Set(), floor: 0.3, names: true};
 let scene = null;
 let asked = 0;
@@ -65,7 +66,8 @@ function paintName(item) {
   const [x0, y0, x1, y1] = boxOf(item);
   const role = group(item.side).role;
   const text = role === 'truth' ? classOf(item) : `${classOf(item)} ${Math.round(100 * scoreOf(item))}`;
-  const spot = {truth: [x0, y1, 13, 'start'], student: [x0, y0, -5, 'start'], teacher: [x1, y0, -5, 'end']}[role];
+  const narrow = (x1 - x0) * root.querySelector('svg').clientWidth < NARROW;
+  const spot = {truth: [x0, y1, 13, 'start'], student: [x0, y0, narrow ? -17 : -5, 'start'], teacher: [x1, y0, -5, 'end']}[role];
   return draw('text', {class: `dd-name ${role}`, x: percent(spot[0]), y: percent(spot[1]), dy: spot[2], 'text-anchor': spot[3]}, text);
 }
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from app import words
 from app.shown import Shown, meetings, role
 from core.boxes import corners
-from core.matching import box_costs, costs, weighted
+from core.matching import box_costs, weighted
 
 ROWS = 6  # of a ranking
 SCORES = 5  # classes whose score is shown
@@ -94,9 +94,8 @@ def best(shown: Shown, scores: Tensor) -> list[dict]:
 
 def truth_match(shown: Shown, side: str, layer: int, query: int, target: int) -> dict:
     """The cost, from core.matching.costs, by which a query has an object."""
-    predictions, matching, _ = shown.sides[side]
-    parts = costs(predictions, shown.trace.targets, matching)
-    mine = {name: part[layer, 0, query, target] for name, part in parts.items()}
+    matching = shown.sides[side][1]
+    mine = {name: part[layer, 0, query, target] for name, part in shown.costs[side].items()}
     return {"title": "Answers for"} | breakdown(shown.line(side), mine, matching.weights)
 
 
@@ -157,8 +156,8 @@ def rivals(shown: Shown, side: str, layer: int, target: int) -> dict:
 
 def prices(shown: Shown, side: str) -> dict[str, Tensor]:
     """The weighted parts of the cost of every query for every object, "l b q t"."""
-    predictions, matching, _ = shown.sides[side]
-    return {k: matching.weights[k] * v for k, v in costs(predictions, shown.trace.targets, matching).items()}
+    weights = shown.sides[side][1].weights
+    return {name: weights[name] * part for name, part in shown.costs[side].items()}
 
 
 def ranking(shown: Shown, parts: dict[str, Tensor], side: str, matched: list[int]) -> dict:

@@ -1,8 +1,8 @@
 """Opens a run and serves its page, on this machine alone."""
 
-import signal
 import socket
 from pathlib import Path
+from threading import Event
 
 import gradio as gr
 
@@ -17,15 +17,17 @@ HOST = "127.0.0.1"
 
 
 def serve(run: Path | None, data: Path | None, images: Path | None, port: int) -> None:
-    """Returns once it is interrupted. UserError where the run, its data or the port cannot be had."""
+    """Until it is interrupted. UserError where the run, its data or the port cannot be had."""
     port = free_port(port)
     path = run or find_run()
     print(f"opening {path} ...", flush=True)
     page = build(Handlers(open_run(path, data, images)))
     url = launch(page, port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: nothing is left behind
     print(f"look at it: {url}\nclick a box to see the cost of its match; Ctrl-C ends", flush=True)
-    page.block_thread()
+    try:
+        Event().wait()
+    finally:
+        page.close(verbose=False)
 
 
 def launch(page: gr.Blocks, port: int) -> str:

@@ -5,11 +5,14 @@ decoded, by the group's name.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
+
+from torch import Tensor
 
 from core.data.sample import Sample
 from core.distiller import Distiller
-from core.matching import Matching
+from core.matching import Matching, costs
 from core.types import Assignment, DistillTrace, Predictions
 
 
@@ -28,7 +31,7 @@ class Shown:
     def layers(self) -> int:
         return len(self.trace.student.own.logits)
 
-    @property
+    @cached_property
     def sides(self) -> dict[str, tuple[Predictions, Matching, Assignment]]:
         """Queries of each side but the truth, the matching that is theirs, and the objects they answer for."""
         student, teacher = self.trace.student, self.trace.teacher
@@ -38,6 +41,11 @@ class Shown:
         for name, a in answers(self.trace).items():
             found[name] = student.predictions[name], self.distiller.student.matching, a
         return found
+
+    @cached_property
+    def costs(self) -> dict[str, dict[str, Tensor]]:
+        """The parts, "l b q t" and unweighted, of the cost of every query of a side for every object."""
+        return {side: costs(p, self.trace.targets, matching) for side, (p, matching, _) in self.sides.items()}
 
     def counts(self) -> dict[str, int]:
         """How many boxes each side has."""

@@ -78,6 +78,8 @@ def decode(detector: Detector, images: Images, ask) -> Decoded:
 
 
 def total(outcomes: dict[str, Outcome], weights: Weights) -> Tensor:
+    if outcomes.keys() != weights.keys():
+        raise KeyError(f"there are losses {sorted(outcomes)} but weights for {sorted(weights)}")
     for name, outcome in outcomes.items():
         if outcome.maps.keys() != weights[name].keys():
             raise KeyError(f"loss {name!r} has maps {sorted(outcome.maps)} but weights for {sorted(weights[name])}")

@@ -108,6 +108,7 @@ def test_a_recipe_s_docstring_is_its_card():
         (["fit", "shapes", "--losses.logit.weight", "1"], "perhaps you meant --losses.logits.weight"),
         (["fit", "shapes", "--Seed=1"], "no flag --Seed; perhaps you meant --seed"),
         (["fit", "shapes", "--card"], "--card needs a file"),
+        (["fit", "shapes", "--student.classes", "3"], "the number of classes comes from the data"),
         (["fit", "--card", "none.json"], "none.json: no such file"),
         (["fit", "shapes", "--teacher", "nobody"], "nobody"),
         (["fit", "shapes", "--init", "nothing.safetensors"], "nothing.safetensors: no such file"),

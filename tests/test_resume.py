@@ -189,7 +189,7 @@ def test_a_changed_teacher_is_told(taught, unbroken, tmp_path):
     card["teacher"] |= {"path": str(taught / "student.safetensors"), "sha256": "0" * 64}
     path.mkdir()
     (path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(UserError, match="has changed since"):
+    with pytest.raises(UserError, match="is gone or has changed since"):
         loop.resume(path)
 
 

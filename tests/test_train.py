@@ -245,7 +245,7 @@ def test_a_batch_is_learnt(tmp_path):
     data, rates = replace(runs.DATA, train_limit=4), replace(runs.OPTIM, epochs=30, lr=2e-3)
     path = loop.fit(runs.small(data=data, optim=rates, eval_every=30), tmp_path / "learnt")
     totals = [r["total"] for r in runs.lines(path) if "eval" not in r]
-    assert sum(totals[-5:]) < 0.6 * sum(totals[:5])
+    assert sum(totals[-5:]) < 0.75 * sum(totals[:5])
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])

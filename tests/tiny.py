@@ -1,6 +1,6 @@
 """Builders of small things: batches, detectors with random weights, distillers."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import torch
@@ -11,9 +11,11 @@ from core.distiller import Distiller, weights_of
 from core.matching import Matching, solve, to_truth
 from core.types import Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
-COMMON = {"classes": 4, "backbone": "tiny8x1", "frozen": 0, "queries": 10, "layers": 2, "width": 32}
+COMMON = {"classes": 4, "backbone": "tiny8x1", "frozen": 0, "queries": 10, "layers": 2, "width": 64, "heads": 4, "feedforward": 32}
 OPTIONS = {
-    "adamixer": {"heads": 4, "groups": 2, "points": 4, "mixed_points": 4, "feedforward": 32},
+    "adamixer": {"groups": 4, "points": 4, "mixed_points": 4},
+    "conditional": {"strides": (16,), "encoder_layers": 1},
+    "deformable": {"points": 2, "encoder_layers": 1},
 }
 
 
@@ -31,17 +33,18 @@ def detector(name: str, *, seed: int = 1, **more):
 
 
 @torch.no_grad()
-def stir(module: nn.Module, scale: float = 0.2) -> nn.Module:
+def stir(module: nn.Module, scale: float = 1.0) -> nn.Module:
     for p in module.parameters():
-        p.add_(torch.randn_like(p), alpha=scale if p.dim() == 1 else scale / p[0].numel() ** 0.5)
+        p.add_(torch.randn_like(p), alpha=0.2 * scale if p.dim() == 1 else scale / p[0].numel() ** 0.5)
     return module
 
 
 def batch(sizes=((64, 64), (48, 64)), counts=(3, 1), classes: int = 4, seed: int = 0) -> tuple[Images, Targets]:
-    """Noise of these sizes (height, width), padded with zeros, and boxes inside [0, 1]."""
+    """Coloured squares of these sizes (height, width), padded with zeros, and boxes inside [0, 1]."""
     draw = torch.Generator().manual_seed(seed)
     height, width = (max(x) for x in zip(*sizes))
-    pixels = torch.randint(0, 256, (len(sizes), 3, height, width), generator=draw, dtype=torch.uint8)
+    squares = torch.randint(0, 256, (len(sizes), 3, -(-height // 16), -(-width // 16)), generator=draw, dtype=torch.uint8)
+    pixels = squares.repeat_interleave(16, 2).repeat_interleave(16, 3)[..., :height, :width]
     padding = torch.ones(len(sizes), height, width, dtype=torch.bool)
     for pad, (h, w) in zip(padding, sizes):
         pad[:h, :w] = False
@@ -76,7 +79,7 @@ def pair(name: str, **more) -> tuple:
 
 
 def reordered(queries: Queries, order: torch.Tensor) -> Queries:
-    return Queries(*(x if x is None else x[:, order] for x in vars(queries).values()))
+    return replace(queries, **{k: x[:, order] for k, x in vars(queries).items() if isinstance(x, torch.Tensor)})
 
 
 def stand(**more) -> SimpleNamespace:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -39,7 +40,9 @@ def build(run: Run) -> Job:
     if run.init and run.init != "imagenet" and not located(run.init).is_file():
         raise UserError(f"--init {run.init}: no such file; give a file of weights, or imagenet")
     teacher = run.teacher and load_detector(weights_file(located(run.teacher)))
-    train, val = datasets(run.data)
+    train, val = dataset(run.data, "train"), dataset(run.data, "val")
+    if [c.id for c in train.categories] != [c.id for c in val.categories]:
+        raise UserError(f"{run.data.train} and {run.data.val} list different categories; make them the same")
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
     if teacher:
         same_classes(teacher[1], train.categories, run.teacher)
@@ -84,13 +87,11 @@ def same_classes(card: dict, categories: tuple[Category, ...], path: Path) -> No
         )
 
 
-def datasets(data: Data) -> tuple[Dataset, Dataset]:
-    """To learn from, and to be measured on."""
+def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
+    """To learn from, or to be measured on."""
+    path, limit = getattr(data, split), getattr(data, f"{split}_limit")
     if data.kind == "shapes":
-        return Shapes("train", data.train_limit, data.size), Shapes("val", data.val_limit, data.size)
-    if data.train is None or data.val is None:
+        return Shapes(split, limit, data.size)
+    if path is None:
         raise UserError("give the data: --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]")
-    train, val = (Coco(p, data.images, n) for p, n in ((data.train, data.train_limit), (data.val, data.val_limit)))
-    if [c.id for c in train.categories] != [c.id for c in val.categories]:
-        raise UserError(f"{data.train} and {data.val} list different categories; make them the same, in one order")
-    return train, val
+    return Coco(path, data.images, limit)

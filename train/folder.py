@@ -58,23 +58,30 @@ def commit() -> str | None:
 
 
 def card(path: Path) -> dict:
-    return read_json(path / "card.json")
+    """Of a run; UserError: it is none."""
+    if not (path / "card.json").exists():
+        raise UserError(f"{path} is not a run: it has no card.json")
+    told = read_json(path / "card.json")
+    if not isinstance(told, dict) or not {"run", "teacher", "init"} <= told.keys():
+        raise UserError(f"{path}/card.json is not the card of a run; give a folder that `python -m train fit` made")
+    return told
 
 
 def reopen(path: Path) -> Run:
     """The Run of a folder; UserError: it is no run, or its teacher or first weights have changed since."""
-    if not (path / "card.json").exists():
-        raise UserError(f"{path} is not a run: it has no card.json")
     told = card(path)
     run = decode(Run, told["run"], f"{path}/card.json: run")
-    used = {what: unchanged(path, told[what]) for what in ("teacher", "init") if told[what]}
-    return replace(run, **used)
+    if told["teacher"]:
+        run = replace(run, teacher=unchanged(path, told["teacher"]))
+    if told["init"]:
+        run = replace(run, init=str(unchanged(path, told["init"])))
+    return run
 
 
 def unchanged(path: Path, note: dict) -> Path:
     file = path / note["path"]
     if not file.is_file() or sha(file) != note["sha256"]:
-        raise UserError(f"{file} has changed since {path} began; put the old file back, or start anew")
+        raise UserError(f"{file} is gone or has changed since {path} began; put it back, or start anew")
     return file
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import Progress, TextColumn
+from rich.table import Column
 
 from core.detectors import name_of
+from core.evaluate import NUMBERS
 from train.build import Job
 from train.score import percent
 
-EVERY = 5.0  # seconds between lines where no terminal shows a bar
+EVERY = 5.0  # seconds between lines where there is no terminal
 FILES = ("metrics.jsonl", "timing.jsonl")
 
 
@@ -57,12 +59,13 @@ class Log:
         if seconds is not None:
             self.write("timing.jsonl", {"eval": who, "step": step, "seconds": seconds})
         if epoch:
-            self.screen.say(headline(who, scores, epoch))
-        self.draw(who, step, {k: v for k, v in scores.items() if isinstance(v, float)})
+            self.screen.say(f"{who} after epoch {epoch}: {brief(scores)}")
+        self.draw(who, step, {key: scores[key] for key in NUMBERS})
 
     def draw(self, group: str, step: int, values: dict[str, float]) -> None:
         for name, value in values.items() if self.board else ():
-            self.board.add_scalar(f"{group}/{name}", value, step)
+            if value is not None:
+                self.board.add_scalar(f"{group}/{name}", value, step)
 
     def __enter__(self) -> "Log":
         self.screen.__enter__()
@@ -87,7 +90,7 @@ def summary(job: Job, path: Path, teacher: dict | None) -> str:
     lines = {
         "run": f"{path}, on {job.device.type}",
         "student": f"{name_of(run.student)} on {run.student.backbone}, {size:.1f} M parameters",
-        "teacher": teacher and f"{run.teacher}, {headline('teacher', teacher, 0)}",
+        "teacher": teacher and f"{run.teacher}, {brief(teacher)}",
         "losses": ", ".join(job.distiller.losses),
         "data": f"{len(job.loader.dataset)} images to learn from, {len(job.val)} to be measured on",
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
@@ -96,18 +99,17 @@ def summary(job: Job, path: Path, teacher: dict | None) -> str:
     return "\n".join(f"{title:<9} {text}" for title, text in lines.items() if text)
 
 
-def headline(who: str, scores: dict, epoch: int) -> str:
-    values = "  ".join(f"{key.upper()} {percent(scores[key]).strip()}" for key in ("ap", "ap50", "ap75"))
-    return f"{who} after epoch {epoch}: {values}" if epoch else values
+def brief(scores: dict) -> str:
+    return "  ".join(f"{key.upper()} {percent(scores[key]).strip()}" for key in ("ap", "ap50", "ap75"))
 
 
 class Screen:
-    """A bar on a terminal; elsewhere a line every few seconds."""
+    """One line that changes on a terminal; elsewhere a line every few seconds."""
 
     def __init__(self, steps: int):
         self.steps, self.pace, self.share, self.spoken = steps, None, 0.0, perf_counter()
-        columns = BarColumn(bar_width=16), TextColumn("{task.description}", markup=False)
-        self.live = Progress(*columns, console=Console(file=sys.stdout), transient=True)
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self.live = Progress(text, console=Console(file=sys.stdout), transient=True, refresh_per_second=4)
         self.shown = self.live.console.is_terminal
         self.task = self.live.add_task("", total=steps)
 

@@ -66,7 +66,7 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
                 rate = optim.factor(run.optim, t.progress.step, total)
                 record = t.step(images, targets, rate)
                 log.step(record, seconds=perf_counter() - begun + waited, waited=waited)
-                if interrupt.number or t.progress.step % run.checkpoint_every == 0:
+                if t.progress.step % run.checkpoint_every == 0:
                     t.save()
                 t.stop_if_asked()
             if (t.progress.epoch + 1) % run.eval_every == 0 or t.progress.epoch + 1 == run.optim.epochs:
@@ -104,7 +104,9 @@ class Training:
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), run.optim.clip)
         record = numbers(trace, norm, distiller.weights)
-        refuse_infinite(record, images, scaled=run.amp == "fp16")
+        if self.scaler.is_enabled() and not math.isfinite(record["grad_norm"]):
+            record["grad_norm"] = None
+        refuse_infinite(record, images)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -116,7 +118,6 @@ class Training:
         begun, epoch = perf_counter(), self.progress.epoch + 1
         scores = measure(self.job, self.job.distiller.student, self.interrupt)
         if scores is None:
-            self.save()
             self.stop_if_asked()
         self.log.scores("student", scores, step=self.progress.step, epoch=epoch, seconds=perf_counter() - begun)
         if self.progress.improved(scores["ap"] or 0.0):
@@ -128,6 +129,7 @@ class Training:
 
     def stop_if_asked(self) -> None:
         if number := self.interrupt.number:
+            self.save()
             saved = f"stopped and saved after step {self.progress.step}"
             raise Stopped(number, f"{saved}; go on with: python -m train resume {self.path}")
 
@@ -160,9 +162,9 @@ def numbers(trace: DistillTrace, norm: torch.Tensor, weights: dict[str, dict[str
     return {"total": fetched[0], "grad_norm": fetched[1], "terms": terms, "weighted": weighted}
 
 
-def refuse_infinite(record: dict, images: Images, *, scaled: bool) -> None:
-    """Gradients scaled for fp16 may overflow: the scaler then skips the step."""
-    values = record["terms"] | {"total": record["total"]} | ({} if scaled else {"grad_norm": record["grad_norm"]})
+def refuse_infinite(record: dict, images: Images) -> None:
+    """A gradient norm of None is fp16's: its scaler skips such a step, and scales less."""
+    values = record["terms"] | {name: record[name] for name in ("total", "grad_norm") if record[name] is not None}
     if bad := [name for name, value in values.items() if not math.isfinite(value)]:
         raise NotFinite(sentence(f"{', '.join(bad)} is not finite", images))
 

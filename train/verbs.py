@@ -14,7 +14,7 @@ from core.data.coco import Coco
 from core.errors import UserError
 from core.files import read_json
 from train import folder, loop
-from train.build import datasets, device_of, same_classes
+from train.build import dataset, device_of, same_classes
 from train.run import Data, Run, quick
 from train.score import score, table
 
@@ -26,6 +26,8 @@ def fit(recipe: str | None, given: Path | None, arguments: list[str]) -> None:
     start = read_card(given) if given else import_module(f"train.recipes.{recipe}").run()
     card = import_module(f"train.recipes.{recipe}").__doc__ if recipe else None
     run = flags(start, arguments, f"python -m train fit {recipe or f'--card {given}'}", card)
+    if run.student.classes != start.student.classes:
+        raise UserError("the number of classes comes from the data; leave --student.classes out")
     if os.environ.get("QUICK") == "1":
         run = quick(run)
     path = RUNS / run.name if run.name != start.name else free(RUNS / run.name)
@@ -72,10 +74,10 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     trained = decode(Data, card["data"], f"{path}: data") if "data" in card else None
     if given.data is None and trained is None:
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
-    dataset = Coco(given.data, given.images) if given.data else datasets(trained)[1]
-    same_classes(card, dataset.categories, path)
+    val = Coco(given.data, given.images) if given.data else dataset(trained, "val")
+    same_classes(card, val.categories, path)
     augment = (trained or Data()).augment
-    scores = score(detector.to(device_of(given.device)), dataset, augment, batch=given.batch, workers=given.workers)
+    scores = score(detector.to(device_of(given.device)), val, augment, batch=given.batch, workers=given.workers)
     print(table(scores))
     if path.is_dir():
         print(f"look at it with: python -m app {path}")

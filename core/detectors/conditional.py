@@ -1,7 +1,7 @@
 """Conditional DETR (Meng et al., ICCV 2021, arXiv 2108.06152), as in Atten4Vis/ConditionalDETR.
 
-A query is a learned position; its content starts at zero. Each decoder layer looks for content and for a place apart: the
-place is the sine embedding of the query's reference point, scaled by what the content has found so far.
+A query is a learned position; its content starts at zero. Each decoder layer looks for content and for a place apart:
+the place is the sine embedding of the query's reference point, scaled by what the content has found so far.
 """
 
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Model(Detector):
     def __init__(self, config: Config):
         super().__init__()
         if len(config.strides) != 1:
-            raise UserError(f"Conditional DETR reads one map, but strides has {len(config.strides)}: say (32,), or (16,)")
+            raise UserError(f"Conditional DETR reads one map, but strides is {config.strides}: give one, say (32,)")
         self.config = config
         d = config.width
         self.backbone = backbones.build(config.backbone, config.strides, config.frozen, dilation=config.dilation)
@@ -56,7 +56,7 @@ class Model(Detector):
         self.reset()
 
     def reset(self) -> None:
-        """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their reference points."""
+        """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
         for module in (self.encoder, self.decoder, self.to_reference, self.to_scale):
             xavier(module)
         nn.init.constant_(self.to_class.bias, -4.59511985013459)  # -log(99)

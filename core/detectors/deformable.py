@@ -1,8 +1,8 @@
 """Deformable DETR (Zhu et al., ICLR 2021, arXiv 2010.04159), as in fundamentalvision/Deformable-DETR.
 
-Tokens of several levels and queries read a few points around a reference, in all levels, instead of everything. Plain, the
-reference of a query is a point that stays; with `refine` each layer moves a box, on its own; with `two_stage` the queries
-are the encoder's best proposals.
+Tokens of several levels, and queries, read a few points around a reference, in all levels, instead of everything.
+Plain, the reference of a query is a point that stays; with `refine` each layer corrects the box of the one before; with
+`two_stage` the queries are the encoder's best proposals.
 """
 
 import math
@@ -62,14 +62,14 @@ class Model(Detector):
             self.to_query, self.query_norm = nn.Linear(2 * d, 2 * d), nn.LayerNorm(2 * d)
         else:
             self.query, self.to_reference = nn.Embedding(config.queries, 2 * d), nn.Linear(d, 2)
-        # One pair of heads for all layers; or, where each layer corrects the last, one for each, and one for the encoder.
+        # One pair of heads for all layers; or, where each corrects the last, one for each, and one for the encoder.
         heads = config.layers + config.two_stage if config.refine else 1
         self.to_class = copies(nn.Linear(d, config.classes), heads)
         self.to_box = copies(mlp(d, d, d, 4), heads)
         self.reset()
 
     def reset(self) -> None:
-        """The original's: Xavier matrices in the transformer, a class prior of 0.01, small boxes at their references."""
+        """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
         for name in ("to_proposal", "to_query") if self.config.two_stage else ("to_reference",):
             nn.init.xavier_uniform_(getattr(self, name).weight)
         if not self.config.two_stage:
@@ -130,7 +130,13 @@ class Model(Detector):
 
     def best(self, proposals: Predictions) -> Queries:
         """The most likely objects, as queries: position and content are made from the box, which gets no gradient."""
-        top = proposals.logits[0, ..., 0].topk(self.config.queries, dim=1).indices
+        score = proposals.logits[0, ..., 0]
+        if score.shape[1] < self.config.queries:
+            raise UserError(
+                f"an image of {score.shape[1]} tokens cannot propose {self.config.queries} queries: "
+                "take larger images, more strides, or fewer queries"
+            )
+        top = score.topk(self.config.queries, dim=1).indices
         boxes = proposals.boxes[0].detach().gather(1, repeat(top, "b q -> b q 4"))
         query = self.query_norm(self.to_query(sine(boxes * 2 * math.pi, self.config.width // 2)))
         position, content = query.chunk(2, dim=-1)
@@ -271,7 +277,7 @@ NORMS = {"encoder": ("attention", "feedforward"), "decoder": ("reading", "attent
 
 
 def rename(key: str) -> str:
-    """Our name of a tensor of the released checkpoints. A plain model's heads are there once a layer, and all the same."""
+    """Our name of a tensor of the released checkpoints, where a plain model's heads are listed once for each layer."""
     for theirs, ours in RENAMED:
         key = key.replace(theirs, ours)
     for i, name in enumerate(NORMS.get(key.split(".")[0], ()), 1):

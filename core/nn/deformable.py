@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention: a query says where it reads, a few points in each level (arXiv 2010.04159, Eq. 3)."""
+"""Multi-scale deformable attention: a query says where it reads, a few points of each level (2010.04159, Eq. 3)."""
 
 import math
 from itertools import accumulate
@@ -22,9 +22,15 @@ def aim(reference: Float[Tensor, "b q l k"], shapes: Shapes, *, heads: int, poin
     each padded level. It is laid out for all heads and points here, once, since layers may share it.
     """
     size = reference.new_tensor([(w, h) for h, w in shapes])
-    origin, unit = reference[..., :2] * size - 0.5, reference[..., 2:] * size * (0.5 / points)
-    origin, unit = (repeat(x, "b q l k -> b q k (h l p)", h=heads, p=points) for x in (origin, unit))
-    return origin, unit if reference.shape[-1] == 4 else None
+    origin = laid(reference[..., :2] * size - 0.5, heads, points)
+    if reference.shape[-1] == 2:
+        return origin, None
+    return origin, laid(reference[..., 2:] * size * (0.5 / points), heads, points)
+
+
+def laid(x: Float[Tensor, "b q l 2"], heads: int, points: int) -> Float[Tensor, "b q 2 k"]:
+    """All x, then all y: arithmetic on many points is several times as fast as on many pairs."""
+    return repeat(x, "b q l two -> b q two (h l p)", h=heads, p=points)
 
 
 class DeformableAttention(nn.Module):
@@ -60,7 +66,6 @@ class DeformableAttention(nn.Module):
 
     def where(self, query: Float[Tensor, "b q d"], aim: Aim) -> Float[Tensor, "b q 2 k"]:
         """Points in places of each level."""
-        # All x, then all y: arithmetic on the points is several times as fast as on pairs.
         weight, bias = (rearrange(x, "(k two) ... -> (two k) ...", two=2) for x in self.to_offset.parameters())
         offset = rearrange(F.linear(query, weight, bias), "b q (two k) -> b q two k", two=2)
         origin, unit = aim

@@ -1,8 +1,4 @@
-"""transformers' Conditional and Deformable DETR (5.x), with our weights. Built from config objects: nothing is downloaded."""
-
-import os
-
-os.environ["HF_HUB_OFFLINE"] = "1"
+"""transformers' Conditional and Deformable DETR (5.x) with our weights, from config objects: nothing is downloaded."""
 
 import re
 
@@ -114,12 +110,12 @@ def fill(theirs: nn.Module, tensors: dict[str, Tensor], kind: str) -> None:
 
 
 def gradients(theirs: nn.Module, keys, kind: str) -> dict[str, Tensor]:
-    """Under released names; none where a parameter takes no part."""
-    own = dict(theirs.named_parameters(remove_duplicate=False))
+    """Under released names. Heads that the decoder shares are copies here, so their gradients are added."""
+    own = {k: p.grad for k, p in theirs.named_parameters(remove_duplicate=False) if p.grad is not None}
     found = {}
     for key in keys:
-        parts = [own[x].grad for x in names(key, kind) if x in own]
-        if parts and parts[0] is not None:
+        parts = [own.get(x, 0) + own.get(f"model.decoder.{x}", 0) for x in names(key, kind)]
+        if torch.is_tensor(parts[0]):
             found[key] = torch.cat(parts)
     return found
 

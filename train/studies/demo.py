@@ -8,13 +8,14 @@ Command: make demo (or: python -m train study demo)    Time: under 10 minutes on
 
 import os
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from core.checkpoint import read
 from core.errors import UserError
 from core.files import read_json, write_json
 from train.build import ROOT
-from train.grid import RUNS, run_rows
+from train.grid import RUNS, finished, named, run_rows
 from train.pace import step_seconds
 from train.recipes import shapes, shapes_distill
 from train.run import Run, quick
@@ -33,6 +34,7 @@ def main(seed: int = 0) -> None:
     if short:
         runs = {name: quick(run) for name, run in runs.items()}
     print("What trains here:\n" + __doc__ + "\n" + origin(runs["alone"]) + "\n", flush=True)
+    make_room(RUNS / "demo", runs)
     pace = step_seconds(runs, steps=3 if short else 30)
     found = run_rows("demo", runs, at_once=2)
     rows = {"teacher": committed("teacher")}
@@ -41,6 +43,17 @@ def main(seed: int = 0) -> None:
     write_json(RUNS / "demo" / "summary.json", rows)
     print(table(rows) + "\n\n" + advice(rows))
     print(f"\nwritten to {RUNS / 'demo' / 'summary.json'}; look at it with: python -m app {RUNS / 'demo' / 'distilled'}")
+
+
+def make_room(path: Path, runs: dict[str, Run]) -> None:
+    """An earlier demo of other settings is moved aside; one of the same settings goes on."""
+    try:
+        for name, run in runs.items():
+            finished(path / name, named(run, path.name, name))
+    except UserError:
+        aside = next(p for n in count(1) if not (p := path.with_name(f"{path.name}-{n}")).exists())
+        path.rename(aside)
+        print(f"the earlier {path} is now {aside}\n")
 
 
 def pair(seed: int) -> dict[str, Run]:
