@@ -137,11 +137,11 @@ function setLayer(layer) {
   ask();
 }
 
-// A second click at one place takes the box beneath.
+// The smallest box under the mouse; a second click at one place takes the next larger one.
 function click(event) {
   const hits = document.elementsFromPoint(event.clientX, event.clientY)
     .map(e => e.closest('.dd-box')).filter(e => e && root.contains(e))
-    .map(e => ({side: e.dataset.side, index: Number(e.dataset.index)}));
+    .map(e => ({side: e.dataset.side, index: Number(e.dataset.index)})).sort((a, b) => area(boxOf(a)) - area(boxOf(b)));
   const next = hits[(hits.findIndex(h => same(h, state.chosen)) + 1) % Math.max(1, hits.length)];
   choose(next || null);
 }

@@ -104,6 +104,15 @@ def test_resize_keeps_its_bounds_and_the_proportions(seed):
     assert new.original == sample.original and new.id == sample.id
 
 
+def test_the_box_of_the_whole_image_stays_that():
+    for seed in range(20):
+        sample = painted(seed)
+        height, width = sample.size
+        whole = replace(sample, boxes=torch.tensor([[0, 0, width, height]]).float())
+        new = resize(whole, 37 + seed, 75)
+        torch.testing.assert_close(new.boxes[0], torch.tensor([0, 0, *new.size[::-1]]).float())
+
+
 def test_without_sizes_an_image_only_shrinks():
     sample = painted(1)
     assert resize(sample, None, 1000) is sample
@@ -142,6 +151,12 @@ def test_objects_of_a_crop_are_those_it_shows():
         sides = new.boxes[:, 2:] - new.boxes[:, :2]
         assert sides.prod(1).tolist() == [area for area in shown if area]
         assert new.size == (height, width)
+
+
+def test_every_other_image_is_cropped():
+    sample, augment = painted(0), Augment(flip=0.0, crop=True)
+    uncropped = [training(sample, np.random.default_rng(k), augment).size == sample.size for k in range(300)]
+    assert np.mean(uncropped) == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (90, 60), (300, 300), (100, 1000)])

@@ -62,6 +62,9 @@ class Log:
             self.screen.say(f"{who} after epoch {epoch}: {brief(scores)}")
         self.draw(who, step, {key: scores[key] for key in NUMBERS})
 
+    def witness(self, found: dict, *, step: int, epoch: int) -> None:
+        self.write("metrics.jsonl", {"witness": found["image"], "total": found["total"], "step": step, "epoch": epoch})
+
     def draw(self, group: str, step: int, values: dict[str, float]) -> None:
         for name, value in values.items() if self.board else ():
             if value is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.data.loader import evaluation
 from core.errors import UserError
 from core.types import DistillTrace, Images, Targets
 from train import folder, optim, state
@@ -122,6 +123,7 @@ class Training:
         self.log.scores("student", scores, step=self.progress.step, epoch=epoch, seconds=perf_counter() - begun)
         if self.progress.improved(scores["ap"] or 0.0):
             folder.save_best(self.path, self.job, scores, epoch)
+            self.log.witness(witness(self.job), step=self.progress.step, epoch=epoch)
 
     def save(self) -> None:
         self.progress.lengths, self.progress.scaler = self.log.lengths(), self.scaler.state_dict()
@@ -145,6 +147,14 @@ def timed(batches: Iterator[tuple[Images, Targets]]) -> Iterator[tuple[Images, T
 def measure(job: Job, detector: nn.Module, interrupt: Interrupt) -> dict | None:
     run = job.run
     return score(detector, job.val, run.data.augment, batch=run.optim.batch, workers=run.workers, interrupt=interrupt)
+
+
+@torch.no_grad()
+def witness(job: Job) -> dict:
+    """What the step finds for the first image to be measured on, in eval mode: whoever replays it can compare."""
+    images, targets = next(evaluation(job.val, job.run.data.augment, batch=1))
+    total = job.distiller.eval()(images.to(job.device), targets.to(job.device)).total
+    return {"image": int(images.ids[0]), "total": float(total)}
 
 
 def seed_of(seed: int, step: int) -> int:

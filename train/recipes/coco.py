@@ -1,6 +1,6 @@
 """A small AdaMixer on your own photos in COCO format, alone.
 
-Paper      none: AdaMixer (arXiv 2203.16507) on ImageNet's EfficientNet-Lite0 (the timm extra), images at 192 x 256 pixels
+Paper      none: AdaMixer (arXiv 2203.16507) on ImageNet's EfficientNet-Lite0 (the timm extra), images at 144 x 192 pixels
 Command    python -m train fit coco --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
 Time       to be measured
@@ -12,8 +12,8 @@ from core.detectors import adamixer
 from core.losses import detection
 from train.run import Data, Losses, Optim, Run
 
-SMALL = dict(frozen=3, queries=30, layers=3, width=96, heads=8, points=16, mixed_points=16, feedforward=256)
-AUGMENT = Augment(flip=0.5, jitter=0.2, sizes=(144, 160, 176, 192), longest=256)
+SMALL = dict(frozen=4, queries=30, layers=3, width=96, heads=8, points=16, mixed_points=16, feedforward=256)
+AUGMENT = Augment(flip=0.5, jitter=0.2, sizes=(128, 136, 144), longest=192)
 
 
 def run() -> Run:
@@ -22,6 +22,6 @@ def run() -> Run:
         student=adamixer.Config(backbone="timm:tf_efficientnet_lite0", **SMALL),
         losses=Losses(detection=detection.Config(weight=1.0)),
         data=Data(kind="coco", augment=AUGMENT),
-        optim=Optim(lr=1e-3, backbone_lr=0.1, epochs=16, batch=4, warmup=100, clip=10.0),
+        optim=Optim(lr=1e-3, backbone_lr=0.1, epochs=16, batch=4, warmup=100, schedule="flat-decay", clip=10.0),
         init="imagenet",
     )

@@ -1,6 +1,6 @@
 """The teacher for `coco_distill`: as `coco`, on EfficientNet-Lite2.
 
-Paper      none: AdaMixer (arXiv 2203.16507) on ImageNet's EfficientNet-Lite2 (the timm extra), images at 192 x 256 pixels
+Paper      none: AdaMixer (arXiv 2203.16507) on ImageNet's EfficientNet-Lite2 (the timm extra), images at 144 x 192 pixels
 Command    python -m train fit coco_teacher --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
 Time       to be measured
