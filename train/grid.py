@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,6 +27,7 @@ def run_rows(study: str, rows: dict[str, Run], *, at_once: int) -> dict[str, dic
     folder, rows = RUNS / study, {name: named(run, study, name) for name, run in rows.items()}
     waiting = [name for name, run in rows.items() if not finished(folder / name, run)]
     active: dict[str, subprocess.Popen] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends the rows too, each saved
     try:
         while waiting or active:
             while waiting and len(active) < at_once:
