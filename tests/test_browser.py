@@ -69,6 +69,7 @@ def chromium():
 @pytest.fixture
 def page(chromium, url):
     """Freshly loaded; whatever goes wrong in it, or leaves the machine, fails the test."""
+    chromium.goto("about:blank")  # what the last page still had to say goes unheard
     wrong = []
     listen = {
         "console": lambda m: m.type in ("error", "warning") and wrong.append(m.text),

@@ -1,10 +1,12 @@
 """A run's folder: its card, and the weights that it leaves."""
 
 import contextlib
+import fcntl
 import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,17 @@ def commit() -> str | None:
         return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """While open, no other process trains in this folder; the system lets go of the claim however the process ends."""
+    with open(path / ".claim", "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{path} is being trained by another process; wait for it, or stop it first") from None
+        yield
 
 
 def card(path: Path) -> dict:

@@ -58,7 +58,7 @@ def resume(path: Path) -> Path:
 def train(job: Job, path: Path, interrupt: Interrupt) -> None:
     run = job.run
     total = run.optim.epochs * len(job.loader)
-    with Log(path, steps=total, tensorboard=run.tensorboard) as log:
+    with folder.claimed(path), Log(path, steps=total, tensorboard=run.tensorboard) as log:
         t = Training(job, path, log, interrupt)
         t.start()
         while t.progress.epoch < run.optim.epochs:
