@@ -96,7 +96,7 @@ def truth_match(shown: Shown, side: str, layer: int, query: int, target: int) ->
     """The cost, from core.matching.costs, by which a query has an object."""
     matching = shown.sides[side][1]
     mine = {name: part[layer, 0, query, target] for name, part in shown.costs[side].items()}
-    return {"title": "Answers for"} | breakdown(shown.line(side), mine, matching.weights)
+    return {"title": "Answers for"} | breakdown(f"{side}-truth", mine, matching.weights)
 
 
 def pair_matches(shown: Shown, layer: int, side: str, index: int) -> list[dict]:

@@ -57,10 +57,6 @@ class Shown:
         depth = len(self.sides[side][0].logits)
         return -(-(layer + 1) * depth // self.layers) - 1
 
-    def line(self, side: str) -> str:
-        """The name of the line from a side to the truth."""
-        return f"{side}-truth" if side in ("student", "teacher") else side
-
 
 def answers(trace: DistillTrace) -> dict[str, Assignment]:
     """The objects that each further group of queries answers for."""

@@ -58,7 +58,7 @@ def lines(shown: Shown) -> list[dict]:
     """One entry for each kind of pair, drawn between the boxes of `from` and `to`."""
     found = []
     if shown.truth != "none":
-        found = [line(shown, shown.line(side), side, "truth", a) for side, (_, _, a) in shown.sides.items()]
+        found = [line(shown, f"{side}-truth", side, "truth", a) for side, (_, _, a) in shown.sides.items()]
     return found + [line(shown, name, "student", "teacher", a) for name, (_, a) in meetings(shown.trace).items()]
 
 

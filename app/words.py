@@ -25,7 +25,7 @@ LINES = {
     "teacher-truth": ("Teacher – truth", "Which teacher query answers for which object in this layer"),
     "positive": ("Positive", "Teacher queries that answer for an object, each with the student query that imitates it"),
     "negative": ("Negative", "All other teacher queries, each with the leftover student query that imitates its box"),
-    "prior": ("Prior – truth", "Teacher queries, decoded by the student, with the objects they had in the teacher"),
+    "prior-truth": ("Prior – truth", "Teacher queries, decoded by the student, with the objects they had in the teacher"),
 }
 
 BEST = "One query for each object, so that the sum of all costs in this layer is least."
@@ -34,7 +34,7 @@ MATCHES = {
     "teacher-truth": BEST,
     "positive": "A teacher query with an object, and the student query that is to say the same: classes and box.",
     "negative": "A teacher query without an object, and a student query left over: matched by their boxes alone.",
-    "prior": "Not matched anew: the teacher's query keeps the object it had in the teacher, at this cost here.",
+    "prior-truth": "Not matched anew: the teacher's query keeps the object it had in the teacher, at this cost here.",
 }
 
 CHOICES = (
@@ -76,7 +76,8 @@ def side(name: str) -> tuple[str, str, str]:
 
 
 def line(name: str) -> tuple[str, str]:
-    return LINES.get(name, (name.replace("_", " ").capitalize(), "Pairs that this loss compares"))
+    title = name.replace("_", " ").replace("-", " – ").capitalize()
+    return LINES.get(name, (title, "Pairs that this loss compares"))
 
 
 def match(name: str) -> str:

@@ -183,7 +183,7 @@ def test_lines_are_the_assignments(shown):
     expected = {
         "student-truth": (trace.student.assignment, "student", "truth"),
         "teacher-truth": (trace.teacher.assignment, "teacher", "truth"),
-        "prior": (trace.teacher.assignment, "prior", "truth"),
+        "prior-truth": (trace.teacher.assignment, "prior", "truth"),
         "positive": (trace.outcomes["logits"].pairs["positive"], "student", "teacher"),
         "negative": (trace.outcomes["logits"].pairs["negative"], "student", "teacher"),
     }

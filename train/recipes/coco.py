@@ -22,6 +22,6 @@ def run() -> Run:
         student=adamixer.Config(backbone="timm:tf_efficientnet_lite0", **SMALL),
         losses=Losses(detection=detection.Config(weight=1.0)),
         data=Data(kind="coco", augment=AUGMENT),
-        optim=Optim(lr=1e-3, backbone_lr=0.1, epochs=16, batch=4, warmup=100, schedule="flat-decay", clip=10.0),
+        optim=Optim(lr=4e-4, backbone_lr=0.25, epochs=20, batch=4, warmup=100, schedule="flat-decay", clip=10.0),
         init="imagenet",
     )
