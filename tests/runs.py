@@ -24,3 +24,12 @@ def small(**more) -> Run:
 
 def lines(path: Path, name: str = "metrics.jsonl") -> list[dict]:
     return [json.loads(line) for line in (path / name).read_text().splitlines()]
+
+
+def steps(path: Path, name: str = "metrics.jsonl") -> list[dict]:
+    """The records of steps, without those of evaluations."""
+    return [r for r in lines(path, name) if not {"eval", "witness"} & r.keys()]
+
+
+def scores(path: Path) -> list[dict]:
+    return [r for r in lines(path) if "eval" in r]

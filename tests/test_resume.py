@@ -120,16 +120,22 @@ def test_killed_while_a_file_is_written(call, taught, unbroken, tmp_path):
     assert_same(path, unbroken)
 
 
+def signalling(real, *, call: int, number: int):
+    """The function, whose call number `call` first sends a signal to this process."""
+    calls = iter(range(1, 10**6))
+
+    def signal_and_do(*arguments, **more):
+        if next(calls) == call:
+            os.kill(os.getpid(), number)
+        return real(*arguments, **more)
+
+    return signal_and_do
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_a_step_is_granted_after_it(number, taught, unbroken, tmp_path, monkeypatch):
-    path, real = tmp_path / "run", loop.numbers
-
-    def numbers(*arguments):
-        if logged(path) == 5:  # the teacher's, three steps, an evaluation: in step 4
-            os.kill(os.getpid(), number)
-        return real(*arguments)
-
-    monkeypatch.setattr(loop, "numbers", numbers)
+    path = tmp_path / "run"
+    monkeypatch.setattr(loop, "numbers", signalling(loop.numbers, call=4, number=number))
     with pytest.raises(Stopped, match=f"after step 4; go on with: python -m train resume {path}") as stopped:
         loop.fit(runs.small(teacher=taught), path)
     assert stopped.value.code == 128 + number and best(path)[1] == 4
@@ -138,14 +144,8 @@ def test_a_signal_in_a_step_is_granted_after_it(number, taught, unbroken, tmp_pa
 
 
 def test_a_signal_in_an_evaluation(taught, unbroken, tmp_path, monkeypatch):
-    path, real = tmp_path / "run", loop.score
-
-    def score(*arguments, **more):
-        if logged(path) == 8:  # after the second epoch
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*arguments, **more)
-
-    monkeypatch.setattr(loop, "score", score)
+    path = tmp_path / "run"
+    monkeypatch.setattr(loop, "score", signalling(loop.score, call=3, number=signal.SIGTERM))  # 1 is the teacher's
     with pytest.raises(Stopped, match="after step 6"):
         loop.fit(runs.small(teacher=taught), path)
     assert best(path)[:2] == (1, 6)
@@ -174,7 +174,7 @@ def test_logs_are_cut_back_to_the_checkpoint(taught, unbroken, tmp_path):
     with open(path / "timing.jsonl", "ab") as file:
         file.write(b'{"step": 99}\n')
     assert_same(loop.resume(path), unbroken)
-    assert [r["step"] for r in runs.lines(path, "timing.jsonl") if "eval" not in r] == list(range(1, 10))
+    assert [r["step"] for r in runs.steps(path, "timing.jsonl")] == list(range(1, 10))
 
 
 def test_a_finished_run_resumes_to_itself(unbroken):

@@ -168,7 +168,7 @@ def test_what_a_run_leaves(distilled, taught):
     assert (distilled / card["teacher"]["path"]).samefile(taught / "student.safetensors")
     assert len(card["teacher"]["sha256"]) == 64 and set(card["teacher"]["scores"]) >= {"ap", "ap50", "per_class"}
     assert card["versions"]["torch"] == torch.__version__ and len(card["categories"]) == 8
-    assert not list(distilled.rglob(".*")), "no scratch file stays"
+    assert {p.name for p in distilled.rglob(".*")} <= {".claim"}, "no scratch file stays"
 
 
 def test_the_app_s_path_opens_it(distilled):
@@ -177,22 +177,21 @@ def test_the_app_s_path_opens_it(distilled):
 
 
 def test_a_line_for_each_step_and_each_evaluation(distilled):
-    records = runs.lines(distilled)
-    steps = [r for r in records if "eval" not in r]
-    scores = [r for r in records if "eval" in r]
-    assert records[0]["eval"] == "teacher" and records[0]["step"] == 0
+    steps, scores = runs.steps(distilled), runs.scores(distilled)
+    assert runs.lines(distilled)[0] == scores[0]
+    assert scores[0]["eval"] == "teacher" and scores[0]["step"] == 0
     assert [(r["step"], r["epoch"]) for r in steps] == [(k + 1, k // 3 + 1) for k in range(9)]
     assert [(r["eval"], r["step"], r["epoch"]) for r in scores[1:]] == [("student", 3 * k, k) for k in (1, 2, 3)]
     assert [r["lr"] for r in steps] == pytest.approx([1e-3 * optim.factor(runs.OPTIM, k, 9) for k in range(9)])
-    timing = runs.lines(distilled, "timing.jsonl")
-    assert [r["step"] for r in timing if "eval" not in r] == [r["step"] for r in steps]
-    assert all(0 <= r["data"] <= r["seconds"] for r in timing if "eval" not in r)
+    timing = runs.steps(distilled, "timing.jsonl")
+    assert [r["step"] for r in timing] == [r["step"] for r in steps]
+    assert all(0 <= r["data"] <= r["seconds"] for r in timing)
 
 
 def test_terms_make_the_total(distilled):
     weights = open_distiller(distilled)[0].weights
     names = {f"{name}/{key}" for name, maps in weights.items() for key in maps}
-    for record in (r for r in runs.lines(distilled) if "eval" not in r):
+    for record in runs.steps(distilled):
         assert record["terms"].keys() == record["weighted"].keys() == names
         for name, value in record["terms"].items():
             loss, key = name.split("/")
@@ -228,7 +227,7 @@ def test_the_best_student_is_kept(monkeypatch, tmp_path):
 
 def test_evaluation_every_second_epoch_and_at_the_end(tmp_path):
     path = loop.fit(runs.small(eval_every=2), tmp_path / "seldom")
-    assert [r["epoch"] for r in runs.lines(path) if "eval" in r] == [2, 3]
+    assert [r["epoch"] for r in runs.scores(path)] == [2, 3]
 
 
 def test_the_teacher_learns_nothing(taught):
@@ -244,24 +243,24 @@ def test_the_teacher_learns_nothing(taught):
 def test_a_batch_is_learnt(tmp_path):
     data, rates = replace(runs.DATA, train_limit=4), replace(runs.OPTIM, epochs=30, lr=2e-3)
     path = loop.fit(runs.small(data=data, optim=rates, eval_every=30), tmp_path / "learnt")
-    totals = [r["total"] for r in runs.lines(path) if "eval" not in r]
+    totals = [r["total"] for r in runs.steps(path)]
     assert sum(totals[-5:]) < 0.75 * sum(totals[:5])
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
 def test_half_precision_stays_close(amp, taught, tmp_path):
     one = replace(runs.OPTIM, epochs=1)
-    half = runs.lines(loop.fit(runs.small(amp=amp, teacher=taught, optim=one), tmp_path / amp))
-    full = runs.lines(loop.fit(runs.small(teacher=taught, optim=one), tmp_path / "full"))
-    assert half[1]["total"] == pytest.approx(full[1]["total"], rel=0.05)
-    assert all(math.isfinite(r["total"]) for r in half if "total" in r)
+    half = runs.steps(loop.fit(runs.small(amp=amp, teacher=taught, optim=one), tmp_path / amp))
+    full = runs.steps(loop.fit(runs.small(teacher=taught, optim=one), tmp_path / "full"))
+    assert half[0]["total"] == pytest.approx(full[0]["total"], rel=0.05)
+    assert all(math.isfinite(r["total"]) for r in half)
 
 
 def test_what_is_not_finite_is_told_with_its_images(tmp_path):
     run = runs.small(optim=replace(runs.OPTIM, lr=1e30, warmup=0))
     with pytest.raises(loop.NotFinite, match=r"not finite.* images \[\d+, \d+"):
         loop.fit(run, tmp_path / "wild")
-    assert len(runs.lines(tmp_path / "wild")) == 1, "the step that failed is not logged"
+    assert len(runs.steps(tmp_path / "wild")) == 1, "the step that failed is not logged"
 
 
 def test_tensorboard_on_request(tmp_path):
@@ -292,6 +291,20 @@ def test_a_taken_folder_is_left_alone(taught):
     with pytest.raises(UserError, match="exists; go on with it by: python -m train resume"):
         loop.fit(runs.small(), taught)
     assert before == {p: p.read_bytes() for p in taught.rglob("*") if p.is_file()}
+
+
+def test_of_two_that_start_at_once_one_is_refused(tmp_path, monkeypatch):
+    path, real = tmp_path / "run", loop.build
+
+    def build_while_another_starts(run):
+        monkeypatch.undo()
+        loop.fit(run, path)
+        return real(run)
+
+    monkeypatch.setattr(loop, "build", build_while_another_starts)
+    with pytest.raises(UserError, match="exists"):
+        loop.fit(runs.small(optim=replace(runs.OPTIM, epochs=1)), path)
+    assert len(runs.steps(path)) == 3 and (path / "student.safetensors").exists()
 
 
 def test_a_teacher_of_other_classes_is_refused(taught, tmp_path):

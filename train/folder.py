@@ -22,7 +22,11 @@ from train.run import Run
 
 
 def begin(path: Path, job: Job, scores: dict | None, note: dict) -> None:
-    """Makes the folder with the card of what was resolved; `scores` are the teacher's."""
+    """Makes the folder with the card of what was resolved; `scores` are the teacher's.
+
+    UserError: while this run got ready, another took the folder.
+    """
+    refuse_taken(path)
     run = job.run
     teacher = run.teacher and named(weights_file(located(run.teacher)), path) | {"scores": scores}
     init = named(located(run.init), path) if run.init and run.init != "imagenet" else None
