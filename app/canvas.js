@@ -1,6 +1,7 @@
 // The picture under its boxes. `props.value` is a scene as JSON (app/views.py); every layer is in it, so the slider needs no server.
 const root = element.querySelector('.dd-canvas');
 const LABELLED = 40; // more boxes than this, and names would hide the picture
+const HALO = 0.2; // the score from which a box has a dark edge around its own: hundreds of them would cost time
 const NARROW = 120; // pixels of a box over which two names do not fit side by side
 const state = {layer: 0, chosen: null, hidden: new Set(), floor: 0.3, names: true};
 let scene = null;
@@ -58,8 +59,9 @@ function paintBox(item, near) {
   if (group(item.side).extra) classes.push('extra');
   if (same(item, state.chosen)) classes.push('chosen');
   else if (state.chosen && !near.has(item.side + item.index)) classes.push('dim');
+  const halo = scoreOf(item) >= HALO || same(item, state.chosen) ? draw('rect', {...place, class: 'halo'}) : null;
   return draw('g', {class: classes.join(' '), 'data-side': item.side, 'data-index': item.index, style: `--score:${scoreOf(item)}`},
-    draw('title', null, describe(item)), draw('rect', {...place, class: 'halo'}), draw('rect', {...place, class: 'edge'}));
+    draw('title', null, describe(item)), halo, draw('rect', {...place, class: 'edge'}));
 }
 
 function paintName(item) {

@@ -4,10 +4,18 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import Phase
 
 from tests import tiny
 
-hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, database=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "same every time",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=50,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+)
 hypothesis.settings.load_profile("same every time")
 
 

@@ -111,6 +111,19 @@ def test_killed_at_random_steps(workers, taught, unbroken, tmp_path):
     assert_same(path, unbroken)
 
 
+def test_a_run_that_goes_on_is_not_resumed(taught, tmp_path):
+    path = tmp_path / "run"
+    child = start(begin, taught, path, 2, None)
+    while child.is_alive() and logged(path) < 2:
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(UserError, match="is being trained by another process"):
+        loop.resume(path)
+    child.kill()
+    child.join()
+    assert finish(go_on, path) == 0, "its workers, which live on for seconds, hold nothing"
+
+
 @pytest.mark.parametrize("call", random.Random(0).sample(range(3, 34), 4))
 def test_killed_while_a_file_is_written(call, taught, unbroken, tmp_path):
     """Call 1 and 2 write the card; later ones logs, checkpoints and the best student: fsync, then replace."""

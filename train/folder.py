@@ -65,10 +65,13 @@ def commit() -> str | None:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """While open, no other process trains in this folder; the system lets go of the claim however the process ends."""
+    """While open, no other process trains in this folder; the system lets go of the claim however the process ends.
+
+    lockf, not flock: workers that outlive a killed process for a moment do not inherit it, so `resume` need not wait.
+    """
     with open(path / ".claim", "wb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{path} is being trained by another process; wait for it, or stop it first") from None
         yield
