@@ -32,6 +32,7 @@ chromium:
 
 test: env chromium
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
 	$(PY) -m pytest
 
 clean:

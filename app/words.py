@@ -25,7 +25,10 @@ LINES = {
     "teacher-truth": ("Teacher – truth", "Which teacher query answers for which object in this layer"),
     "positive": ("Positive", "Teacher queries that answer for an object, each with the student query that imitates it"),
     "negative": ("Negative", "All other teacher queries, each with the leftover student query that imitates its box"),
-    "prior-truth": ("Prior – truth", "Teacher queries, decoded by the student, with the objects they had in the teacher"),
+    "prior-truth": (
+        "Prior – truth",
+        "Teacher queries, decoded by the student, with the objects they had in the teacher",
+    ),
 }
 
 BEST = "One query for each object, so that the sum of all costs in this layer is least."

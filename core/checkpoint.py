@@ -34,7 +34,7 @@ def load_detector(path: Path) -> tuple[Detector, dict]:
     UserError, naming the file, where it is missing, is no safetensors file of ours (a pickle, say), or does not fit.
     """
     tensors, card = read(path)
-    if "detector" not in card:
+    if not {"detector", "config"} <= card.keys():
         raise UserError(f"{path} has no card of a detector in its header; give a run of `python -m train fit`")
     config = decode_detector({k: card[k] for k in ("detector", "config")}, f"the card of {path}")
     detector = detectors.module(card["detector"]).Model(config)
@@ -47,11 +47,17 @@ def read(path: Path) -> tuple[dict, dict]:
     try:
         with safe_open(path, "pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
+        if not isinstance(card, dict):
+            raise ValueError("the card in its header is not an object")
         return load(Path(path).read_bytes()), card
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: no such file; give a run that `python -m train fit` finished, or its .safetensors") from None
+        raise UserError(
+            f"{path}: no such file; give a run that `python -m train fit` finished, or its .safetensors"
+        ) from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is not a safetensors file ({error}); pickles such as .pth are never opened here") from None
+        raise UserError(
+            f"{path} is not a safetensors file ({error}); pickles such as .pth are never opened here"
+        ) from None
 
 
 def fill(module: nn.Module, tensors: dict, path: Path) -> None:
@@ -59,7 +65,9 @@ def fill(module: nn.Module, tensors: dict, path: Path) -> None:
     for name in sorted(own.keys() | tensors.keys()):
         mine, theirs = (tuple(x[name].shape) if name in x else None for x in (own, tensors))
         if mine != theirs:
-            raise UserError(f"{path} does not fit its card: {name} has shape {theirs} in the file and {mine} in the model")
+            raise UserError(
+                f"{path} does not fit its card: {name} has shape {theirs} in the file and {mine} in the model"
+            )
     module.load_state_dict(tensors)
 
 
@@ -80,28 +88,40 @@ def open_distiller(run: Path) -> tuple[Distiller, dict]:
     """
     run = Path(run)
     card = read_json(run / "card.json")
-    if "run" not in card:
-        raise UserError(f"{run / 'card.json'} is not the card of a run; give a folder that `python -m train fit` made")
+    configs = entry(entry(card, "run", dict, run), "losses", dict, run)
     student, _ = load_detector(run / "student.safetensors")
-    teacher = card.get("teacher") and open_teacher(run, card["teacher"])
-    parts, scales = build_losses(card["run"]["losses"], student, teacher, str(run / "card.json"))
+    teacher = open_teacher(run, card["teacher"]) if card.get("teacher") else None
+    parts, scales = build_losses(configs, student, teacher, str(run / "card.json"))
     distiller = Distiller(student, parts, weights_of(parts, scales), teacher)
     fill(distiller.losses, read(run / "losses.safetensors")[0], run / "losses.safetensors")
     return distiller.eval(), card
 
 
-def open_teacher(run: Path, note: dict) -> Detector:
+def entry(card, key: str, kind: type, run: Path):
+    """What the card of a run, or a part of it, says under `key`."""
+    value = card.get(key) if isinstance(card, dict) else None
+    if not isinstance(value, kind):
+        raise UserError(
+            f"{run / 'card.json'} is not the card of a run: its {key!r} is {value!r};"
+            " give a folder that `python -m train fit` made"
+        )
+    return value
+
+
+def open_teacher(run: Path, note) -> Detector:
     """`note` is {"path", "sha256"}."""
-    places = [weights_file(note["path"]), weights_file(run / note["path"])]
-    path = next((p for p in places if p.is_file()), None)
+    named, digest = (entry(note, key, str, run) for key in ("path", "sha256"))
+    path = next((p for p in (weights_file(Path(named)), weights_file(run / named)) if p.is_file()), None)
     if path is None:
-        raise UserError(f"{run}: its teacher {note['path']} is gone; put it back, or give --teacher RUN")
-    if sha(path) != note["sha256"]:
+        raise UserError(f"{run}: its teacher {named} is gone; put it back, or give --teacher RUN")
+    if sha(path) != digest:
         raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
     return load_detector(path)[0]
 
 
-def build_losses(configs: dict, student: Detector, teacher: Detector | None, where: str) -> tuple[dict[str, Loss], dict]:
+def build_losses(
+    configs: dict, student: Detector, teacher: Detector | None, where: str
+) -> tuple[dict[str, Loss], dict]:
     """The losses of a card that count, and their scales."""
     parts, scales = {}, {}
     for name, data in configs.items():

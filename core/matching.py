@@ -119,7 +119,9 @@ def assign(cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name:
         q, t = free[layer, image].nonzero()[0], columns[layer, image].nonzero()[0]
         part = cost[layer, image][np.ix_(q, t)]
         if not np.isfinite(part).all():
-            raise FloatingPointError(f"the cost of matching ({name}) is not finite: layer {layer}, image {image} of the batch")
+            raise FloatingPointError(
+                f"the cost of matching ({name}) is not finite: layer {layer}, image {image} of the batch"
+            )
         row, column = linear_sum_assignment(part)
         found.append(np.stack([np.full_like(row, layer), np.full_like(row, image), q[row], t[column]], 1))
     return np.concatenate(found)

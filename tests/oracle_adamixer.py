@@ -72,7 +72,9 @@ def stage(sd, prefix, about, maps, z, q):
     x = q + torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], -1).flatten(2)
     qkv = x @ sd[prefix + "attention.attn.in_proj_weight"].T + sd[prefix + "attention.attn.in_proj_bias"]
     ask, key, value = qkv.view(b, n, 3, heads, d // heads).permute(2, 0, 3, 1, 4)
-    score = ask @ key.transpose(-1, -2) / math.sqrt(d // heads) + cover[:, None] * sd[prefix + "iof_tau"].view(1, heads, 1, 1)
+    score = ask @ key.transpose(-1, -2) / math.sqrt(d // heads) + cover[:, None] * sd[prefix + "iof_tau"].view(
+        1, heads, 1, 1
+    )
     out = (score.softmax(-1) @ value).transpose(1, 2).reshape(b, n, d)
     q = layer_norm(sd, prefix + "attention_norm", x + linear(sd, prefix + "attention.attn.out_proj", out))
     offset = linear(sd, prefix + "sampling_n_mixing.sampling_offset_generator.0", q).view(b, n, groups * points, 3)
@@ -80,7 +82,11 @@ def stage(sd, prefix, about, maps, z, q):
     f = sample(torch.cat([xy, z[:, :, None, 2:3] + offset[..., 2:]], -1), maps, about["strides"], groups)
     q = mixing(sd, prefix + "sampling_n_mixing.adaptive_mixing.", f, q, about["out_points"])
     q = layer_norm(sd, prefix + "sampling_n_mixing.norm", q)
-    q = layer_norm(sd, prefix + "ffn_norm", q + linear(sd, prefix + "ffn.layers.1", F.relu(linear(sd, prefix + "ffn.layers.0.0", q))))
+    q = layer_norm(
+        sd,
+        prefix + "ffn_norm",
+        q + linear(sd, prefix + "ffn.layers.1", F.relu(linear(sd, prefix + "ffn.layers.0.0", q))),
+    )
     c = linear(sd, prefix + "fc_cls", F.relu(layer_norm(sd, prefix + "cls_fcs.1", linear(sd, prefix + "cls_fcs.0", q))))
     d = linear(sd, prefix + "fc_reg", F.relu(layer_norm(sd, prefix + "reg_fcs.1", linear(sd, prefix + "reg_fcs.0", q))))
     return c, q, torch.cat([z[..., :2] + d[..., :2] * 2.0 ** z[..., 2:3], z[..., 2:] + d[..., 2:]], -1)

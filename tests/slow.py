@@ -12,7 +12,9 @@ from scipy.optimize import linear_sum_assignment
 
 def plain(noun):
     """Predictions or Targets with arrays of float64 in place of tensors."""
-    return SimpleNamespace(**{k: np.asarray(v) if k == "counts" else v.detach().double().numpy() for k, v in vars(noun).items()})
+    return SimpleNamespace(
+        **{k: np.asarray(v) if k == "counts" else v.detach().double().numpy() for k, v in vars(noun).items()}
+    )
 
 
 def corners(box):
@@ -103,12 +105,15 @@ def detection(p, targets, rows, m):
 
 
 def logits_pairs(s, t, rows, m):
-    """Pairs (layer, image, student's query, teacher's query) of Eq. 3 and of Eq. 4, given whom the teacher's queries answer for."""
+    """Pairs (layer, image, student's query, teacher's query) of Eq. 3 and of Eq. 4, given whom the teacher answers for."""
     positive, negative = set(), set()
     for k, b in np.ndindex(*s.logits.shape[:2]):
 
         def place(i, j, k=k, b=b):
-            return m.l1_weight * l1(s.boxes[k, b, i], t.boxes[k, b, j], m.box) - m.giou_weight * overlap(s.boxes[k, b, i], t.boxes[k, b, j])[1]
+            return (
+                m.l1_weight * l1(s.boxes[k, b, i], t.boxes[k, b, j], m.box)
+                - m.giou_weight * overlap(s.boxes[k, b, i], t.boxes[k, b, j])[1]
+            )
 
         def whole(i, j, k=k, b=b, place=place):
             gap = soft_bce(s.logits[k, b, i], t.logits[k, b, j]) - soft_bce(t.logits[k, b, j], t.logits[k, b, j])
@@ -150,7 +155,7 @@ def quality(p, targets, rows, gamma):
 
 
 def features(mine, theirs, hidden, q, padding, *, mask, scale):
-    """One level's sum over queries of Eq. 9, averaged over valid places, channels and images; arrays b d h w, b q d, b q, b h w."""
+    """One level's sum over queries of Eq. 9, averaged over valid places, channels, images; arrays b d h w, b q d, b q, b h w."""
     total = 0
     for b in range(len(theirs)):
         places = [(y, x) for y, x in np.ndindex(*padding.shape[1:]) if not padding[b, y, x]]

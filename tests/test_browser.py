@@ -173,7 +173,9 @@ def test_boxes_and_lines_are_drawn_where_the_trace_has_them_and_switched(page, h
     layer = LAYERS - 1
     for line in scene["lines"]:
         page.locator(f"[data-toggle='{line['id']}'] input").check()
-        drawn = page.locator(f"[data-line='{line['id']}']").evaluate_all("x => x.map(e => [+e.dataset.from, +e.dataset.to])")
+        drawn = page.locator(f"[data-line='{line['id']}']").evaluate_all(
+            "x => x.map(e => [+e.dataset.from, +e.dataset.to])"
+        )
         assert sorted(drawn) == sorted(map(list, line["layers"][layer]))
         page.locator(f"[data-toggle='{line['id']}'] input").uncheck()
     for group in scene["groups"]:
@@ -243,7 +245,11 @@ def test_the_api_gives_the_same_numbers_and_refuses_strangers_arguments(url, han
         assert client.predict("image/7", api_name="/scene") == scene
         found = client.predict("image/7", 0, "teacher", 3, api_name="/query")
         assert found == json.loads(json.dumps(handlers.query("image/7", 0, "teacher", 3)))
-        for arguments in (("image/8", 0, "student", 0), ("image/7", "0", "student", 0), ("image/7", 0, "student", 10**9)):
+        for arguments in (
+            ("image/8", 0, "student", 0),
+            ("image/7", "0", "student", 0),
+            ("image/7", 0, "student", 10**9),
+        ):
             with pytest.raises(AppError):
                 client.predict(*arguments, api_name="/query")
         public = set(client.view_api(return_format="dict", print_info=False)["named_endpoints"])
@@ -252,7 +258,9 @@ def test_the_api_gives_the_same_numbers_and_refuses_strangers_arguments(url, han
         client.close()
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "card.json", "../../etc/passwd", "pyproject.toml", "tests/conftest.py"])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "card.json", "../../etc/passwd", "pyproject.toml", "tests/conftest.py"]
+)
 def test_no_file_is_served(url, path, folder):
     for asked in (path, str(folder / path), str(Path.cwd() / path)):
         with pytest.raises(urllib.error.HTTPError) as refused:

@@ -43,7 +43,9 @@ def test_the_total_is_the_sum_of_the_logged_parts(kind, batch):
     trace = step(*batch)
     parts = trace.parts()
     assert {f"{name}/{key}" for name, w in step.weights.items() for key in w} == parts.keys()
-    expected = sum(scales[n] * loss.weights[key] * parts[f"{n}/{key}"] for n, loss in step.losses.items() for key in loss.weights)
+    expected = sum(
+        scales[n] * loss.weights[key] * parts[f"{n}/{key}"] for n, loss in step.losses.items() for key in loss.weights
+    )
     assert trace.total.item() == pytest.approx(float(expected), rel=1e-5)
     assert not any(x.requires_grad for x in parts.values())
     for name, key in ((n, k) for n, w in step.weights.items() for k in w):
@@ -66,7 +68,12 @@ def test_weights_and_maps_must_be_the_same(batch):
 def test_25_queries_of_the_teacher_cost_no_solver_call(kind, batch, solved):
     """K layers x B images: so many calls for the student's own, so many for the teacher, none for the group."""
     student, teacher = tiny.pair(kind)
-    for names, times in ((["detection"], 2), (["detection", "prior"], 2), (["detection", "features"], 2), (["detection", "prior", "logits"], 4)):
+    for names, times in (
+        (["detection"], 2),
+        (["detection", "prior"], 2),
+        (["detection", "features"], 2),
+        (["detection", "prior", "logits"], 4),
+    ):
         solved.clear()
         tiny.distiller(student, teacher, names)(*batch)
         assert len(solved) == times * 2 * 2, names
@@ -95,7 +102,9 @@ class Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        by_mask = name in ("index", "index_put", "_unsafe_index") and any(x is not None and x.dtype == torch.bool for x in args[1])
+        by_mask = name in ("index", "index_put", "_unsafe_index") and any(
+            x is not None and x.dtype == torch.bool for x in args[1]
+        )
         if by_mask or any(word in name for word in self.ASKING):
             self.asked.append(name)
         return func(*args, **(kwargs or {}))
@@ -230,7 +239,9 @@ def test_a_batch_is_its_images_taken_together(kind):
     for i in (0, 1):
         keep = truth.image == i
         one = type(images)(*(x[i : i + 1] for x in vars(images).values()))
-        alone = step(one, type(truth)(truth.boxes[keep], truth.labels[keep], 0 * truth.labels[keep], (truth.counts[i],)))
+        alone = step(
+            one, type(truth)(truth.boxes[keep], truth.labels[keep], 0 * truth.labels[keep], (truth.counts[i],))
+        )
         for name, share in (("detection", truth.counts[i] / 5), ("prior", truth.counts[i] / 5), ("features", 1 / 2)):
             for key, x in whole.outcomes[name].maps.items():
                 torch.testing.assert_close(x[:, i], alone.outcomes[name].maps[key][:, 0] * share, rtol=2e-3, atol=1e-5)

@@ -115,7 +115,10 @@ def test_golden_mixing(case):
 def test_golden_stages(case):
     p, sizes = case.model(case.images), case.images.sizes
     for k in range(case.model.config.layers):
-        expected = {x: case.tensors[f"output.stage{k}.{x}"] for x in ("logits", "boxes_xyxy_pixels", "query_content", "query_xyzr")}
+        expected = {
+            x: case.tensors[f"output.stage{k}.{x}"]
+            for x in ("logits", "boxes_xyxy_pixels", "query_content", "query_xyzr")
+        }
         near(p.logits[k], expected["logits"])
         near(p.hidden[k], expected["query_content"])
         near(corners(p.boxes[k]) * sizes.flip(1).repeat(1, 2)[:, None], expected["boxes_xyxy_pixels"])
@@ -165,11 +168,19 @@ def drawn(size: dict, seed: int):
 
 
 STAGE = (
-    *(f"{kind}.{part}" for kind in ("attention_norm", "sampling_n_mixing.norm", "ffn_norm", "fc_cls", "fc_reg") for part in ("weight", "bias")),
+    *(
+        f"{kind}.{part}"
+        for kind in ("attention_norm", "sampling_n_mixing.norm", "ffn_norm", "fc_cls", "fc_reg")
+        for part in ("weight", "bias")
+    ),
     *(f"{kind}.{i}.{part}" for kind in ("cls_fcs", "reg_fcs") for i in (0, 1) for part in ("weight", "bias")),
     *(f"ffn.layers.{i}.{part}" for i in ("0.0", "1") for part in ("weight", "bias")),
     *(f"sampling_n_mixing.sampling_offset_generator.0.{part}" for part in ("weight", "bias")),
-    *(f"sampling_n_mixing.adaptive_mixing.{x}.{part}" for x in ("parameter_generator.0", "out_proj") for part in ("weight", "bias")),
+    *(
+        f"sampling_n_mixing.adaptive_mixing.{x}.{part}"
+        for x in ("parameter_generator.0", "out_proj")
+        for part in ("weight", "bias")
+    ),
     *(f"attention.attn.{x}" for x in ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")),
     "iof_tau",
 )
@@ -189,7 +200,9 @@ def test_stages_and_loss_agree_with_the_oracle(size):
         sizes = [(128, 192), (100, 160)]
         model, c, released = drawn(size, seed)
         memory = drawn_memory(draw, c["dim"], sizes)
-        start = Queries(content=torch.randn(2, c["queries"], c["dim"], generator=draw), anchors=tiny.boxes((2, c["queries"]), draw))
+        start = Queries(
+            content=torch.randn(2, c["queries"], c["dim"], generator=draw), anchors=tiny.boxes((2, c["queries"]), draw)
+        )
         p = model.decode(memory, start)
         truth = tiny.targets((3, 4), c["classes"], draw)
         q, z, scale = start.content, to_xyzr(start.anchors, memory.sizes), memory.sizes.flip(1).repeat(1, 2)
@@ -225,10 +238,12 @@ def test_sampling_agrees_with_the_oracle_within_and_beyond_the_image():
 def test_sampling_reads_the_place_and_the_scale_that_it_is_asked_for():
     """At the centre of a pixel of level k and z = log2 of its stride, a level that holds k there is read as a mean about k."""
     maps = tuple(torch.full((1, 2, 8 >> k, 8 >> k), float(k)) for k in range(3))
-    for k, stride in enumerate((4, 8, 16)):
+    for k in range(3):
         point = torch.tensor([16.0, 16.0, [2.0, 3.0, 4.0][k]]).view(1, 1, 1, 1, 3)
         weight = torch.softmax(-((torch.tensor([2.0, 3, 4]) - [2.0, 3.0, 4.0][k]) ** 2) / 2, 0)
-        assert sample_3d(maps, point, (4, 8, 16)).flatten().tolist() == pytest.approx([(weight * torch.arange(3)).sum().item()] * 2)
+        assert sample_3d(maps, point, (4, 8, 16)).flatten().tolist() == pytest.approx(
+            [(weight * torch.arange(3)).sum().item()] * 2
+        )
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
     point = torch.tensor([[4 * 5.5, 4 * 2.5, 2.0]]).view(1, 1, 1, 1, 3)
     assert sample_3d((ramp,), point, (4,)).item() == pytest.approx(5)

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"core": {"core"}, "train": {"train", "core"}, "analysis": {"analysis", "core"}, "app": {"app", "analysis", "core"}}
+PACKAGES = {
+    "core": {"core"},
+    "train": {"train", "core"},
+    "analysis": {"analysis", "core"},
+    "app": {"app", "analysis", "core"},
+}
 NOT_IN_CORE = {"matplotlib", "plotly", "gradio", "tyro", "rich", "tensorboard"}
 # What each part of core may import of core; longest name first.
 INSIDE = {
@@ -75,4 +80,6 @@ def test_nothing_is_unpickled():
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "np.load", "numpy.load"):
                     said = {k.arg: ast.unparse(k.value) for k in node.keywords}
-                    assert said.get("weights_only") == "True" or said.get("allow_pickle") == "False", f"{file}:{node.lineno}"
+                    assert said.get("weights_only") == "True" or said.get("allow_pickle") == "False", (
+                        f"{file}:{node.lineno}"
+                    )

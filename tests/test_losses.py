@@ -120,7 +120,9 @@ def undo(row, name, key, whose, order):
 @every_loss
 def test_half_precision_is_left_at_the_door(name):
     student, teacher, truth = tiny.traces(0, student=tiny.stand(width=8))
-    student, teacher = (replace(x, predictions={k: halved(p) for k, p in x.predictions.items()}) for x in (student, teacher))
+    student, teacher = (
+        replace(x, predictions={k: halved(p) for k, p in x.predictions.items()}) for x in (student, teacher)
+    )
     model = losses.build(name, losses.module(name).Config(), tiny.stand(width=8), tiny.stand(width=8, queries=9))
     for found in tiny.outcome(model, student, teacher, truth).maps.values():
         assert found.dtype == torch.float32 and found.isfinite().all()
@@ -197,7 +199,9 @@ def test_prior_is_the_slow_sum_over_the_group_under_the_teachers_matching(kind):
         found = tiny.outcome(model, student, teacher, truth)
         rows = slow.to_truth(slow.plain(teacher.own), slow.plain(truth), kind)
         assert tiny.rows(found.pairs["prior"]) == rows
-        assert tiny.sums(found) == close(slow.detection(slow.plain(student.predictions["prior"]), slow.plain(truth), rows, kind))
+        assert tiny.sums(found) == close(
+            slow.detection(slow.plain(student.predictions["prior"]), slow.plain(truth), rows, kind)
+        )
 
 
 def test_27_targets_of_the_group_do_not_follow_its_predictions():
@@ -267,12 +271,20 @@ def case_a(order=(0, 1, 2)):
         return Predictions(z[None, None], boxes[None, None], torch.zeros(1, 1, 3, 6))
 
     t = pack([[2.0, -3], [-4, -4], [-5, 1]], [[0.5, 0.5, 0.4, 0.4], [0.2, 0.2, 0.1, 0.1], [0.7, 0.3, 0.2, 0.2]])
-    s = pack([[-5, 0.5], [1.5, -2], [-3.0, -3]], [[0.68, 0.32, 0.2, 0.2], [0.52, 0.5, 0.36, 0.4], [0.25, 0.2, 0.1, 0.1]])
-    memory = Memory((torch.zeros(1, 6, 1, 1),), (torch.zeros(1, 1, 1, dtype=torch.bool),), (32,), torch.tensor([[8, 8]]))
+    s = pack(
+        [[-5, 0.5], [1.5, -2], [-3.0, -3]], [[0.68, 0.32, 0.2, 0.2], [0.52, 0.5, 0.36, 0.4], [0.25, 0.2, 0.1, 0.1]]
+    )
+    memory = Memory(
+        (torch.zeros(1, 6, 1, 1),), (torch.zeros(1, 1, 1, dtype=torch.bool),), (32,), torch.tensor([[8, 8]])
+    )
     where = torch.tensor([list(order).index(0), list(order).index(2)])
     found = Assignment(torch.zeros(2).long(), torch.zeros(2).long(), where, torch.arange(2))
     truth = Targets(t.boxes[0, 0, where], torch.tensor([0, 1]), torch.zeros(2).long(), (2,))
-    return Trace(memory, {"own": Queries()}, {"own": s}, found), Trace(memory, {"own": Queries()}, {"own": t}, found), truth
+    return (
+        Trace(memory, {"own": Queries()}, {"own": s}, found),
+        Trace(memory, {"own": Queries()}, {"own": t}, found),
+        truth,
+    )
 
 
 def logits_model(matching=MATCHINGS[0], classes=2, layers=1, **options):
@@ -308,7 +320,9 @@ def test_3_mini_case_a_in_the_default_profile_is_divided_by_the_pairs_of_each_ki
     found = tiny.sums(tiny.outcome(model, student, teacher, truth))
     entropy = sum(slow.soft_bce(z, z) for z in teacher.own.logits[0, 0, [0, 2]].tolist())
     assert found["positive_class"] == pytest.approx((1.250725 - entropy) / 2, abs=1e-5)
-    assert 5 * found["positive_l1"] == pytest.approx(0.5 / 2, abs=1e-5) and 5 * found["negative_l1"] == pytest.approx(0.25, abs=1e-5)
+    assert 5 * found["positive_l1"] == pytest.approx(0.5 / 2, abs=1e-5) and 5 * found["negative_l1"] == pytest.approx(
+        0.25, abs=1e-5
+    )
     assert 2 * found["positive_giou"] == pytest.approx(0.871713 / 2, abs=1e-5)
 
 
@@ -317,7 +331,9 @@ def test_4_teacher_equal_to_student_on_mini_case_a():
     assert logits.entropy(teacher.own.logits).mean().item() == pytest.approx(0.452924, abs=1e-5)
     for options in ({}, PRINTED["logits"]):
         found = tiny.outcome(logits_model(**options), teacher, teacher, truth)
-        assert tiny.rows(found.pairs["positive"]) == {(0, 0, 0, 0), (0, 0, 2, 2)} and tiny.rows(found.pairs["negative"]) == {(0, 0, 1, 1)}
+        assert tiny.rows(found.pairs["positive"]) == {(0, 0, 0, 0), (0, 0, 2, 2)} and tiny.rows(
+            found.pairs["negative"]
+        ) == {(0, 0, 1, 1)}
         floor = logits.entropy(teacher.own.logits[0, 0, [0, 2]]).sum().item() if options else 0
         assert tiny.sums(found) == pytest.approx({**dict.fromkeys(found.maps, 0), "positive_class": floor}, abs=1e-5)
 
@@ -419,8 +435,13 @@ def only(trace: Trace, layer: int) -> Trace:
 
 def test_11_classes_that_nobody_sees_change_nothing():
     student, teacher, truth = case_a()
-    far = [replace(x, predictions={"own": replace(x.own, logits=torch.nn.functional.pad(x.own.logits, (0, 5), value=-60))}) for x in (student, teacher)]
-    before, after = (tiny.sums(tiny.outcome(logits_model(**PRINTED["logits"]), s, t, truth)) for s, t in ((student, teacher), far))
+    far = [
+        replace(x, predictions={"own": replace(x.own, logits=torch.nn.functional.pad(x.own.logits, (0, 5), value=-60))})
+        for x in (student, teacher)
+    ]
+    before, after = (
+        tiny.sums(tiny.outcome(logits_model(**PRINTED["logits"]), s, t, truth)) for s, t in ((student, teacher), far)
+    )
     assert before == pytest.approx(after, abs=1e-6)
 
 
@@ -449,7 +470,11 @@ def test_half_the_distance_is_half_the_l1_of_negatives_and_class_weights_price_n
     for seed in range(10):
         student, teacher, truth = tiny.traces(seed, (0, 0))
         pairs = [
-            tiny.rows(tiny.outcome(logits_model(Matching(class_weight=w), classes=4, layers=2), student, teacher, truth).pairs["negative"])
+            tiny.rows(
+                tiny.outcome(
+                    logits_model(Matching(class_weight=w), classes=4, layers=2), student, teacher, truth
+                ).pairs["negative"]
+            )
             for w in (0.0, 2.0, 100.0)
         ]
         assert pairs[0] == pairs[1] == pairs[2]
@@ -492,7 +517,9 @@ def slow_features(model, student, teacher, truth) -> dict[str, float]:
     for i, stride in enumerate((8, 16)):
         mine = model.adapters[i](student.memory.neck[i]).detach().double().numpy()
         theirs, pad = teacher.memory.neck[i].double().numpy(), teacher.memory.padding[i].numpy()
-        sums[f"stride{stride}"] = slow.features(mine, theirs, p.hidden[-1], q, pad, mask=config.mask, scale=config.scale) / 2
+        sums[f"stride{stride}"] = (
+            slow.features(mine, theirs, p.hidden[-1], q, pad, mask=config.mask, scale=config.scale) / 2
+        )
     return sums
 
 
@@ -512,11 +539,23 @@ def test_15_collapsed_and_direct_form_of_eq_9_are_equal():
     for seed in range(30):
         draw = torch.Generator().manual_seed(seed)
         theirs, mine = torch.randn(2, 2, 5, 4, 6, generator=draw, dtype=torch.double)
-        queries, q = torch.randn(2, 9, 5, generator=draw, dtype=torch.double), torch.rand(2, 9, generator=draw, dtype=torch.double)
+        queries, q = (
+            torch.randn(2, 9, 5, generator=draw, dtype=torch.double),
+            torch.rand(2, 9, generator=draw, dtype=torch.double),
+        )
         psi = torch.einsum("bdhw,bqd->bqhw", theirs, queries)
         direct = (q[..., None, None, None] * (psi[:, :, None] * (theirs - mine)[:, None]).pow(2)).sum(1).mean() / 9
-        weight = features.look(theirs.float(), queries.float(), q.float(), torch.ones(2, 4, 6, dtype=torch.bool), mask="inner", scale="none")
-        assert (weight.double() * (theirs - mine).pow(2).mean(1)).mean().item() == pytest.approx(direct.item(), rel=1e-6)
+        weight = features.look(
+            theirs.float(),
+            queries.float(),
+            q.float(),
+            torch.ones(2, 4, 6, dtype=torch.bool),
+            mask="inner",
+            scale="none",
+        )
+        assert (weight.double() * (theirs - mine).pow(2).mean(1)).mean().item() == pytest.approx(
+            direct.item(), rel=1e-6
+        )
 
 
 def test_16_a_query_of_no_quality_counts_only_in_the_number_of_queries():
@@ -546,7 +585,9 @@ def test_18_equal_features_have_no_loss_and_no_gradient():
             neck = tuple(x.clone().requires_grad_() for x in teacher.memory.neck)
             same = replace(student, memory=replace(teacher.memory, neck=neck))
             found = tiny.outcome(model, same, teacher, truth)
-            assert all(value == 0 for value in tiny.sums(found).values()), "phi is the identity at first where widths agree"
+            assert all(value == 0 for value in tiny.sums(found).values()), (
+                "phi is the identity at first where widths agree"
+            )
             sum(x.sum() for x in found.maps.values()).backward()
             assert all(not x.grad.any() for x in neck)
 
@@ -556,9 +597,13 @@ def one_query(score: float, overlap: float):
     boxes, truth = torch.tensor([0.5, 0.5, 0.5 * overlap, 0.5]), torch.tensor([[0.5, 0.5, 0.5, 0.5]])
     z = torch.logit(torch.tensor([0.99, score])).clamp(-80, 80)  # the other class's score is no matter
     p = Predictions(z[None, None, None], boxes[None, None, None], torch.zeros(1, 1, 1, 6))
-    memory = Memory((torch.zeros(1, 6, 1, 1),), (torch.zeros(1, 1, 1, dtype=torch.bool),), (32,), torch.tensor([[8, 8]]))
+    memory = Memory(
+        (torch.zeros(1, 6, 1, 1),), (torch.zeros(1, 1, 1, dtype=torch.bool),), (32,), torch.tensor([[8, 8]])
+    )
     found = Assignment(*torch.zeros(4, 1, dtype=torch.long))
-    return Trace(memory, {"own": Queries()}, {"own": p}, found), Targets(truth, torch.tensor([1]), torch.tensor([0]), (1,))
+    return Trace(memory, {"own": Queries()}, {"own": p}, found), Targets(
+        truth, torch.tensor([1]), torch.tensor([0]), (1,)
+    )
 
 
 def quality(score, overlap, gamma):
@@ -602,8 +647,14 @@ def test_20_the_mask_is_the_teachers_alone():
 
 
 def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
-    maps, queries, q = torch.randn(1, 5, 3, 3, requires_grad=True), torch.randn(1, 4, 5, requires_grad=True), torch.rand(1, 4)
-    weight = features.look(maps, queries, q.requires_grad_(), torch.ones(1, 3, 3, dtype=torch.bool), mask="cosine", scale="mean")
+    maps, queries, q = (
+        torch.randn(1, 5, 3, 3, requires_grad=True),
+        torch.randn(1, 4, 5, requires_grad=True),
+        torch.rand(1, 4),
+    )
+    weight = features.look(
+        maps, queries, q.requires_grad_(), torch.ones(1, 3, 3, dtype=torch.bool), mask="cosine", scale="mean"
+    )
     assert not weight.requires_grad
     found = []
     for width in (3, 6, 8, 20):
@@ -624,14 +675,18 @@ def scaled(trace: Trace, features: float = 1.0, queries: float = 1.0) -> Trace:
     return replace(trace, memory=replace(trace.memory, neck=neck), predictions=trace.predictions | {"own": own})
 
 
-@pytest.mark.parametrize("options, of_features, of_queries", [(PRINTED["features"], 16, 4), ({}, 4, 1)], ids=["printed", "default"])
+@pytest.mark.parametrize(
+    "options, of_features, of_queries", [(PRINTED["features"], 16, 4), ({}, 4, 1)], ids=["printed", "default"]
+)
 def test_22_the_loss_follows_the_scale_of_features_and_queries(options, of_features, of_queries):
     model, student, teacher, truth = feature_traces(0, **options)
     once = tiny.sums(tiny.outcome(model, student, teacher, truth))
     wide = tiny.sums(tiny.outcome(model, scaled(student, 2), scaled(teacher, 2), truth))
     loud = tiny.sums(tiny.outcome(model, student, scaled(teacher, queries=2), truth))
     for key, value in once.items():
-        assert wide[key] == pytest.approx(of_features * value, rel=1e-4) and loud[key] == pytest.approx(of_queries * value, rel=1e-4)
+        assert wide[key] == pytest.approx(of_features * value, rel=1e-4) and loud[key] == pytest.approx(
+            of_queries * value, rel=1e-4
+        )
 
 
 def test_the_weight_of_places_is_1_on_average_over_the_valid_ones():
@@ -649,7 +704,9 @@ def test_the_mask_is_never_negative_and_a_cosine():
     psi = features.masks(maps, queries, "cosine")
     assert psi.min() == 0 and 0.5 < psi.max() <= 1 + 1e-6
     assert features.masks(maps, queries, "inner").min() < 0
-    assert features.masks(queries[:, 3, :, None, None], queries, "cosine")[:, 3].flatten().tolist() == pytest.approx([1, 1])
+    assert features.masks(queries[:, 3, :, None, None], queries, "cosine")[:, 3].flatten().tolist() == pytest.approx(
+        [1, 1]
+    )
 
 
 @pytest.mark.parametrize("options", [{}, PRINTED["features"]], ids=["default", "printed"])
@@ -662,7 +719,10 @@ def test_padding_is_never_read_by_the_feature_loss(options):
             neck = tuple(x + 100 * torch.randn_like(x) * pad[:, None] for x, pad in zip(trace.memory.neck, pads))
             return replace(trace, memory=replace(trace.memory, neck=neck))
 
-        before, after = (tiny.outcome(model, s, t, truth).maps for s, t in ((student, teacher), (disturbed(student), disturbed(teacher))))
+        before, after = (
+            tiny.outcome(model, s, t, truth).maps
+            for s, t in ((student, teacher), (disturbed(student), disturbed(teacher)))
+        )
         for (key, x), pad in zip(before.items(), pads):
             torch.testing.assert_close(after[key], x)
             assert not x[0][pad].any()
@@ -680,7 +740,9 @@ def test_a_padded_image_has_the_loss_of_the_image_without_its_padding():
             padding = tuple(x[..., :h, :w] for x, h, w in zip(trace.memory.padding, rows, columns))
             return replace(trace, memory=replace(trace.memory, neck=neck, padding=padding))
 
-        whole, part = (tiny.sums(tiny.outcome(model, s, t, truth)) for s, t in ((student, teacher), (cut(student), cut(teacher))))
+        whole, part = (
+            tiny.sums(tiny.outcome(model, s, t, truth)) for s, t in ((student, teacher), (cut(student), cut(teacher)))
+        )
         assert whole == pytest.approx(part, rel=1e-4)
 
 

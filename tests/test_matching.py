@@ -70,7 +70,9 @@ def test_bfloat16_predictions_are_priced_in_float32(kind):
         same = Predictions(*(x.float() for x in vars(low).values()))
         for name, part in costs(low, truth, kind).items():
             assert part.dtype == torch.float32 and torch.equal(part, costs(same, truth, kind)[name])
-        assert tiny.rows(to_truth({"s": (low, kind)}, truth)["s"]) == tiny.rows(to_truth({"s": (same, kind)}, truth)["s"])
+        assert tiny.rows(to_truth({"s": (low, kind)}, truth)["s"]) == tiny.rows(
+            to_truth({"s": (same, kind)}, truth)["s"]
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,7 +106,9 @@ def test_layers_can_be_cut_from_an_answer_without_looking():
         found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
         for layer in range(2):
             keep = found.layer == layer
-            assert tiny.rows(found.of_layer(layer, layers=2)) == {r for r, k in zip(zip(*(x.tolist() for x in vars(found).values())), keep) if k}
+            assert tiny.rows(found.of_layer(layer, layers=2)) == {
+                r for r, k in zip(zip(*(x.tolist() for x in vars(found).values())), keep) if k
+            }
 
 
 def test_no_objects_at_all_is_an_empty_assignment():
@@ -145,9 +149,17 @@ def test_solutions_are_optimal_by_brute_force(ties):
 def test_rows_given_away_are_not_to_be_had_again():
     rng = np.random.default_rng(1)
     for _ in range(40):
-        first = Problem(torch.tensor(rng.normal(size=(2, 2, 6, 3)), dtype=torch.float32), torch.ones(2, 2, 3, dtype=torch.bool))
-        second = Problem(torch.tensor(rng.normal(size=(2, 2, 6, 5)), dtype=torch.float32), torch.ones(2, 2, 5, dtype=torch.bool), ("a",))
-        found = solve({"loss": {"a": first, "b": second}, "other": {"a": second.__class__(second.cost, second.columns)}})
+        first = Problem(
+            torch.tensor(rng.normal(size=(2, 2, 6, 3)), dtype=torch.float32), torch.ones(2, 2, 3, dtype=torch.bool)
+        )
+        second = Problem(
+            torch.tensor(rng.normal(size=(2, 2, 6, 5)), dtype=torch.float32),
+            torch.ones(2, 2, 5, dtype=torch.bool),
+            ("a",),
+        )
+        found = solve(
+            {"loss": {"a": first, "b": second}, "other": {"a": second.__class__(second.cost, second.columns)}}
+        )
         a, b, free = found["loss"]["a"], found["loss"]["b"], found["other"]["a"]
         for layer, image in np.ndindex(2, 2):
             left = sorted(set(range(6)) - set(a.of(layer=layer, image=image).query.tolist()))

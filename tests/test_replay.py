@@ -17,7 +17,9 @@ print(float(replay(run, sample).total).hex())
 
 def python(*words, cwd):
     environment = os.environ | {"QUICK": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

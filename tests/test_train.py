@@ -16,7 +16,7 @@ from core.checkpoint import load_detector, open_distiller
 from core.config import decode, encode
 from core.errors import UserError
 from tests import runs, tiny
-from train import folder, loop, optim
+from train import loop, optim
 from train.build import build, build_distiller
 from train.run import Data, Losses, Optim, Run
 
@@ -320,11 +320,3 @@ def test_a_teacher_of_other_classes_is_refused(taught, tmp_path):
 def test_runs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         runs.small().seed = 1
-
-
-def test_a_folder_is_trained_by_one_process_at_a_time(tmp_path):
-    with folder.claimed(tmp_path):
-        with pytest.raises(UserError, match="another process"), folder.claimed(tmp_path):
-            pass
-    with folder.claimed(tmp_path):
-        pass

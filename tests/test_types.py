@@ -64,7 +64,11 @@ def test_images_and_targets_move_whole():
     for before, after in zip((images, truth), there):
         for name, x in vars(before).items():
             moved = vars(after)[name]
-            assert moved == x if name == "counts" else (moved.shape, moved.dtype, moved.device.type) == (x.shape, x.dtype, "meta")
+            assert (
+                moved == x
+                if name == "counts"
+                else (moved.shape, moved.dtype, moved.device.type) == (x.shape, x.dtype, "meta")
+            )
 
 
 def test_no_targets_are_targets():

@@ -11,7 +11,16 @@ from core.distiller import Distiller, weights_of
 from core.matching import Matching, solve, to_truth
 from core.types import Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
-COMMON = {"classes": 4, "backbone": "tiny8x1", "frozen": 0, "queries": 10, "layers": 2, "width": 64, "heads": 4, "feedforward": 32}
+COMMON = {
+    "classes": 4,
+    "backbone": "tiny8x1",
+    "frozen": 0,
+    "queries": 10,
+    "layers": 2,
+    "width": 64,
+    "heads": 4,
+    "feedforward": 32,
+}
 OPTIONS = {
     "adamixer": {"groups": 4, "points": 4, "mixed_points": 4},
     "conditional": {"strides": (16,), "encoder_layers": 1},
@@ -43,7 +52,9 @@ def batch(sizes=((64, 64), (48, 64)), counts=(3, 1), classes: int = 4, seed: int
     """Coloured squares of these sizes (height, width), padded with zeros, and boxes inside [0, 1]."""
     draw = torch.Generator().manual_seed(seed)
     height, width = (max(x) for x in zip(*sizes))
-    squares = torch.randint(0, 256, (len(sizes), 3, -(-height // 16), -(-width // 16)), generator=draw, dtype=torch.uint8)
+    squares = torch.randint(
+        0, 256, (len(sizes), 3, -(-height // 16), -(-width // 16)), generator=draw, dtype=torch.uint8
+    )
     pixels = squares.repeat_interleave(16, 2).repeat_interleave(16, 3)[..., :height, :width]
     padding = torch.ones(len(sizes), height, width, dtype=torch.bool)
     for pad, (h, w) in zip(padding, sizes):
@@ -84,18 +95,30 @@ def reordered(queries: Queries, order: torch.Tensor) -> Queries:
 
 def stand(**more) -> SimpleNamespace:
     """What a loss may ask of a detector, without one."""
-    about = {"kind": "adamixer", "width": 6, "strides": (8, 16), "layers": 2, "classes": 4, "queries": 7, "matching": Matching()}
+    about = {
+        "kind": "adamixer",
+        "width": 6,
+        "strides": (8, 16),
+        "layers": 2,
+        "classes": 4,
+        "queries": 7,
+        "matching": Matching(),
+    }
     about |= more
     return SimpleNamespace(**about, config=SimpleNamespace(**about))
 
 
-def predictions(draw: torch.Generator, images: int, layers: int = 2, queries: int = 7, classes: int = 4, width: int = 6) -> Predictions:
+def predictions(
+    draw: torch.Generator, images: int, layers: int = 2, queries: int = 7, classes: int = 4, width: int = 6
+) -> Predictions:
     """Random logits and boxes; some boxes reach beyond the image."""
     shape = layers, images, queries
     shift = 0.1 * torch.randn(*shape, 2, generator=draw).clamp(-2, 2)
     inside = boxes(shape, draw)
     reaching = torch.cat([inside[..., :2] + shift, inside[..., 2:]], -1)
-    return Predictions(torch.randn(*shape, classes, generator=draw) * 2, reaching, torch.randn(*shape, width, generator=draw))
+    return Predictions(
+        torch.randn(*shape, classes, generator=draw) * 2, reaching, torch.randn(*shape, width, generator=draw)
+    )
 
 
 def memory(draw: torch.Generator, images: int, about, padded: bool = True, shapes=((4, 5), (2, 3))) -> Memory:
@@ -111,7 +134,11 @@ def memory(draw: torch.Generator, images: int, about, padded: bool = True, shape
 
 def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Trace, Trace, Targets]:
     """Of a student and a teacher that are made of random numbers; the student has decoded the teacher's queries too."""
-    draw, student, teacher = torch.Generator().manual_seed(seed), student or stand(), teacher or stand(width=8, queries=9)
+    draw, student, teacher = (
+        torch.Generator().manual_seed(seed),
+        student or stand(),
+        teacher or stand(width=8, queries=9),
+    )
     truth, images = targets(counts, student.classes, draw), len(counts)
     s, t = (predictions(draw, images, x.layers, x.queries, x.classes, x.width) for x in (student, teacher))
     prior = predictions(draw, images, student.layers, teacher.queries, student.classes, student.width)

@@ -26,7 +26,9 @@ class Config:
     weight: float = 0.0
     gamma: float = 0.5  # of Eq. 8
     mask: Literal["cosine", "inner"] = "cosine"  # of query and place: cosine floored at 0; or Eq. 7's inner product
-    scale: Literal["mean", "none"] = "mean"  # divide W by its mean over the valid places of an image and level; or as printed
+    scale: Literal["mean", "none"] = (
+        "mean"  # divide W by its mean over the valid places of an image and level; or as printed
+    )
     source: Literal["encoder", "neck"] = "encoder"  # the neck's features where a detector has no encoder
     adapter: bool = True  # phi; without it widths must agree
 

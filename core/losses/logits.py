@@ -24,7 +24,9 @@ from core.types import Assignment, Outcome, Predictions, Problem
 @dataclass(frozen=True)
 class Config:
     weight: float = 0.0
-    normalise: Literal["pairs", "sum"] = "pairs"  # by the pairs of a stage in the global batch; or Eq. 3 and 4 as printed
+    normalise: Literal["pairs", "sum"] = (
+        "pairs"  # by the pairs of a stage in the global batch; or Eq. 3 and 4 as printed
+    )
     subtract_entropy: bool = True  # report the class term as a divergence, 0 where student and teacher agree
 
 

@@ -32,9 +32,7 @@ class Model(Loss):
 
 
 def refuse_strangers(student, teacher) -> None:
-    mine, theirs = (
-        (x.kind, x.width, x.config.layers, x.config.classes) for x in (student, teacher)
-    )
+    mine, theirs = ((x.kind, x.width, x.config.layers, x.config.classes) for x in (student, teacher))
     if mine != theirs:
         say = "{} of width {} with {} layers and {} classes"
         raise UserError(

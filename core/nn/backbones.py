@@ -27,7 +27,14 @@ class Backbone(nn.Module):
     `channels` are those of the maps at `strides`, which a detector asks for.
     """
 
-    def __init__(self, body: nn.Module, stages: list[nn.Module], channels: dict[int, int], strides: tuple[int, ...], normal=IMAGENET):
+    def __init__(
+        self,
+        body: nn.Module,
+        stages: list[nn.Module],
+        channels: dict[int, int],
+        strides: tuple[int, ...],
+        normal=IMAGENET,
+    ):
         super().__init__()
         self.body, self.stages = body, stages[: 2 + STRIDES.index(max(strides))]
         self.strides, self.channels = strides, [channels[s] for s in strides]

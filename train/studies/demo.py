@@ -42,7 +42,9 @@ def main(seed: int = 0) -> None:
     rows["alone_equal_time"] = timed(committed("alone_equal_time"), pace["alone"])
     write_json(RUNS / "demo" / "summary.json", rows)
     print(table(rows) + "\n\n" + advice(rows))
-    print(f"\nwritten to {RUNS / 'demo' / 'summary.json'}; look at it with: python -m app {RUNS / 'demo' / 'distilled'}")
+    print(
+        f"\nwritten to {RUNS / 'demo' / 'summary.json'}; look at it with: python -m app {RUNS / 'demo' / 'distilled'}"
+    )
 
 
 def make_room(path: Path, runs: dict[str, Run]) -> None:

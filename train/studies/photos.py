@@ -18,7 +18,9 @@ from train.studies.demo import line, timed
 SEEDS = (0, 1)
 
 
-def main(train: Path, val: Path, images: Path, study: str = "photos", at_once: int = 2, out: Path | None = None) -> None:
+def main(
+    train: Path, val: Path, images: Path, study: str = "photos", at_once: int = 2, out: Path | None = None
+) -> None:
     def on(run: Run, **changes) -> Run:
         return replace(run, data=replace(run.data, train=train, val=val, images=images), **changes)
 
@@ -28,7 +30,9 @@ def main(train: Path, val: Path, images: Path, study: str = "photos", at_once: i
     distilled = {f"distilled-{seed}": on(coco_distill.run(), seed=seed, teacher=teacher) for seed in SEEDS}
     found |= run_rows(study, distilled, at_once=at_once)
     pace = step_seconds({"alone": alone["alone-0"], "distilled": distilled["distilled-0"]}, steps=10)
-    found = {name: timed(row, pace.get(name.split("-")[0], row["seconds"] / row["steps"])) for name, row in found.items()}
+    found = {
+        name: timed(row, pace.get(name.split("-")[0], row["seconds"] / row["steps"])) for name, row in found.items()
+    }
     out = out or RUNS / study / "summary.json"
     command = f"python -m train study photos --train {train.name} --val {val.name} --images {images.name}"
     write_json(out, {"command": command, "step_seconds": pace, "rows": found})
