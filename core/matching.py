@@ -1,7 +1,7 @@
 """Who answers for whom: costs of pairs, exact assignment, and the one way to the host and back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -81,16 +81,23 @@ def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tenso
 @torch.no_grad()
 def to_truth(found: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
     """The assignment of each detector's queries to the objects, by the detector's name; one copy for all of them."""
+    problems = {name: posed(p, targets, m) for name, (p, m) in found.items()}
+    return {name: of_batch(a, targets) for name, a in solve({"truth": problems})["truth"].items()}
+
+
+@torch.no_grad()
+def posed(p: Predictions, targets: Targets, matching: Matching) -> Problem:
+    """Which query answers for which object of its image; the columns are those of `padded`."""
     _, _, valid = padded(targets)
-    problems = {
-        name: Problem(weighted(costs(p, targets, m), m.weights), repeat(valid, "b t -> l b t", l=len(p.logits)))
-        for name, (p, m) in found.items()
-    }
+    return Problem(
+        weighted(costs(p, targets, matching), matching.weights), repeat(valid, "b t -> l b t", l=len(p.logits))
+    )
+
+
+def of_batch(a: Assignment, targets: Targets) -> Assignment:
+    """Objects counted through the batch, in place of those of their image."""
     first = torch.tensor([0, *np.cumsum(targets.counts)[:-1]]).to(targets.labels.device, non_blocking=True)
-    return {
-        name: Assignment(a.layer, a.image, a.query, a.target + first[a.image])
-        for name, a in solve({"truth": problems})["truth"].items()
-    }
+    return replace(a, target=a.target + first[a.image])
 
 
 @torch.no_grad()

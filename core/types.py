@@ -95,13 +95,14 @@ class Queries:
 class Assignment:
     """Matched pairs as index vectors: `p.boxes[a.index]` meets `targets.boxes[a.target]`.
 
-    `target` is an object of the batch, or, where teacher and student meet, a query of the teacher in that layer and image.
+    `target` is an object of the batch, or, where teacher and student meet, a query of the teacher in `target_layer`.
     """
 
     layer: Int[Tensor, " m"]
     image: Int[Tensor, " m"]
     query: Int[Tensor, " m"]
     target: Int[Tensor, " m"]
+    target_layer: Int[Tensor, " m"] | None = None
 
     def __len__(self) -> int:
         return len(self.layer)
@@ -113,16 +114,19 @@ class Assignment:
     @property
     def other(self) -> tuple[Tensor, Tensor, Tensor]:
         """The index of the teacher's queries, in an assignment of teacher and student."""
-        return self.layer, self.image, self.target
+        return self.target_layer, self.image, self.target
 
     def of_layer(self, layer: int, *, layers: int) -> "Assignment":
         """The pairs of one of `layers` layers, without asking the device: the solver lists layer after layer, each as long."""
         each = len(self) // layers
-        return Assignment(*(x[layer * each : (layer + 1) * each] for x in vars(self).values()))
+        return self.at(slice(layer * each, (layer + 1) * each))
 
     def of(self, *, layer: int, image: int) -> "Assignment":
-        keep = (self.layer == layer) & (self.image == image)
-        return Assignment(*(x[keep] for x in vars(self).values()))
+        return self.at((self.layer == layer) & (self.image == image))
+
+    def at(self, pairs) -> "Assignment":
+        """Some of the pairs, by slice, mask or index."""
+        return Assignment(*(x if x is None else x[pairs] for x in vars(self).values()))
 
 
 @dataclass(frozen=True)

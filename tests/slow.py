@@ -104,7 +104,7 @@ def detection(p, targets, rows, m):
     }
 
 
-def logits_pairs(s, t, rows, m):
+def logits_pairs(s, t, rows, m, *, less_entropy):
     """Pairs (layer, image, student's query, teacher's query) of Eq. 3 and of Eq. 4, given whom the teacher answers for."""
     positive, negative = set(), set()
     for k, b in np.ndindex(*s.logits.shape[:2]):
@@ -116,8 +116,8 @@ def logits_pairs(s, t, rows, m):
             )
 
         def whole(i, j, k=k, b=b, place=place):
-            gap = soft_bce(s.logits[k, b, i], t.logits[k, b, j]) - soft_bce(t.logits[k, b, j], t.logits[k, b, j])
-            return place(i, j) + m.class_weight * gap
+            floor = soft_bce(t.logits[k, b, j], t.logits[k, b, j]) if less_entropy else 0
+            return place(i, j) + m.class_weight * (soft_bce(s.logits[k, b, i], t.logits[k, b, j]) - floor)
 
         answering = {r[2] for r in rows if r[:2] == (k, b)}
         students, teachers = range(s.logits.shape[2]), range(t.logits.shape[2])
@@ -141,6 +141,45 @@ def logits(s, t, pairs, m, *, divide, less_entropy):
             floor = sum(soft_bce(t.logits[b], t.logits[b]) for _, b in mine_theirs) if less_entropy else 0
             sums["positive_class"] = (sum(soft_bce(s.logits[a], t.logits[b]) for a, b in mine_theirs) - floor) / n
     return sums
+
+
+def whole_pairs(s, t, m, *, less_entropy):
+    """The release's one matching of all student queries with all teacher queries, at m.class_weight for soft scores."""
+    found = set()
+    for k, b in np.ndindex(*s.logits.shape[:2]):
+
+        def price(i, j, k=k, b=b):
+            mine, theirs = (s.logits[k, b, i], s.boxes[k, b, i]), (t.logits[k, b, j], t.boxes[k, b, j])
+            floor = soft_bce(theirs[0], theirs[0]) if less_entropy else 0
+            place = m.l1_weight * l1(mine[1], theirs[1], m.box) - m.giou_weight * overlap(mine[1], theirs[1])[1]
+            return place + m.class_weight * (soft_bce(mine[0], theirs[0]) - floor)
+
+        queries = [list(range(x.logits.shape[2])) for x in (s, t)]
+        found |= {(k, b, *pair) for pair in cheapest(*queries, price)}
+    return found
+
+
+def best_overlap(box, image, targets):
+    """The highest IoU with an object of the image; 1 where it has none."""
+    mine = [t for t in range(len(targets.labels)) if int(targets.image[t]) == image]
+    return max((overlap(box, targets.boxes[t])[0] for t in mine), default=1.0)
+
+
+def top_pairs(logits, top):
+    """The `top` best (score, query) of one image, over queries and classes."""
+    scores = [(sigmoid(float(z)), q) for q, row in enumerate(logits) for z in row]
+    return sorted(scores, reverse=True)[:top]
+
+
+def merged_mask(theirs, hidden, q, padding):
+    """The release's mask of one image and level, on its valid places: d h w, q d, q, h w."""
+    places = [(y, x) for y, x in np.ndindex(*padding.shape) if not padding[y, x]]
+    mask = np.zeros(padding.shape)
+    for y, x in places:
+        f = theirs[:, y, x]
+        cosines = [float(f @ h) / (np.linalg.norm(f) * np.linalg.norm(h)) for h in hidden]
+        mask[y, x] = max(sum(v * c for v, c in zip(q, cosines)), 0.01)
+    return mask / max(mask[p] for p in places)
 
 
 def quality(p, targets, rows, gamma):

@@ -22,7 +22,17 @@ INSIDE = {
     "core.matching": {"core.boxes", "core.types", "core.errors"},
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.detectors": {"core.detectors", "core.nn", "core.matching", "core.boxes", "core.types", "core.errors"},
-    "core.losses": {"core.losses", "core.matching", "core.boxes", "core.types", "core.errors"},
+    "core.stages": {"core.types"},
+    "core.imitation": {"core.types"},
+    "core.losses": {
+        "core.losses",
+        "core.matching",
+        "core.stages",
+        "core.imitation",
+        "core.boxes",
+        "core.types",
+        "core.errors",
+    },
     "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.types"},
     "core.data": {"core.data", "core.boxes", "core.types", "core.errors", "core.files", "core.detections"},
 }

@@ -141,13 +141,15 @@ def test_a_loss_that_needs_a_teacher_says_so(name):
 @pytest.mark.parametrize(
     "name, student, teacher, words",
     [
-        ("logits", {"layers": 3}, {}, "as many layers in the student .3. as in the teacher .2."),
-        ("logits", {"classes": 3}, {}, "as many classes"),
-        ("features", {"strides": (16, 32)}, {}, "same strides"),
-        ("prior", {"kind": "yolo"}, {}, "the student is yolo of width 6 with 2 layers and 4 classes"),
-        ("prior", {}, {"width": 8}, "teacher adamixer of width 8"),
-        ("prior", {}, {"layers": 3}, "3 layers"),
-        ("prior", {}, {"classes": 5}, "5 classes"),
+        ("logits", {"classes": 3}, {}, "as many classes in the student .3. as in the teacher .4."),
+        ("prior", {"kind": "yolo"}, {}, "the student is yolo of width 6 with learnt queries and the teacher adamixer"),
+        ("prior", {}, {"width": 8}, "the teacher adamixer of width 8"),
+        (
+            "prior",
+            {},
+            {"proposes": True},
+            "width 6 with queries from the encoder: take a teacher of the student's kind",
+        ),
     ],
 )
 def test_detectors_that_do_not_fit_are_refused_in_one_sentence(name, student, teacher, words):
@@ -360,7 +362,7 @@ def test_logits_is_the_slow_sum_over_pairs_and_pairs_are_scipys(kind, options):
         student, teacher, truth = tiny.traces(seed, counts, student=tiny.stand(queries=students, matching=kind))
         found = tiny.outcome(losses.build("logits", logits.Config(**options), about, about), student, teacher, truth)
         s, t = slow.plain(student.own), slow.plain(teacher.own)
-        pairs = slow.logits_pairs(s, t, tiny.rows(teacher.assignment), kind)
+        pairs = slow.logits_pairs(s, t, tiny.rows(teacher.assignment), kind, less_entropy=not options)
         assert tuple(tiny.rows(found.pairs[k]) for k in ("positive", "negative")) == pairs
         expected = slow.logits(s, t, pairs, kind, divide=not options, less_entropy=not options)
         assert tiny.sums(found) == close(expected)
@@ -439,22 +441,21 @@ def test_11_classes_that_nobody_sees_change_nothing():
         replace(x, predictions={"own": replace(x.own, logits=torch.nn.functional.pad(x.own.logits, (0, 5), value=-60))})
         for x in (student, teacher)
     ]
-    before, after = (
-        tiny.sums(tiny.outcome(logits_model(**PRINTED["logits"]), s, t, truth)) for s, t in ((student, teacher), far)
-    )
+    models = [logits_model(**PRINTED["logits"], classes=count) for count in (2, 7)]
+    before, after = (tiny.sums(tiny.outcome(m, *x, truth)) for m, x in zip(models, ((student, teacher), far)))
     assert before == pytest.approx(after, abs=1e-6)
 
 
 def test_13_a_teacher_query_is_not_preferred_for_low_entropy():
     """One student for two positives: it takes the one whose scores are nearer, though the other is surer."""
     sure, unsure, mine = [-9.0, -9.0], [-0.9, -0.9], [-1.0, -1.0]
-    price = logits.class_cost(torch.tensor([[[mine]]]), torch.tensor([[[sure, unsure]]]))[0, 0, 0]
+    price = logits.class_cost(torch.tensor([[[mine]]]), torch.tensor([[[sure, unsure]]]), less_entropy=True)[0, 0, 0]
     assert price[1] < price[0] and slow.soft_bce(mine, sure) < slow.soft_bce(mine, unsure)
     for seed in range(20):
         s, t = torch.randn(2, 1, 3, 4) * 3, torch.randn(2, 1, 5, 4, generator=torch.Generator().manual_seed(seed)) * 3
         for place in np.ndindex(2, 1, 3, 5):
             a, b = s[place[:3]].tolist(), t[place[0], place[1], place[3]].tolist()
-            got = logits.class_cost(s, t)[place].item()
+            got = logits.class_cost(s, t, less_entropy=True)[place].item()
             assert got == pytest.approx(slow.soft_bce(a, b) - slow.soft_bce(b, b), abs=1e-4) and got >= -1e-5
 
 
@@ -491,7 +492,7 @@ def case_b(q=(1.0, 0.25)):
 
 def eq_9(q=(1.0, 0.25)):
     theirs, mine, queries, q, valid = case_b(q)
-    weight = features.look(theirs, queries, q, valid, mask="inner", scale="none")
+    weight = features.look(theirs, queries, q, valid, mask="inner", combine="each", scale="none")
     return (weight * (theirs - mine).pow(2).mean(1)).mean().item()
 
 
@@ -515,7 +516,7 @@ def slow_features(model, student, teacher, truth) -> dict[str, float]:
     q = slow.quality(p, slow.plain(truth), tiny.rows(teacher.assignment), config.gamma)
     sums = {}
     for i, stride in enumerate((8, 16)):
-        mine = model.adapters[i](student.memory.neck[i]).detach().double().numpy()
+        mine = model.imitation.adapters[i](student.memory.neck[i]).detach().double().numpy()
         theirs, pad = teacher.memory.neck[i].double().numpy(), teacher.memory.padding[i].numpy()
         sums[f"stride{stride}"] = (
             slow.features(mine, theirs, p.hidden[-1], q, pad, mask=config.mask, scale=config.scale) / 2
@@ -551,6 +552,7 @@ def test_15_collapsed_and_direct_form_of_eq_9_are_equal():
             q.float(),
             torch.ones(2, 4, 6, dtype=torch.bool),
             mask="inner",
+            combine="each",
             scale="none",
         )
         assert (weight.double() * (theirs - mine).pow(2).mean(1)).mean().item() == pytest.approx(
@@ -565,8 +567,8 @@ def test_16_a_query_of_no_quality_counts_only_in_the_number_of_queries():
         q, valid = q.abs(), torch.ones(2, 4, 6, dtype=torch.bool)
         q[:, 4] = 0
         keep = [0, 1, 2, 3, 5, 6, 7, 8]
-        whole = features.look(theirs, queries, q, valid, mask="inner", scale="none")
-        less = features.look(theirs, queries[:, keep], q[:, keep], valid, mask="inner", scale="none")
+        whole = features.look(theirs, queries, q, valid, mask="inner", combine="each", scale="none")
+        less = features.look(theirs, queries[:, keep], q[:, keep], valid, mask="inner", combine="each", scale="none")
         torch.testing.assert_close(less, whole * 9 / 8)
 
 
@@ -653,7 +655,13 @@ def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
         torch.rand(1, 4),
     )
     weight = features.look(
-        maps, queries, q.requires_grad_(), torch.ones(1, 3, 3, dtype=torch.bool), mask="cosine", scale="mean"
+        maps,
+        queries,
+        q.requires_grad_(),
+        torch.ones(1, 3, 3, dtype=torch.bool),
+        mask="cosine",
+        combine="each",
+        scale="mean",
     )
     assert not weight.requires_grad
     found = []
@@ -661,7 +669,7 @@ def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
         model, _, teacher, truth = feature_traces(0, width=width)
         student = tiny.traces(0, student=tiny.stand(width=width))[0]
         student = replace(student, memory=replace(student.memory, padding=teacher.memory.padding))
-        for conv in model.adapters:
+        for conv in model.imitation.adapters:
             torch.nn.init.zeros_(conv.weight)
             torch.nn.init.zeros_(conv.bias)
         _, _, teacher, truth = feature_traces(0)
@@ -694,7 +702,7 @@ def test_the_weight_of_places_is_1_on_average_over_the_valid_ones():
         draw = torch.Generator().manual_seed(seed)
         maps, queries, q = (torch.randn(s, generator=draw) for s in ((3, 5, 4, 6), (3, 9, 5), (3, 9)))
         valid = ~tiny.memory(draw, 3, tiny.stand(width=5), shapes=((4, 6), (2, 3))).padding[0]
-        weight = features.look(maps, queries, q.abs(), valid, mask="cosine", scale="mean")
+        weight = features.look(maps, queries, q.abs(), valid, mask="cosine", combine="each", scale="mean")
         for w, v in zip(weight, valid):
             assert w[v].mean().item() == pytest.approx(1, abs=1e-5) and (w >= 0).all()
 

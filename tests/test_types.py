@@ -1,4 +1,4 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -50,11 +50,12 @@ def test_detached_queries_keep_their_numbers_and_their_gaps():
 
 
 def test_an_assignment_is_an_index():
-    a = Assignment(*torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1], [2, 0, 1, 2], [0, 3, 0, 3]]))
+    a = Assignment(*torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1], [2, 0, 1, 2], [0, 3, 0, 3], [0, 0, 1, 1]]))
     values = torch.arange(24).view(2, 2, 6)
     assert values[a.index].tolist() == [2, 6, 13, 20] and values[a.other].tolist() == [0, 9, 12, 21]
     assert len(a) == 4 and a.of_layer(1, layers=2).query.tolist() == [1, 2]
-    assert a.of(layer=0, image=1).target.tolist() == [3]
+    assert a.of(layer=0, image=1).target.tolist() == [3] and a.of(layer=1, image=0).target_layer.tolist() == [1]
+    assert replace(a, target_layer=None).of(layer=0, image=1).target_layer is None
 
 
 def test_images_and_targets_move_whole():

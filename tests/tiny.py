@@ -103,8 +103,10 @@ def stand(**more) -> SimpleNamespace:
         "classes": 4,
         "queries": 7,
         "matching": Matching(),
+        "proposes": False,
     }
     about |= more
+    about["known"] = about.get("known", (True,) * about["classes"])
     return SimpleNamespace(**about, config=SimpleNamespace(**about))
 
 
@@ -160,4 +162,4 @@ def sums(found: Outcome) -> dict[str, float]:
 
 def rows(a) -> set[tuple[int, ...]]:
     """The pairs (layer, image, query, target) of an assignment."""
-    return set(zip(*(x.tolist() for x in vars(a).values())))
+    return set(zip(*(x.tolist() for x in (a.layer, a.image, a.query, a.target))))

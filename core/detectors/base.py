@@ -34,6 +34,16 @@ class Detector(nn.Module, ABC):
         return self.config.strides
 
     @property
+    def proposes(self) -> bool:
+        """Whether its queries are proposals of its encoder, which `Queries.proposals` holds."""
+        return False
+
+    @property
+    def known(self) -> tuple[bool, ...]:
+        """Of each class, whether the detector can tell it; only a teacher of other classes cannot tell all."""
+        return (True,) * self.config.classes
+
+    @property
     def matching(self) -> Matching:
         return self.config.matching
 

@@ -68,6 +68,10 @@ class Model(Detector):
         self.to_box = copies(mlp(d, d, d, 4), heads)
         self.reset()
 
+    @property
+    def proposes(self) -> bool:
+        return self.config.two_stage
+
     def reset(self) -> None:
         """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
         for name in ("to_proposal", "to_query") if self.config.two_stage else ("to_reference",):

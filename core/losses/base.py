@@ -20,6 +20,7 @@ class Loss(nn.Module, ABC):
     """
 
     weights: dict[str, float]  # of each map, before config.weight
+    notes: tuple[str, ...] = ()  # what whoever starts a run should know of this pair of detectors, a line each
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         """Further groups of queries that the student shall decode, by name."""
@@ -50,5 +51,5 @@ def per_process(count: int | float, like: Tensor) -> Float[Tensor, ""]:
 
 
 def spread(values: Float[Tensor, " m"], a: Assignment, *, like: Float[Tensor, "l b q c"]) -> Float[Tensor, "l b q"]:
-    """Values of pairs, at the places of their queries."""
-    return torch.zeros_like(like[..., 0], dtype=values.dtype).index_put(a.index, values)
+    """Values of pairs, at the places of their queries; a query in several pairs has their sum."""
+    return torch.zeros_like(like[..., 0], dtype=values.dtype).index_put(a.index, values, accumulate=True)

@@ -1,6 +1,6 @@
 """The set loss of DETR: classify every query, place those that answer for an object."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.boxes import giou
 from core.losses.base import Loss, per_process, spread
-from core.matching import Matching
+from core.matching import Matching, of_batch, posed
 from core.types import Assignment, Outcome, Predictions, Targets
 
 
@@ -19,13 +19,35 @@ class Config:
 
 
 class Model(Loss):
+    """Where the student's queries are proposals of its encoder, those are matched and trained too, as of one class.
+
+    Deformable DETR, models/deformable_detr.py: the encoder's loss, with every label 0.
+    """
+
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        self.matching, self.weights = student.matching, student.matching.weights
+        self.matching, self.proposes = student.matching, student.proposes
+        self.weights = dict(self.matching.weights)
+        if self.proposes:
+            self.weights |= {f"proposal_{name}": w for name, w in self.matching.weights.items()}
+
+    def problems(self, student, teacher, targets):
+        if not self.proposes:
+            return {}
+        return {"proposal": posed(student.queries["own"].proposals, of_one_class(targets), self.matching)}
 
     def forward(self, student, teacher, targets, pairs):
-        maps = compare(student.own, targets, student.assignment, self.matching)
-        return Outcome(maps, {"truth": student.assignment})
+        maps, found = compare(student.own, targets, student.assignment, self.matching), {"truth": student.assignment}
+        if self.proposes:
+            found["proposal"] = of_batch(pairs["proposal"], targets)
+            proposals = student.queries["own"].proposals
+            more = compare(proposals, of_one_class(targets), found["proposal"], self.matching)
+            maps |= {f"proposal_{name}": x for name, x in more.items()}
+        return Outcome(maps, found)
+
+
+def of_one_class(targets: Targets) -> Targets:
+    return replace(targets, labels=torch.zeros_like(targets.labels))
 
 
 def compare(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:

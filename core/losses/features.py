@@ -2,8 +2,11 @@
 
 DETRDistill, arXiv 2211.10156, Eq. 8 (quality) and Eq. 9 (the sum over queries, taken once as a weight of each place:
 1/(dHW) sum_hw W ||F_T - phi(F_S)||^2 with W = 1/M sum_i q_i psi_i^2). Left open by the paper, and stated here:
-gamma, the form of phi (a 1x1 convolution for each level, the identity at first where widths agree), quality without an
-assigned object (0), the scale of the mask (`mask`, `scale`), several levels (their mean). Padding is never read.
+gamma, the form of phi (a 1x1 convolution for each level), quality without an assigned object (0), the scale of the
+mask, several levels (their mean). Padding is never read.
+
+Its release merges the masks first (`combine` "merged"): with nothing to look at that mask is 1 everywhere, and the loss
+is plain imitation of the whole map, where Eq. 9 is 0.
 """
 
 from dataclasses import dataclass
@@ -11,25 +14,40 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, rearrange
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from einops import einsum, rearrange, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from core.boxes import iou
 from core.errors import UserError
+from core.imitation import Imitation, Level, Source
 from core.losses.base import Loss, need_teacher
+from core.matching import padded
 from core.types import Outcome, Targets, Trace
+
+Mask = Literal["cosine", "signed", "inner"]
+Combine = Literal["each", "naive", "merged"]
+FLOOR = 0.01  # of the merged mask
 
 
 @dataclass(frozen=True)
 class Config:
     weight: float = 0.0
+    combine: Combine = (
+        "each"  # masks weighted one by one, Eq. 9; their mean, Eq. 6 and 7; summed and divided by the largest
+    )
+    quality: Literal["assigned", "product"] = (
+        "assigned"  # Eq. 8 with the query's object; or score x best IoU, no exponents
+    )
     gamma: float = 0.5  # of Eq. 8
-    mask: Literal["cosine", "inner"] = "cosine"  # of query and place: cosine floored at 0; or Eq. 7's inner product
+    top: int | None = None  # only so many (query, class) pairs, by score; None: every query
+    mask: Mask = "cosine"  # of query and place: cosine floored at 0; cosine; or Eq. 7's inner product
     scale: Literal["mean", "none"] = (
         "mean"  # divide W by its mean over the valid places of an image and level; or as printed
     )
-    source: Literal["encoder", "neck"] = "encoder"  # the neck's features where a detector has no encoder
+    levels: Literal["mean", "sum"] = "mean"
+    stages: Literal["last", "all"] = "last"  # of the teacher's decoder, whose queries look
+    source: Source = "encoder"  # the neck's features where a detector has no encoder
     adapter: bool = True  # phi; without it widths must agree
 
 
@@ -37,39 +55,40 @@ class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
         need_teacher("features", teacher)
-        if student.strides != teacher.strides:
-            raise UserError(
-                f"the loss 'features' needs levels of the same strides, but the student has {student.strides} and the "
-                f"teacher {teacher.strides}: make them equal, or set --losses.features.weight 0"
-            )
         if not config.adapter and student.width != teacher.width:
             raise UserError(
                 f"the loss 'features' cannot compare a student of width {student.width} with a teacher of width "
                 f"{teacher.width} without its adapter: set --losses.features.adapter"
             )
-        self.config, self.strides = config, student.strides
-        self.weights = {f"stride{s}": 1.0 for s in self.strides}
-        make = adapter if config.adapter else (lambda *_: nn.Identity())
-        self.adapters = nn.ModuleList(make(student.width, teacher.width) for _ in self.strides)
+        self.config = config
+        self.imitation = Imitation(student, teacher, source=config.source, adapter=config.adapter)
+        self.weights = dict.fromkeys(self.imitation.names, 1.0)
+        self.notes = self.imitation.notes
+        first = teacher.config.layers - 1 if config.stages == "last" else 0
+        self.stages = range(first, teacher.config.layers)
 
     def forward(self, student, teacher, targets, pairs):
-        q, queries = quality(teacher, targets, self.config.gamma), teacher.own.hidden[-1]
-        mine, theirs = (x.memory.maps(self.config.source) for x in (student, teacher))
-        maps = {}
-        for stride, adapt, m, t, pad in zip(self.strides, self.adapters, mine, theirs, teacher.memory.padding):
-            weight = look(t, queries, q, ~pad, mask=self.config.mask, scale=self.config.scale)
-            gap = (t.float() - adapt(m).float()).pow(2).mean(1)
-            places = (~pad).sum((-2, -1), keepdim=True) * len(gap) * len(self.strides)
-            maps[f"stride{stride}"] = (weight * gap * ~pad / places)[None]
+        looks, maps = [self.lookers(teacher, targets, stage) for stage in self.stages], {}
+        for name, level in zip(self.weights, self.imitation(student.memory, teacher.memory)):
+            weight = torch.stack([self.look(level, queries, q) for queries, q in looks])
+            each = level.places * len(level.mine) * (len(self.weights) if self.config.levels == "mean" else 1)
+            maps[name] = weight * (level.gap / each)
         return Outcome(maps)
 
+    @torch.no_grad()
+    def lookers(self, teacher: Trace, targets: Targets, layer: int) -> tuple[Tensor, Tensor]:
+        """The teacher's queries that look, "b m d", and the quality of each, "b m"."""
+        query, score = chosen(teacher.own.logits[layer], self.config.top)
+        if self.config.quality == "assigned":
+            value = quality(teacher, targets, self.config.gamma, layer).gather(1, query)
+        else:
+            value = score * best_overlap(teacher.own.boxes[layer], targets).gather(1, query)
+        hidden = teacher.own.hidden[layer]
+        return hidden.gather(1, repeat(query, "b m -> b m d", d=hidden.shape[-1])), value
 
-def adapter(mine: int, theirs: int) -> nn.Conv2d:
-    conv = nn.Conv2d(mine, theirs, 1)
-    if mine == theirs:
-        nn.init.dirac_(conv.weight)
-        nn.init.zeros_(conv.bias)
-    return conv
+    def look(self, level: Level, queries: Float[Tensor, "b m d"], q: Float[Tensor, "b m"]) -> Float[Tensor, "b h w"]:
+        how = {name: getattr(self.config, name) for name in ("mask", "combine", "scale")}
+        return look(level.theirs, queries, q, level.valid, **how)
 
 
 @torch.no_grad()
@@ -79,32 +98,73 @@ def look(
     q: Float[Tensor, "b q"],
     valid: Bool[Tensor, "b h w"],
     *,
-    mask: str,
+    mask: Mask,
+    combine: Combine,
     scale: str,
 ) -> Float[Tensor, "b h w"]:
-    """W of Eq. 9: where the queries look, weighted by their quality. No gradient: it is the teacher's alone."""
-    psi = masks(memory, queries, mask)
-    weight = einsum(q, psi.pow(2), "b q, b q h w -> b h w") / queries.shape[1]
+    """W: where the queries look, weighted by their quality. No gradient: it is the teacher's alone."""
+    weight = COMBINE[combine](masks(memory, queries, mask), q, valid)
     if scale == "none":
         return weight
-    mean = (weight * valid).sum((-2, -1)) / valid.sum((-2, -1)).clamp(min=1)
-    return weight / rearrange(mean, "b -> b 1 1").clamp(min=torch.finfo(weight.dtype).tiny)
+    places = valid.sum((-2, -1), keepdim=True).clamp(min=1)
+    mean = (weight * valid).sum((-2, -1), keepdim=True) / places
+    return weight / mean.clamp(min=torch.finfo(weight.dtype).tiny)
 
 
-def masks(memory: Float[Tensor, "b d h w"], queries: Float[Tensor, "b q d"], mask: str) -> Float[Tensor, "b q h w"]:
+def masks(memory: Float[Tensor, "b d h w"], queries: Float[Tensor, "b q d"], mask: Mask) -> Float[Tensor, "b q h w"]:
     """psi of each query (Eq. 7)."""
     memory, queries = memory.float(), queries.float()
-    if mask == "cosine":
+    if mask != "inner":
         memory, queries = F.normalize(memory, dim=1), F.normalize(queries, dim=2)
     psi = einsum(memory, queries, "b d h w, b q d -> b q h w")
     return psi.clamp(min=0) if mask == "cosine" else psi
 
 
+def each(psi: Float[Tensor, "b q h w"], q: Float[Tensor, "b q"], valid: Bool[Tensor, "b h w"]) -> Tensor:
+    """W of Eq. 9."""
+    return einsum(q, psi.pow(2), "b q, b q h w -> b h w") / psi.shape[1]
+
+
+def naive(psi: Float[Tensor, "b q h w"], q: Float[Tensor, "b q"], valid: Bool[Tensor, "b h w"]) -> Tensor:
+    """The square of Eq. 7, which knows no quality."""
+    return psi.mean(1).pow(2)
+
+
+def merged(psi: Float[Tensor, "b q h w"], q: Float[Tensor, "b q"], valid: Bool[Tensor, "b h w"]) -> Tensor:
+    """The square of the release's mask: 1 at its highest place, at least FLOOR before it is scaled."""
+    mask = einsum(q, psi, "b q, b q h w -> b h w").masked_fill(~valid, 0).clamp(min=FLOOR)
+    return (mask / mask.amax((-2, -1), keepdim=True)).pow(2)
+
+
+COMBINE = {"each": each, "naive": naive, "merged": merged}
+
+
+def chosen(logits: Float[Tensor, "b q c"], top: int | None) -> tuple[Int[Tensor, "b m"], Float[Tensor, "b m"]]:
+    """Queries and their scores: each with its best class, or the `top` (query, class) pairs, where one may come twice."""
+    scores = logits.float().sigmoid()
+    if top is None:
+        every = torch.arange(scores.shape[1], device=scores.device)
+        return repeat(every, "q -> b q", b=len(scores)), scores.amax(-1)
+    value, place = scores.flatten(1).topk(min(top, scores[0].numel()))
+    return place // scores.shape[-1], value
+
+
 @torch.no_grad()
-def quality(teacher: Trace, targets: Targets, gamma: float) -> Float[Tensor, "b q"]:
-    """Eq. 8 for the last stage: score^gamma x IoU^(1 - gamma) with the object assigned to a query, 0 without one."""
+def quality(teacher: Trace, targets: Targets, gamma: float, layer: int = -1) -> Float[Tensor, "b q"]:
+    """Eq. 8: score^gamma x IoU^(1 - gamma) with the object assigned to a query in that layer, 0 without one."""
     p, a = teacher.own, teacher.assignment
-    here = a.of_layer(len(p.logits) - 1, layers=len(p.logits))
+    here = a.of_layer(layer % len(p.logits), layers=len(p.logits))
     score = p.logits[(*here.index, targets.labels[here.target])].float().sigmoid()
     value = score**gamma * iou(p.boxes[here.index], targets.boxes[here.target]) ** (1 - gamma)
     return torch.zeros_like(p.logits[0, ..., 0], dtype=torch.float32).index_put((here.image, here.query), value)
+
+
+@torch.no_grad()
+def best_overlap(boxes: Float[Tensor, "b q 4"], targets: Targets) -> Float[Tensor, "b q"]:
+    """The highest IoU with any object of the image, of whatever class; 1 where it has none."""
+    true, _, valid = padded(targets)
+    if not valid.shape[1]:
+        return torch.ones_like(boxes[..., 0], dtype=torch.float32)
+    found = iou(rearrange(boxes, "b q k -> b q 1 k"), rearrange(true, "b t k -> b 1 t k"))
+    found = found.masked_fill(rearrange(~valid, "b t -> b 1 t"), 0).amax(-1)
+    return found.masked_fill(rearrange(~valid.any(1), "b -> b 1"), 1)

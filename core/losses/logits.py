@@ -4,98 +4,157 @@ DETRDistill, arXiv 2211.10156, Eq. 3 (positives: teacher queries that answer for
 others, matched among the students left over and compared by box alone). The paper leaves open how positives are chosen,
 which class loss is taken and how the sums are normalised; here: the teacher's own matching to the truth, cross-entropy
 with the teacher's sigmoid scores, and `normalise`.
+
+Its release does something else, which `match` "all" gives: one matching of all student with all teacher queries, class
+scores of background included. Its fill value of 80 for students without a partner is not reproduced: they are left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.boxes import giou
+from core.boxes import centers, corners, giou
 from core.errors import UserError
 from core.losses.base import Loss, need_teacher, per_process, spread
-from core.matching import box_costs, weighted
-from core.types import Assignment, Outcome, Predictions, Problem
+from core.losses.detection import focal
+from core.matching import Matching, box_costs, focal_cost, weighted
+from core.stages import Stages, Which, taught
+from core.types import Assignment, Outcome, Problem, Trace
 
 
 @dataclass(frozen=True)
 class Config:
     weight: float = 0.0
+    match: Literal["split", "positive", "all"] = "split"  # positives and negatives apart; the first alone; all in one
+    target: Literal["soft", "hard", "focal"] = (
+        "soft"  # the teacher's scores; its best class by cross-entropy; by focal loss
+    )
+    class_weight: float | None = None  # of cost and loss; None: that of the student's own detection loss
     normalise: Literal["pairs", "sum"] = (
         "pairs"  # by the pairs of a stage in the global batch; or Eq. 3 and 4 as printed
     )
-    subtract_entropy: bool = True  # report the class term as a divergence, 0 where student and teacher agree
+    subtract_entropy: bool = True  # soft scores cost and count their divergence, 0 where student and teacher agree
+    clamp: bool = False  # the teacher's boxes to the image, as the release does
+    stages: Which = "each"  # of the decoder: which layer of the teacher teaches which of the student's
+    group: Literal["sum", "mean"] = "sum"  # over the teacher's layers that teach one of the student's
+
+
+KINDS = {"split": ("positive", "negative"), "positive": ("positive",), "all": ("all",)}  # of pairs
+NO_TERM = "negative", "class"  # background is all there is to say
+SILENT = -100.0  # a logit whose probability is 0
 
 
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
         need_teacher("logits", teacher)
-        refuse_unequal(student, teacher)
-        self.config, self.matching = config, student.matching
-        box = {"l1": self.matching.l1_weight, "giou": self.matching.giou_weight}
-        self.weights = {"positive_class": self.matching.class_weight}
-        self.weights |= {f"{kind}_{part}": w for kind in ("positive", "negative") for part, w in box.items()}
+        refuse_other_classes(student, teacher)
+        self.config, self.matching = config, priced(student.matching, config)
+        self.stages = Stages(taught(student.config.layers, teacher.config.layers, config.stages))
+        self.register_buffer("known", torch.tensor(teacher.known), persistent=False)
+        parts = [(kind, p) for kind in KINDS[config.match] for p in self.matching.weights if (kind, p) != NO_TERM]
+        self.weights = {f"{kind}_{part}": self.matching.weights[part] for kind, part in parts}
 
     @torch.no_grad()
     def problems(self, student, teacher, targets):
-        s, t = student.own, teacher.own
-        box = box_costs(s.boxes, t.boxes, self.matching)
-        place = weighted(box, self.matching.weights)
-        price = place + self.matching.class_weight * class_cost(s.logits.float(), t.logits.float())
-        found = answering(t, teacher.assignment)
-        return {"positive": Problem(price, found), "negative": Problem(place, ~found, without=("positive",))}
+        mine, theirs = self.stages.mine, self.stages.theirs
+        place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
+        place = weighted(place, self.matching.weights)
+        found = answering(teacher)[theirs]
+        classes = self.class_price(self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs], found)
+        price = place + self.matching.class_weight * classes
+        problems = {
+            "all": Problem(price, torch.ones_like(found)),
+            "positive": Problem(price, found),
+            "negative": Problem(place, ~found, without=("positive",)),
+        }
+        return {kind: problems[kind] for kind in KINDS[self.config.match]}
+
+    def class_price(
+        self, mine: Float[Tensor, "l b q c"], theirs: Float[Tensor, "l b t c"], found: Bool[Tensor, "l b t"]
+    ) -> Float[Tensor, "l b q t"]:
+        if self.config.target == "soft":
+            return class_cost(mine, theirs, less_entropy=self.config.subtract_entropy)
+        label = repeat(theirs.argmax(-1), "l b t -> l b q t", q=mine.shape[2])
+        return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "l b t -> l b 1 t")
 
     def forward(self, student, teacher, targets, pairs):
-        s, t = student.own, teacher.own
-        positive = pairs["positive"]
-        soft = cross_entropy(s.logits[positive.index].float(), t.logits[positive.other].float())
-        if self.config.subtract_entropy:
-            soft = soft - entropy(t.logits[positive.other].float())
-        values = {"positive_class": (soft, positive)}
-        for kind, a in pairs.items():
-            mine, theirs = s.boxes[a.index], t.boxes[a.other]
+        s, t, found, maps = student.own, self.boxes(teacher), answering(teacher), {}
+        met = {kind: self.stages.met(a) for kind, a in pairs.items()}
+        for kind, a in met.items():
+            values, scale = {}, self.scale(pairs[kind], s.logits)
+            if kind != "negative":
+                scores = self.heard(s.logits[a.index]), self.heard(teacher.own.logits[a.other])
+                values["class"] = self.class_loss(*scores, found[a.other])
+            mine, theirs = s.boxes[a.index], t[a.other]
             distance = self.matching.coordinates(mine) - self.matching.coordinates(theirs)
-            values[f"{kind}_l1"] = distance.abs().sum(-1), a
-            values[f"{kind}_giou"] = 1 - giou(mine, theirs), a
-        maps = {name: spread(v / self.count(a, s), a, like=s.logits) for name, (v, a) in values.items()}
-        return Outcome(maps, pairs)
+            values |= {"l1": distance.abs().sum(-1), "giou": 1 - giou(mine, theirs)}
+            maps |= {f"{kind}_{part}": spread(scale * v, a, like=s.logits) for part, v in values.items()}
+        return Outcome(maps, met)
 
-    def count(self, a: Assignment, p: Predictions) -> Float[Tensor, ""]:
-        """What a stage's sum is divided by."""
-        return per_process(len(a) / len(p.logits) if self.config.normalise == "pairs" else 1, p.logits)
+    def class_loss(
+        self, mine: Float[Tensor, "m c"], theirs: Float[Tensor, "m c"], found: Bool[Tensor, " m"]
+    ) -> Float[Tensor, " m"]:
+        if self.config.target == "soft":
+            floor = entropy(theirs) if self.config.subtract_entropy else 0
+            return cross_entropy(mine, theirs.sigmoid()) - floor
+        best = rearrange(theirs.argmax(-1), "m -> m 1")
+        want = torch.zeros_like(theirs).scatter(-1, best, 1.0) * rearrange(found, "m -> m 1")
+        return focal(mine, want, self.matching) if self.config.target == "focal" else cross_entropy(mine, want)
+
+    def heard(self, logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+        """In float32; of a class that the teacher does not know, nothing: no cost, no loss, no gradient."""
+        return logits.float().masked_fill(~self.known, SILENT)
+
+    def boxes(self, teacher: Trace) -> Float[Tensor, "l b t 4"]:
+        found = teacher.own.boxes
+        return centers(corners(found).clamp(0, 1)) if self.config.clamp else found
+
+    def scale(self, a: Assignment, like: Tensor) -> Float[Tensor, " m"]:
+        """What each pair counts; the layers of `a` count pairs of layers."""
+        share = self.stages.share[a.layer] if self.config.group == "mean" else like.new_ones(len(a))
+        return share / per_process(len(a) / len(self.stages) if self.config.normalise == "pairs" else 1, like)
 
 
-def refuse_unequal(student, teacher) -> None:
-    for what in ("layers", "classes"):
-        mine, theirs = getattr(student.config, what), getattr(teacher.config, what)
-        if mine != theirs:
-            raise UserError(
-                f"the loss 'logits' needs as many {what} in the student ({mine}) as in the teacher ({theirs}): "
-                f"change --student.{what}, or set --losses.logits.weight 0"
-            )
+def priced(matching: Matching, config: Config) -> Matching:
+    """The weights of cost and loss."""
+    weight = matching.class_weight if config.class_weight is None else config.class_weight
+    return replace(matching, class_weight=weight)
 
 
-def answering(p: Predictions, a: Assignment) -> Bool[Tensor, "l b q"]:
+def refuse_other_classes(student, teacher) -> None:
+    mine, theirs = student.config.classes, teacher.config.classes
+    if mine != theirs:
+        raise UserError(
+            f"the loss 'logits' needs as many classes in the student ({mine}) as in the teacher ({theirs}): "
+            "say which is which with --class-map FILE.json, or set --losses.logits.weight 0"
+        )
+
+
+def answering(trace: Trace) -> Bool[Tensor, "l b q"]:
     """Which queries answer for an object."""
-    one = torch.ones((), dtype=torch.bool, device=p.logits.device)
-    return torch.zeros_like(p.logits[..., 0], dtype=torch.bool).index_put(a.index, one)
+    logits = trace.own.logits
+    one = torch.ones((), dtype=torch.bool, device=logits.device)
+    return torch.zeros_like(logits[..., 0], dtype=torch.bool).index_put(trace.assignment.index, one)
 
 
-def class_cost(mine: Float[Tensor, "l b q c"], theirs: Float[Tensor, "l b t c"]) -> Float[Tensor, "l b q t"]:
-    """Divergence of every pair: without the teacher's entropy no teacher query is preferred for being unsure."""
-    chance = theirs.sigmoid()
-    surprise = F.softplus(mine).sum(-1)[..., :, None] - mine @ chance.mT
-    return surprise - entropy(theirs)[..., None, :]
+def class_cost(
+    mine: Float[Tensor, "l b q c"], theirs: Float[Tensor, "l b t c"], *, less_entropy: bool
+) -> Float[Tensor, "l b q t"]:
+    """Cross-entropy of every pair; less the teacher's entropy no teacher query is preferred for being sure."""
+    surprise = F.softplus(mine).sum(-1)[..., :, None] - mine @ theirs.sigmoid().mT
+    return surprise - entropy(theirs)[..., None, :] if less_entropy else surprise
 
 
-def cross_entropy(mine: Float[Tensor, "*n c"], theirs: Float[Tensor, "*n c"]) -> Float[Tensor, "*n"]:
-    """Of the student's sigmoid scores under the teacher's, summed over classes."""
-    return F.binary_cross_entropy_with_logits(mine, theirs.sigmoid(), reduction="none").sum(-1)
+def cross_entropy(mine: Float[Tensor, "*n c"], want: Float[Tensor, "*n c"]) -> Float[Tensor, "*n"]:
+    """Of the student's sigmoid scores under the probabilities that are wanted, summed over classes."""
+    return F.binary_cross_entropy_with_logits(mine, want, reduction="none").sum(-1)
 
 
 def entropy(logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n"]:
-    return cross_entropy(logits, logits)
+    return cross_entropy(logits, logits.sigmoid())

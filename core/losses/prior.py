@@ -1,14 +1,19 @@
 """Query-prior assignment: the teacher's queries, decoded by the student, answer for what they answered for in the teacher.
 
-DETRDistill, arXiv 2211.10156, Eq. 10. The teacher's permutation of each stage is reused, so nothing is matched anew.
+DETRDistill, arXiv 2211.10156, Eq. 10. The teacher's permutation of each stage is reused, so nothing is matched anew
+(the release computes it and then matches anew, a fault that is not reproduced). Where depths differ, a layer of the
+student takes the assignment of the last layer of the teacher that teaches it.
 """
 
 from dataclasses import dataclass
 
+import torch
+
 from core.errors import UserError
 from core.losses.base import Loss, need_teacher
 from core.losses.detection import compare
-from core.types import Outcome
+from core.stages import taught
+from core.types import Assignment, Outcome
 
 
 @dataclass(frozen=True)
@@ -22,20 +27,34 @@ class Model(Loss):
         need_teacher("prior", teacher)
         refuse_strangers(student, teacher)
         self.matching, self.weights = student.matching, student.matching.weights
+        self.layers = teacher.config.layers
+        self.last = list(
+            dict(taught(student.config.layers, self.layers)).values()
+        )  # teacher's layer for each of the student's
 
     def ask(self, student, teacher, targets):
         return {"prior": teacher.detach()}
 
     def forward(self, student, teacher, targets, pairs):
-        maps = compare(student.predictions["prior"], targets, teacher.assignment, self.matching)
-        return Outcome(maps, {"prior": teacher.assignment})
+        a = relayered(teacher.assignment, self.last, layers=self.layers)
+        return Outcome(compare(student.predictions["prior"], targets, a, self.matching), {"prior": a})
+
+
+def relayered(a: Assignment, chosen: list[int], *, layers: int) -> Assignment:
+    """The pairs of the `chosen` of `layers` layers, counted anew from 0."""
+    if chosen == list(range(layers)):
+        return a
+    parts = [a.of_layer(layer, layers=layers) for layer in chosen]
+    counted = [torch.full_like(part.layer, k) for k, part in enumerate(parts)]
+    rest = ([getattr(part, name) for part in parts] for name in ("image", "query", "target"))
+    return Assignment(*map(torch.cat, (counted, *rest)))
 
 
 def refuse_strangers(student, teacher) -> None:
-    mine, theirs = ((x.kind, x.width, x.config.layers, x.config.classes) for x in (student, teacher))
+    origin = {True: "queries from the encoder", False: "learnt queries"}
+    mine, theirs = (f"{x.kind} of width {x.width} with {origin[x.proposes]}" for x in (student, teacher))
     if mine != theirs:
-        say = "{} of width {} with {} layers and {} classes"
         raise UserError(
-            f"the loss 'prior' needs student and teacher of one kind, but the student is {say.format(*mine)} and the "
-            f"teacher {say.format(*theirs)}: make them equal, or set --losses.prior.weight 0"
+            f"the loss 'prior' has the student decode the teacher's queries, but the student is {mine} and the teacher "
+            f"{theirs}: take a teacher of the student's kind and width, or set --losses.prior.weight 0"
         )

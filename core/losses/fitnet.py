@@ -1,0 +1,32 @@
+"""FitNet: imitate the teacher's features everywhere alike.
+
+Romero et al., ICLR 2015, arXiv 1412.6550, as a term beside the detection loss: the mean squared difference of the
+feature maps, the student's through a 1x1 convolution. It is the target-aware loss with a mask of 1.
+"""
+
+from dataclasses import dataclass
+
+from core.imitation import Imitation, Source
+from core.losses.base import Loss, need_teacher
+from core.types import Outcome
+
+
+@dataclass(frozen=True)
+class Config:
+    weight: float = 0.0
+    source: Source = "encoder"  # the neck's features where a detector has no encoder
+
+
+class Model(Loss):
+    def __init__(self, config: Config, student, teacher):
+        super().__init__()
+        need_teacher("fitnet", teacher)
+        self.imitation = Imitation(student, teacher, source=config.source)
+        self.weights = dict.fromkeys(self.imitation.names, 1.0)
+        self.notes = self.imitation.notes
+
+    def forward(self, student, teacher, targets, pairs):
+        levels = self.imitation(student.memory, teacher.memory)
+        return Outcome(
+            {n: (x.gap / (x.places * len(x.mine) * len(levels)))[None] for n, x in zip(self.weights, levels)}
+        )
