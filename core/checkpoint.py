@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from core import detectors, losses
+from core.classes import Columns, translated
 from core.config import decode, decode_detector, encode, meant
 from core.detectors.base import Detector
 from core.distiller import Distiller, weights_of
@@ -116,7 +117,8 @@ def open_teacher(run: Path, note) -> Detector:
         raise UserError(f"{run}: its teacher {named} is gone; put it back, or give --teacher RUN")
     if sha(path) != digest:
         raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
-    return load_detector(path)[0]
+    told = decode(Columns | None, note.get("columns"), f"{run / 'card.json'}: teacher.columns")
+    return translated(load_detector(path)[0], told)
 
 
 def build_losses(

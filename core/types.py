@@ -11,6 +11,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+SILENT = -100.0  # a logit whose probability is 0: of a class that a detector does not know
+
 
 @dataclass(frozen=True)
 class Images:

@@ -23,6 +23,7 @@ INSIDE = {
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.detectors": {"core.detectors", "core.nn", "core.matching", "core.boxes", "core.types", "core.errors"},
     "core.stages": {"core.types"},
+    "core.classes": {"core.detectors.base", "core.types", "core.errors"},
     "core.imitation": {"core.types"},
     "core.losses": {
         "core.losses",

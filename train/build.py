@@ -8,6 +8,7 @@ import torch
 
 from core import detectors
 from core.checkpoint import build_losses, load_detector, weights_file
+from core.classes import Columns, columns, read_map, translated
 from core.config import encode
 from core.data.coco import Coco
 from core.data.loader import Loader
@@ -16,6 +17,7 @@ from core.data.shapes import Shapes
 from core.detectors.base import Detector
 from core.distiller import Distiller, weights_of
 from core.errors import UserError
+from core.files import read_json
 from core.nn import pretrained
 from train.run import Data, Run
 
@@ -31,6 +33,7 @@ class Job:
     loader: Loader
     val: Dataset
     device: torch.device
+    columns: Columns | None  # of a teacher of other classes
 
 
 def build(run: Run) -> Job:
@@ -44,11 +47,10 @@ def build(run: Run) -> Job:
     if [c.id for c in train.categories] != [c.id for c in val.categories]:
         raise UserError(f"{run.data.train} and {run.data.val} list different categories; make them the same")
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
-    if teacher:
-        same_classes(teacher[1], train.categories, run.teacher)
-    distiller = build_distiller(run, teacher and teacher[0]).to(device)
+    told = teacher and told_in(teacher[1], train.categories, run.class_map)
+    distiller = build_distiller(run, teacher and translated(teacher[0], told)).to(device)
     loader = Loader(train, run.data.augment, run.optim.batch, run.seed, run.workers)
-    return Job(run, distiller, loader, val, device)
+    return Job(run, distiller, loader, val, device, told)
 
 
 def located(path: Path | str) -> Path:
@@ -76,6 +78,12 @@ def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
     return Distiller(student, parts, weights_of(parts, scales), teacher)
+
+
+def told_in(card: dict, categories: tuple[Category, ...], file: Path | None) -> Columns | None:
+    """The classes of the data as those of a teacher, from its card and, where names differ, a file that says so."""
+    said = {} if file is None else read_map(read_json(located(file)), str(file))
+    return columns([c.name for c in categories], [c["name"] for c in card["categories"]], said, str(file))
 
 
 def same_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:

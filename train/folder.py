@@ -29,8 +29,11 @@ def begin(path: Path, job: Job, scores: dict | None, note: dict) -> None:
     refuse_taken(path)
     run = job.run
     teacher = run.teacher and named(weights_file(located(run.teacher)), path) | {"scores": scores}
-    init = named(located(run.init), path) if run.init and run.init != "imagenet" else None
-    write_json(path / "card.json", {**note, **about(job), "run": encode(run), "teacher": teacher, "init": init})
+    if teacher:
+        teacher["columns"] = job.columns
+    files = {"init": run.init if run.init != "imagenet" else None, "class_map": run.class_map}
+    files = {key: file and named(located(file), path) for key, file in files.items()}
+    write_json(path / "card.json", {**note, **about(job), "run": encode(run), "teacher": teacher, **files})
 
 
 def about(job: Job) -> dict:
@@ -95,6 +98,8 @@ def reopen(path: Path) -> Run:
         run = replace(run, teacher=unchanged(path, told["teacher"]))
     if told["init"]:
         run = replace(run, init=str(unchanged(path, told["init"])))
+    if told.get("class_map"):
+        run = replace(run, class_map=unchanged(path, told["class_map"]))
     return run
 
 

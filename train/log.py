@@ -95,6 +95,7 @@ def summary(job: Job, path: Path, teacher: dict | None) -> str:
         "student": f"{name_of(run.student)} on {run.student.backbone}, {size:.1f} M parameters",
         "teacher": teacher and f"{run.teacher}, {brief(teacher)}",
         "losses": ", ".join(job.distiller.losses),
+        "note": "; ".join(note for loss in job.distiller.losses.values() for note in loss.notes),
         "data": f"{len(job.loader.dataset)} images to learn from, {len(job.val)} to be measured on",
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
         "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {run.optim.batch} images a step",

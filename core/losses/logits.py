@@ -24,7 +24,7 @@ from core.losses.base import Loss, need_teacher, per_process, spread
 from core.losses.detection import focal
 from core.matching import Matching, box_costs, focal_cost, weighted
 from core.stages import Stages, Which, taught
-from core.types import Assignment, Outcome, Problem, Trace
+from core.types import SILENT, Assignment, Outcome, Problem, Trace
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Config:
 
 KINDS = {"split": ("positive", "negative"), "positive": ("positive",), "all": ("all",)}  # of pairs
 NO_TERM = "negative", "class"  # background is all there is to say
-SILENT = -100.0  # a logit whose probability is 0
 
 
 class Model(Loss):
