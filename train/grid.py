@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
-from core.config import encode
+from core.config import decode, encode
 from core.errors import UserError
 from core.files import read_json, write_json
 from train.run import Run
@@ -90,9 +90,9 @@ def refuse_failure(path: Path, code: int) -> None:
 def finished(path: Path, run: Run) -> bool:
     if not (path / "card.json").exists():
         return False
-    told = read_json(path / "card.json")["run"]
-    asked = encode(run)
-    differ = [key for key in ("losses", "optim", "data", "seed") if told[key] != asked[key]]
+    told = decode(Run, read_json(path / "card.json")["run"], f"{path / 'card.json'}: run")
+    run = replace(run, student=replace(run.student, classes=told.student.classes))  # the data says how many
+    differ = [key for key in ("student", "losses", "optim", "data", "seed") if getattr(told, key) != getattr(run, key)]
     if differ:
         raise UserError(f"{path} holds a run with another {differ[0]}; move that folder away to train this row")
     return any(score["epoch"] == run.optim.epochs for score in scores(path))
