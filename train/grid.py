@@ -1,50 +1,95 @@
-"""Several runs of a study: each a process of its own, a row finished earlier is not trained again."""
+"""Several runs of a study: each a process of its own; what is trained once is a row of every study that asks for it."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
 
+from core.checkpoint import sha, weights_file
 from core.config import decode, encode
 from core.errors import UserError
 from core.files import read_json, write_json
+from train.build import located
 from train.run import Run
 
 RUNS = Path("runs")
 SAY_EVERY = 15.0  # seconds between two looks at the rows
 SCORES = ("ap", "ap50", "ap75")
+NO_MATTER = {
+    "name",
+    "workers",
+    "threads",
+    "device",
+    "tensorboard",
+    "checkpoint_every",
+    "teacher",
+    "init",
+}  # of a number
+
+Rows = dict[str, dict]
 
 
-def run_rows(study: str, rows: dict[str, Run], *, at_once: int) -> dict[str, dict]:
-    """What `result` says of each row, trained in runs/STUDY/ROW, `at_once` of them side by side with a core each.
+def run_rows(
+    rows: dict[str, Run], *, at_once: int, folder: Path | None = None, each: Callable = lambda rows: None
+) -> Rows:
+    """What `result` says of each row, `at_once` of them trained side by side with a core each.
 
-    A row that was stopped goes on; one whose folder holds another card is refused with UserError.
+    A row is trained in `folder`/ROW; without a folder in its `place`, where any study finds it again. One that was
+    stopped goes on; a folder that holds another run is refused with UserError. `each` gets the rows that are finished
+    whenever there is one more.
     """
-    folder, rows = RUNS / study, {name: named(run, study, name) for name, run in rows.items()}
-    waiting = [name for name, run in rows.items() if not finished(folder / name, run)]
+    places = {name: folder / name if folder else place(run) for name, run in rows.items()}
+    waiting = [name for name, run in rows.items() if not finished(places[name], run)]
+    done = {name: result(places[name]) for name in rows if name not in waiting}
     active: dict[str, subprocess.Popen] = {}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends the rows too, each saved
     try:
         while waiting or active:
             while waiting and len(active) < at_once:
                 name = waiting.pop(0)
-                active[name] = start(folder / name, rows[name])
-            watch(folder, active)
+                active[name] = start(places[name], rows[name])
+            watch({name: places[name] for name in active}, active)
             for name in [n for n, child in active.items() if child.poll() is not None]:
-                refuse_failure(folder / name, active.pop(name).returncode)
+                refuse_failure(places[name], active.pop(name).returncode)
+                done[name] = result(places[name])
+                each({n: done[n] for n in rows if n in done})
     finally:
         for child in active.values():
             child.terminate()
             child.wait()
-    return {name: result(folder / name) for name in rows}
+    return {name: done[name] for name in rows}
 
 
-def named(run: Run, study: str, row: str) -> Run:
-    return replace(run, name=f"{study}/{row}", threads=1)
+def kept(path: Path, **about) -> Callable[[Rows], None]:
+    """Writes the rows beside what the study is about, whenever there are more of them."""
+    return lambda rows: write_json(path, about | {"rows": rows})
+
+
+def place(run: Run) -> Path:
+    """A folder that is the same for all runs that end in the same numbers, whatever they are called."""
+    files = {"teacher": run.teacher and weights_file(located(run.teacher)), "init": run.init and located(run.init)}
+    digests = {name: sha(path) if path and path.is_file() else str(path) for name, path in files.items()}
+    told = {key: value for key, value in unusual(run).items() if key not in NO_MATTER} | digests
+    return RUNS / "rows" / sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def unusual(value):
+    """The fields of a dataclass that differ from its defaults, so that a field added later changes no digest."""
+    if not is_dataclass(value):
+        return encode(value)
+    found = {f.name: unusual(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != usual(f)}
+    return found | {"": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def usual(field: Field):
+    """Its default; MISSING, which equals nothing, where it has none."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def start(path: Path, run: Run) -> subprocess.Popen:
@@ -53,7 +98,7 @@ def start(path: Path, run: Run) -> subprocess.Popen:
         words = ["resume", str(path)]
     else:
         card = path.with_name(f"{path.name}.card.json")
-        write_json(card, {"run": encode(run)})
+        write_json(card, {"run": encode(replace(run, name=str(path.relative_to(RUNS)), threads=1))})
         words = ["fit", "--card", str(card)]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     with open(log_of(path), "ab") as log:
@@ -66,7 +111,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.log")
 
 
-def watch(folder: Path, active: dict[str, subprocess.Popen]) -> None:
+def watch(places: dict[str, Path], active: dict[str, subprocess.Popen]) -> None:
     """Wait until a row ends or it is time to say how far each is."""
     until = monotonic() + SAY_EVERY
     while monotonic() < until:
@@ -74,7 +119,7 @@ def watch(folder: Path, active: dict[str, subprocess.Popen]) -> None:
             return
         sleep(0.2)
     for name in active:
-        print(f"{name:>12}  {last_line(log_of(folder / name))}", flush=True)
+        print(f"{name:>24}  {last_line(log_of(places[name]))}", flush=True)
 
 
 def last_line(path: Path) -> str:
@@ -114,6 +159,7 @@ def result(path: Path) -> dict:
     return {
         **{key: found[-1][key] for key in SCORES},
         "ap_by_epoch": [s["ap"] for s in found],
+        "measured_after": [s["epoch"] for s in found],
         "epochs": found[-1]["epoch"],
         "steps": len(timing),
         "seconds": sum(timing),

@@ -15,7 +15,7 @@ from core.checkpoint import read
 from core.errors import UserError
 from core.files import read_json, write_json
 from train.build import ROOT
-from train.grid import RUNS, finished, named, run_rows
+from train.grid import RUNS, finished, run_rows
 from train.pace import step_seconds
 from train.recipes import shapes, shapes_distill
 from train.run import Run, quick
@@ -36,7 +36,7 @@ def main(seed: int = 0) -> None:
     print("What trains here:\n" + __doc__ + "\n" + origin(runs["alone"]) + "\n", flush=True)
     make_room(RUNS / "demo", runs)
     pace = step_seconds(runs, steps=3 if short else 30)
-    found = run_rows("demo", runs, at_once=2)
+    found = run_rows(runs, at_once=2, folder=RUNS / "demo")
     rows = {"teacher": committed("teacher")}
     rows |= {name: timed(row, pace[name]) for name, row in found.items()}
     rows["alone_equal_time"] = timed(committed("alone_equal_time"), pace["alone"])
@@ -51,7 +51,7 @@ def make_room(path: Path, runs: dict[str, Run]) -> None:
     """An earlier demo of other settings is moved aside; one of the same settings goes on."""
     try:
         for name, run in runs.items():
-            finished(path / name, named(run, path.name, name))
+            finished(path / name, run)
     except UserError:
         aside = next(p for n in count(1) if not (p := path.with_name(f"{path.name}-{n}")).exists())
         path.rename(aside)

@@ -23,7 +23,7 @@ TEACHER = RUNS / "shapes_teacher"  # `python -m train fit shapes_teacher`: the r
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/demo_seeds.json")) -> None:
-    found = run_rows("demo_seeds", rows(), at_once=at_once)
+    found = run_rows(rows(), at_once=at_once)
     pace = step_seconds(pair(0))
     found = {
         name: timed(row, pace["distilled" if name.startswith("distilled") else "alone"]) for name, row in found.items()

@@ -8,8 +8,7 @@ Command: python -m train study demo_sweep    Time: 15 minutes on two cores. Resu
 from dataclasses import replace
 from pathlib import Path
 
-from core.files import write_json
-from train.grid import run_rows
+from train.grid import kept, run_rows
 from train.recipes import shapes
 from train.run import Run
 
@@ -17,8 +16,8 @@ ROWS = [("cosine", 5e-4), ("cosine", 1e-3), ("cosine", 2e-3), ("flat-decay", 5e-
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/demo_sweep.json")) -> None:
-    found = run_rows("demo_sweep", rows(), at_once=at_once)
-    write_json(out, {"command": "python -m train study demo_sweep", "rows": found})
+    keep = kept(out, command="python -m train study demo_sweep")
+    keep(found := run_rows(rows(), at_once=at_once, each=keep))
     for name, row in sorted(found.items(), key=lambda item: -item[1]["ap"]):
         print(f"{name:<28} AP {100 * row['ap']:5.1f}  AP50 {100 * row['ap50']:5.1f}")
     print(f"written to {out}; the demo takes the best: set it in train/recipes/shapes.py")

@@ -9,8 +9,7 @@ Command: python -m train study exhausted    Time: 25 minutes on two cores. Resul
 from dataclasses import replace
 from pathlib import Path
 
-from core.files import write_json
-from train.grid import RUNS, run_rows
+from train.grid import RUNS, kept, place, run_rows
 from train.recipes import shapes, shapes_distill
 from train.run import Run
 from train.studies import backbones
@@ -24,9 +23,11 @@ def main(at_once: int = 2, out: Path = Path("assets/results/exhausted.json")) ->
     if not (first_weights() / f"{WIDER}.safetensors").exists():
         backbones.main(first_weights(), names=(WIDER,))
     alone = {f"alone-{seed}": replace(long(shapes.run()), seed=seed) for seed in SEEDS}
-    found = run_rows(STUDY, {"teacher": teacher()} | alone, at_once=at_once)
-    found |= run_rows(STUDY, {f"distilled-{seed}": distilled(seed) for seed in SEEDS}, at_once=at_once)
-    write_json(out, {"command": "python -m train study exhausted", "images": IMAGES, "rows": found})
+    keep = kept(out, command="python -m train study exhausted", images=IMAGES)
+    found = run_rows({"teacher": teacher()} | alone, at_once=at_once, each=keep)
+    taught = {f"distilled-{seed}": distilled(seed) for seed in SEEDS}
+    found |= run_rows(taught, at_once=at_once, each=lambda rows: keep(found | rows))
+    keep(found)
     print("\n".join(line(name, row) for name, row in found.items()) + "\n" + verdict(found) + f"\nwritten to {out}")
 
 
@@ -47,7 +48,7 @@ def teacher() -> Run:
 
 
 def distilled(seed: int) -> Run:
-    return replace(long(shapes_distill.run()), seed=seed, teacher=RUNS / STUDY / "teacher")
+    return replace(long(shapes_distill.run()), seed=seed, teacher=place(teacher()))
 
 
 def verdict(found: dict[str, dict]) -> str:

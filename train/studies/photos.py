@@ -8,8 +8,7 @@ Command: python -m train study photos --train TRAIN.json --val VAL.json --images
 from dataclasses import replace
 from pathlib import Path
 
-from core.files import write_json
-from train.grid import RUNS, run_rows
+from train.grid import RUNS, kept, place, run_rows
 from train.pace import step_seconds
 from train.recipes import coco, coco_distill, coco_teacher
 from train.run import Run
@@ -18,22 +17,20 @@ from train.studies.demo import line, timed
 SEEDS = (0, 1)
 
 
-def main(
-    train: Path, val: Path, images: Path, study: str = "photos", at_once: int = 2, out: Path | None = None
-) -> None:
+def main(train: Path, val: Path, images: Path, at_once: int = 2, out: Path | None = None) -> None:
     def on(run: Run, **changes) -> Run:
         return replace(run, data=replace(run.data, train=train, val=val, images=images), **changes)
 
-    teacher = RUNS / study / "teacher"
+    out = out or RUNS / "photos.json"
+    command = f"python -m train study photos --train {train.name} --val {val.name} --images {images.name}"
+    keep, teacher = kept(out, command=command), on(coco_teacher.run())
     alone = {f"alone-{seed}": on(coco.run(), seed=seed) for seed in SEEDS}
-    found = run_rows(study, {"teacher": on(coco_teacher.run()), **alone}, at_once=at_once)
-    distilled = {f"distilled-{seed}": on(coco_distill.run(), seed=seed, teacher=teacher) for seed in SEEDS}
-    found |= run_rows(study, distilled, at_once=at_once)
+    found = run_rows({"teacher": teacher, **alone}, at_once=at_once, each=keep)
+    distilled = {f"distilled-{seed}": on(coco_distill.run(), seed=seed, teacher=place(teacher)) for seed in SEEDS}
+    found |= run_rows(distilled, at_once=at_once, each=lambda rows: keep(found | rows))
     pace = step_seconds({"alone": alone["alone-0"], "distilled": distilled["distilled-0"]}, steps=10)
     found = {
         name: timed(row, pace.get(name.split("-")[0], row["seconds"] / row["steps"])) for name, row in found.items()
     }
-    out = out or RUNS / study / "summary.json"
-    command = f"python -m train study photos --train {train.name} --val {val.name} --images {images.name}"
-    write_json(out, {"command": command, "step_seconds": pace, "rows": found})
+    kept(out, command=command, step_seconds=pace)(found)
     print("\n".join(line(name, row) for name, row in found.items()) + f"\nwritten to {out}")
