@@ -22,6 +22,7 @@ endif
 
 demo: env
 	$(PY) -m train study demo
+	$(PY) -m analysis convergence runs/demo
 	@if [ "$(SERVE)" != "0" ]; then $(PY) -m app runs/demo/distilled; fi
 
 chromium:
