@@ -1,6 +1,7 @@
 import contextlib
 import copy
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,8 +62,8 @@ def found(truth: dict, seed: int, noise: float = 0.0, swap: float = 0.0) -> Dete
     )
 
 
-def directly(truth: dict, found: Detections) -> list[float]:
-    """Pycocotools as its own demo uses it."""
+def directly(truth: dict, found: Detections) -> tuple[list[float], list[float]]:
+    """Pycocotools as its own demo uses it: its first six numbers, and AP of each class."""
     rows = torch.cat(
         [
             found.image_ids[:, None].double(),
@@ -83,17 +84,43 @@ def directly(truth: dict, found: Detections) -> list[float]:
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return evaluation.stats[:6].tolist()
+    columns = evaluation.eval["precision"][:, :, :, 0, -1].reshape(-1, len(CATEGORIES)).T
+    return evaluation.stats[:6].tolist(), [np.mean(c[c > -1]) if (c > -1).any() else -1 for c in columns]
 
 
-@pytest.mark.parametrize("seed", range(25))
+def crowded(truth: dict, seed: int) -> Detections:
+    """More than 100 detections in some images: the best 100 count."""
+    parts = [found(truth, 100 * seed + k, noise=0.03 * k, swap=0.3) for k in range(40)]
+    return Detections(*(torch.cat(column) for column in zip(*(vars(part).values() for part in parts))))
+
+
+def tied(detections: Detections) -> Detections:
+    return replace(detections, scores=(5 * detections.scores).round() / 5)
+
+
+def same_as_pycocotools(truth: dict, detections: Detections) -> None:
+    ours = average_precision(truth, [detections], CATEGORIES)
+    numbers, classes = directly(truth, detections)
+    exactly = {"abs": 1e-9, "rel": 0}
+    assert [-1 if ours[key] is None else ours[key] for key in NUMBERS] == pytest.approx(numbers, **exactly)
+    assert [-1 if ap is None else ap for ap in ours["per_class"].values()] == pytest.approx(classes, **exactly)
+
+
+@pytest.mark.parametrize("seed", range(40))
 def test_numbers_are_those_of_pycocotools(seed):
     truth = made_truth(seed)
     detections = found(truth, seed, noise=0.1, swap=0.2)
-    ours = average_precision(truth, [detections], CATEGORIES)
-    assert [-1 if ours[key] is None else ours[key] for key in NUMBERS] == pytest.approx(directly(truth, detections))
-    per_class = [value for value in ours["per_class"].values() if value is not None]
-    assert np.mean(per_class) == pytest.approx(ours["ap"])
+    same_as_pycocotools(truth, detections)
+    same_as_pycocotools(truth, tied(detections))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_numbers_of_many_detections_are_those_of_pycocotools(seed):
+    truth = made_truth(seed, images=25)
+    detections = crowded(truth, seed)
+    assert detections.image_ids.bincount().max() > 100
+    same_as_pycocotools(truth, detections)
+    same_as_pycocotools(truth, tied(detections))
 
 
 def split(detections: Detections, sizes: list[int]) -> list[Detections]:
