@@ -8,7 +8,8 @@ import torch
 from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as F
 
-from core.data.picture import FORMATS, read_picture
+from core.data.decode import FORMATS
+from core.data.picture import read_picture
 from core.data.sample import Sample
 from core.errors import UserError
 

@@ -1,6 +1,5 @@
 """Coco: a folder of images with a COCO instances file."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from core.data.folder import Folder
 from core.data.instances import read_instances
 from core.data.picture import read_picture
 from core.data.sample import Sample
@@ -33,16 +33,11 @@ class Coco:
         self.check_files()
 
     def check_files(self) -> None:
-        """Lists each folder once: asking for each file would take minutes on a network drive."""
-        names = self.instances.names[: len(self)]
-        there = {parent: files(self.folder / parent) for parent in {os.path.dirname(name) for name in names}}
-        missing = [k for k, name in enumerate(names) if os.path.basename(name) not in there[os.path.dirname(name)]]
-        if missing:
-            first, more = missing[0], f" ({len(missing)} of {len(names)} are missing)" if len(missing) > 1 else ""
-            raise UserError(
-                f"{self.path}: image {self.ids[first]} is {names[first]!r}, which {self.folder} lacks{more};"
-                " name the right folder of images, or add the file"
-            )
+        folder, names = Folder(self.folder), self.instances.names[: len(self)]
+        faults = [(id, fault[1]) for id, name in zip(self.ids, names) if (fault := folder.fault(name))]
+        if faults:
+            more = f" ({len(faults)} of {len(names)} are missing)" if len(faults) > 1 else ""
+            raise UserError(f"{self.path}: image {faults[0][0]} {faults[0][1]}{more}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -90,11 +85,3 @@ class Coco:
             "area": area,
             "iscrowd": crowd,
         }
-
-
-def files(folder: Path) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError as error:
-        raise UserError(f"{folder} cannot be listed ({error.strerror}); name the folder of the images") from None

@@ -6,13 +6,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Category:
-    """Label k means `categories[k]`; `id` is what the annotation file calls it."""
-
-    id: int
-    name: str
+from core.data.category import Category
 
 
 @dataclass(frozen=True)
