@@ -6,10 +6,12 @@ usage: python -m train VERB ...
   fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
   resume RUN                go on with a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
+  check ANNOTATIONS.json    what is wrong with a COCO file and its images, before training finds out
   study NAME                several runs, then a table
 """
 
 import ast
+import os
 import sys
 from pathlib import Path
 
@@ -17,11 +19,11 @@ from core.config import meant
 from core.errors import UserError
 
 HERE = Path(__file__).parent
-VERBS = ("list", "fit", "resume", "eval", "study")
+VERBS = ("list", "fit", "resume", "eval", "check", "study")
 
 
 def main(words: list[str]) -> int:
-    """The exit code: 0, 1 for a loss that is not finite, 2 for a user's mistake, 130 and 143 for signals."""
+    """The exit code: 0, 1 for a loss that is not finite or for faulty data, 2 for a user's mistake, 128 + n for signal n."""
     try:
         return run(words) or 0
     except UserError as error:
@@ -29,6 +31,9 @@ def main(words: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def run(words: list[str]) -> int | None:
@@ -38,6 +43,10 @@ def run(words: list[str]) -> int | None:
     check("verb", verb, VERBS)
     if verb == "list":
         return print("\n".join([*described("recipes"), "start with: python -m train fit shapes"]))
+    if verb == "check":
+        from train.check import main as check_data
+
+        return check_data(rest)
     if not rest or rest[0] in ("--help", "-h"):
         return print(usage(verb))
     return start(verb, rest)

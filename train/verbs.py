@@ -1,7 +1,7 @@
 """What the command line does, once its first words are known to be right. Imports torch; `__main__` does not."""
 
 import os
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
@@ -9,12 +9,13 @@ from pathlib import Path
 import tyro
 
 from core.checkpoint import load_detector, weights_file
-from core.config import decode, meant
+from core.config import decode
 from core.data.coco import Coco
 from core.errors import UserError
 from core.files import read_json
 from train import folder, loop
 from train.build import dataset, device_of, same_classes
+from train.flags import flags
 from train.run import Data, Run, quick
 from train.score import score, table
 
@@ -86,35 +87,3 @@ def evaluate(path: Path, arguments: list[str]) -> None:
 def study(name: str, arguments: list[str]) -> None:
     module = import_module(f"train.studies.{name}")
     tyro.cli(module.main, args=arguments, prog=f"python -m train study {name}")
-
-
-def flags(default, arguments: list[str], prog: str, description: str | None = None):
-    """`default` with what the flags say instead; a flag that is not there is refused in one sentence."""
-    refuse_unknown(default, arguments)
-    return tyro.cli(
-        type(default),
-        default=default,
-        args=arguments,
-        prog=prog,
-        description=description,
-        config=(tyro.conf.AvoidSubcommands,),
-    )
-
-
-def refuse_unknown(default, arguments: list[str]) -> None:
-    names = ["--help", *(f"--{name}".replace("_", "-") for name in leaves(default))]
-    for word in arguments:
-        flag = word.split("=")[0].replace("_", "-")
-        stem, _, last = flag.rpartition(".")
-        positive = f"{stem}.{last.removeprefix('no-')}" if stem else flag.replace("--no-", "--", 1)
-        if flag.startswith("--") and flag not in names and positive not in names:
-            raise UserError(f"no flag {flag}{meant(flag, names)}")
-
-
-def leaves(value, prefix: str = "") -> list[str]:
-    """Dotted names of all fields that are no dataclasses."""
-    found = []
-    for f in fields(value):
-        inner = getattr(value, f.name)
-        found += leaves(inner, f"{prefix}{f.name}.") if is_dataclass(inner) else [prefix + f.name]
-    return found
