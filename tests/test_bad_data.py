@@ -2,6 +2,10 @@ import copy
 import json
 import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,12 @@ from core.data.picture import read_picture
 from core.data.transforms import Augment
 from core.errors import UserError
 from tests.coco_folder import instances, picture, write_folder
+from tests.runs import small
+from train.build import build, dataset
+from train.loop import fit
+from train.run import Data, Optim
+
+ROOT = Path(__file__).parents[1]
 
 
 def sentence(act) -> str:
@@ -199,6 +209,31 @@ def test_junk_anywhere_is_accepted_or_named(tmp_path, seed):
             assert "\n" not in str(error) and len(str(error)) < 600
 
 
+def test_a_split_that_is_missing_is_refused(tmp_path):
+    """Another one never takes its place."""
+    path = write_folder(tmp_path / "data")
+    data = Data(kind="coco", train=path)
+    assert len(dataset(data, "train")) == 3
+    assert "--data.val" in sentence(lambda: dataset(data, "val"))
+    gone = path.with_name("val.json")
+    assert str(gone) in sentence(lambda: dataset(replace(data, val=gone), "val"))
+    assert str(gone) in sentence(lambda: build(small(data=replace(data, val=gone))))
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+def test_training_and_evaluation_change_no_file_of_the_data(tmp_path):
+    path = write_folder(tmp_path / "data")
+    before = {file: (sha256(file.read_bytes()).hexdigest(), file.stat()) for file in path.parent.rglob("*.*")}
+    data = Data(kind="coco", train=path, val=path, augment=Augment(flip=0.5, jitter=0.2))
+    fit(small(data=data, optim=Optim(epochs=1, batch=2, warmup=0)), tmp_path / "run")
+    after = {file: (sha256(file.read_bytes()).hexdigest(), file.stat()) for file in path.parent.rglob("*.*")}
+    assert after.keys() == before.keys() and len(after) == 4
+    assert all(
+        after[file][0] == digest and after[file][1].st_mtime_ns == stat.st_mtime_ns
+        for file, (digest, stat) in before.items()
+    )
+
+
 # Images that cannot be read
 
 
@@ -262,6 +297,34 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, limit):
     Image.fromarray(picture(0)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     assert "decompression bomb" in sentence(lambda: read_picture(tmp_path / "a.png"))
+
+
+BOMB = """
+import re, sys
+from pathlib import Path
+from core.data.decode import decode
+from core.errors import UserError
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+before = peak()
+try:
+    decode(Path(sys.argv[1]))
+except UserError as error:
+    print(error)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process its peak of memory")
+@pytest.mark.parametrize("side", [10_000, 30_000])
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, side):
+    """A valid image of a few kilobytes; at 100 million pixels Pillow by itself would only warn."""
+    Image.new("1", (side, side)).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size < 200_000
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB, tmp_path / "a.png"], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    message, kilobytes = done.stdout.splitlines()
+    assert "decompression bomb" in message and int(kilobytes) < 30_000 and done.stderr == ""
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tiff"])

@@ -68,7 +68,7 @@ assert not {{"torch", "numpy", "tyro", "rich"}} & set(sys.modules), "too much is
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"]])
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["check", "--help"]])
 def test_half_a_second(words):
     """Of processor time, since other work may share the machine."""
     took = []

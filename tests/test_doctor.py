@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from numpy.random import default_rng
@@ -155,6 +157,45 @@ def test_a_file_that_nobody_could_read(data, capsys, what):
         assert shown.err.startswith(f"error: {data}") and shown.err.count("\n") == 1 and not shown.out
         with pytest.raises(UserError, match="instances.json"):
             Coco(data)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 50) | st.floats() | st.text(max_size=3) | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=5,
+)
+BOX = st.lists(st.floats(-20, 80) | st.integers(-2, 80), min_size=4, max_size=4)
+NAME = st.sampled_from(["1.png", "3.png", "sub/é0.jpg", "gone.png", "/1.png", "../x", "sub", ""]) | st.text(max_size=4)
+ID, SIZE = st.integers(0, 3), st.integers(38, 72)
+
+
+def record(**fields) -> st.SearchStrategy:
+    """Of these fields; now and then one is missing, or junk."""
+    return st.fixed_dictionaries({}, optional={key: value | JUNK for key, value in fields.items()}) | JUNK
+
+
+ANNOTATION = record(
+    id=st.integers(0, 30), image_id=ID, category_id=ID, bbox=BOX, area=st.floats(), iscrowd=st.integers(0, 1)
+)
+ANYTHING = st.fixed_dictionaries(
+    {
+        "images": st.lists(record(id=ID, file_name=NAME, height=SIZE, width=SIZE), max_size=4),
+        "annotations": st.lists(ANNOTATION, max_size=8),
+        "categories": st.lists(record(id=ID, name=st.sampled_from(["a", "A ", "b"])), max_size=4),
+    }
+)
+
+
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.given(ANYTHING)
+def test_whatever_is_in_a_file_is_sound_or_named(data, file):
+    data.write_text(json.dumps(file))
+    report = examined(data)
+    findings.text(report), json.dumps(report.plain())
+    agrees_with_the_loader(data, said(report))
+    case = doctor.open_case(data, outlines=True)
+    list(doctor.mend(case))
+    assert list(doctor.mend(case)) == []
 
 
 # ---- 100 mutated images

@@ -1,6 +1,7 @@
 import contextlib
 import copy
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from core.data.instances import read_instances
 from core.data.sample import Category
 from core.detections import Detections, select
-from core.evaluate import NUMBERS, average_precision
+from core.evaluate import NUMBERS, average_precision, records
 from core.types import Images, Predictions
 
 CATEGORIES = (Category(0, "none"), Category(7, "dog"), Category(90, "cat"))
@@ -121,6 +123,30 @@ def test_numbers_of_many_detections_are_those_of_pycocotools(seed):
     assert detections.image_ids.bincount().max() > 100
     same_as_pycocotools(truth, detections)
     same_as_pycocotools(truth, tied(detections))
+
+
+@pytest.mark.parametrize("ids", [(0, 1, 2), (1, 2, 3), (3, 2, 1), (7, 90, 1000), (2**40, 5, 0), (-1, 0, 1)])
+def test_ids_of_classes_are_only_names(tmp_path, ids):
+    """Sparse, from 0, from 1, beyond the number of classes: AP is the same, and they come back as they were."""
+    truth = made_truth(4)
+    new = {c.id: id for c, id in zip(CATEGORIES, ids)}
+    renamed = [a | {"category_id": new[a["category_id"]]} for a in truth["annotations"]]
+    classes = [c | {"id": new[c["id"]]} for c in truth["categories"]]
+    images = [i | {"file_name": f"{i['id']}.png"} for i in truth["images"]]
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({"images": images, "annotations": renamed, "categories": classes}))
+    categories = read_instances(path).categories
+    detections = found(truth, 4, noise=0.1, swap=0.2)
+    label = torch.tensor([[c.id for c in categories].index(id) for id in ids])  # labels follow the order of the ids
+    own = replace(detections, labels=label[detections.labels])
+    before, after = (
+        average_precision(truth, [detections], CATEGORIES),
+        average_precision(json.loads(path.read_text()), [own], categories),
+    )
+    assert {k: before[k] for k in NUMBERS} == pytest.approx({k: after[k] for k in NUMBERS}, abs=1e-12)
+    assert before["per_class"] == pytest.approx(after["per_class"], abs=1e-12)
+    written = [r["category_id"] for r in records([own], categories)]
+    assert written == [ids[k] for k in detections.labels.tolist()]
 
 
 def split(detections: Detections, sizes: list[int]) -> list[Detections]:

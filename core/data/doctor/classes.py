@@ -9,7 +9,7 @@ import numpy as np
 from core.data.category import Category
 from core.data.doctor.case import Case
 from core.data.faults import Fault, brief
-from core.data.records import is_text, is_whole
+from core.data.records import is_text
 
 
 def find(case: Case) -> Iterator[Fault]:
@@ -41,12 +41,12 @@ def words(name: str) -> str:
 
 def mend(case: Case) -> Iterator[str]:
     """Classes of one name become the first of them."""
-    named = [c for c in case.file["categories"] if is_whole(c.get("id")) and is_text(c.get("name"))]
-    pairs = spelt_twice(tuple(Category(c["id"], c["name"]) for c in named))
+    named = (Category(c["id"], c["name"]) for c in case.file["categories"] if is_text(c.get("name")))
+    pairs = spelt_twice(tuple(named))
     pairs = [(c, first) for c, first in pairs if c.id != first.id]
     into = {c.id: first.id for c, first in pairs}
     for annotation in case.file["annotations"]:
         annotation["category_id"] = into.get(annotation["category_id"], annotation["category_id"])
-    case.file["categories"] = [c for c in case.file["categories"] if c.get("id") not in into]
+    case.file["categories"] = [c for c in case.file["categories"] if c["id"] not in into]
     for c, first in pairs:
         yield f"made one, {brief(first.name)}: categories {first.id} and {c.id} ({brief(c.name)})"

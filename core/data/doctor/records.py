@@ -46,10 +46,11 @@ def copied(record: dict, first: dict[int, dict]) -> bool:
 
 
 def nameless(case: Case) -> Iterator[str]:
-    kept = [image for image in case.file["images"] if is_whole(image.get("id"))]
-    if gone := len(case.file["images"]) - len(kept):
-        yield f"left out, as without an id no annotation can mean them: {gone} images"
-    case.file["images"] = kept
+    for section in ("images", "categories"):
+        kept = [record for record in case.file[section] if is_whole(record.get("id"))]
+        if gone := len(case.file[section]) - len(kept):
+            yield f"left out, as without an id no annotation can mean them: {gone} of {section}"
+        case.file[section] = kept
 
 
 def turned_over(broken: list[dict]) -> Iterator[str]:

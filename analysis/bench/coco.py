@@ -1,0 +1,185 @@
+"""A full COCO: reading its instances file (made up, of the size and the fields of train2017), and evaluating an epoch.
+
+The reading is done by a process of its own, without torch. pycocotools is the reference, measured in turns with ours, in
+seconds of the processor.
+"""
+
+import contextlib
+import copy
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import process_time
+
+import numpy as np
+import torch
+from numpy.random import Generator, default_rng
+
+from analysis.bench import Aim
+from core.data.category import Category
+from core.detections import Detections
+from core.errors import UserError
+from core.evaluate import NUMBERS, average_precision, records
+
+IMAGES, BOXES = 118_287, 860_001
+CATEGORIES = tuple(Category(id, f"class {id}") for id in range(1, 91) if id % 9)  # 80 of sparse ids
+WIDTH, HEIGHT = 640, 480
+CROWD = 85  # one of so many annotations is a crowd region
+TOP = 100  # detections an image
+READ = r"""
+import re, sys, time
+from pathlib import Path
+from core.data.instances import read_instances
+wall, cpu = time.perf_counter(), time.process_time()
+found = read_instances(Path(sys.argv[1]))
+peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+print(len(found.names), len(found.ids), time.perf_counter() - wall, time.process_time() - cpu, peak)
+"""
+
+
+def run() -> tuple[list[dict], list[Aim]]:
+    quick = os.environ.get("QUICK") == "1"
+    read = reading(2000, 15_000) if quick else reading(IMAGES, BOXES)
+    epochs = [evaluating(images) for images in ((100,) if quick else (500, 5000))]
+    apart, ratio = max(e["difference"] for e in epochs), min(e["ratio"] for e in epochs)
+    return [read, *epochs], [
+        Aim("118k images and 860k boxes read in under 30 s", read["seconds"], read["seconds"] < 30),
+        Aim("with less than 3 GB of memory", read["peak_GB"], read["peak_GB"] < 3),
+        Aim("every number equal to pycocotools' to 1e-9", apart, apart < 1e-9),
+        Aim("evaluated at least 3 times as fast as by pycocotools", ratio, ratio >= 3),
+    ]
+
+
+def reading(images: int, boxes: int) -> dict:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "instances.json"
+        write_coco(path, images, boxes)
+        command = [sys.executable, "-c", READ, str(path)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
+        megabytes = path.stat().st_size / 1e6
+    found_images, found_boxes, wall, cpu, peak = map(float, said.split())
+    row = {"case": f"read {found_images:.0f} images, {found_boxes:.0f} boxes", "file_MB": round(megabytes)}
+    return row | {"seconds": round(wall, 1), "cpu_seconds": round(cpu, 1), "peak_GB": round(peak / 1e9, 2)}
+
+
+def write_coco(path: Path, images: int, boxes: int) -> None:
+    """Record after record: the whole would not fit in a small memory."""
+    rng = default_rng(0)
+    with open(path, "w") as file:
+        file.write('{"info": {"year": 2017}, "licenses": [], "images": [')
+        write_list(file, (image(k) for k in range(images)))
+        file.write('], "annotations": [')
+        write_list(file, annotations(rng, images, boxes))
+        file.write('], "categories": ')
+        json.dump([vars(c) | {"supercategory": "thing"} for c in CATEGORIES], file)
+        file.write("}")
+
+
+def write_list(file: io.TextIOBase, things: Iterator[dict]) -> None:
+    for k, record in enumerate(things):
+        file.write((", " if k else "") + json.dumps(record))
+
+
+def image(k: int) -> dict:
+    name = f"{5 * k + 9:012}.jpg"
+    return {
+        "license": 3,
+        "file_name": name,
+        "coco_url": f"http://images.cocodataset.org/train2017/{name}",
+        "height": HEIGHT,
+        "width": WIDTH,
+        "date_captured": "2013-11-14 11:18:45",
+        "flickr_url": "http://farm9.staticflickr.com/8186/8119368305_4e622c8349_z.jpg",
+        "id": 5 * k + 9,
+    }
+
+
+def annotations(rng: Generator, images: int, boxes: int) -> Iterator[dict]:
+    sides = rng.uniform(4, [WIDTH / 2, HEIGHT / 2], (boxes, 2)).round(2)
+    places = (rng.random((boxes, 2)) * ([WIDTH, HEIGHT] - sides)).round(2)
+    owners = 5 * rng.integers(images, size=boxes) + 9
+    labels = rng.integers(len(CATEGORIES), size=boxes)
+    outline = rng.random((4000, 2))
+    for k in range(boxes):
+        first = int(rng.integers(3900))
+        points = (places[k] + outline[first : first + 8 + first % 37] * sides[k]).round(2).reshape(-1).tolist()
+        crowd = k % CROWD == 0
+        yield {
+            "segmentation": {"counts": [int(p) for p in points], "size": [HEIGHT, WIDTH]} if crowd else [points],
+            "area": round(float(sides[k].prod()) * 0.6, 4),
+            "iscrowd": int(crowd),
+            "image_id": int(owners[k]),
+            "bbox": [*places[k].tolist(), *sides[k].tolist()],
+            "category_id": CATEGORIES[labels[k]].id,
+            "id": k + 1,
+        }
+
+
+def evaluating(images: int) -> dict:
+    """Seven objects and 100 detections an image."""
+    rng = default_rng(images)
+    truth = {
+        "images": [image(k) for k in range(images)],
+        "annotations": [
+            {k: v for k, v in a.items() if k != "segmentation"} for a in annotations(rng, images, 7 * images)
+        ],
+        "categories": [vars(c) for c in CATEGORIES],
+    }
+    found = detected(rng, truth)
+    times, numbers = {"ours": [], "pycocotools": []}, {}
+    for _ in range(3 if images <= 1000 else 1):
+        for name, evaluate in (("ours", average_precision), ("pycocotools", by_pycocotools)):
+            begun = process_time()
+            numbers[name] = evaluate(truth, found, CATEGORIES)
+            times[name].append(process_time() - begun)
+    seconds = {name: median(values) for name, values in times.items()}
+    return {
+        "case": f"evaluate {images} images, {sum(map(len, found))} detections",
+        **{f"{name}_seconds": round(value, 2) for name, value in seconds.items()},
+        "ratio": round(seconds["pycocotools"] / seconds["ours"], 1),
+        "difference": max(abs(numbers["ours"][key] - numbers["pycocotools"][key]) for key in NUMBERS),
+    }
+
+
+def detected(rng: Generator, truth: dict) -> list[Detections]:
+    """Of each image: its objects again and again, shaken, some under another class."""
+    owned: dict[int, list[dict]] = {}
+    for annotation in truth["annotations"]:
+        owned.setdefault(annotation["image_id"], []).append(annotation)
+    label = {c.id: k for k, c in enumerate(CATEGORIES)}
+    found = []
+    for id, objects in owned.items():
+        chosen = [objects[k] for k in rng.integers(len(objects), size=TOP)]
+        x, y, w, h = (np.array([a["bbox"] for a in chosen]) * rng.normal(1, 0.08, (TOP, 4))).T
+        labels = np.where(rng.random(TOP) < 0.6, [label[a["category_id"]] for a in chosen], rng.integers(80, size=TOP))
+        boxes, scores = (
+            torch.from_numpy(np.stack([x, y, x + w, y + h], 1)).float(),
+            torch.from_numpy(rng.random(TOP)).float(),
+        )
+        found.append(Detections(boxes, scores, torch.from_numpy(labels), torch.full((TOP,), id), torch.arange(TOP)))
+    return found
+
+
+def by_pycocotools(truth: dict, found: list[Detections], categories: tuple[Category, ...]) -> dict[str, float]:
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        raise UserError("this compares with pycocotools: pip install -e '.[dev]'") from None
+    with contextlib.redirect_stdout(io.StringIO()):
+        indices = []
+        for annotations in (copy.deepcopy(truth["annotations"]), records(found, categories)):
+            indices.append(COCO())
+            indices[-1].dataset = truth | {"annotations": annotations}
+            indices[-1].createIndex()
+        evaluation = COCOeval(*indices, "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(NUMBERS, evaluation.stats))
