@@ -40,7 +40,8 @@ def refuse_sources(path: Path, asked: Check) -> None:
     if asked.json:
         target = asked.json.resolve()
         files = [p.resolve() for p in (path, asked.against, asked.fix_to) if p]
-        folders = [p.resolve() for p in (asked.images, asked.against_images, path.parent / "images") if p]
+        beside = [p.parent / "images" for p in (path, asked.against) if p]
+        folders = [p.resolve() for p in (asked.images, asked.against_images, *beside) if p]
         if target in files or any(target.is_relative_to(folder) for folder in folders):
             raise UserError(f"--json {asked.json} is, or is among, what is to be checked; choose another place")
 
@@ -54,9 +55,13 @@ def opened(path: Path, asked: Check, *, outlines: bool = False) -> Case:
 
 
 def reading(path: Path, images: Path | None, *, outlines: bool = False) -> Case:
-    if path.is_file() and (size := path.stat().st_size) > LARGE:
+    size = path.stat().st_size if path.is_file() else 0
+    if size > LARGE:
         print(f"reading {path}, {size // 10**6} MB", file=sys.stderr, flush=True)
-    return doctor.open_case(path, images, outlines=outlines, watch=watched)
+    case = doctor.open_case(path, images, outlines=outlines, watch=watched)
+    if size > LARGE:
+        print(f"checking {len(case.file['annotations'])} annotations", file=sys.stderr, flush=True)
+    return case
 
 
 def write(report: doctor.Report, path: Path) -> None:

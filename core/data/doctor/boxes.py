@@ -53,12 +53,12 @@ class Boxes:
         return fractional(self.given) & (not self.reading.fractions)
 
 
-def of(case: Case) -> Boxes:
+def boxes_of(case: Case) -> Boxes:
     return Boxes(case.instances.boxes, case.instances.sizes[case.instances.image])
 
 
 def find(case: Case) -> Iterator[Fault]:
-    boxes = of(case)
+    boxes = boxes_of(case)
     if boxes.reading.evidence:
         text = f"gives boxes in another form: {boxes.reading.evidence}; convert them to {RIGHT} in pixels"
         yield Fault("convention", "the file", text)
@@ -87,7 +87,7 @@ def same(case: Case) -> list[tuple[int, int]]:
 
 
 def mend(case: Case) -> Iterator[str]:
-    boxes, ids = of(case), case.instances.ids
+    boxes, ids = boxes_of(case), case.instances.ids
     if boxes.reading.evidence:
         rewrite(case, np.arange(len(ids)), boxes.right)
         yield f"converted all boxes to {RIGHT} in pixels, as {boxes.reading.evidence}"

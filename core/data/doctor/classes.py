@@ -18,13 +18,13 @@ def find(case: Case) -> Iterator[Fault]:
     for category, count in zip(found.categories, counts):
         if count == 0:
             text = f"({brief(category.name)}) has no usable box; remove the class, or add examples"
-            yield of(case, "empty-class", category, text)
+            yield fault(case, "empty-class", category, text)
     for category, other in spelt_twice(found.categories):
         text = f"is named {brief(category.name)}, and category {other.id} {brief(other.name)}; make them one"
-        yield of(case, "spelling", category, text)
+        yield fault(case, "spelling", category, text)
 
 
-def of(case: Case, kind: str, category: Category, text: str) -> Fault:
+def fault(case: Case, kind: str, category: Category, text: str) -> Fault:
     return Fault(kind, f"category {category.id}", text, ("categories", case.places["categories"][category.id]))
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from core.data.doctor.case import Case
@@ -118,7 +119,7 @@ def measured(case: Case) -> Iterator[str]:
 
 def unreadable(case: Case) -> Iterator[str]:
     """Unless it is all of them, which would be the wrong folder."""
-    fresh = Case(case.path, case.file, case.folder, watch=case.watch, looks=case.looks)
+    fresh = replace(case)
     gone = {*fresh.absent, *(row for row, look in fresh.pictures.items() if look.fault and not look.size)}
     if len(gone) < len(fresh.instances.image_ids):
         ids = [fresh.instances.image_ids[row] for row in gone]

@@ -16,18 +16,18 @@ SHARE = 0.02  # ... and this part of all boxes ...
 MISFITS = 0.01  # ... while in another reading no more than this part, or one box, does not lie in its image
 
 
-def corners(boxes: Boxes) -> Boxes:
+def from_corners(boxes: Boxes) -> Boxes:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def centres(boxes: Boxes) -> Boxes:
+def from_centers(boxes: Boxes) -> Boxes:
     return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
 
 
 READINGS: dict[str, Callable[[Boxes], Boxes]] = {  # to (x, y, width, height)
     "[x, y, width, height]": lambda boxes: boxes,
-    "corners [x0, y0, x1, y1]": corners,
-    "centres [cx, cy, width, height]": centres,
+    "corners [x0, y0, x1, y1]": from_corners,
+    "centres [cx, cy, width, height]": from_centers,
 }
 RIGHT = next(iter(READINGS))
 

@@ -26,9 +26,7 @@ def find(case: Case) -> Iterator[Fault]:
             yield case.of_image("split", row, text)
         for row, other in alike(case, case.against):
             if row not in shared:
-                text = (
-                    f"looks like {of(case.against, other)}; see whether it is the same picture, saved anew or resized"
-                )
+                text = f"looks like {named(case.against, other)}; see whether it was saved anew or resized"
                 yield case.of_image("look-alike", row, text)
 
 
@@ -44,22 +42,19 @@ def other_classes(case: Case, against: Case) -> Iterator[Fault]:
 
 
 def in_both(case: Case, against: Case) -> Iterator[tuple[int, str]]:
-    """Rows whose file, or whose every pixel, is in the other split."""
+    """Rows whose file, or whose every pixel, is in the other split; in two folders a name alone says nothing."""
     names = {os.path.normpath(name): row for row, name in enumerate(against.instances.names)}
     digests = {look.digest: row for row, look in against.pictures.items() if look.digest}
+    by_name = not (case.folder and against.folder) or case.folder.real == against.folder.real
     for row, name in enumerate(case.instances.names):
         look, other = case.pictures.get(row, Look()), names.get(os.path.normpath(name))
-        if other is not None and (same_folder(case, against) or not look.digest):
-            yield row, f"is {brief(name)}, as {of(against, other)}; keep it in one of the two"
+        if other is not None and by_name:
+            yield row, f"is {brief(name)}, as {named(against, other)}; keep it in one of the two"
         elif look.digest in digests:
-            yield row, f"shows the very picture of {of(against, digests[look.digest])}; keep it in one of the two"
+            yield row, f"shows the very picture of {named(against, digests[look.digest])}; keep it in one of the two"
 
 
-def same_folder(case: Case, against: Case) -> bool:
-    return bool(case.folder and against.folder and case.folder.real == against.folder.real)
-
-
-def of(case: Case, row: int) -> str:
+def named(case: Case, row: int) -> str:
     return f"image {case.instances.image_ids[row]} of {case.path}, {brief(case.instances.names[row])}"
 
 

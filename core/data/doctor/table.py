@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.data.doctor.boxes import of
+from core.data.doctor.boxes import boxes_of
 from core.data.doctor.case import Case
 
 AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}  # COCO's, in square pixels
@@ -10,7 +10,7 @@ AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)
 
 def table(case: Case) -> dict:
     """Plain numbers, without records that are broken; for each class its boxes, these by area, and its images."""
-    found, boxes = case.instances, of(case).right
+    found, boxes = case.instances, boxes_of(case).right
     counts = np.bincount(found.image, minlength=len(found.image_ids))
     usable = ~found.crowd & (boxes[:, 2:] > 0).all(1)
     return {
