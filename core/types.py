@@ -4,7 +4,8 @@ Axes    b image    l decoder layer    q query    n memory token    d channel    
 Boxes   (cx, cy, w, h), each in [0, 1] of the image without its padding; a model never clamps them.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
 from einops import rearrange
@@ -27,6 +28,9 @@ class Images:
     def to(self, device) -> "Images":
         return Images(*(x.to(device, non_blocking=True) for x in vars(self).values()))
 
+    def pin_memory(self) -> "Images":
+        return Images(*(x.pin_memory() for x in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -36,12 +40,26 @@ class Targets:
     labels: Int[Tensor, " t"]
     image: Int[Tensor, " t"]  # whose each is: an index into the batch
     counts: tuple[int, ...]  # objects of each image
+    # Where the batch is a part of an optimiser's step: objects of every image of the step, of all processes and passes,
+    # -1 for a place without an image; and the number of processes, whose gradients are averaged.
+    step: Int[Tensor, " n"] | None = None
+    processes: int = 1
 
     def __len__(self) -> int:
         return sum(self.counts)
 
     def to(self, device) -> "Targets":
-        return Targets(*(x.to(device, non_blocking=True) for x in (self.boxes, self.labels, self.image)), self.counts)
+        return self.each(lambda x: x.to(device, non_blocking=True))
+
+    def within(self, step: Int[Tensor, " n"], processes: int) -> "Targets":
+        """As a part of that step."""
+        return replace(self, step=step, processes=processes)
+
+    def pin_memory(self) -> "Targets":
+        return self.each(Tensor.pin_memory)
+
+    def each(self, move: Callable[[Tensor], Tensor]) -> "Targets":
+        return replace(self, **{name: move(x) for name, x in vars(self).items() if isinstance(x, Tensor)})
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def lines(path: Path, name: str = "metrics.jsonl") -> list[dict]:
 
 
 def steps(path: Path, name: str = "metrics.jsonl") -> list[dict]:
-    """The records of steps, without those of evaluations."""
-    return [r for r in lines(path, name) if not {"eval", "witness"} & r.keys()]
+    """The records of steps, without those of evaluations and looks."""
+    return [r for r in lines(path, name) if not {"eval", "witness", "instability", "gradients"} & r.keys()]
 
 
 def scores(path: Path) -> list[dict]:

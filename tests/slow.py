@@ -7,14 +7,14 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 
 
 def plain(noun):
     """Predictions or Targets with arrays of float64 in place of tensors."""
-    return SimpleNamespace(
-        **{k: np.asarray(v) if k == "counts" else v.detach().double().numpy() for k, v in vars(noun).items()}
-    )
+    tensors = {k: v.detach().double().numpy() for k, v in vars(noun).items() if isinstance(v, torch.Tensor)}
+    return SimpleNamespace(**tensors)
 
 
 def corners(box):

@@ -1,5 +1,6 @@
 import os
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from core.boxes import corners
 from core.data.batch import collate
 from core.data.coco import Coco
 from core.data.loader import Loader, evaluation
+from core.data.order import aspect_group, batches
 from core.data.picture import read_picture
 from core.data.sample import Category, Dataset, Sample
 from core.data.shapes import Shapes
-from core.data.transforms import Augment, crop, flip, jitter, plain, random_crop, resize, training
+from core.data.transforms import Augment, crop, flip, jitter, plain, random_crop, resize, resized, training
 from core.errors import UserError
 from tests.coco_folder import SIZE, instances, picture, write_folder
 
@@ -93,12 +95,27 @@ def test_jitter_changes_colour_only(seed):
     assert equal(training(sample, np.random.default_rng(seed), Augment(flip=0.0)), sample)
 
 
+@pytest.mark.parametrize(
+    "size, short, longest, expected",
+    [
+        ((480, 640), 800, 1333, (800, 1066)),  # 1066.67 is cut
+        ((640, 427), 800, 1333, (1199, 800)),
+        ((427, 640), 512, 1333, (512, 767)),
+        ((333, 500), None, 1333, (333, 500)),
+        ((200, 1000), 800, 1333, (267, 1333)),  # 1333 / 5 is 266.6, and 5 * 267 would be 1335
+        ((640, 640), 480, 1333, (480, 480)),
+    ],
+)
+def test_sizes_are_rounded_as_detr_does(size, short, longest, expected):
+    assert resized(size, short, longest) == expected
+
+
 @pytest.mark.parametrize("seed", range(DRAWS))
 def test_resize_keeps_its_bounds_and_the_proportions(seed):
     sample, rng = painted(seed), np.random.default_rng(seed)
     short, longest = (int(n) for n in rng.integers(30, 200, 2))
     new = resize(sample, short, longest)
-    assert min(new.size) == short or max(new.size) == longest
+    assert min(new.size) == short or max(new.size) >= longest - 0.5 * max(sample.size) / min(sample.size) - 1
     assert min(new.size) <= short and max(new.size) <= longest
     assert new.size[0] * sample.size[1] == pytest.approx(new.size[1] * sample.size[0], abs=max(sample.size))
     assert new.original == sample.original and new.id == sample.id
@@ -116,7 +133,7 @@ def test_the_box_of_the_whole_image_stays_that():
 def test_without_sizes_an_image_only_shrinks():
     sample = painted(1)
     assert resize(sample, None, 1000) is sample
-    assert max(resize(sample, None, 50).size) == 50
+    assert max(resize(sample, None, 50).size) in (49, 50)
 
 
 def test_plain_takes_the_largest_size_and_draws_nothing():
@@ -226,6 +243,72 @@ class Rectangles:
         raise NotImplementedError
 
 
+def parts_of(loader: Loader, epoch: int) -> list[list[int]]:
+    """Image by image what each step of a process holds."""
+    return [
+        [id for images, _ in step for id in images.ids.tolist()] for step in loader.steps(epoch, 0, until=epoch + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    "count, processes, passes", [(23, 2, 1), (23, 3, 2), (25, 4, 1), (16, 2, 4), (17, 4, 2), (9, 8, 1)]
+)
+def test_processes_share_every_step_and_no_image(count, processes, passes):
+    loader = Loader(Rectangles(count), Augment(), batch=8, passes=passes)
+    each = [replace(loader, rank=k, processes=processes) for k in range(processes)]
+    whole = [sorted(sum(step, [])) for step in zip(*(parts_of(one, 2) for one in each))]
+    assert {len(one) for one in each} == {len(whole)}
+    assert sorted(sum(whole, [])) == list(range(count))
+    assert all(len(step) >= processes * passes for step in whole), "each has an image for each pass"
+    assert all(len(part) <= one.room for one in each for part in parts_of(one, 2))
+    alone = [sorted(step) for step in parts_of(replace(loader, passes=1), 2)]
+    assert whole[:-1] == alone[: len(whole) - 1], "the same images make a step, however many share it"
+
+
+def test_passes_make_no_other_step():
+    one, two = (Loader(Rectangles(11), EVERYTHING, batch=4, passes=k) for k in (1, 2))
+    for (whole,), (first, second) in zip(one.steps(1, 0, until=2), two.steps(1, 0, until=2), strict=True):
+        assert whole[0].ids.tolist() == first[0].ids.tolist() + second[0].ids.tolist()
+        assert torch.equal(whole[1].boxes, torch.cat([first[1].boxes, second[1].boxes]))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_steps_run_on_through_the_epochs(workers):
+    loader = Loader(Rectangles(10), EVERYTHING, batch=4, seed=5, workers=workers)
+    found = [batch for (batch,) in loader.steps(1, 2, until=4)]
+    assert same_batches(found, [*loader.epoch(1, 2), *loader.epoch(2), *loader.epoch(3)])
+
+
+def test_too_few_images_for_the_processes_are_refused():
+    for more in ({"batch": 3}, {"batch": 8, "passes": 3}):
+        with pytest.raises(UserError, match="4 processes with . passes each need"):
+            Loader(Rectangles(9), Augment(), processes=4, **more)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_batch_is_of_one_shape_of_image(seed):
+    """Four groups: below 1/2, to 1, to 2, above; what is left over of them comes last."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(30, 200, (101, 2))
+    ratio = sizes[:, 1] / sizes[:, 0]
+    group = (ratio >= 0.5).astype(int) + (ratio >= 1) + (ratio >= 2)
+    assert np.array_equal(aspect_group(sizes, 1), group)
+    found = batches(101, 8, np.random.default_rng(seed), sizes, 1)
+    assert sorted(sum(found, [])) == list(range(101))
+    full = sum(int((group == k).sum()) // 8 for k in range(4))
+    assert all(len(set(group[step].tolist())) == 1 and len(step) == 8 for step in found[:full])
+    assert found == batches(101, 8, np.random.default_rng(seed), sizes, 1)
+    assert found != batches(101, 8, np.random.default_rng(seed + 1), sizes, 1)
+
+
+@pytest.mark.parametrize("count, processes", [(11, 1), (11, 2), (8, 3), (2, 4)])
+def test_processes_share_an_evaluation(count, processes):
+    data = Rectangles(count)
+    parts = [list(evaluation(data, EVERYTHING, 2, rank=k, processes=processes)) for k in range(processes)]
+    order = [batch for row in zip_longest(*parts) for batch in row if batch is not None]
+    assert same_batches(order, evaluation(data, EVERYTHING, 2))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_and_starting_position_change_nothing(workers):
     loader = Loader(Rectangles(23), EVERYTHING, batch=4, seed=5)
@@ -266,9 +349,9 @@ def test_a_loader_leaves_the_models_draws_alone(workers):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_users_mistake_comes_through_as_its_sentence(workers):
     data = Rectangles(12, broken=7)
-    for batches in (Loader(data, EVERYTHING, 2, workers=workers).epoch(0), evaluation(data, EVERYTHING, 2, workers)):
+    for stream in (Loader(data, EVERYTHING, 2, workers=workers).epoch(0), evaluation(data, EVERYTHING, 2, workers)):
         with pytest.raises(UserError) as caught:
-            list(batches)
+            list(stream)
         assert str(caught.value) == "image 7 is broken; mend it"
 
 

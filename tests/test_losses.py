@@ -1,6 +1,5 @@
 from dataclasses import replace
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from core import detectors, losses
 from core.errors import UserError
 from core.losses import base, detection, features, logits, prior
 from core.matching import Matching
-from core.types import Assignment, Memory, Predictions, Queries, Targets, Trace, no_targets
+from core.types import Assignment, Images, Memory, Predictions, Queries, Targets, Trace, no_targets
 from tests import slow, tiny
 
 every_loss = pytest.mark.parametrize("name", losses.names())
@@ -250,16 +249,32 @@ def test_focal_loss_is_finite_for_extreme_logits():
     assert z.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("counts, mean", [((3, 5), 4.0), ((0, 0), 1.0), ((0, 1), 1.0), ((2, 1), 1.5)])
-def test_counts_are_means_over_processes_and_at_least_1(counts, mean, monkeypatch):
-    def add_the_others(total):
-        total += counts[1]
+@pytest.mark.parametrize("counts, mean", [((3, 5), 4.0), ((0, 0), 0.5), ((0, 1), 0.5), ((2, 1), 1.5), ((3, -1), 1.5)])
+def test_a_normaliser_is_that_of_the_whole_step_by_its_processes(counts, mean):
+    alone = tiny.targets(counts[:1], 4, torch.Generator())
+    assert base.per_process(alone).item() == max(counts[0], 1)
+    part = replace(alone, step=torch.tensor(counts), processes=2)
+    assert base.per_process(part).item() == mean
+    assert base.per_process(part, torch.ones_like).item() == sum(n >= 0 for n in counts) / 2
 
-    parallel = SimpleNamespace(is_initialized=lambda: True, all_reduce=add_the_others, get_world_size=lambda: 2)
-    monkeypatch.setattr(base, "dist", parallel)
-    assert base.per_process(counts[0], torch.zeros(1)).item() == mean
-    monkeypatch.setattr(base, "dist", SimpleNamespace(is_initialized=lambda: False))
-    assert base.per_process(counts[0], torch.zeros(1)).item() == max(counts[0], 1)
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_of_a_step_add_up_to_the_whole(seed):
+    """Of every loss: two processes, whose gradients are averaged, and three passes, whose gradients are added."""
+    student, teacher = tiny.pair("adamixer")
+    step = tiny.distiller(student, teacher).requires_grad_(False)
+    images, truth = tiny.batch(sizes=((64, 64),) * 6, counts=(3, 0, 12, 1, 0, seed), seed=seed)
+    whole = step(images, truth).parts()
+    for bounds, processes in (((0, 2, 6), 2), ((0, 1, 3, 6), 1)):
+        sums = dict.fromkeys(whole, 0.0)
+        for a, b in zip(bounds, bounds[1:]):
+            objects = (truth.image >= a) & (truth.image < b)
+            part = Targets(truth.boxes[objects], truth.labels[objects], truth.image[objects] - a, truth.counts[a:b])
+            part = replace(part, step=torch.tensor(truth.counts), processes=processes)
+            some = Images(*(x[a:b] for x in vars(images).values()))
+            for name, value in step(some, part).parts().items():
+                sums[name] += float(value) / processes
+        assert sums == pytest.approx({name: float(value) for name, value in whole.items()}, rel=1e-4, abs=1e-6)
 
 
 # Logits: mini-case A, then relations.

@@ -1,24 +1,29 @@
 """Killed and resumed = never killed, bit for bit: weights, moments, best student, metrics.jsonl."""
 
+import errno
 import json
-import multiprocessing
 import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from core.data.loader import Draws
 from core.errors import UserError
 from tests import runs
-from train import loop, state
+from tests.processes import CONTEXT
+from train import loop, record, score, state
+from train.faults import Failed
 from train.interrupt import Stopped
 
-PROCESSES = multiprocessing.get_context("forkserver")  # children that need not import torch anew, nor share its threads
-PROCESSES.set_forkserver_preload(["tests.test_resume"])
+# With all that has to come back: a running mean of the weights, steps of two passes, looks, several checkpoints.
+MORE = {"optim": replace(runs.OPTIM, ema=0.9, passes=2), "gradients_every": 2, "keep": 2}
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +33,18 @@ def taught(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(taught) -> Path:
-    return loop.fit(runs.small(teacher=taught), taught.parent / "unbroken")
+    return loop.fit(whole(taught), taught.parent / "unbroken")
+
+
+def whole(teacher: Path, **more):
+    return runs.small(teacher=teacher, **(MORE | more))
 
 
 def files(path: Path) -> dict:
     """All that must be equal. A card in a header may name another commit."""
-    tensors = {name: load_file(path / name) for name in ("student.safetensors", "losses.safetensors")}
-    return tensors | {"state": load_file(state.path(path)), "metrics": (path / "metrics.jsonl").read_bytes()}
+    kept = ["student.safetensors", "losses.safetensors", *(f"last/{p.name}" for p in state.copies(path))]
+    found = {name: load_file(path / name) for name in kept} | {"state": load_file(state.path(path))}
+    return found | {"metrics": (path / "metrics.jsonl").read_bytes()}
 
 
 def assert_same(path: Path, other: Path) -> None:
@@ -44,6 +54,7 @@ def assert_same(path: Path, other: Path) -> None:
         assert tensors.keys() == theirs[name].keys()
         assert all(torch.equal(x, theirs[name][key]) for key, x in tensors.items()), name
     assert best(path) == best(other)
+    assert pq.read_table(path / record.FILE).equals(pq.read_table(other / record.FILE))
 
 
 def best(path: Path) -> tuple:
@@ -52,9 +63,9 @@ def best(path: Path) -> tuple:
 
 
 def begin(teacher: Path, path: Path, workers: int, fatal: int | None) -> None:
-    """In a child: train, and die at the call number `fatal` of fsync or replace."""
+    """In a child: train, and die at the `fatal`-th of the places where it can."""
     die_at(fatal)
-    loop.fit(runs.small(teacher=teacher, workers=workers), path)
+    loop.fit(whole(teacher, workers=workers), path)
 
 
 def go_on(path: Path, fatal: int | None = None) -> None:
@@ -73,11 +84,12 @@ def die_at(fatal: int | None) -> None:
 
         return call
 
-    os.fsync, os.replace = deadly(os.fsync), deadly(os.replace)
+    for place, name in ((os, "fsync"), (os, "replace"), (loop, "numbers"), (score, "row"), (record, "rows")):
+        setattr(place, name, deadly(getattr(place, name)))
 
 
 def start(work, *arguments):
-    child = PROCESSES.Process(target=work, args=arguments)
+    child = CONTEXT.Process(target=work, args=arguments)
     child.start()
     return child
 
@@ -124,13 +136,61 @@ def test_a_run_that_goes_on_is_not_resumed(taught, tmp_path):
     assert finish(go_on, path) == 0, "its workers, which live on for seconds, hold nothing"
 
 
-@pytest.mark.parametrize("call", random.Random(0).sample(range(3, 34), 4))
-def test_killed_while_a_file_is_written(call, taught, unbroken, tmp_path):
-    """Call 1 and 2 write the card; later ones logs, checkpoints and the best student: fsync, then replace."""
+# Calls 1 and 2 measure the teacher, 3 to 6 write its matching and the card; then steps, evaluations and files in turns.
+FIRST, LAST = 7, 60
+
+
+@pytest.mark.parametrize("call", random.Random(0).sample(range(FIRST, LAST), 3))
+def test_killed_in_a_step_an_evaluation_or_a_file(call, taught, unbroken, tmp_path):
     path = tmp_path / "run"
     assert finish(begin, taught, path, 0, call) == -signal.SIGKILL
     assert finish(go_on, path) == 0
     assert_same(path, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(50))
+def test_50_kills(seed, taught, unbroken, tmp_path):
+    """At a random place; then, going on, at a random time from outside; then to the end."""
+    rng, path = random.Random(seed), tmp_path / "run"
+    assert finish(begin, taught, path, 2 * (seed % 2), rng.randrange(FIRST, LAST)) == -signal.SIGKILL
+    child = start(go_on, path)
+    child.join(rng.uniform(0.5, 6))
+    child.kill()
+    child.join()
+    assert finish(go_on, path) == 0
+    assert_same(path, unbroken)
+
+
+def test_a_full_disk_is_told_and_costs_no_more_than_a_checkpoint(taught, unbroken, tmp_path, monkeypatch):
+    path, real, calls = tmp_path / "run", os.fsync, iter(range(99))
+
+    def fsync(file):
+        if next(calls) == 8:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(Failed, match=f"no space left for {path}; make room and go on with: python -m train resume"):
+        loop.fit(whole(taught), path)
+    assert not [p for p in path.rglob(".*") if p.name != ".claim"], "no scratch file stays"
+    monkeypatch.undo()
+    assert_same(loop.resume(path), unbroken)
+
+
+def test_an_unreadable_image_in_the_middle_costs_its_step(taught, unbroken, tmp_path, monkeypatch):
+    path, real, calls = tmp_path / "run", Draws.__getitem__, iter(range(999))
+
+    def broken(self, key):
+        if next(calls) == 15:  # in the second step of the second epoch, whose images begin at 10
+            raise UserError("image 7 cannot be read; save it anew")
+        return real(self, key)
+
+    monkeypatch.setattr(Draws, "__getitem__", broken)
+    with pytest.raises(UserError, match="image 7 .*; save it anew; saved after step 4; go on with: python -m train"):
+        loop.fit(whole(taught), path)
+    monkeypatch.undo()
+    assert_same(loop.resume(path), unbroken)
 
 
 def signalling(real, *, call: int, number: int):
@@ -150,7 +210,7 @@ def test_a_signal_in_a_step_is_granted_after_it(number, taught, unbroken, tmp_pa
     path = tmp_path / "run"
     monkeypatch.setattr(loop, "numbers", signalling(loop.numbers, call=4, number=number))
     with pytest.raises(Stopped, match=f"after step 4; go on with: python -m train resume {path}") as stopped:
-        loop.fit(runs.small(teacher=taught), path)
+        loop.fit(whole(taught), path)
     assert stopped.value.code == 128 + number and best(path)[1] == 4
     monkeypatch.undo()
     assert_same(loop.resume(path), unbroken)
@@ -160,7 +220,7 @@ def test_a_signal_in_an_evaluation(taught, unbroken, tmp_path, monkeypatch):
     path = tmp_path / "run"
     monkeypatch.setattr(loop, "score", signalling(loop.score, call=3, number=signal.SIGTERM))  # 1 is the teacher's
     with pytest.raises(Stopped, match="after step 6"):
-        loop.fit(runs.small(teacher=taught), path)
+        loop.fit(whole(taught), path)
     assert best(path)[:2] == (1, 6)
     monkeypatch.undo()
     assert_same(loop.resume(path), unbroken)
@@ -170,7 +230,7 @@ def test_a_signal_before_the_first_step_leaves_nothing(taught, tmp_path, monkeyp
     real = loop.build
     monkeypatch.setattr(loop, "build", lambda run: os.kill(os.getpid(), signal.SIGTERM) or real(run))
     with pytest.raises(Stopped, match="nothing was written") as stopped:
-        loop.fit(runs.small(teacher=taught), tmp_path / "run")
+        loop.fit(whole(taught), tmp_path / "run")
     assert stopped.value.code == 143 and not list(tmp_path.iterdir())
 
 

@@ -8,6 +8,7 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -44,6 +45,7 @@ def distilled(taught) -> Path:
         (Optim(schedule="step", epochs=2, milestones=(1,), drop=0.5, warmup=0), [1.0, 1.0, 0.5, 0.5]),
         (Optim(schedule="flat-decay", tail=0.5, warmup=0), [1.0, 1.0, 1.0, 0.5]),
         (Optim(schedule="flat-decay", tail=0.0, warmup=2), [0.5, 1.0, 1.0, 1.0]),
+        (Optim(schedule="flat-decay", tail=0.0, warmup=2, warmup_from=0.001), [0.001, 0.5005, 1.0, 1.0]),
     ],
 )
 def test_rates_of_four_steps_by_hand(given, expected):
@@ -78,6 +80,39 @@ def test_groups_hold_each_trainable_weight_once(taught):
     assert sorted(held) == sorted(map(id, wanted)) and len(set(held)) == len(held)
     assert {id(p) for p in groups["backbone"]["params"]} == {id(p) for p in distiller.student.backbone.parameters()}
     assert groups["backbone"]["base"] == pytest.approx(run.optim.lr * 0.1) and groups["rest"]["base"] == run.optim.lr
+
+
+@pytest.mark.parametrize(
+    "kind, given, rates",
+    [
+        ("conditional", Optim(lr=1e-4, backbone_lr=0.1), {"rest": 1e-4, "backbone": 1e-5}),
+        (
+            "deformable",
+            Optim(lr=2e-4, backbone_lr=0.1, slow=("to_offset", "to_reference")),
+            {"rest": 2e-4, "backbone": 2e-5, "slow": 2e-5},
+        ),
+        ("adamixer", Optim(lr=2.5e-5), {"rest": 2.5e-5, "backbone": 2.5e-5}),
+    ],
+)
+def test_groups_and_rates_of_the_originals(kind, given, rates):
+    """DETR family: the backbone at a tenth; Deformable DETR: sampling_offsets and reference_points too."""
+    student = tiny.detector(kind)
+    optimizer = optim.optimizer(student, given)
+    groups = {g["name"]: g for g in optimizer.param_groups}
+    assert {name: g["base"] for name, g in groups.items()} == pytest.approx(rates)
+    assert all(g["weight_decay"] == 1e-4 for g in groups.values())
+    names = {id(p): name for name, p in student.named_parameters()}
+    for name, group in groups.items():
+        for p in group["params"]:
+            slow = any(f".{part}." in f".{names[id(p)]}" for part in given.slow)
+            assert (name == "slow") == slow and (name == "backbone") == names[id(p)].startswith("backbone.")
+    optim.set_rate(optimizer, 0.5)
+    assert {g["name"]: g["lr"] for g in optimizer.param_groups} == pytest.approx({k: x / 2 for k, x in rates.items()})
+
+
+def test_slow_weights_that_are_not_there_are_named():
+    with pytest.raises(UserError, match="--optim.slow names 'to_offsets'"):
+        optim.groups(tiny.detector("deformable"), Optim(slow=("to_offset", "to_offsets")))
 
 
 def test_frozen_stages_are_in_no_group():
@@ -261,6 +296,70 @@ def test_what_is_not_finite_is_told_with_its_images(tmp_path):
     with pytest.raises(loop.NotFinite, match=r"not finite.* images \[\d+, \d+"):
         loop.fit(run, tmp_path / "wild")
     assert len(runs.steps(tmp_path / "wild")) == 1, "the step that failed is not logged"
+
+
+def test_a_running_mean_is_measured_and_kept(tmp_path, monkeypatch):
+    real, seen, means = loop.Mean.update, [], []
+
+    def update(mean):
+        real(mean)
+        seen.append({k: v.clone() for k, v in mean.source.state_dict().items()})
+        means.append({k: v.clone() for k, v in mean.model.module.state_dict().items()})
+
+    monkeypatch.setattr(loop.Mean, "update", update)
+    path = loop.fit(runs.small(optim=replace(runs.OPTIM, ema=0.3)), tmp_path / "run")
+    for k, (before, now, weights) in enumerate(zip(means, means[1:], seen[1:]), start=1):
+        decay = min(0.3, (1 + k) / (10 + k))
+        for name, x in now.items():
+            expected = decay * before[name] + (1 - decay) * weights[name]
+            torch.testing.assert_close(x, expected.to(x.dtype), rtol=1e-5, atol=1e-7)
+    assert not same(means[-1], seen[-1])
+    epochs = load_detector(path / "student.safetensors")[1]["epoch"]
+    assert same(best(path), {k[8:]: x for k, x in means[3 * epochs - 1].items() if k.startswith("student.")})
+
+
+def test_passes_train_as_one(taught, tmp_path):
+    """Of all losses; whom queries are matched with does not change where their costs differ."""
+    given = replace(runs.OPTIM, epochs=1)
+    one, two = (
+        runs.steps(loop.fit(runs.small(teacher=taught, optim=replace(given, passes=k)), tmp_path / str(k)))
+        for k in (1, 2)
+    )
+    assert two[0]["terms"] == pytest.approx(one[0]["terms"], rel=1e-4, abs=1e-6)
+    assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-3)
+
+
+def test_channels_last_is_the_same_step(tmp_path):
+    given = replace(runs.OPTIM, epochs=1)
+    one, two = (
+        runs.steps(loop.fit(runs.small(optim=given, channels_last=x), tmp_path / str(x))) for x in (False, True)
+    )
+    assert two[0]["terms"] == pytest.approx(one[0]["terms"], rel=1e-4)
+
+
+def test_matching_is_recorded_for_the_student_and_once_for_the_teacher(distilled):
+    table = pq.read_table(distilled / "assignments.parquet").to_pylist()
+    assert {(r["who"], r["epoch"]) for r in table} == {("teacher", 0), *(("student", k) for k in (1, 2, 3))}
+    job = build(runs.small())
+    counts = [len(job.val[k].labels) for k in range(4)]
+    for who, epoch in {(r["who"], r["epoch"]) for r in table}:
+        rows = [r for r in table if (r["who"], r["epoch"]) == (who, epoch)]
+        assert len(rows) == 2 * sum(counts), "each object in each of two layers"
+        assert all(r["image"] == job.val.ids[r["place"]] and r["object"] < counts[r["place"]] for r in rows)
+        assert all(r["margin"] >= 0 and r["runner_up"] != r["query"] for r in rows)
+    found = [r for r in runs.lines(distilled) if "instability" in r]
+    assert [(r["instability"], r["epoch"]) for r in found] == [("teacher", 0), *(("student", k) for k in (1, 2, 3))]
+    assert ["epochs" in r for r in found] == [False, False, True, True]
+    for r in found:
+        own = [x for x in table if (x["who"], x["epoch"]) == (r["instability"], r["epoch"])]
+        where = [{(x["place"], x["query"]): x["object"] for x in own if x["layer"] == k} for k in (0, 1)]
+        changed = sum(where[0].get(key) != where[1].get(key) for key in where[0].keys() | where[1].keys())
+        assert r["stages"] == [pytest.approx(changed / 4)] and r["mean"] == r["stages"][0]
+
+
+def test_nothing_is_recorded_on_request(tmp_path):
+    path = loop.fit(runs.small(recorded=0, optim=replace(runs.OPTIM, epochs=1)), tmp_path / "run")
+    assert not (path / "assignments.parquet").exists() and not [r for r in runs.lines(path) if "instability" in r]
 
 
 def test_tensorboard_on_request(tmp_path):

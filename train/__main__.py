@@ -23,11 +23,14 @@ VERBS = ("list", "fit", "resume", "eval", "check", "study")
 
 
 def main(words: list[str]) -> int:
-    """The exit code: 0, 1 for a loss that is not finite or for faulty data, 2 for a user's mistake, 128 + n for signal n."""
+    """The exit code: 0, 1 for a loss that is not finite or for faulty data or machines, 2 for a user's mistake, 128 + n
+    for signal n.
+    """
     try:
         return run(words) or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if speaks():
+            print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -70,9 +73,12 @@ def start(verb: str, rest: list[str]) -> int:
         check("study", first, names("studies"))
     if verb in ("resume", "eval") and not Path(first).exists():
         raise UserError(f"{first}: no such run")
+    if not speaks():
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from train import verbs
+    from train.faults import Failed, NotFinite
     from train.interrupt import Stopped
-    from train.loop import NotFinite
+    from train.parallel import Lost
 
     try:
         match verb:
@@ -84,10 +90,16 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.evaluate(Path(first), arguments)
             case "study":
                 verbs.study(first, arguments)
-    except (Stopped, NotFinite) as error:
-        print(error, file=sys.stderr)
+    except (Stopped, NotFinite, Failed, Lost) as error:
+        if speaks() or isinstance(error, Lost):
+            print(error, file=sys.stderr)
         return getattr(error, "code", 1)
     return 0
+
+
+def speaks() -> bool:
+    """Of several processes, as torchrun starts them, one speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def take_card(words: list[str]) -> tuple[Path | None, list[str]]:

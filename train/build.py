@@ -19,6 +19,8 @@ from core.distiller import Distiller, weights_of
 from core.errors import UserError
 from core.files import read_json
 from core.nn import pretrained
+from train.boards import refuse_missing
+from train.parallel import ranks
 from train.run import Data, Run
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +39,8 @@ class Job:
 
 
 def build(run: Run) -> Job:
-    device = device_of(run.device)
+    device, place = device_of(run.device), ranks()
+    refuse_missing(run)
     if run.threads:
         torch.set_num_threads(run.threads)
     if run.init and run.init != "imagenet" and not located(run.init).is_file():
@@ -49,8 +52,30 @@ def build(run: Run) -> Job:
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
     told = teacher and told_in(teacher[1], train.categories, run.class_map)
     distiller = build_distiller(run, teacher and translated(teacher[0], told)).to(device)
-    loader = Loader(train, run.data.augment, run.optim.batch, run.seed, run.workers)
+    if run.channels_last:
+        distiller.to(memory_format=torch.channels_last)
+    loader = Loader(
+        train,
+        run.data.augment,
+        run.optim.batch,
+        run.seed,
+        run.workers,
+        shapes=run.data.aspect_groups,
+        rank=place.rank,
+        processes=place.size,
+        passes=run.optim.passes,
+        pin=device.type == "cuda",
+    )
     return Job(run, distiller, loader, val, device, told)
+
+
+def compiled(job: Job) -> Job:
+    """On request, encoders and decoders by torch.compile; their weights keep their names."""
+    if job.run.compile:
+        torch._functorch.config.donated_buffer = False  # a look at single terms goes back through a graph twice
+        for detector in filter(None, (job.distiller.student, job.distiller.teacher)):
+            detector.encode, detector.decode = torch.compile(detector.encode), torch.compile(detector.decode)
+    return job
 
 
 def located(path: Path | str) -> Path:
@@ -60,7 +85,7 @@ def located(path: Path | str) -> Path:
 
 def device_of(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", ranks().local) if torch.cuda.is_available() else torch.device("cpu")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):

@@ -14,25 +14,30 @@ import torch
 
 from core.checkpoint import save_detector, save_module, sha, weights_file
 from core.config import decode, encode
+from core.distiller import Distiller
 from core.errors import UserError
 from core.files import read_json, write_json
-from train import state
+from train import record, state
 from train.build import ROOT, Job, located
+from train.parallel import gathered, launch
 from train.run import Run
 
 
-def begin(path: Path, job: Job, scores: dict | None, note: dict) -> None:
-    """Makes the folder with the card of what was resolved; `scores` are the teacher's.
+def begin(path: Path, job: Job, taught: dict | None, note: dict) -> None:
+    """Makes the folder with the card of what was resolved; `taught` is what was found of the teacher.
 
     UserError: while this run got ready, another took the folder.
     """
     refuse_taken(path)
-    run = job.run
-    teacher = run.teacher and named(weights_file(located(run.teacher)), path) | {"scores": scores}
-    if teacher:
-        teacher["columns"] = job.columns
+    run, teacher = job.run, None
+    if taught:
+        columns = taught.pop("columns")
+        if taught["instability"]:
+            record.append(path, "teacher", 0, columns)
+        teacher = named(weights_file(located(run.teacher)), path) | taught | {"columns": job.columns}
     files = {"init": run.init if run.init != "imagenet" else None, "class_map": run.class_map}
     files = {key: file and named(located(file), path) for key, file in files.items()}
+    note = note | ({"launch": launch()} if launch() else {})
     write_json(path / "card.json", {**note, **about(job), "run": encode(run), "teacher": teacher, **files})
 
 
@@ -52,6 +57,16 @@ def refuse_taken(path: Path) -> None:
         raise UserError(f"{path} exists; go on with it by: python -m train resume {path}, or choose another --name")
 
 
+def begun(run: Run, path: Path) -> Path | None:
+    """The newest folder of that name, or of it with a number, that this launch began for this run."""
+    cards = [c for c in path.parent.glob(f"{path.name}*/card.json") if read_json(c).get("launch") == launch()]
+    for found in sorted(cards, key=lambda c: c.stat().st_mtime, reverse=True):
+        told = decode(Run, read_json(found)["run"], f"{found}: run")
+        if replace(told, student=replace(told.student, classes=run.student.classes)) == run:
+            return found.parent
+    return None
+
+
 def named(file: Path, path: Path) -> dict:
     """A file by its way from the run's folder, which holds wherever both are moved and commands are typed."""
     return {"path": os.path.relpath(file, path), "sha256": sha(file)}
@@ -67,11 +82,14 @@ def commit() -> str | None:
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """While open, no other process trains in this folder; the system lets go of the claim however the process ends.
+def claimed(path: Path, first: bool) -> Iterator[None]:
+    """While open, no other run trains in this folder; the system lets go of the claim however its first process ends.
 
     lockf, not flock: workers that outlive a killed process for a moment do not inherit it, so `resume` need not wait.
     """
+    if not first:
+        yield
+        return
     with open(path / ".claim", "wb") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,11 +128,18 @@ def unchanged(path: Path, note: dict) -> Path:
     return file
 
 
-def save_best(path: Path, job: Job, scores: dict, epoch: int) -> None:
+def refuse_unshared(path: Path, step: int) -> None:
+    """UserError: the hosts of a run do not see the same folder."""
+    steps = [n for (n,) in gathered([step])]
+    if len(set(steps)) > 1:
+        raise UserError(f"{path} is not the same for all processes (steps {steps}); put it where all hosts see it")
+
+
+def save_best(path: Path, job: Job, distiller: Distiller, scores: dict, epoch: int) -> None:
     """The student to take away, and what its losses learnt, which it can do without."""
     found = {"data": encode(job.run.data), "epoch": epoch, "scores": scores}
-    save_detector(path / "student.safetensors", job.distiller.student, about(job) | found)
-    save_module(path / "losses.safetensors", job.distiller.losses, {})
+    save_detector(path / "student.safetensors", distiller.student, about(job) | found)
+    save_module(path / "losses.safetensors", distiller.losses, {})
 
 
 def discard_unsaved(path: Path) -> None:

@@ -1,18 +1,22 @@
-"""What a run says: one JSON line a step, a progress line, and TensorBoard on request."""
+"""What a run says: one JSON line a step, a progress line, and curves elsewhere on request."""
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
+import torch
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Column
 
 from core.detectors import name_of
 from core.evaluate import NUMBERS
+from train.boards import open_boards
 from train.build import Job
+from train.run import Data, Optim, Run
 from train.score import percent
 
 EVERY = 5.0  # seconds between lines where there is no terminal
@@ -23,17 +27,19 @@ class Log:
     """Lines are appended, each whole; `lengths()` and `go_on()` let a resumed run go on from its checkpoint.
 
     metrics.jsonl has no clock in it, so that equal runs have equal files; timing.jsonl has the seconds.
+    Of several processes the first alone says anything.
     """
 
-    def __init__(self, folder: Path, *, steps: int, tensorboard: bool):
-        self.folder, self.tensorboard = folder, tensorboard
-        self.files, self.board = {}, None
-        self.screen = Screen(steps)
+    def __init__(self, folder: Path, run: Run, *, steps: int, first: bool = True):
+        self.folder, self.run, self.first = folder, run, first
+        self.files, self.boards = {}, []
+        self.screen = Screen(steps, gpu_memory)
 
     def go_on(self, lengths: dict[str, int], step: int) -> None:
         """Forget what was written after the checkpoint, which was taken at these lengths and this step."""
-        if self.tensorboard:
-            self.board = open_board(self.folder / "tensorboard", step)
+        if not self.first:
+            return
+        self.boards = open_boards(self.run, self.folder, step)
         for name in FILES:
             file = open(self.folder / name, "ab")
             file.truncate(min(lengths.get(name, 0), file.tell()))
@@ -49,6 +55,8 @@ class Log:
         self.files[name].flush()
 
     def step(self, record: dict, *, seconds: float, waited: float) -> None:
+        if not self.first:
+            return
         self.write("metrics.jsonl", record)
         self.write("timing.jsonl", {"step": record["step"], "seconds": seconds, "data": waited})
         self.screen.step(record, seconds=seconds, waited=waited)
@@ -58,49 +66,89 @@ class Log:
         self.write("metrics.jsonl", {"eval": who, "step": step, "epoch": epoch} | scores)
         if seconds is not None:
             self.write("timing.jsonl", {"eval": who, "step": step, "seconds": seconds})
-        if epoch:
-            self.screen.say(f"{who} after epoch {epoch}: {brief(scores)}")
+        self.say(f"{who} after epoch {epoch}: {brief(scores)}" if epoch else f"{who}: {brief(scores)}")
         self.draw(who, step, {key: scores[key] for key in NUMBERS})
 
-    def witness(self, found: dict, *, step: int, epoch: int) -> None:
-        self.write("metrics.jsonl", {"witness": found["image"], "total": found["total"], "step": step, "epoch": epoch})
+    def note(self, record: dict) -> None:
+        """What is neither a step nor its scores."""
+        if self.first:
+            self.write("metrics.jsonl", record)
+
+    def say(self, text: str) -> None:
+        if self.first:
+            self.screen.say(text)
 
     def draw(self, group: str, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items() if self.board else ():
-            if value is not None:
-                self.board.add_scalar(f"{group}/{name}", value, step)
+        there = {f"{group}/{name}": value for name, value in values.items() if value is not None}
+        for board in self.boards:
+            board.add_scalars(there, step)
 
     def __enter__(self) -> "Log":
-        self.screen.__enter__()
+        if self.first:
+            self.screen.__enter__()
         return self
 
     def __exit__(self, *error) -> None:
         self.screen.__exit__(*error)
-        for closing in [*self.files.values(), *([self.board] if self.board else [])]:
+        for closing in [*self.files.values(), *self.boards]:
             closing.close()
 
 
-def open_board(folder: Path, step: int):
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and few ask for it
-
-    return SummaryWriter(folder, purge_step=step + 1)
-
-
-def summary(job: Job, path: Path, teacher: dict | None) -> str:
-    """What is about to happen, in a few lines."""
+def summary(job: Job, path: Path) -> str:
+    """What is about to happen, in a few lines; the run's card.json has every field."""
     run, student, classes = job.run, job.distiller.student, [c.name for c in job.val.categories]
     size = sum(p.numel() for p in student.parameters()) / 1e6
     lines = {
-        "run": f"{path}, on {job.device.type}",
+        "run": f"{path}, {device(job)}, seed {run.seed}",
         "student": f"{name_of(run.student)} on {run.student.backbone}, {size:.1f} M parameters",
-        "teacher": teacher and f"{run.teacher}, {brief(teacher)}",
-        "losses": ", ".join(job.distiller.losses),
+        "teacher": run.teacher and f"{run.teacher}, measured first",
+        "losses": ", ".join(f"{name} x {getattr(run.losses, name).weight:g}" for name in job.distiller.losses),
         "note": "; ".join(note for loss in job.distiller.losses.values() for note in loss.notes),
         "data": f"{len(job.loader.dataset)} images to learn from, {len(job.val)} to be measured on",
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
-        "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {run.optim.batch} images a step",
+        "images": looks(run.data),
+        "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {step(job)}",
+        "rate": rate(run.optim),
+        "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
     return "\n".join(f"{title:<9} {text}" for title, text in lines.items() if text)
+
+
+def device(job: Job) -> str:
+    run, processes = job.run, job.loader.processes
+    extras = {"channels last": run.channels_last, "compiled": run.compile, run.amp: run.amp != "off"}
+    words = [f"on {job.device.type}", *(name for name, asked in extras.items() if asked)]
+    return ", ".join([*words, f"{processes} processes"] if processes > 1 else words)
+
+
+def looks(data: Data) -> str:
+    augment = data.augment
+    sizes = f"short side {min(augment.sizes)} to {max(augment.sizes)}" if augment.sizes else "as they come"
+    extras = {
+        "crops": augment.crop,
+        f"flipped by {augment.flip:g}": augment.flip,
+        f"colours by {augment.jitter:g}": augment.jitter,
+        f"grouped by shape ({data.aspect_groups})": data.aspect_groups,
+    }
+    return ", ".join([f"{sizes}, at most {augment.longest}", *(name for name, asked in extras.items() if asked)])
+
+
+def step(job: Job) -> str:
+    parts = {"process": job.loader.processes, "pass": job.loader.passes}
+    split = " and ".join(f"{count} {name}es" for name, count in parts.items() if count > 1)
+    return f"{job.run.optim.batch} images a step" + (f" over {split}" if split else "")
+
+
+def rate(optim: Optim) -> str:
+    slow = {f"backbone x {optim.backbone_lr:g}": optim.backbone_lr != 1}
+    slow |= {f"{', '.join(optim.slow)} x {optim.slow_lr:g}": optim.slow, f"EMA {optim.ema:g}": optim.ema}
+    words = [
+        f"{optim.lr:g}",
+        *(name for name, asked in slow.items() if asked),
+        f"warm-up {optim.warmup}",
+        optim.schedule,
+    ]
+    return ", ".join([*words, f"clip {optim.clip:g}", f"decay {optim.weight_decay:g}"])
 
 
 def brief(scores: dict) -> str:
@@ -110,7 +158,8 @@ def brief(scores: dict) -> str:
 class Screen:
     """One line that changes on a terminal; elsewhere a line every few seconds."""
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int, memory: Callable[[], str]):
+        self.memory = memory
         self.steps, self.pace, self.share, self.spoken = steps, None, 0.0, perf_counter()
         text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
         self.live = Progress(text, console=Console(file=sys.stdout), transient=True, refresh_per_second=4)
@@ -137,10 +186,10 @@ class Screen:
 
     def line(self, record: dict) -> str:
         left = (self.steps - record["step"]) * self.pace
-        terms = "  ".join(f"{name} {value:.3g}" for name, value in by_loss(record["weighted"]).items())
+        terms = "  ".join(f"{name} {number(value)}" for name, value in by_loss(record["weighted"]).items())
         return (
             f"epoch {record['epoch']}  step {record['step']}/{self.steps}  {1 / self.pace:.1f} it/s  "
-            f"{clock(left)} left  data {self.share:.0%}  total {record['total']:.3g}  {terms}"
+            f"{clock(left)} left  data {self.share:.0%}{self.memory()}  total {number(record['total'])}  {terms}"
         )
 
     def say(self, text: str) -> None:
@@ -151,12 +200,24 @@ class Screen:
 
 
 def by_loss(terms: dict[str, float]) -> dict[str, float]:
-    """Terms named loss/map, summed for each loss."""
+    """Terms named loss/map, summed for each loss; None where one is no number."""
     sums = {}
     for name, value in terms.items():
         loss = name.split("/")[0]
-        sums[loss] = sums.get(loss, 0.0) + value
+        old = sums.get(loss, 0.0)
+        sums[loss] = None if None in (old, value) else old + value
     return sums
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def gpu_memory() -> str:
+    """The most that was in use, of what there is."""
+    if not torch.cuda.is_available():
+        return ""
+    return f"  gpu {torch.cuda.max_memory_allocated() / 2**30:.1f}/{torch.cuda.mem_get_info()[1] / 2**30:.0f} GB"
 
 
 def smooth(old: float | None, new: float) -> float:

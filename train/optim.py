@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
+from core.errors import UserError
 from train.run import Optim
 
 
@@ -15,12 +16,27 @@ def optimizer(module: nn.Module, optim: Optim) -> AdamW:
 
 
 def groups(module: nn.Module, optim: Optim) -> list[dict]:
-    """The backbone, which learns at its own rate, and the rest."""
-    parts = {"rest": [], "backbone": []}
+    """The backbone and the `slow` weights, which learn at rates of their own, and the rest.
+
+    UserError: a name among `slow` is that of no weight.
+    """
+    parts = {"rest": [], "backbone": [], "slow": []}
     for name, parameter in trainable(module).items():
-        parts["backbone" if "backbone" in name.split(".") else "rest"].append(parameter)
-    scale = {"rest": 1.0, "backbone": optim.backbone_lr}
+        parts[group_of(name, optim)].append(parameter)
+    for part in optim.slow:
+        if not any(part in name.split(".") for name in trainable(module)):
+            raise UserError(
+                f"--optim.slow names {part!r}, which is part of no name of the student's weights; leave it out"
+            )
+    scale = {"rest": 1.0, "backbone": optim.backbone_lr, "slow": optim.slow_lr}
     return [{"params": p, "base": optim.lr * scale[name], "name": name} for name, p in parts.items() if p]
+
+
+def group_of(name: str, optim: Optim) -> str:
+    parts = name.split(".")
+    if "backbone" in parts:
+        return "backbone"
+    return "slow" if set(parts) & set(optim.slow) else "rest"
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -34,8 +50,16 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def factor(optim: Optim, step: int, steps: int) -> float:
     """The rate of step 0 .. steps - 1 as a part of `lr`: a warm-up, times one of three schedules."""
-    warm = min(1.0, (step + 1) / optim.warmup) if optim.warmup else 1.0
-    return warm * SCHEDULES[optim.schedule](optim, step / steps)
+    return warm(optim, step) * SCHEDULES[optim.schedule](optim, step / steps)
+
+
+def warm(optim: Optim, step: int) -> float:
+    """A line from `warmup_from` at the first step, as mmdet's, or from 1 / warmup."""
+    if step >= optim.warmup:
+        return 1.0
+    if optim.warmup_from is None:
+        return (step + 1) / optim.warmup
+    return optim.warmup_from + (1 - optim.warmup_from) * step / optim.warmup
 
 
 def cosine(optim: Optim, done: float) -> float:

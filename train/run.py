@@ -29,24 +29,30 @@ class Data:
     train_limit: int | None = None  # take the first n images
     val_limit: int | None = None
     size: int = 96  # side of the drawn shapes images, in pixels
+    aspect_groups: int = 0  # of upright and of lying images each; a batch is of one group, so little is padded; 0: any
     augment: Augment = Augment()
 
 
 @dataclass(frozen=True)
 class Optim:
-    """AdamW. Steps are batches."""
+    """AdamW."""
 
     lr: float = 1e-3
     backbone_lr: float = 1.0  # times lr
+    slow: tuple[str, ...] = ()  # parts of names of the student's weights that learn at slow_lr times lr
+    slow_lr: float = 0.1
     weight_decay: float = 1e-4
     epochs: int = 12
-    batch: int = 8
+    batch: int = 8  # images a step, of all processes together
+    passes: int = 1  # that a process makes for its part of a step, where memory is short: the same step
     warmup: int = 80  # steps of linear warm-up
+    warmup_from: float | None = None  # times lr, at the first step; None: 1 / warmup
     schedule: Literal["cosine", "step", "flat-decay"] = "cosine"
     milestones: tuple[int, ...] = ()  # step: epochs after which the rate drops
     drop: float = 0.1  # step: by this factor
     tail: float = 0.3  # flat-decay: the last part of training, in which the rate falls to 0 in a line
     clip: float = 10.0  # L2 norm of the gradient
+    ema: float = 0.0  # decay of a running mean of the weights, which is then measured and kept as the best; 0: none
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,20 @@ class Run:
     seed: int = 0
     eval_every: int = 1  # epochs
     checkpoint_every: int = 200  # steps
+    keep: int = 1  # last checkpoints
+    on_nan: Literal["stop", "skip"] = (
+        "stop"  # what follows a loss, cost or gradient that is not finite; always a report
+    )
+    gradients_every: int = 200  # steps between two looks at the gradient of each loss; 0: never
+    recorded: int = 32  # first images to be measured on, whose matching is recorded epoch by epoch
     workers: int = 0  # processes that read images
     threads: int = 0  # of torch on the CPU; 0 leaves its choice
     device: str = "auto"  # auto takes cuda if there is one
     amp: Literal["off", "bf16", "fp16"] = "off"
+    channels_last: bool = False  # memory format of the images, faster on recent GPUs
+    compile: bool = False  # encoders and decoders by torch.compile: slow to start, and not the same bits
     tensorboard: bool = False
+    trackio: bool = False  # an extra
 
 
 def quick(run: Run) -> Run:

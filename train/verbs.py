@@ -6,6 +6,7 @@ from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
 
+import torch
 import tyro
 
 from core.checkpoint import load_detector, weights_file
@@ -13,9 +14,10 @@ from core.config import decode
 from core.data.coco import Coco
 from core.errors import UserError
 from core.files import read_json
-from train import folder, loop
+from train import folder, loop, parallel
 from train.build import dataset, device_of, same_classes
 from train.flags import flags
+from train.parallel import first_word, ranks, restarted
 from train.run import Data, Run, quick
 from train.score import score, table
 
@@ -31,20 +33,42 @@ def fit(recipe: str | None, given: Path | None, arguments: list[str]) -> None:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
     if os.environ.get("QUICK") == "1":
         run = quick(run)
-    path = RUNS / run.name if run.name != start.name else free(RUNS / run.name)
-    loop.fit(run, path)
-    farewell(path)
+    with joined():
+        if path := begun(run, RUNS / run.name):
+            say(f"torchrun starts {path} again: it goes on from its last checkpoint")
+            loop.resume(path)
+        else:
+            path = RUNS / run.name if run.name != start.name else free(RUNS / run.name)
+            path = Path(first_word(str(path)))
+            loop.fit(run, path)
+        farewell(path)
 
 
 def resume(path: Path, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"resume takes a run alone, not {arguments[0]}: its card says the rest")
-    loop.resume(path)
-    farewell(path)
+    with joined():
+        loop.resume(path)
+        farewell(path)
+
+
+def joined():
+    return parallel.joined(torch.cuda.is_available())
+
+
+def say(text: str) -> None:
+    if ranks().first:
+        print(text, flush=True)
+
+
+def begun(run: Run, path: Path) -> Path | None:
+    """The folder of this very run, if torchrun has started it before: it starts the same command again."""
+    found = folder.begun(run, path) if ranks().first and restarted() else None
+    return Path(word) if (word := first_word(str(found or ""))) else None
 
 
 def farewell(path: Path) -> None:
-    print(f"done: {path}; look at it with: python -m app {path}")
+    say(f"done: {path}; look at it with: python -m app {path}")
 
 
 def read_card(path: Path) -> Run:
@@ -78,10 +102,12 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     val = Coco(given.data, given.images) if given.data else dataset(trained, "val")
     same_classes(card, val.categories, path)
     augment = (trained or Data()).augment
-    scores = score(detector.to(device_of(given.device)), val, augment, batch=given.batch, workers=given.workers)
-    print(table(scores))
+    with joined():
+        scores = score(detector.to(device_of(given.device)), val, augment, batch=given.batch, workers=given.workers)
+    if ranks().first:
+        print(table(scores))
     if path.is_dir():
-        print(f"look at it with: python -m app {path}")
+        say(f"look at it with: python -m app {path}")
 
 
 def study(name: str, arguments: list[str]) -> None:

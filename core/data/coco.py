@@ -30,6 +30,7 @@ class Coco:
         self.instances = read_instances(self.path)
         self.categories = self.instances.categories
         self.ids = self.instances.image_ids[:limit]
+        self.sizes = self.instances.sizes[:limit]
         self.check_files()
 
     def check_files(self) -> None:

@@ -1,15 +1,16 @@
 """Batches in an order, and with random draws, that depend on nothing but seed, epoch and position."""
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from core.data.batch import collate
+from core.data.order import batches, share
 from core.data.sample import Dataset, Sample
 from core.data.transforms import Augment, plain, training
 from core.errors import UserError
@@ -18,34 +19,92 @@ from core.types import Images, Targets
 Batches = Iterator[tuple[Images, Targets]]
 
 
+KILLED = "a process that reads images was killed, most likely for want of memory; try fewer --workers"
+
+
+class WorkerDied(RuntimeError):
+    """A process that reads images ended by itself, as when memory runs out."""
+
+
 @dataclass(frozen=True)
 class Loader:
     """Training batches; every image comes once an epoch, the last batch may be smaller.
 
-    A sample's augmentation is drawn from (seed, epoch, index), so neither the number of workers
-    nor the position at which a run was resumed changes a batch.
+    A sample's augmentation is drawn from (seed, epoch, index), so neither the number of workers nor of processes
+    nor the position at which a run was resumed changes a batch. Of `processes` each takes an even part of a batch, its
+    `rank`'s, and of that `passes` batches are made.
     """
 
     dataset: Dataset
     augment: Augment
-    batch: int
+    batch: int  # images of all processes and passes
     seed: int = 0
     workers: int = 0
+    shapes: int = 0  # groups of like aspect ratio for each of upright and lying images; a batch is of one group
+    rank: int = 0
+    processes: int = 1
+    passes: int = 1
+    pin: bool = False  # memory that a GPU copies from while it computes
+
+    def __post_init__(self):
+        least = self.processes * self.passes
+        if min(self.batch, len(self.dataset)) < least:
+            raise UserError(
+                f"{self.processes} processes with {self.passes} passes each need {least} images a step, but there are "
+                f"{min(self.batch, len(self.dataset))}: raise --optim.batch, lower --optim.passes, or start fewer processes"
+            )
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
-        return math.ceil(len(self.dataset) / self.batch)
+        """Steps in an epoch."""
+        return len(self.order(0))
+
+    @property
+    def each(self) -> int:
+        """Images of a pass."""
+        return -(-self.batch // (self.processes * self.passes))
+
+    @property
+    def room(self) -> int:
+        """Images of a process in a step, at most."""
+        return -(-(self.batch + self.processes * self.passes - 1) // self.processes)
+
+    def order(self, epoch: int) -> list[list[int]]:
+        """The images of each step of an epoch."""
+        rng = np.random.default_rng((self.seed, epoch))
+        least = self.processes * self.passes
+        sizes = self.dataset.sizes if self.shapes else None
+        return batches(len(self.dataset), self.batch, rng, sizes, self.shapes, least=least)
 
     def epoch(self, number: int, start: int = 0) -> Batches:
-        """The batches of epoch `number`, without the first `start` of them. UserError: an image cannot be read."""
-        order = np.random.default_rng((self.seed, number)).permutation(len(self.dataset))
-        keys = [(number, int(index)) for index in order[start * self.batch :]]
-        return stream(Draws(self.dataset, self.augment, self.seed), keys, self.batch, self.workers)
+        """The batches of epoch `number`, without those of its first `start` steps. UserError: an image cannot be read."""
+        return chain.from_iterable(self.steps(number, start, until=number + 1))
+
+    def steps(self, epoch: int, start: int, *, until: int) -> Iterator[list[tuple[Images, Targets]]]:
+        """The passes of each step from there on, through all epochs before `until`: workers read ahead across epochs.
+
+        UserError: an image cannot be read.
+        """
+        parts = chain.from_iterable(self.parts(e, start if e == epoch else 0) for e in range(epoch, until))
+        draws = Draws(self.dataset, self.augment, self.seed)
+        stream = read(draws, parts, self.workers, self.pin)
+        return iter(lambda: list(islice(stream, self.passes)), [])
+
+    def parts(self, epoch: int, start: int) -> Iterator[list[tuple[int, int]]]:
+        for images in self.order(epoch)[start:]:
+            mine = share(images, self.rank, self.processes)
+            for k in range(self.passes):
+                yield [(epoch, index) for index in share(mine, k, self.passes)]
 
 
-def evaluation(dataset: Dataset, augment: Augment, batch: int, workers: int = 0) -> Batches:
-    """Every image once, in order, resized only. UserError: an image cannot be read."""
-    return stream(Plain(dataset, augment), range(len(dataset)), batch, workers)
+def evaluation(
+    dataset: Dataset, augment: Augment, batch: int, workers: int = 0, *, rank: int = 0, processes: int = 1
+) -> Batches:
+    """Every image once, in order, resized only; of several processes each takes every so many-th batch.
+
+    UserError: an image cannot be read.
+    """
+    groups = [range(start, min(start + batch, len(dataset))) for start in range(0, len(dataset), batch)]
+    return read(Plain(dataset, augment), groups[rank::processes], workers)
 
 
 @dataclass(frozen=True)
@@ -85,8 +144,7 @@ class Fetch:
             return error
 
 
-def stream(samples: Draws | Plain, keys: Sequence, batch: int, workers: int) -> Batches:
-    groups = [keys[start : start + batch] for start in range(0, len(keys), batch)]
+def read(samples: Draws | Plain, groups, workers: int, pin: bool = False) -> Batches:
     loader = DataLoader(
         Fetch(samples),
         batch_size=None,
@@ -94,12 +152,23 @@ def stream(samples: Draws | Plain, keys: Sequence, batch: int, workers: int) -> 
         collate_fn=unchanged,
         num_workers=workers,
         worker_init_fn=leave_group,
+        pin_memory=pin,
         generator=torch.Generator(),  # of its own: the global one belongs to the model's draws
     )
-    for item in loader:
+    for item in watched(loader):
         if isinstance(item, UserError):
             raise item
         yield item
+
+
+def watched(loader: DataLoader) -> Iterator:
+    """WorkerDied says in one sentence what torch says in many."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise WorkerDied(KILLED) from None
 
 
 def unchanged(item):

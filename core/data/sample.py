@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 from core.data.category import Category
@@ -31,6 +32,7 @@ class Dataset(Protocol):
 
     categories: tuple[Category, ...]
     ids: tuple[int, ...]  # of the images, in order
+    sizes: Int[ndarray, "i 2"]  # (height, width) of the source images
 
     def __len__(self) -> int: ...
 

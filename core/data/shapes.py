@@ -30,6 +30,7 @@ class Shapes:
             raise UserError(f"shapes has count {count} and size {size}; they must be at least 1 and {SMALLEST}")
         self.size = size
         self.ids = tuple(range(1, count + 1))
+        self.sizes = np.full((count, 2), size)
         self.pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)
         self.boxes: list[Tensor] = []
         self.labels: list[Tensor] = []

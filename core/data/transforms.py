@@ -79,10 +79,19 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
 
 def resize(sample: Sample, short: int | None, longest: int) -> Sample:
     """The short side becomes `short` (None: stays), less where the long one would exceed `longest`."""
-    height, width = sample.size
-    scale = min((short or min(height, width)) / min(height, width), longest / max(height, width))
-    new = max(1, round(height * scale)), max(1, round(width * scale))
+    new = resized(sample.size, short, longest)
     if new == sample.size:
         return sample
+    height, width = sample.size
     ratio = torch.tensor([new[1] / width, new[0] / height] * 2)
     return replace(sample, pixels=F.resize(sample.pixels, list(new), antialias=True), boxes=sample.boxes * ratio)
+
+
+def resized(size: tuple[int, int], short: int | None, longest: int) -> tuple[int, int]:
+    """With DETR's rounding (datasets/transforms.py): the long side is cut to a whole pixel, but never beyond `longest`."""
+    low, high = min(size), max(size)
+    short = low if short is None else short
+    if high * short > longest * low:
+        short = max(1, round(longest * low / high))
+    long = min(longest, max(1, int(short * high / low)))
+    return (short, long) if size[0] <= size[1] else (long, short)

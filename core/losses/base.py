@@ -1,9 +1,9 @@
 """What a loss is. To add one, write a file here with a `Config` and a `Model(Loss)`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,13 +41,17 @@ def need_teacher(name: str, teacher) -> None:
         raise UserError(f"the loss {name!r} needs a teacher: give --teacher RUN, or set --losses.{name}.weight 0")
 
 
-def per_process(count: int | float, like: Tensor) -> Float[Tensor, ""]:
-    """A count of this process as its mean over all processes, at least 1: what DETR divides its losses by."""
-    total = torch.full((), float(count), device=like.device)
-    if dist.is_initialized():
-        dist.all_reduce(total)
-        total = total / dist.get_world_size()
-    return total.clamp(min=1)
+def per_process(targets: Targets, each: Callable[[Tensor], Tensor] = torch.Tensor.clone) -> Float[Tensor, ""]:
+    """The sum over the images of the whole step of `each` of an image's objects, at least 1, by the number of processes.
+
+    What a loss divides its sum by. Gradients are averaged over processes and added over passes, so the step is that of
+    one process with all the images. By default objects, as in DETR; `torch.ones_like` gives images.
+    """
+    counts = targets.step
+    if counts is None:
+        counts = torch.tensor(targets.counts).to(targets.labels.device, non_blocking=True)
+    total = (each(counts.clamp(min=0)) * (counts >= 0)).sum().float()
+    return total.clamp(min=1) / targets.processes
 
 
 def spread(values: Float[Tensor, " m"], a: Assignment, *, like: Float[Tensor, "l b q c"]) -> Float[Tensor, "l b q"]:

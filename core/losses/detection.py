@@ -53,9 +53,9 @@ def of_one_class(targets: Targets) -> Targets:
 def compare(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
     """Focal class loss of every query, L1 and 1 - GIoU of the assigned ones, each divided by the number of objects.
 
-    The number is that of the batch, averaged over processes, at least 1 (Deformable DETR, models/deformable_detr.py).
+    The number is that of the whole step, at least 1, as its mean over processes (Deformable DETR, models/deformable_detr.py).
     """
-    n = per_process(len(targets), p.logits)
+    n = per_process(targets)
     mine, true = p.boxes[a.index], targets.boxes[a.target]
     distance = (m.coordinates(mine) - m.coordinates(true)).abs().sum(-1)
     return {

@@ -21,7 +21,7 @@ from torch import Tensor
 from core.boxes import iou
 from core.errors import UserError
 from core.imitation import Imitation, Level, Source
-from core.losses.base import Loss, need_teacher
+from core.losses.base import Loss, need_teacher, per_process
 from core.matching import padded
 from core.types import Outcome, Targets, Trace
 
@@ -71,7 +71,8 @@ class Model(Loss):
         looks, maps = [self.lookers(teacher, targets, stage) for stage in self.stages], {}
         for name, level in zip(self.weights, self.imitation(student.memory, teacher.memory)):
             weight = torch.stack([self.look(level, queries, q) for queries, q in looks])
-            each = level.places * len(level.mine) * (len(self.weights) if self.config.levels == "mean" else 1)
+            each = level.places * per_process(targets, torch.ones_like)
+            each = each * len(self.weights) if self.config.levels == "mean" else each
             maps[name] = weight * (level.gap / each)
         return Outcome(maps)
 

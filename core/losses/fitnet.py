@@ -6,8 +6,10 @@ feature maps, the student's through a 1x1 convolution. It is the target-aware lo
 
 from dataclasses import dataclass
 
+import torch
+
 from core.imitation import Imitation, Source
-from core.losses.base import Loss, need_teacher
+from core.losses.base import Loss, need_teacher, per_process
 from core.types import Outcome
 
 
@@ -27,6 +29,5 @@ class Model(Loss):
 
     def forward(self, student, teacher, targets, pairs):
         levels = self.imitation(student.memory, teacher.memory)
-        return Outcome(
-            {n: (x.gap / (x.places * len(x.mine) * len(levels)))[None] for n, x in zip(self.weights, levels)}
-        )
+        each = per_process(targets, torch.ones_like) * len(levels)
+        return Outcome({name: (x.gap / (x.places * each))[None] for name, x in zip(self.weights, levels)})

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import centers, corners, giou
@@ -24,7 +24,7 @@ from core.losses.base import Loss, need_teacher, per_process, spread
 from core.losses.detection import focal
 from core.matching import Matching, box_costs, focal_cost, weighted
 from core.stages import Stages, Which, taught
-from core.types import SILENT, Assignment, Outcome, Problem, Trace
+from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Model(Loss):
         s, t, found, maps = student.own, self.boxes(teacher), answering(teacher), {}
         met = {kind: self.stages.met(a) for kind, a in pairs.items()}
         for kind, a in met.items():
-            values, scale = {}, self.scale(pairs[kind], s.logits)
+            values, scale = {}, self.scale(pairs[kind], targets, kind, (s.logits.shape[2], t.shape[2]))
             if kind != "negative":
                 scores = self.heard(s.logits[a.index]), self.heard(teacher.own.logits[a.other])
                 values["class"] = self.class_loss(*scores, found[a.other])
@@ -114,10 +114,24 @@ class Model(Loss):
         found = teacher.own.boxes
         return centers(corners(found).clamp(0, 1)) if self.config.clamp else found
 
-    def scale(self, a: Assignment, like: Tensor) -> Float[Tensor, " m"]:
+    def scale(self, a: Assignment, targets: Targets, kind: str, queries: tuple[int, int]) -> Float[Tensor, " m"]:
         """What each pair counts; the layers of `a` count pairs of layers."""
-        share = self.stages.share[a.layer] if self.config.group == "mean" else like.new_ones(len(a))
-        return share / per_process(len(a) / len(self.stages) if self.config.normalise == "pairs" else 1, like)
+        share = self.stages.share[a.layer]
+        share = share if self.config.group == "mean" else torch.ones_like(share)
+        if self.config.normalise == "sum":
+            return share * targets.processes
+        return share / per_process(targets, lambda objects: pairs_in(objects, *queries)[kind])
+
+
+def pairs_in(objects: Int[Tensor, " n"], mine: int, theirs: int) -> dict[str, Int[Tensor, " n"]]:
+    """Pairs of a stage, of each kind, in images of so many objects, for so many queries of student and teacher."""
+    found = objects.clamp(max=theirs)
+    positive = found.clamp(max=mine)
+    return {
+        "all": torch.full_like(objects, min(mine, theirs)),
+        "positive": positive,
+        "negative": (mine - positive).minimum(theirs - found),
+    }
 
 
 def priced(matching: Matching, config: Config) -> Matching:

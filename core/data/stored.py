@@ -1,0 +1,31 @@
+"""A batch in a file, to be looked at again: what a run leaves when a step goes wrong."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+
+from core.errors import UserError
+from core.files import write_bytes
+from core.types import Images, Targets
+
+
+def write_batch(path: Path, images: Images, targets: Targets) -> None:
+    tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels")}
+    tensors |= {"object_image": targets.image}
+    tensors = {name: x.cpu().contiguous() for name, x in tensors.items()}
+    write_bytes(path, save(tensors, metadata={"counts": json.dumps(targets.counts)}))
+
+
+def read_batch(path: Path) -> tuple[Images, Targets]:
+    """UserError: it is no such file."""
+    try:
+        tensors = load(Path(path).read_bytes())
+        with safe_open(path, "pt") as file:
+            counts = tuple(json.loads(file.metadata()["counts"]))
+        images = Images(**{f.name: tensors[f.name] for f in fields(Images)})
+        return images, Targets(tensors["boxes"], tensors["labels"], tensors["object_image"], counts)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a stored batch ({error}); give the .safetensors of a run's faults") from None
