@@ -43,7 +43,7 @@ def report(path, step: int) -> dict:
 def test_a_cost_that_is_no_number_is_reported_with_its_batch(monkeypatch, tmp_path):
     monkeypatch.setattr(loop.Training, "step", spoiling(loop.Training.step, at=range(1, 2), what="neck.0.bias"))
     with pytest.raises(
-        NotFinite, match=r"cost of matching \(truth student\) is not finite.*, at step 2 with images \d+"
+        NotFinite, match=r"cost of matching \(truth student\) is not finite.*, at step 2 with images \[\d+"
     ):
         loop.fit(runs.small(), tmp_path / "run")
     told = report(tmp_path / "run", 2)

@@ -9,8 +9,8 @@ from torch import nn
 
 from core.data.stored import write_batch
 from core.files import write_json
-from core.types import DistillTrace, Images, Targets
-from train.step import Found
+from core.types import Images, Targets
+from train.step import Found, Maps
 
 MOST = 20  # places and weights that a report names
 
@@ -25,7 +25,7 @@ class Failed(RuntimeError):
 
 def seen(found: list[Found]) -> bool:
     """Whether it was in a loss or a cost of this process."""
-    return any(isinstance(x, FloatingPointError) or not bool(x.total.isfinite()) for x in found)
+    return any(isinstance(x, FloatingPointError) or not all(m.isfinite().all() for m in x.values()) for x in found)
 
 
 def wrong(record: dict) -> list[str]:
@@ -40,19 +40,18 @@ def report(stem: Path, where: dict, passes: list, found: list[Found], names: lis
     costs = [str(x) for x in found if isinstance(x, FloatingPointError)]
     what = "; ".join(costs) or f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''} not finite"
     guilty = [batch["images"] for batch in batches if batch["places"]] or [batch["images"] for batch in batches]
-    spoilt = {
-        "weights": [name for name, p in module.named_parameters() if not bool(p.isfinite().all())][:MOST],
-        "gradients": [
-            n for n, p in module.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())
-        ],
-    }
-    spoilt["gradients"] = spoilt["gradients"][:MOST]
+    weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    spoilt = {"weights": spoilt_of(weights), "gradients": spoilt_of({name: p.grad for name, p in weights.items()})}
     write_json(stem.with_suffix(".json"), {**where, "what": what, "names": names, "batches": batches, **spoilt})
-    images = ", ".join(str(id) for ids in guilty for id in ids)
+    images = [id for ids in guilty for id in ids]
     return (
         f"{what}, at step {where['step']} with images {images}; the batch is kept in {stem}.json; "
         "try a lower --optim.lr, look at these images and their boxes, or leave such steps out with --on-nan skip"
     )
+
+
+def spoilt_of(tensors: dict[str, torch.Tensor | None]) -> list[str]:
+    return [name for name, x in tensors.items() if x is not None and not bool(x.isfinite().all())][:MOST]
 
 
 def describe(stem: Path, k: int, images: Images, targets: Targets, found: Found) -> dict:
@@ -63,16 +62,12 @@ def describe(stem: Path, k: int, images: Images, targets: Targets, found: Found)
     return {"images": ids, "objects": targets.counts, "batch": file.name, "places": places}
 
 
-def of_maps(trace: DistillTrace, ids: list[int]) -> list[dict]:
+def of_maps(maps: Maps, ids: list[int]) -> list[dict]:
     """Where the maps of the losses are not finite: term, layer and image."""
     found = []
-    for loss, outcome in trace.outcomes.items():
-        for key, map_ in outcome.maps.items():
-            bad = (~map_.detach().isfinite()).flatten(2).any(-1) if map_.dim() > 2 else ~map_.detach().isfinite()
-            found += [
-                {"term": f"{loss}/{key}", "layer": layer, "image": ids[image]}
-                for layer, image in bad.nonzero().tolist()
-            ]
+    for term, map_ in maps.items():
+        bad = (~map_.isfinite())[..., None].flatten(2).any(-1)
+        found += [{"term": term, "layer": layer, "image": ids[image]} for layer, image in bad.nonzero().tolist()]
     return found[:MOST]
 
 

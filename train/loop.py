@@ -24,7 +24,7 @@ from train.log import Log, summary
 from train.record import Recorder
 from train.run import Run
 from train.score import score
-from train.step import Found, shared
+from train.step import Found, maps, shared
 from train.terms import Watch
 
 AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -151,49 +151,47 @@ class Training:
 
     def step(self, passes: Passes, rate: float) -> dict:
         """One update; its record, fetched from the device in one copy."""
-        run, device, distiller = self.job.run, self.job.device, self.job.distiller
-        optim.set_rate(self.optimizer, rate)
+        distiller, optimizer = self.job.distiller, self.optimizer
+        optim.set_rate(optimizer, rate)
         distiller.train()
-        objects = bool((passes[0][1].step > 0).any())
-        passes, found, pulls = [tuple(x.to(device) for x in parts) for parts in passes], [], None
-        for k, (images, targets) in enumerate(passes):
-            torch.manual_seed(seed_of(run.seed, self.progress.step, self.ranks.rank, k))
-            last = k + 1 == len(passes)
-            with nullcontext() if last or self.ranks.size == 1 else self.pass_.no_sync():
-                with torch.autocast(device.type, AMP[run.amp], enabled=run.amp != "off"):
-                    total, trace = self.pass_(images, targets)
-                found.append(trace())
-                if last:
-                    pulls = self.look(found[-1], objects)
-                self.scaler.scale(total).backward()
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(distiller.parameters(), run.optim.clip)
+        found = [self.one_pass(*parts, k, last=k + 1 == len(passes)) for k, parts in enumerate(passes)]
+        self.scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
         line = numbers(found, norm, distiller)
         if self.scaler.is_enabled() and not math.isfinite(line["grad_norm"]):
             line["grad_norm"] = None
-        wrong = faults.wrong(line)
-        if wrong:
+        if wrong := faults.wrong(line):
             line = self.go_wrong(wrong, passes, found, line)
         else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            self.scaler.step(optimizer)
             if self.mean:
                 self.mean.update()
+        self.scaler.update()
+        optimizer.zero_grad()
         self.progress.skipped = self.progress.skipped + 1 if wrong else 0
-        self.optimizer.zero_grad()
-        where = self.progress.next_step()
-        if pulls:
-            self.log.note({"gradients": pulls, **where})
-        return where | {"lr": run.optim.lr * rate} | line
+        return self.progress.next_step() | {"lr": self.job.run.optim.lr * rate} | line
 
-    def look(self, found: Found, objects: bool) -> dict | None:
-        """What the losses pull at, every so many steps; and at first, whether each of them does anything."""
-        trace, every = found if isinstance(found, DistillTrace) else None, self.job.run.gradients_every
+    def one_pass(self, images: Images, targets: Targets, k: int, *, last: bool) -> Found:
+        """Forward and backward of a part of the step. What it found is small: memory is for one pass."""
+        run, device, objects = self.job.run, self.job.device, bool((targets.step > 0).any())
+        torch.manual_seed(seed_of(run.seed, self.progress.step, self.ranks.rank, k))
+        with nullcontext() if last or self.ranks.size == 1 else self.pass_.no_sync():
+            with torch.autocast(device.type, AMP[run.amp], enabled=run.amp != "off"):
+                total, seen = self.pass_(images.to(device), targets.to(device))
+            if last:
+                self.look(seen(), objects)
+            self.scaler.scale(total).backward()
+        return maps(seen())
+
+    def look(self, seen: DistillTrace | FloatingPointError, objects: bool) -> None:
+        """At first, whether each term does anything; every so many steps, what the losses pull at."""
+        trace, every = seen if isinstance(seen, DistillTrace) else None, self.job.run.gradients_every
         if self.watch.idle:
             self.watch.refuse_idle(trace, objects=objects, scale=self.scaler.get_scale())
         if trace and every and self.progress.step % every == 0 and self.ranks.first:
-            return self.watch.pulls(trace, self.scaler.get_scale())
-        return None
+            pulls = self.watch.pulls(trace, self.scaler.get_scale())
+            where = {"step": self.progress.step + 1, "epoch": self.progress.epoch + 1}
+            self.log.note({"gradients": faults.finite(pulls), **where})
 
     def go_wrong(self, wrong: list[str], passes: Passes, found: list[Found], line: dict) -> dict:
         """A report from each process that has seen it; then the record of a step that is left out, or NotFinite."""
@@ -284,8 +282,8 @@ def seed_of(*place: int) -> int:
 
 def numbers(found: list[Found], norm: torch.Tensor, distiller: nn.Module) -> dict:
     """Of the whole step: total, gradient norm and every term, unweighted and weighted; all in one copy."""
-    parts = [x.parts() if isinstance(x, DistillTrace) else faults.no_numbers(distiller) for x in found]
-    sums = {name: torch.stack([p[name].float() for p in parts]).sum() for name in parts[0]}
+    parts = [faults.no_numbers(distiller) if isinstance(x, FloatingPointError) else x for x in found]
+    sums = {name: torch.stack([p[name].sum().float() for p in parts]).sum() for name in parts[0]}
     scale = {f"{loss}/{key}": w for loss, maps in distiller.weights.items() for key, w in maps.items()}
     fetched = torch.cat([parallel.mean(torch.stack(list(sums.values()))), norm.float()[None]]).tolist()
     terms = dict(zip(sums, fetched))

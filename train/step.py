@@ -11,7 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from core.distiller import Distiller
 from core.types import DistillTrace, Images, Targets
 
-Found = DistillTrace | FloatingPointError
+Maps = dict[str, Tensor]  # of each term, as loss/map
+Found = Maps | FloatingPointError
 
 
 class Step(nn.Module):
@@ -25,13 +26,22 @@ class Step(nn.Module):
         super().__init__()
         self.distiller = distiller
 
-    def forward(self, images: Images, targets: Targets) -> tuple[Tensor, Callable[[], Found]]:
+    def forward(
+        self, images: Images, targets: Targets
+    ) -> tuple[Tensor, Callable[[], DistillTrace | FloatingPointError]]:
         try:
             trace = self.distiller(images, targets)
         except FloatingPointError as error:
             wrong, every = error, [p.sum() for p in self.parameters() if p.requires_grad]
             return torch.stack(every).sum() * torch.nan, lambda: wrong
         return trace.total, lambda: trace
+
+
+def maps(seen: DistillTrace | FloatingPointError) -> Found:
+    """What is worth keeping of a pass once it is over."""
+    if isinstance(seen, FloatingPointError):
+        return seen
+    return {f"{loss}/{key}": x.detach() for loss, o in seen.outcomes.items() for key, x in o.maps.items()}
 
 
 def shared(distiller: Distiller) -> nn.Module:
