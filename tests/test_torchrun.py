@@ -38,7 +38,7 @@ def test_one_process_is_killed_and_torchrun_starts_both_again(tmp_path):
     run = runs.small()
     (tmp_path / "killed.py").write_text(KILLED)
     write_json(tmp_path / "card.json", {"run": encode(run)})
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*torchrun, "killed.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500

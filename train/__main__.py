@@ -73,7 +73,7 @@ def start(verb: str, rest: list[str]) -> int:
         check("study", first, names("studies"))
     if verb in ("resume", "eval") and not Path(first).exists():
         raise UserError(f"{first}: no such run")
-    if not speaks():
+    if "RANK" in os.environ:  # torch warns of a look for unused weights that found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from train import verbs
     from train.faults import Failed, NotFinite

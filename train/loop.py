@@ -20,11 +20,12 @@ from train.build import Job, build, compiled
 from train.ema import Mean
 from train.faults import Failed, NotFinite
 from train.interrupt import Interrupt, Stopped
-from train.log import Log, summary
+from train.log import Log
 from train.record import Recorder
 from train.run import Run
 from train.score import score
 from train.step import Found, maps, shared
+from train.summary import summary
 from train.terms import Watch
 
 AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
