@@ -19,6 +19,7 @@ from core.errors import UserError
 from tests import runs, tiny
 from train import loop, optim
 from train.build import build, build_distiller
+from train.log import Screen
 from train.run import Data, Losses, Optim, Run
 
 
@@ -335,6 +336,36 @@ def test_channels_last_is_the_same_step(tmp_path):
         runs.steps(loop.fit(runs.small(optim=given, channels_last=x), tmp_path / str(x))) for x in (False, True)
     )
     assert two[0]["terms"] == pytest.approx(one[0]["terms"], rel=1e-4)
+
+
+def test_encoders_and_decoders_are_compiled_on_request(taught, tmp_path, monkeypatch):
+    seen, given = [], replace(runs.OPTIM, epochs=1, ema=0.9)
+    monkeypatch.setattr(torch, "compile", lambda part: seen.append(part.__name__) or part)
+    path = loop.fit(runs.small(teacher=taught, optim=given, compile=True), tmp_path / "compiled")
+    assert seen == ["encode", "decode"] * 2
+    plain = loop.fit(runs.small(teacher=taught, optim=given), tmp_path / "plain")
+    assert same(best(path), best(plain)) and runs.lines(path) == runs.lines(plain)
+
+
+@pytest.mark.slow
+def test_compiled_is_close(taught, tmp_path):
+    given = replace(runs.OPTIM, epochs=1)
+    one, two = (
+        runs.steps(loop.fit(runs.small(teacher=taught, optim=given, compile=x), tmp_path / str(x)))
+        for x in (False, True)
+    )
+    for a, b in zip(one, two, strict=True):
+        assert b["terms"] == pytest.approx(a["terms"], rel=1e-2, abs=1e-4)
+
+
+def test_the_progress_line_has_pace_wait_memory_and_losses():
+    screen = Screen(40, lambda: "  gpu 3.2/24 GB")
+    weighted = {"detection/class": 1.0, "detection/l1": 2.0, "logits/positive_l1": None}
+    record = {"step": 10, "epoch": 2, "total": 3.5, "weighted": weighted}
+    screen.step(record, seconds=0.5, waited=0.1)
+    assert screen.line(record) == (
+        "epoch 2  step 10/40  2.0 it/s  0:15 left  data 20%  gpu 3.2/24 GB  total 3.5  detection 3  logits -"
+    )
 
 
 def test_matching_is_recorded_for_the_student_and_once_for_the_teacher(distilled):
