@@ -27,7 +27,11 @@ NO_MATTER = {
     "threads",
     "device",
     "tensorboard",
+    "trackio",
     "checkpoint_every",
+    "keep",
+    "gradients_every",
+    "recorded",
     "teacher",
     "init",
 }  # of a number

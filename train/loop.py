@@ -49,7 +49,7 @@ def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
         taught = teacher(job, interrupt)
         if number := signalled(interrupt):
             raise Stopped(number, "stopped before the first step; nothing was written")
-        with parallel.together():
+        with parallel.together(), sparing(path):
             if first:
                 folder.begin(path, job, taught, note or {})
         try:
