@@ -25,6 +25,7 @@ INSIDE = {
     "core.stages": {"core.types"},
     "core.classes": {"core.detectors.base", "core.types", "core.errors"},
     "core.imitation": {"core.types"},
+    "core.measures": {"core.types"},
     "core.losses": {
         "core.losses",
         "core.matching",

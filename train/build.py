@@ -84,8 +84,11 @@ def located(path: Path | str) -> Path:
 
 
 def device_of(name: str) -> torch.device:
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        torch.cuda.set_device(ranks().local)
+        return torch.device("cuda", ranks().local)
     if name == "auto":
-        return torch.device("cuda", ranks().local) if torch.cuda.is_available() else torch.device("cpu")
+        return torch.device("cpu")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
