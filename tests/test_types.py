@@ -60,6 +60,7 @@ def test_an_assignment_is_an_index():
 
 def test_images_and_targets_move_whole():
     images, truth = tiny.batch()
+    assert truth.within(torch.tensor([3, 1, 4]), 2).to("meta").step.device.type == "meta"
     there = images.to("meta"), truth.to("meta")
     assert there[1].counts == truth.counts == (3, 1) and len(truth) == 4
     for before, after in zip((images, truth), there):
@@ -67,7 +68,7 @@ def test_images_and_targets_move_whole():
             moved = vars(after)[name]
             assert (
                 moved == x
-                if name == "counts"
+                if name in ("counts", "processes", "step")
                 else (moved.shape, moved.dtype, moved.device.type) == (x.shape, x.dtype, "meta")
             )
 
