@@ -43,12 +43,18 @@ def margins(
     The margin is the least total cost without that pair, less the least total cost: 0 or more, infinite where there is no
     other assignment. The runner-up is -1 where nobody takes the object.
     """
-    best, dear, who = cost[query, target].sum(), [], []
-    for q, t in zip(query, target):
-        other = forbidding(cost, int(q), int(t))
-        dear.append(np.inf if other is None else max(float(cost[other].sum() - best), 0.0))
-        who.append(-1 if other is None else next((int(a) for a, b in zip(*other) if b == t), -1))
-    return np.array(dear, dtype=np.float64), np.array(who, dtype=np.int64)
+    best = float(cost[query, target].sum())
+    found = [margin(cost, best, int(q), int(t)) for q, t in zip(query, target)]
+    return np.array([m for m, _ in found], dtype=np.float64), np.array([w for _, w in found], dtype=np.int64)
+
+
+def margin(cost: Float[ndarray, "q t"], best: float, query: int, target: int) -> tuple[float, int]:
+    """The same of one pair; `best` is the least total cost."""
+    other = forbidding(cost, query, target)
+    if other is None:
+        return np.inf, -1
+    heir = next((int(a) for a, b in zip(*other) if b == target), -1)
+    return max(float(cost[other].sum()) - best, 0.0), heir
 
 
 def forbidding(cost: Float[ndarray, "q t"], query: int, target: int) -> tuple[ndarray, ndarray] | None:

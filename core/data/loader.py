@@ -97,13 +97,21 @@ class Loader:
 
 
 def evaluation(
-    dataset: Dataset, augment: Augment, batch: int, workers: int = 0, *, rank: int = 0, processes: int = 1
+    dataset: Dataset,
+    augment: Augment,
+    batch: int,
+    workers: int = 0,
+    only: Sequence[int] | None = None,
+    *,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Batches:
-    """Every image once, in order, resized only; of several processes each takes every so many-th batch.
+    """Every image once, or those at the places `only`, in order, resized only.
 
-    UserError: an image cannot be read.
+    Of several processes each takes every so many-th batch. UserError: an image cannot be read.
     """
-    groups = [range(start, min(start + batch, len(dataset))) for start in range(0, len(dataset), batch)]
+    places = range(len(dataset)) if only is None else only
+    groups = [places[start : start + batch] for start in range(0, len(places), batch)]
     return read(Plain(dataset, augment), groups[rank::processes], workers)
 
 
