@@ -122,7 +122,9 @@ def test_adapters_of_a_run_are_those_it_learnt(run, batch):
     torch.manual_seed(1)
     again = open_distiller(run)[0].losses.state_dict()
     assert all(torch.equal(x, again[name]) for name, x in kept.items())
-    assert not torch.equal(kept["features.imitation.adapters.0.weight"].flatten(1), torch.eye(64)), "not as an adapter starts"
+    assert not torch.equal(kept["features.imitation.adapters.0.weight"].flatten(1), torch.eye(64)), (
+        "not as an adapter starts"
+    )
 
 
 def test_losses_of_weight_0_are_not_built(run):
