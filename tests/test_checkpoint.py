@@ -186,6 +186,27 @@ def test_a_damaged_file_is_refused(file, length):
     refused(load_detector, file, str(file))
 
 
+@pytest.mark.parametrize("forged", ["length", "overlap", "beyond", "shape", "dtype", "junk"])
+def test_a_forged_header_is_refused(file, forged):
+    raw = file.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size])
+    first, second = [record for name, record in header.items() if name != "__metadata__"][:2]
+    changes = {
+        "overlap": {"data_offsets": second["data_offsets"]},
+        "beyond": {"data_offsets": [0, 2**40]},
+        "shape": {"shape": [2**40, 2**40]},
+        "dtype": {"dtype": "X9"},
+        "junk": {"dtype": 5},
+    }
+    first.update(changes.get(forged, {}))
+    text = json.dumps(header).encode()
+    length = 2**40 if forged == "length" else len(text)
+    file.write_bytes(length.to_bytes(8, "little") + text + raw[8 + size :])
+    with pytest.raises(UserError, match="is not a safetensors file"):
+        load_detector(file)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     refused(load_detector, tmp_path / "no.safetensors", "no.safetensors", "no such file")
     refused(load_detector, tmp_path, str(tmp_path))
