@@ -141,6 +141,91 @@ def test_a_mutated_file_is_repaired_in_a_copy(data, what):
         agrees_with_the_loader(data, said(left))
 
 
+def repaired(path: Path, change) -> dict:
+    """The records after a change of those of a sound file, and the repair of that."""
+    file = json.loads(path.read_text())
+    change(file)
+    path.write_text(json.dumps(file))
+    case = doctor.open_case(path, outlines=True)
+    assert list(doctor.mend(case))
+    return case.file
+
+
+@pytest.mark.parametrize("what", ["corners", "fractions", "swapped size", "same record", "same box", "area"])
+def test_a_repair_that_can_be_exact_is(data, what):
+    sound = json.loads(data.read_text())
+    found = repaired(data, lambda file: mutators.FILES[what](default_rng(1), file))
+    for a, b in zip(found["annotations"], sound["annotations"], strict=True):
+        np.testing.assert_allclose(a.pop("bbox"), b.pop("bbox"), atol=1e-3)
+        assert a.pop("area") == pytest.approx(b.pop("area"), rel=1e-3)
+    assert found == sound
+
+
+def test_a_box_of_negative_size_is_the_one_between_its_corners(data):
+    sound = json.loads(data.read_text())
+
+    def turn(file: dict) -> None:
+        for k, sign in enumerate(((-1, 1), (1, -1), (-1, -1))):
+            x, y, w, h = file["annotations"][k]["bbox"]
+            file["annotations"][k]["bbox"] = [x + w * (sign[0] < 0), y + h * (sign[1] < 0), w * sign[0], h * sign[1]]
+
+    assert repaired(data, turn) == sound
+
+
+def test_a_clipped_box_keeps_what_is_inside_and_its_area_follows(data):
+    def move(file: dict) -> None:
+        for a, more in zip(file["annotations"][:2], (0, 7)):
+            a["bbox"], a["area"] = [-5, 10, 15, 20], 300 + more
+        file["annotations"][2]["bbox"] = [0, -1, 10, 10]
+
+    first, second, third = repaired(data, move)["annotations"][:3]
+    assert first["bbox"] == second["bbox"] == [0, 10, 10, 20]
+    assert (first["area"], second["area"]) == (200, 307), "an area that is not the box's is the outline's"
+    assert third["bbox"] == [0, -1, 10, 10], "a pixel is rounding"
+
+
+def test_two_spellings_become_the_first(data):
+    def rename(file: dict) -> None:
+        file["categories"].append({"id": 900, "name": " Traffic_Light"})
+        file["annotations"][2]["category_id"] = 900
+
+    found = repaired(data, rename)
+    assert found["categories"] == mutators.categories() and found["annotations"][2]["category_id"] == 40
+
+
+def test_two_records_of_one_file_become_the_first(data):
+    def split(file: dict) -> None:
+        file["images"].append(file["images"][1] | {"id": 777})
+        file["annotations"][5]["image_id"] = 777
+
+    found = repaired(data, split)
+    assert [i["id"] for i in found["images"]] == [0, 10, 20, 30] and found["annotations"][5]["image_id"] == 10
+
+
+def test_foreign_paths_lead_into_the_folder_again(data):
+    sound = json.loads(data.read_text())
+    root = data.parent / "images"
+    names = [f"{root}/sub/é0.jpg", "C:\\me\\1.png", "sub\\é2.jpg", "../other/3.png"]
+
+    def rename(file: dict) -> None:
+        for image, name in zip(file["images"], names, strict=True):
+            image["file_name"] = name
+
+    assert repaired(data, rename) == sound
+
+
+def test_ids_given_twice_become_ids_of_their_own(data):
+    sound = json.loads(data.read_text())
+
+    def repeat(file: dict) -> None:
+        for k, id in ((1, 0), (2, 0), (7, None)):
+            file["annotations"][k]["id"] = id
+
+    found = repaired(data, repeat)["annotations"]
+    assert len({a["id"] for a in found}) == len(found) == 16 and found[0]["id"] == 0
+    assert [a["bbox"] for a in found] == [a["bbox"] for a in sound["annotations"]]
+
+
 def test_repairs_leave_a_sound_file_as_it_is(data):
     case = doctor.open_case(data, outlines=True)
     assert list(doctor.mend(case)) == [] and case.file == json.loads(data.read_text())
@@ -298,6 +383,23 @@ def test_the_evidence_is_told_and_boxes_are_judged_in_their_own_form(data, capsy
     shown = capsys.readouterr().out
     assert "of 16 boxes have a tenth or more outside of their image" in shown and "corners [x0, y0, x1, y1]" in shown
     assert said(examined(data)) == {("convention", "the file"), ("empty-box", "annotation 3 (image 0)")}
+
+
+@pytest.mark.parametrize(
+    "over, kind", [(0.9, None), (1.1, "outside"), (9.9, "outside"), (10, "outside"), (50, "outside")]
+)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("low", [False, True])
+def test_a_pixel_outside_is_rounding(data, over, kind, axis, low):
+    file = json.loads(data.read_text())
+    size = (file["images"][0]["width"], file["images"][0]["height"])[axis]
+    file["annotations"][0]["bbox"] = [10, 10, 10, 10]
+    file["annotations"][0]["bbox"][axis] = -over if low else size - 10 + over
+    data.write_text(json.dumps(file))
+    faults = examined(data).faults
+    assert [f.kind for f in faults] == ([kind] if kind else [])
+    assert not kind or ("wholly" in faults[0].text) == (over >= 10)
+    assert not kind or over >= 10 or f"by {over}" in faults[0].text
 
 
 # ---- between splits

@@ -49,7 +49,11 @@ def run() -> tuple[list[dict], list[Aim]]:
     epochs = [evaluating(images) for images in ((100,) if quick else (500, 2000))]
     apart, ratio = max(e["difference"] for e in epochs), min(e["ratio"] for e in epochs)
     return [read, *epochs], [
-        Aim("118k images and 860k boxes read in under 30 s", read["seconds"], read["seconds"] < 30),
+        Aim(
+            "118k images and 860k boxes read in under 30 s of one processor",
+            read["cpu_seconds"],
+            read["cpu_seconds"] < 30,
+        ),
         Aim("with less than 3 GB of memory", read["peak_GB"], read["peak_GB"] < 3),
         Aim("every number equal to pycocotools' to 1e-9", apart, apart < 1e-9),
         Aim("evaluated at least 3 times as fast as by pycocotools", ratio, ratio >= 3),
@@ -143,7 +147,7 @@ def evaluating(images: int) -> dict:
         "case": f"evaluate {images} images, {sum(map(len, found))} detections",
         **{f"{name}_seconds": round(value, 2) for name, value in seconds.items()},
         "ratio": round(seconds["pycocotools"] / seconds["ours"], 1),
-        "difference": max(abs(numbers["ours"][key] - numbers["pycocotools"][key]) for key in NUMBERS),
+        "difference": float(max(abs(numbers["ours"][key] - numbers["pycocotools"][key]) for key in NUMBERS)),
     }
 
 
