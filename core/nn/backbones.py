@@ -2,12 +2,14 @@
 
 torchvision's modules under torchvision's parameter names; `timm:NAME` takes any of timm's feature extractors (an extra);
 `tinyWxN` is a ResNet of torchvision's basic blocks, W channels wide at stride 4 and N blocks a stage, for laptops.
-BatchNorm always runs on its stored statistics, with trainable scale and shift, as DETR-like detectors do.
+BatchNorm always runs on its stored statistics, with trainable scale and shift, as DETR-like detectors do; torchvision's
+is then part of the convolution before it, which keeps half the maps in training.
 """
 
 import re
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -19,6 +21,38 @@ from core.types import Images
 STRIDES = (4, 8, 16, 32)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of RGB in [0, 1]
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+
+class Norm(nn.BatchNorm2d):
+    """Leaves its work to the `Folded` convolution before it, unless it learns statistics."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return super().forward(x) if self.training else x
+
+
+class Folded(nn.Module):
+    """A convolution that has the scale and shift of the BatchNorm after it in its own weight and bias."""
+
+    def __init__(self, conv: nn.Conv2d, norm: Norm):
+        super().__init__()
+        self.weight, self.norm = conv.weight, (norm,)  # in a tuple: the norm has a place of its own among the modules
+        self.options = {name: getattr(conv, name) for name in ("stride", "padding", "dilation", "groups")}
+
+    def forward(self, x: Float[Tensor, "b c _ _"]) -> Float[Tensor, "b d _ _"]:
+        (norm,) = self.norm
+        if norm.training:
+            return F.conv2d(x, self.weight, **self.options)
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        shift = torch.addcmul(norm.bias, norm.running_mean, scale, value=-1)
+        return F.conv2d(x, self.weight * scale.view(-1, 1, 1, 1), shift, **self.options)
+
+
+def fold(body: nn.Module) -> nn.Module:
+    """Each convolution and the norm that follows it, under the names that they have."""
+    parts = [(name, m) for name, m in body.named_modules() if isinstance(m, (nn.Conv2d, Norm))]
+    for (name, conv), (_, norm) in zip(parts[::2], parts[1::2], strict=True):
+        body.set_submodule(name, Folded(conv, norm))
+    return body
 
 
 class Backbone(nn.Module):
@@ -77,14 +111,14 @@ def normalise(
 ) -> Float[Tensor, "b 3 H2 W2"]:
     x = ((pixels.float() - mean) / std).masked_fill(padding[:, None], 0)
     low, right = (-x.shape[-2] % divisor, -x.shape[-1] % divisor)
-    return nn.functional.pad(x, (0, right, 0, low)) if low or right else x
+    return F.pad(x, (0, right, 0, low)) if low or right else x
 
 
 def level_padding(padding: Bool[Tensor, "b H W"], size: tuple[int, int], divisor: int = 1) -> Bool[Tensor, "b h w"]:
     """The image's mask at a level's size, by nearest neighbour; what a divisor added is padding too."""
     low, right = (-padding.shape[-2] % divisor, -padding.shape[-1] % divisor)
-    padding = nn.functional.pad(padding, (0, right, 0, low), value=True)
-    return nn.functional.interpolate(padding[:, None].float(), size=size)[:, 0] > 0.5
+    padding = F.pad(padding, (0, right, 0, low), value=True)
+    return F.interpolate(padding[:, None].float(), size=size)[:, 0] > 0.5
 
 
 def build(name: str, strides: tuple[int, ...], frozen: int, *, dilation: bool = False) -> Backbone:
@@ -111,7 +145,7 @@ def build(name: str, strides: tuple[int, ...], frozen: int, *, dilation: bool = 
 
 
 def resnet(name: str, **options):
-    net = torchvision.models.get_model(name, weights=None, **options)
+    net = fold(torchvision.models.get_model(name, weights=None, norm_layer=Norm, **options))
     stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
     wide = 4 if hasattr(net.layer1[0], "conv3") else 1
     del net.fc
@@ -128,8 +162,9 @@ def dilated(name: str):
 
 def mobilenet(name: str):
     """Cut after features 3, 6, 13 and 18 (DETRDistill's own student; its last map is the last 1x1 convolution)."""
-    net = torchvision.models.get_model(name, weights=None)
+    net = torchvision.models.get_model(name, weights=None, norm_layer=Norm)
     del net.classifier
+    fold(net)
     f = net.features
     return net, [f[:2], f[2:4], f[4:7], f[7:14], f[14:]], {4: 24, 8: 32, 16: 96, 32: 1280}
 
@@ -140,16 +175,16 @@ TORCHVISION = {"resnet18": resnet, "resnet50": resnet, "resnet101": resnet, "mob
 def tiny(width: int, blocks: int, strides: tuple[int, ...]):
     """A ResNet of torchvision's basic blocks with as many stages as the strides need."""
     sizes = [width, width, 2 * width, 4 * width, 4 * width]
-    stem = nn.Sequential(nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+    stem = nn.Sequential(nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False), Norm(width), nn.ReLU())
     stages = [tiny_stage(a, b, blocks) for a, b in zip(sizes, sizes[1:])]
-    body = nn.Sequential(stem, *stages[: 1 + STRIDES.index(max(strides))])
+    body = fold(nn.Sequential(stem, *stages[: 1 + STRIDES.index(max(strides))]))
     return body, list(body), dict(zip(STRIDES, sizes[1:]))
 
 
 def tiny_stage(before: int, after: int, blocks: int) -> nn.Sequential:
-    shrink = nn.Sequential(conv1x1(before, after, 2), nn.BatchNorm2d(after))
-    first = BasicBlock(before, after, 2, shrink)
-    return nn.Sequential(first, *(BasicBlock(after, after) for _ in range(blocks - 1)))
+    shrink = nn.Sequential(conv1x1(before, after, 2), Norm(after))
+    first = BasicBlock(before, after, 2, shrink, norm_layer=Norm)
+    return nn.Sequential(first, *(BasicBlock(after, after, norm_layer=Norm) for _ in range(blocks - 1)))
 
 
 def timm_extractor(name: str):
