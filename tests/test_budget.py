@@ -60,6 +60,7 @@ def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
     assert larger.step > one.step
     assert one.weights == four.weights == sum(x.nbytes for x in [*step.parameters(), *step.buffers()])
     assert one.optimizer == 8 * sum(p.numel() for p in step.parameters() if p.requires_grad)
+    assert budget.estimate(step, 1, (64, 64), passes=3).step > one.step, "gradients wait for the last pass"
     assert one.total == one.weights + one.optimizer + one.step
 
 

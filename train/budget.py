@@ -2,7 +2,7 @@
 
 import weakref
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ OBJECTS = 8  # in an image, about COCO's mean; they weigh little
 class Budget:
     """In bytes, for images of so many pixels; what a library needs for itself is not known."""
 
-    weights: int  # of student, teacher and losses
+    weights: int  # of student, teacher and losses, and of their running mean
     optimizer: int  # AdamW's two moments
     step: int  # activations and gradients at their peak, in full precision
     images: int
@@ -41,7 +41,10 @@ def amount(count: int) -> str:
 
 
 def budget(job: Job) -> Budget:
-    return estimate(job.distiller, job.run.optim.batch, largest(job))
+    distiller, optim = job.distiller, job.run.optim
+    found = estimate(distiller, job.loader.each, largest(job), passes=job.loader.passes)
+    mean = sum(p.nbytes for m in (distiller.student, distiller.losses) for p in m.parameters()) if optim.ema else 0
+    return replace(found, weights=found.weights + mean)
 
 
 def largest(job: Job) -> tuple[int, int]:
@@ -52,12 +55,12 @@ def largest(job: Job) -> tuple[int, int]:
     return max(augment.sizes), max(*augment.sizes, augment.longest)
 
 
-def estimate(distiller: Distiller, images: int, size: tuple[int, int]) -> Budget:
+def estimate(distiller: Distiller, images: int, size: tuple[int, int], passes: int = 1) -> Budget:
+    """For so many images in each pass; those after the first find gradients already there."""
     moments = 2 * sum(p.nbytes for p in trainable(distiller).values())
     weights = sum(x.nbytes for x in [*distiller.parameters(), *distiller.buffers()])
-    return Budget(
-        weights, moments, peak(distiller, *blank(images, size, distiller.student.config.classes)), images, size
-    )
+    most = peak(distiller, *blank(images, size, distiller.student.config.classes), passes=min(passes, 2))
+    return Budget(weights, moments, most, images, size)
 
 
 def blank(images: int, size: tuple[int, int], classes: int) -> tuple[Images, Targets]:
@@ -69,12 +72,13 @@ def blank(images: int, size: tuple[int, int], classes: int) -> tuple[Images, Tar
     return Images(pixels, torch.zeros(images, height, width, dtype=torch.bool), sizes, sizes, ids), targets
 
 
-def peak(distiller: Distiller, images: Images, targets: Targets) -> int:
+def peak(distiller: Distiller, images: Images, targets: Targets, *, passes: int) -> int:
     """Bytes at most alive in a step, weights not counted; nothing is computed."""
     bare = shapes_of(distiller).train()
     images, targets = images.to("meta"), targets.to("meta")
     with Ledger() as ledger:
-        bare(images, targets).total.backward()
+        for _ in range(passes):
+            bare(images, targets).total.backward()
     return ledger.peak
 
 
