@@ -3,7 +3,8 @@ import torch
 from einops import rearrange
 
 from core.nn.bags import derived, products, scattered, weighted_sums
-from core.nn.deformable import DeformableAttention, Sample, aim
+from core.nn.deformable import DeformableAttention, aim
+from core.nn.sampling import Sample, grid, table
 
 SHAPES = ((3, 4), (2, 2), (1, 3))
 
@@ -15,6 +16,16 @@ def case(seed: int, dtype=torch.float64, spread: float = 3.0):
     values = torch.randn(2, n, 2 * 3, generator=g, dtype=dtype)
     points = 1 + spread * torch.randn(2, 5, 2, 2 * k, generator=g, dtype=dtype)
     return values, points, torch.rand(2, 5, 2, k, generator=g, dtype=dtype)
+
+
+def sample(values, points, weights, groups: int = 2):
+    """From values b n (g c)."""
+    readers, k = weights.shape[2:]
+    where = grid(
+        SHAPES, images=len(values), readers=readers, groups=groups, points=k // len(SHAPES), device=values.device
+    )
+    maps = [x.unflatten(1, s) for x, s in zip(values.split([h * w for h, w in SHAPES], 1), SHAPES)]
+    return Sample.apply(table(maps, groups), points, weights, where).flatten(2)
 
 
 def by_hand(values, points, weights):
@@ -36,21 +47,33 @@ def test_samples_are_bilinear_and_zero_outside(seed):
     values, points, weights = case(seed)
     points[0, 0, 0, 0], points[0, 1, 1, 3] = 1e9, -1e9
     points[1] = points[1].round()  # in the middle of places, on the border, or outside
-    assert torch.allclose(Sample.apply(values, points, weights, SHAPES), by_hand(values, points, weights))
+    assert torch.allclose(sample(values, points, weights), by_hand(values, points, weights))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_readers_share_groups_of_channels(seed):
+    """The first two of four readers read the first of two groups, the others the second."""
+    values = case(seed)[0]
+    points = torch.cat([case(seed)[1], case(seed + 10)[1]], -1).unflatten(3, (4, -1))
+    weights = torch.cat([case(seed)[2], case(seed + 10)[2]], 2)
+    found = sample(values, points.flatten(3), weights).unflatten(2, (4, -1))
+    for pair in ([0, 2], [1, 3]):
+        alone = by_hand(values, points[:, :, :, pair].flatten(3), weights[:, :, pair])
+        assert torch.allclose(found[:, :, pair].flatten(2), alone)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients_of_samples(seed):
     inputs = [x.requires_grad_() for x in case(seed, spread=1.5)]
-    torch.autograd.gradcheck(lambda *a: Sample.apply(*a, SHAPES), inputs, eps=1e-7, atol=1e-5)
+    torch.autograd.gradcheck(sample, inputs, eps=1e-7, atol=1e-5)
 
 
 def test_a_point_that_is_no_number_spoils_no_other():
     values, points, weights = (x.requires_grad_() for x in case(0))
-    clean = Sample.apply(values, points, weights, SHAPES)
+    clean = sample(values, points, weights)
     broken = points.detach().clone()
     broken[0, 2, 0, 5] = float("nan")
-    out = Sample.apply(values, broken, weights, SHAPES)
+    out = sample(values, broken, weights)
     others = torch.ones_like(out, dtype=torch.bool)
     others[0, 2] = False
     assert torch.equal(out[others], clean[others])
@@ -58,9 +81,9 @@ def test_a_point_that_is_no_number_spoils_no_other():
 
 def test_half_precision_values_are_summed_in_float32():
     values, points, weights = case(0, torch.float32)
-    out = Sample.apply(values.bfloat16(), points, weights, SHAPES)
+    out = sample(values.bfloat16(), points, weights)
     assert out.dtype == torch.float32
-    assert torch.equal(out, Sample.apply(values.bfloat16().float(), points, weights, SHAPES))
+    assert torch.equal(out, sample(values.bfloat16().float(), points, weights))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,16 +98,20 @@ def test_the_ways_of_cpu_and_gpu_agree(seed):
     assert torch.allclose(products(table, index, gradient), to_weight, atol=1e-5)
 
 
+def one_level(height: int, width: int, *, heads: int, points: int):
+    return grid(((height, width),), images=1, readers=heads, groups=heads, points=points, device=torch.device("cpu"))
+
+
 def test_offsets_count_in_places_or_in_parts_of_the_box():
     """A head of one point: with a point for reference an offset of 1 is a place; with a box, half its width."""
     module = DeformableAttention(32, heads=1, levels=1, points=1)
     module.to_offset.bias.data = torch.tensor([1.0, -1.0])
-    query, shapes = torch.zeros(1, 1, 32), ((10, 20),)
+    query, where = torch.zeros(1, 1, 32), one_level(10, 20, heads=1, points=1)
     point = torch.tensor([[[[0.5, 0.5]]]])
-    found = module.where(query, aim(point, shapes, heads=1, points=1)).flatten()
+    found = module.where(query, aim(point, where, heads=1, points=1)).flatten()
     assert torch.allclose(found, torch.tensor([0.5 * 20 - 0.5 + 1, 0.5 * 10 - 0.5 - 1]))
     box = torch.tensor([[[[0.5, 0.5, 0.4, 0.2]]]])
-    found = module.where(query, aim(box, shapes, heads=1, points=1)).flatten()
+    found = module.where(query, aim(box, where, heads=1, points=1)).flatten()
     assert torch.allclose(found, torch.tensor([0.7 * 20 - 0.5, 0.4 * 10 - 0.5]))
 
 
@@ -93,7 +120,7 @@ def test_padding_is_not_read():
     module = DeformableAttention(32, heads=2, levels=1, points=4)
     tokens, padding = torch.randn(1, 12, 32), torch.zeros(1, 12, dtype=torch.bool)
     padding[0, 9:] = True
-    start = aim(torch.rand(1, 5, 1, 2), ((3, 4),), heads=2, points=4)
+    start = aim(torch.rand(1, 5, 1, 2), one_level(3, 4, heads=2, points=4), heads=2, points=4)
     query, other = torch.randn(1, 5, 32), tokens.clone()
-    other[0, 9:] = 1e6
+    other[0, 9:] = float("nan")
     assert torch.equal(*(module(query, start, x, padding, ((3, 4),)) for x in (tokens, other)))

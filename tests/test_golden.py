@@ -17,7 +17,7 @@ from core.detectors.adamixer import from_xyzr, rename, to_xyzr
 from core.distiller import Distiller, weights_of
 from core.matching import to_truth
 from core.nn import backbones
-from core.nn.sampling import sample_3d
+from core.nn.pyramid import pyramid, sample_3d
 from core.types import Images, Memory, Queries, Targets, Trace
 from tests import oracle_adamixer as oracle
 from tests import tiny
@@ -91,6 +91,11 @@ def near(ours, theirs):
     torch.testing.assert_close(ours, theirs, **NEAR)
 
 
+def sampled(maps, points, strides):
+    groups, each = points.shape[2:4]
+    return sample_3d(pyramid(maps, strides, groups=groups, points=each), points)
+
+
 def test_golden_neck_and_first_queries(case):
     memory = case.model.encode(case.images)
     for i, level in enumerate(memory.neck):
@@ -104,7 +109,7 @@ def test_golden_sampling(case):
     points, expected = (case.tensors[f"operator.sampling.{x}"] for x in ("points_xyz", "output"))
     neck = tuple(case.tensors[f"output.neck.{i}"] for i in range(4))
     groups = case.model.config.groups
-    near(sample_3d(neck, points.view(*points.shape[:2], groups, -1, 3), case.model.strides), expected)
+    near(sampled(neck, points.view(*points.shape[:2], groups, -1, 3), case.model.strides), expected)
 
 
 def test_golden_mixing(case):
@@ -232,7 +237,7 @@ def test_sampling_agrees_with_the_oracle_within_and_beyond_the_image():
         xy = torch.rand(2, 5, groups * 6, 2, generator=draw) * torch.tensor([260.0, 190]) - 30
         points = torch.cat([xy, torch.rand(2, 5, groups * 6, 1, generator=draw) * 7], -1)
         expected = oracle.sample(points, memory.neck, STRIDES, groups)
-        near(sample_3d(memory.neck, points.view(2, 5, groups, 6, 3), STRIDES), expected)
+        near(sampled(memory.neck, points.view(2, 5, groups, 6, 3), STRIDES), expected)
 
 
 def test_sampling_reads_the_place_and_the_scale_that_it_is_asked_for():
@@ -241,12 +246,12 @@ def test_sampling_reads_the_place_and_the_scale_that_it_is_asked_for():
     for k in range(3):
         point = torch.tensor([16.0, 16.0, [2.0, 3.0, 4.0][k]]).view(1, 1, 1, 1, 3)
         weight = torch.softmax(-((torch.tensor([2.0, 3, 4]) - [2.0, 3.0, 4.0][k]) ** 2) / 2, 0)
-        assert sample_3d(maps, point, (4, 8, 16)).flatten().tolist() == pytest.approx(
+        assert sampled(maps, point, (4, 8, 16)).flatten().tolist() == pytest.approx(
             [(weight * torch.arange(3)).sum().item()] * 2
         )
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
     point = torch.tensor([[4 * 5.5, 4 * 2.5, 2.0]]).view(1, 1, 1, 1, 3)
-    assert sample_3d((ramp,), point, (4,)).item() == pytest.approx(5)
+    assert sampled((ramp,), point, (4,)).item() == pytest.approx(5)
 
 
 def test_boxes_go_to_xyzr_and_back():

@@ -20,6 +20,7 @@ from core.errors import UserError
 from core.files import read_json
 from core.nn import pretrained
 from train.boards import refuse_missing
+from train.heap import keep_freed
 from train.parallel import ranks
 from train.run import Data, Run
 
@@ -41,6 +42,7 @@ class Job:
 def build(run: Run) -> Job:
     device, place = device_of(run.device), ranks()
     refuse_missing(run)
+    keep_freed()
     if run.threads:
         torch.set_num_threads(run.threads)
     if run.init and run.init != "imagenet" and not located(run.init).is_file():

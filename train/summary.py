@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.detectors import name_of
+from train.budget import budget
 from train.build import Job
 from train.run import Data, Optim
 
@@ -22,6 +23,7 @@ def summary(job: Job, path: Path) -> str:
         "images": looks(run.data),
         "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {step(job)}",
         "rate": rate(run.optim),
+        "memory": str(budget(job)),
         "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
     return "\n".join(f"{title:<9} {text}" for title, text in lines.items() if text)

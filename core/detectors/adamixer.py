@@ -17,7 +17,7 @@ from core.boxes import corners
 from core.detectors.base import Detector
 from core.matching import Matching
 from core.nn import backbones
-from core.nn.sampling import sample_3d
+from core.nn.pyramid import Pyramid, pyramid, sample_3d
 from core.types import Images, Memory, Predictions, Queries
 
 DIVISOR = 32  # images are padded to it, or a level's size times its stride would differ from level to level
@@ -63,13 +63,14 @@ class Model(Detector):
         """Every query starts as the whole image."""
         content = F.layer_norm(self.content.weight, (self.config.width,))
         content = repeat(content, "q d -> b q d", b=len(memory.sizes))
-        whole = torch.tensor([0.5, 0.5, 1.0, 1.0], device=content.device)
+        whole = torch.tensor([0.5, 0.5, 1.0, 1.0]).to(content.device, non_blocking=True)
         return Queries(content=content, anchors=whole.expand(*content.shape[:2], 4))
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
         content, xyzr, found = queries.content, to_xyzr(queries.anchors, memory.sizes), []
+        maps = pyramid(memory.neck, memory.strides, groups=self.config.groups, points=self.config.points)
         for stage in self.stages:
-            logits, xyzr, content = stage(content, xyzr.detach(), memory)
+            logits, xyzr, content = stage(content, xyzr.detach(), maps)
             found.append((logits, from_xyzr(xyzr, memory.sizes), content))
         return Predictions(*map(torch.stack, zip(*found)))
 
@@ -121,12 +122,12 @@ class Stage(nn.Module):
         nn.init.zeros_(self.to_shift[-1].bias)
         self.mixing.reset()
 
-    def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], memory: Memory):
+    def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid):
         """(class logits, boxes as xyzr, content) after this stage."""
         u = content + position(xyzr, content.shape[-1]).to(content.dtype)
         # Query, key, value and residual are all `u`: the authors call it a minor bug and kept it in every experiment.
         content = self.attention_norm(u + self.attention(u, xyzr))
-        content = self.mixing_norm(content + self.mixing(content, xyzr, memory))
+        content = self.mixing_norm(content + self.mixing(content, xyzr, maps))
         content = self.feedforward_norm(content + self.feedforward(content))
         shift = self.to_shift(content).float()
         xyzr = torch.cat([xyzr[..., :2] + shift[..., :2] * xyzr[..., 2:3].exp2(), xyzr[..., 2:] + shift[..., 2:]], -1)
@@ -138,7 +139,7 @@ def position(xyzr: Float[Tensor, "b q 4"], width: int) -> Float[Tensor, "b q d"]
     """Sine embedding, a quarter of the channels for each of x / 1000, y / 1000, z, r."""
     each = width // 4
     period = 10000 ** (2 * (torch.arange(each, device=xyzr.device) // 2) / each)
-    angle = (xyzr / xyzr.new_tensor([1000, 1000, 1, 1]))[..., None] / period
+    angle = torch.cat([xyzr[..., :2] / 1000, xyzr[..., 2:]], -1)[..., None] / period
     return rearrange([angle[..., 0::2].sin(), angle[..., 1::2].cos()], "k b q x n -> b q (x n k)")
 
 
@@ -189,8 +190,8 @@ class SamplingAndMixing(nn.Module):
         nn.init.constant_(offset[:, 2], -1)
         nn.init.zeros_(self.to_weights.weight)
 
-    def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], memory: Memory):
-        return self.mix(sample_3d(memory.neck, self.where(content, xyzr), memory.strides), content)
+    def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid):
+        return self.mix(sample_3d(maps, self.where(content, xyzr)), content)
 
     def where(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q g p 3"]:
         """Sampling points: offsets in units of the box's width and height, and of one scale."""

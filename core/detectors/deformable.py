@@ -22,6 +22,7 @@ from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, mlp, xavier
 from core.nn.deformable import Aim, DeformableAttention, aim
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
+from core.nn.sampling import Grid, grid
 from core.types import Images, Memory, Predictions, Queries
 
 
@@ -92,7 +93,7 @@ class Model(Detector):
         position = [sine_of_places(p, self.config.width, offset=-0.5) + e for p, e in zip(padding, self.level)]
         tokens = torch.cat([rearrange(x, "b d h w -> b (h w) d") for x in neck], 1)
         memory = Memory(neck, padding, self.config.strides, images.sizes, tokens, torch.cat(position, 1))
-        start = self.aim(places(padding), memory)
+        start = self.aim(places(padding), memory, self.grid(memory))
         for layer in self.encoder:
             tokens = layer(tokens, start, memory)
         return replace(memory, tokens=tokens)
@@ -106,11 +107,17 @@ class Model(Detector):
             found.append(last)
         return tuple(found)
 
-    def aim(self, reference: Float[Tensor, "b q k"], memory: Memory) -> Aim:
+    def grid(self, memory: Memory) -> Grid:
+        c, device = self.config, memory.sizes.device
+        return grid(
+            memory.shapes, images=len(memory.sizes), readers=c.heads, groups=c.heads, points=c.points, device=device
+        )
+
+    def aim(self, reference: Float[Tensor, "b q k"], memory: Memory, grid: Grid) -> Aim:
         """References, as fractions of the image without padding, on the padded levels."""
         share = shares(memory.padding).repeat(1, 1, reference.shape[-1] // 2)
         reference = reference[:, :, None] * share[:, None]
-        return aim(reference, memory.shapes, heads=self.config.heads, points=self.config.points)
+        return aim(reference, grid, heads=self.config.heads, points=self.config.points)
 
     def propose(self, memory: Memory) -> Queries:
         if self.config.two_stage:
@@ -149,11 +156,12 @@ class Model(Detector):
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
         """Without proposals the reference points are made here, from the queries' position."""
         content, position, reference, found = queries.content, queries.position, queries.anchors, []
+        grid = self.grid(memory)
         if not self.config.two_stage:
             reference = self.to_reference(position).float().sigmoid()
         for i, layer in enumerate(self.decoder):
             head = i if self.config.refine else 0
-            content = layer(content, position, self.aim(reference, memory), memory)
+            content = layer(content, position, self.aim(reference, memory, grid), memory)
             boxes = moved(reference, self.to_box[head](content).float())
             found.append((self.to_class[head](content), boxes, content))
             if self.config.refine:
@@ -188,7 +196,9 @@ def extents(padding: tuple[Tensor, ...]) -> list[Float[Tensor, "b 2"]]:
 
 def shares(padding: tuple[Tensor, ...]) -> Float[Tensor, "b l 2"]:
     """Of each level, the part of its width and height that is no padding."""
-    return torch.stack([e / e.new_tensor([p.shape[2], p.shape[1]]) for e, p in zip(extents(padding), padding)], 1)
+    return torch.stack(
+        [torch.stack([(~p[:, 0]).float().mean(1), (~p[:, :, 0]).float().mean(1)], -1) for p in padding], 1
+    )
 
 
 def places(padding: tuple[Tensor, ...]) -> Float[Tensor, "b n 2"]:

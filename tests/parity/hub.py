@@ -9,6 +9,7 @@ from transformers import (
     ConditionalDetrForObjectDetection,
     DeformableDetrConfig,
     DeformableDetrForObjectDetection,
+    ResNetBackbone,
     ResNetConfig,
 )
 
@@ -99,6 +100,18 @@ def build(model: Detector, tensors: dict[str, Tensor]) -> nn.Module:
         theirs = DeformableDetrForObjectDetection(DeformableDetrConfig(**options))
     fill(theirs, tensors, model.kind)
     return theirs.eval().requires_grad_()  # it freezes all of a backbone that is not timm's
+
+
+def resnet(name: str, tensors: dict[str, Tensor]) -> nn.Module:
+    """A backbone alone, with the tensors under torchvision's names; it gives the maps of its four stages."""
+    stages = [f"stage{i}" for i in range(1, 5)]
+    theirs = ResNetBackbone(ResNetConfig(out_features=stages, **RESNETS[name]))
+    theirs.load_state_dict({of_backbone(k): x for k, x in tensors.items()})
+    return theirs.eval()
+
+
+def of_backbone(key: str) -> str:
+    return names(f"backbone.0.body.{key}", "")[0].removeprefix("model.backbone.model.")
 
 
 def fill(theirs: nn.Module, tensors: dict[str, Tensor], kind: str) -> None:

@@ -19,21 +19,27 @@ def listed(name: str) -> dict[str, tuple[int, ...]]:
 
 
 def detector(name: str, *, seed: int, **options) -> Detector:
-    """With noise on every weight and BatchNorm, each block's last one small so that a ResNet's maps stay small."""
+    """With noise on every weight."""
     torch.manual_seed(seed)
     model = detectors.build(name, **options)
     for key, p in model.named_parameters():
         if "backbone" not in key:
             p.data += torch.randn_like(p) * (0.5 if "to_offset" in key and "bias" in key else 0.1)
-    for module in model.backbone.modules():
+    settle(model.backbone)
+    return model.eval()
+
+
+def settle(backbone: nn.Module) -> nn.Module:
+    """Noise in every BatchNorm, each block's last one small so that a ResNet's maps stay small."""
+    for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             scatter(module)
-    for block in model.backbone.modules():
+    for block in backbone.modules():
         for last in ("bn3", "bn2"):
             if hasattr(block, last):
                 getattr(block, last).weight.data *= 0.2
                 break
-    return model.eval()
+    return backbone.eval()
 
 
 def scatter(norm: nn.BatchNorm2d) -> None:
