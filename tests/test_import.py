@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from core import detectors
 from core.checkpoint import load_detector, open_distiller, sha, weights_file
-from core.data.sample import Category
+from core.data.category import Category
 from core.detections import select
 from core.errors import UserError
 from core.evaluate import records

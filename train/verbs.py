@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from core.checkpoint import load_detector, weights_file
-from core.config import decode
+from core.config import decode, meant
 from core.data.coco import Coco
 from core.errors import UserError
 from core.files import read_json, whole_folder
@@ -127,8 +127,8 @@ def export(path: Path, arguments: list[str], formats: list[str]) -> None:
         raise UserError(f"no format {given.to!r}{meant(given.to, formats)}")
     if given.out is None:
         raise UserError("say which folder to write: --out FOLDER")
-    detector, card = load_detector(weights_file(path))
     with whole_folder(given.out) as scratch:
+        detector, card = load_detector(weights_file(path))
         use = import_module(f"train.exports.{given.to}").export(detector, card, scratch)
     print(f"done: {given.out}; {use.format(folder=given.out)}")
 

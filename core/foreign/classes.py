@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.instances import category, records, unique
-from core.data.sample import Category
+from core.data.category import Category
+from core.data.records import faults_of, of_category, same_names
 from core.errors import UserError
 from core.files import read_json
 from core.foreign.read import Foreign
@@ -73,14 +73,22 @@ def from_file(given: Path, foreign: Foreign, kind: str, count: int, named: dict[
     if isinstance(told, list) and all(isinstance(x, str) and x for x in told):
         found, rows = tuple(Category(k, name) for k, name in enumerate(told)), tuple(range(len(told)))
     else:
-        found = tuple(sorted((category(given, c) for c in records(given, told, "categories")), key=lambda c: c.id))
-        unique(given, "category id", (c.id for c in found))
+        found = categories_in(given, told)
         rows = rows_of(found, kind, count, named)
     if not rows or isinstance(told, list) and len(rows) != count:
         raise UserError(
             f"{given} names {len(found)} classes, which do not fit {foreign.path}: its heads have {count} rows"
         )
     return Classes(rows, found, f"as {given} names them")
+
+
+def categories_in(given: Path, told) -> tuple[Category, ...]:
+    records = told.get("categories") if isinstance(told, dict) else None
+    if not isinstance(records, list) or not records:
+        raise UserError(f"{given} has no categories; give a COCO instances file, or a JSON list of names")
+    for fault in (*faults_of("categories", records, of_category), *same_names(records)):
+        raise UserError(f"{given}: {fault}")
+    return tuple(sorted((Category(r["id"], r["name"]) for r in records), key=lambda c: c.id))
 
 
 def rows_of(found: tuple[Category, ...], kind: str, count: int, named: dict[int, str]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core import detectors
 from core.config import decode_detector
-from core.data.sample import Category
+from core.data.category import Category
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.foreign.classes import Classes, classes
