@@ -251,6 +251,10 @@ def folder(path: Path, **changes) -> Path:
         ({"auxiliary_loss": True}, ["auxiliary_loss", "not Conditional DETR"]),
         ({"position_embedding_type": "learned"}, ["position_embedding_type 'learned'", "'sine'"]),
         ({"activation_function": "gelu"}, ["activation_function 'gelu'"]),
+        (
+            {"backbone_config": {"model_type": "resnet", "downsample_in_bottleneck": True}},
+            ["downsample_in_bottleneck True"],
+        ),
         ({"decoder_attention_heads": 2}, ["other numbers of heads"]),
         ({"encoder_attention_heads": "4", "decoder_attention_heads": "4"}, ["encoder_attention_heads must be int"]),
         ({"id2label": ["a"]}, ["id2label must be an object"]),
@@ -262,6 +266,19 @@ def folder(path: Path, **changes) -> Path:
 def test_a_configuration_that_cannot_be_ours_is_refused(changes, words, tmp_path):
     path = folder(tmp_path, **changes)
     refused(lambda: recognise(read(path)), str(path), *words)
+
+
+@pytest.mark.parametrize("told, size", [({"size": 600, "max_size": 1000}, (600, 1000)), ({}, (800, 1333)), ([], None)])
+def test_image_sizes_of_a_folder(told, size, tmp_path):
+    """As older versions of transformers wrote them, and where there are none."""
+    path = folder(tmp_path)
+    write_json(path / "preprocessor_config.json", told)
+    if size:
+        assert read(path).size == size
+    else:
+        refused(lambda: read(path), "preprocessor_config.json is not an object")
+    (path / "preprocessor_config.json").unlink()
+    assert read(path).size == (800, 1333)
 
 
 def test_a_configuration_says_what_the_weights_cannot(tmp_path):

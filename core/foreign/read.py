@@ -28,6 +28,14 @@ SAFE = [
     *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
     *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 ]
+USUAL = {  # in transformers' configurations, theirs and their backbones'; others are other networks
+    "position_embedding_type": "sine",
+    "activation_function": "relu",
+    "hidden_act": "relu",
+    "num_channels": 3,
+    "downsample_in_first_stage": False,
+    "downsample_in_bottleneck": False,
+}
 BACKBONE = "model.backbone.conv_encoder.model."  # in transformers' folders
 
 
@@ -36,15 +44,10 @@ class Foreign:
     path: Path
     style: Literal[1, 2]  # RELEASED or HUB: whose names the tensors have
     tensors: dict[str, Tensor]
-    said: dict = field(
-        default_factory=dict
-    )  # of its making, by our names: heads, dropout, dilation, queries, refine ..
+    said: dict = field(default_factory=dict)  # of its making, by our names: heads, dropout, dilation, refine ..
     labels: Mapping[int, str] = field(default_factory=dict)  # of the rows of its class heads
     ids: tuple[int, ...] = ()  # of its categories, row by row
-    size: tuple[int | None, int] = (
-        800,
-        1333,
-    )  # of images: the short side (None: as it comes), the most for the long one
+    size: tuple[int | None, int] = (800, 1333)  # of images: short side, None as it comes; the long one's limit
     native: bool = False  # whether its backbone was transformers' own ResNet; `tensors` has torchvision's names
 
 
@@ -122,10 +125,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def refuse_variants(config: dict, where: str) -> None:
     """What transformers can make of the two detectors and the originals cannot."""
-    usual = {"position_embedding_type": "sine", "activation_function": "relu", "num_channels": 3}
-    for key, value in usual.items():
-        if config.get(key, value) != value:
-            raise UserError(f"{where} has {key} {config[key]!r}; only {value!r} can be imported")
+    inner = config.get("backbone_config") if isinstance(config.get("backbone_config"), dict) else {}
+    for key, value in USUAL.items():
+        for found in (config.get(key, value), inner.get(key, value)):
+            if found != value:
+                raise UserError(f"{where} has {key} {found!r}; only {value!r} can be imported")
     if config.get("model_type") == "conditional_detr" and config.get("auxiliary_loss"):
         raise UserError(
             f"{where} sets auxiliary_loss, with which transformers passes normed states from layer to layer:"
@@ -164,6 +168,8 @@ def image_size(path: Path) -> tuple[int | None, int]:
     """As the folder's image processor resizes; as DETR's does where it does not say."""
     file = path / "preprocessor_config.json"
     told = read_json(file) if file.exists() else {}
+    if not isinstance(told, dict):
+        raise UserError(f"{file} is not an object; write it anew, or remove it")
     size = told.get("size", {})
     sides = size if isinstance(size, dict) else {"shortest_edge": size, "longest_edge": told.get("max_size", 1333)}
     usual = {"shortest_edge": 800, "longest_edge": 1333}

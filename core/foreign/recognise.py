@@ -104,21 +104,17 @@ def match(named: Named, own: dict[str, Tensor]) -> None:
 
 
 def report(named: Named, kept: Classes, count: int, assumed: dict) -> list[tuple[str, str]]:
-    names = [c.name for c in kept.categories]
+    known = [c.name for c in kept.categories]
     again = [name for names in named.origin.values() for name in names[1:]]
-    rows = [row for row in range(count) if row not in kept.rows]
+    gone = [str(row) for row in range(count) if row not in kept.rows]
     proposing = "; that of the encoder keeps row 0, any object, instead of its last class" if named.two_stage else ""
     lines = [
         ("used", f"{len(named.origin)} of the file's {len(named.foreign.tensors)} tensors"),
         ("copies", again and f"{brief(again)}: further names of tensors that are used"),
         *(("left out", f"{brief(names)}: {why}") for why, names in named.unused.items()),
         ("tied", named.tied and f"{brief(map(named.theirs, named.tied))}: not in the file, as number 0"),
-        ("classes", f"{len(names)}, {kept.source}: {', '.join(names[:10])}{', ...' if names[10:] else ''}"),
-        (
-            "rows",
-            rows
-            and f"{', '.join(map(str, rows))} of the {count} in the class heads are no class, and left out{proposing}",
-        ),
+        ("classes", f"{len(known)}, {kept.source}: {', '.join(known[:10])}{', ...' if known[10:] else ''}"),
+        ("rows", gone and f"{', '.join(gone)} of the {count} in a class head are no class, and left out{proposing}"),
         ("assumed", ", ".join(f"{key} {value}" for key, value in assumed.items())),
     ]
     return [(title, text) for title, text in lines if text]
