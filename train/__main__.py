@@ -8,6 +8,8 @@ usage: python -m train VERB ...
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   check ANNOTATIONS.json    what is wrong with a COCO file and its images, before training finds out
   study NAME                several runs, then a table
+  import FILE_OR_FOLDER     weights of others as a run: --out RUN; [--classes JSON]
+  export RUN                the student for elsewhere: --to safetensors|hf --out FOLDER
 """
 
 import ast
@@ -19,7 +21,7 @@ from core.config import meant
 from core.errors import UserError
 
 HERE = Path(__file__).parent
-VERBS = ("list", "fit", "resume", "eval", "check", "study")
+VERBS = ("list", "fit", "resume", "eval", "check", "study", "import", "export")
 
 
 def main(words: list[str]) -> int:
@@ -71,7 +73,7 @@ def start(verb: str, rest: list[str]) -> int:
             check("recipe", recipe or first, names("recipes"))
     if verb == "study":
         check("study", first, names("studies"))
-    if verb in ("resume", "eval") and not Path(first).exists():
+    if verb in ("resume", "eval", "export") and not Path(first).exists():
         raise UserError(f"{first}: no such run")
     if "RANK" in os.environ:  # torch warns of a look for unused weights that found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -90,6 +92,10 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.evaluate(Path(first), arguments)
             case "study":
                 verbs.study(first, arguments)
+            case "import":
+                verbs.bring(Path(first), arguments)
+            case "export":
+                verbs.export(Path(first), arguments, names("exports"))
     except (Stopped, NotFinite, Failed, Lost) as error:
         if speaks() or isinstance(error, Lost):
             print(error, file=sys.stderr)
