@@ -2,7 +2,7 @@
 
 usage: python -m train VERB ...
 
-  list                      the recipes
+  list                      the recipes, with the AP to expect, the time and the paper
   fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
   resume RUN                go on with a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
@@ -14,6 +14,7 @@ usage: python -m train VERB ...
 
 import ast
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def run(words: list[str]) -> int | None:
         return print(__doc__.partition("\n\n")[2], end="")
     check("verb", verb, VERBS)
     if verb == "list":
-        return print("\n".join([*described("recipes"), "start with: python -m train fit shapes"]))
+        return print("\n".join([*cards(), "start with: python -m train fit shapes"]))
     if verb == "check":
         from train.check import main as check_data
 
@@ -123,12 +124,27 @@ def names(folder: str) -> list[str]:
 
 
 def described(folder: str) -> list[str]:
-    return [f"  {name:<16} {first_line(folder, name)}" for name in names(folder)]
+    wide = max(map(len, names(folder)))
+    return [f"  {name:<{wide}}  {docstring(folder, name).splitlines()[0]}" for name in names(folder)]
 
 
-def first_line(folder: str, name: str) -> str:
+def cards() -> list[str]:
+    """Each recipe, and under it what its docstring says of the AP to expect, the time and the paper."""
+    found = []
+    for name, line in zip(names("recipes"), described("recipes")):
+        told = {title: field(docstring("recipes", name), title) for title in ("Expect", "Time", "Paper")}
+        found += [line, "    " + " | ".join(f"{title.lower()}: {text}" for title, text in told.items())]
+    return found
+
+
+def field(card: str, title: str) -> str:
+    """Its text, whose further lines are indented."""
+    return " ".join(re.search(rf"^{title} +(.+(?:\n .+)*)", card, re.MULTILINE)[1].split())
+
+
+def docstring(folder: str, name: str) -> str:
     text = (HERE / folder / f"{name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return ast.get_docstring(ast.parse(text)) or ""
 
 
 def check(kind: str, word: str, known) -> None:

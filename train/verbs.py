@@ -87,7 +87,7 @@ def free(path: Path) -> Path:
 @dataclass(frozen=True)
 class Measure:
     data: Path | None = None  # COCO instances JSON; else the data that the run was measured on
-    images: Path | None = None  # its folder of images; else `images` beside the JSON
+    images: Path | None = None  # its folder of images; else `images` beside the JSON, or COCO's own
     batch: int = 8
     workers: int = 0
     device: str = "auto"
