@@ -12,7 +12,7 @@ from core.errors import UserError
 SAYS = "Look at a run in the browser: who was matched with whom, and at what cost."
 RUN = "folder of a run; by default the newest under runs/, else the shipped one"
 DATA = "COCO instances to look at, instead of those that the run was measured on"
-IMAGES = "the folder of its images; by default the folder `images` beside it"
+IMAGES = "the folder of its images; by default `images` beside it, or COCO's own"
 PORT = "on this machine alone; 0 takes a free one (default: 7860)"
 
 

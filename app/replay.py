@@ -57,6 +57,8 @@ def open_data(card: dict, path: Path, data: Path | None, images: Path | None) ->
         found = Coco(data, images)
     elif asked["kind"] == "shapes":
         found = Shapes("val", asked["val_limit"], asked["size"])
+    elif not asked["val"]:
+        raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
         found = Coco(Path(asked["val"]), asked["images"] and Path(asked["images"]), asked["val_limit"])
     theirs, ours = [c["name"] for c in card["categories"]], [c.name for c in found.categories]

@@ -57,7 +57,8 @@ def read(path: Path) -> tuple[dict, dict]:
         ) from None
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
-            f"{path} is not a safetensors file ({error}); pickles such as .pth are never opened here"
+            f"{path} is not a safetensors file ({error}); pickles such as .pth are never opened here:"
+            f" take weights of others in with: python -m train import {path} --out RUN"
         ) from None
 
 

@@ -437,6 +437,18 @@ def test_a_folder_without_annotations(tmp_path):
     assert [len(data[k].labels) for k in range(3)] == [0, 0, 0] and data.truth()["annotations"] == []
 
 
+def test_images_where_coco_itself_has_them(tmp_path):
+    path = write_folder(tmp_path / "annotations")
+    own = tmp_path / "annotations" / "images"
+    (tmp_path / "annotations" / "val").mkdir()  # of no meaning
+    moved = path.rename(path.with_name("instances_train2017.json"))
+    assert len(Coco(moved)) == 3, "images beside the file go first"
+    own.rename(tmp_path / "train2017")
+    assert Coco(moved).folder == tmp_path / "train2017"
+    with pytest.raises(UserError, match="images cannot be listed"):
+        Coco(moved.rename(moved.with_name("train2017.json")))
+
+
 def test_images_may_be_elsewhere_and_in_subfolders(tmp_path):
     value = instances()
     for image in value["images"]:

@@ -2,16 +2,19 @@
 
 usage: python -m train VERB ...
 
-  list                      the recipes
+  list                      the recipes, with the AP to expect, the time and the paper
   fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
   resume RUN                go on with a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   check ANNOTATIONS.json    what is wrong with a COCO file and its images, before training finds out
   study NAME                several runs, then a table
+  import FILE_OR_FOLDER     weights of others as a run: --out RUN; [--classes JSON]
+  export RUN                the student for elsewhere: --to safetensors|hf --out FOLDER
 """
 
 import ast
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from core.config import meant
 from core.errors import UserError
 
 HERE = Path(__file__).parent
-VERBS = ("list", "fit", "resume", "eval", "check", "study")
+VERBS = ("list", "fit", "resume", "eval", "check", "study", "import", "export")
 
 
 def main(words: list[str]) -> int:
@@ -45,7 +48,7 @@ def run(words: list[str]) -> int | None:
         return print(__doc__.partition("\n\n")[2], end="")
     check("verb", verb, VERBS)
     if verb == "list":
-        return print("\n".join([*described("recipes"), "start with: python -m train fit shapes"]))
+        return print("\n".join([*cards(), "start with: python -m train fit shapes"]))
     if verb == "check":
         from train.check import main as check_data
 
@@ -71,7 +74,7 @@ def start(verb: str, rest: list[str]) -> int:
             check("recipe", recipe or first, names("recipes"))
     if verb == "study":
         check("study", first, names("studies"))
-    if verb in ("resume", "eval") and not Path(first).exists():
+    if verb in ("resume", "eval", "export") and not Path(first).exists():
         raise UserError(f"{first}: no such run")
     if "RANK" in os.environ:  # torch warns of a look for unused weights that found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -90,6 +93,10 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.evaluate(Path(first), arguments)
             case "study":
                 verbs.study(first, arguments)
+            case "import":
+                verbs.bring(Path(first), arguments)
+            case "export":
+                verbs.export(Path(first), arguments, names("exports"))
     except (Stopped, NotFinite, Failed, Lost) as error:
         if speaks() or isinstance(error, Lost):
             print(error, file=sys.stderr)
@@ -117,12 +124,27 @@ def names(folder: str) -> list[str]:
 
 
 def described(folder: str) -> list[str]:
-    return [f"  {name:<16} {first_line(folder, name)}" for name in names(folder)]
+    wide = max(map(len, names(folder)))
+    return [f"  {name:<{wide}}  {docstring(folder, name).splitlines()[0]}" for name in names(folder)]
 
 
-def first_line(folder: str, name: str) -> str:
+def cards() -> list[str]:
+    """Each recipe, and under it what its docstring says of the AP to expect, the time and the paper."""
+    found = []
+    for name, line in zip(names("recipes"), described("recipes")):
+        told = {title: field(docstring("recipes", name), title) for title in ("Expect", "Time", "Paper")}
+        found += [line, "    " + " | ".join(f"{title.lower()}: {text}" for title, text in told.items())]
+    return found
+
+
+def field(card: str, title: str) -> str:
+    """Its text, whose further lines are indented."""
+    return " ".join(re.search(rf"^{title} +(.+(?:\n .+)*)", card, re.MULTILINE)[1].split())
+
+
+def docstring(folder: str, name: str) -> str:
     text = (HERE / folder / f"{name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return ast.get_docstring(ast.parse(text)) or ""
 
 
 def check(kind: str, word: str, known) -> None:

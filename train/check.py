@@ -11,7 +11,7 @@ from train.flags import flags
 
 @dataclass(frozen=True)
 class Check:
-    images: Path | None = None  # folder of the images; else `images` beside the file, if it is there
+    images: Path | None = None  # folder of the images; else `images` beside the file, or COCO's own, if it is there
     against: Path | None = None  # instances file of another split, which shall share no image with this one
     against_images: Path | None = None  # its folder; else `images` beside it, else that of this file
     allow: tuple[str, ...] = ()  # kinds of faults that shall not count as such

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.data import doctor
 from core.data.doctor.case import Case
+from core.data.folder import images_of
 from core.errors import UserError
 from core.files import write_json
 from train import findings
@@ -40,8 +41,8 @@ def refuse_sources(path: Path, asked: Check) -> None:
     if asked.json:
         target = asked.json.resolve()
         files = [p.resolve() for p in (path, asked.against, asked.fix_to) if p]
-        beside = [p.parent / "images" for p in (path, asked.against) if p]
-        folders = [p.resolve() for p in (asked.images, asked.against_images, *beside) if p]
+        usual = [images_of(p) for p in (path, asked.against) if p]
+        folders = [p.resolve() for p in (asked.images, asked.against_images, *usual) if p]
         if target in files or any(target.is_relative_to(folder) for folder in folders):
             raise UserError(f"--json {asked.json} is, or is among, what is to be checked; choose another place")
 

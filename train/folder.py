@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 
 from core.checkpoint import save_detector, save_module, sha, weights_file
 from core.config import decode, encode
+from core.data.category import Category
 from core.distiller import Distiller
 from core.errors import UserError
 from core.files import read_json, write_json
@@ -42,10 +43,13 @@ def begin(path: Path, job: Job, taught: dict | None, note: dict) -> None:
 
 
 def about(job: Job) -> dict:
+    return made(job.loader.dataset.categories)
+
+
+def made(categories: Iterable[Category]) -> dict:
     """What every card says: the classes, and what made them."""
-    categories = [{"id": c.id, "name": c.name} for c in job.loader.dataset.categories]
     versions = {"python": platform.python_version(), "torch": torch.__version__}
-    return {"categories": categories, "commit": commit(), "versions": versions}
+    return {"categories": [{"id": c.id, "name": c.name} for c in categories], "commit": commit(), "versions": versions}
 
 
 def taken(path: Path) -> bool:

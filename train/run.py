@@ -25,7 +25,7 @@ class Data:
     kind: Literal["shapes", "coco"] = "shapes"  # drawn shapes, or a folder in COCO format
     train: Path | None = None  # COCO instances JSON to learn from
     val: Path | None = None  # COCO instances JSON to be measured on
-    images: Path | None = None  # folder of the images of both; else `images` beside each JSON
+    images: Path | None = None  # folder of the images of both; else `images` beside each JSON, or COCO's own
     train_limit: int | None = None  # take the first n images
     val_limit: int | None = None
     size: int = 96  # side of the drawn shapes images, in pixels

@@ -10,11 +10,11 @@ import torch
 import tyro
 
 from core.checkpoint import load_detector, weights_file
-from core.config import decode
+from core.config import decode, meant
 from core.data.coco import Coco
 from core.errors import UserError
-from core.files import read_json
-from train import folder, loop, parallel
+from core.files import read_json, whole_folder
+from train import folder, imports, loop, parallel
 from train.build import dataset, device_of, same_classes
 from train.flags import flags
 from train.parallel import first_word, ranks, restarted
@@ -87,7 +87,7 @@ def free(path: Path) -> Path:
 @dataclass(frozen=True)
 class Measure:
     data: Path | None = None  # COCO instances JSON; else the data that the run was measured on
-    images: Path | None = None  # its folder of images; else `images` beside the JSON
+    images: Path | None = None  # its folder of images; else `images` beside the JSON, or COCO's own
     batch: int = 8
     workers: int = 0
     device: str = "auto"
@@ -97,7 +97,7 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     given = flags(Measure(), arguments, f"python -m train eval {path}")
     detector, card = load_detector(weights_file(path))
     trained = decode(Data, card["data"], f"{path}: data") if "data" in card else None
-    if given.data is None and trained is None:
+    if given.data is None and (trained is None or trained.kind == "coco" and trained.val is None):
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
     val = Coco(given.data, given.images) if given.data else dataset(trained, "val")
     same_classes(card, val.categories, path)
@@ -107,7 +107,30 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     if ranks().first:
         print(table(scores))
     if path.is_dir():
-        say(f"look at it with: python -m app {path}")
+        data = "".join(f" --{key} {x}" for key, x in (("data", given.data), ("images", given.images)) if x)
+        say(f"look at it with: python -m app {path}{data}")
+
+
+def bring(path: Path, arguments: list[str]) -> None:
+    imports.bring(path, flags(imports.Import(), arguments, f"python -m train import {path}"))
+
+
+@dataclass(frozen=True)
+class Export:
+    to: str = "safetensors"  # the format
+    out: Path | None = None  # the new folder
+
+
+def export(path: Path, arguments: list[str], formats: list[str]) -> None:
+    given = flags(Export(), arguments, f"python -m train export {path}")
+    if given.to not in formats:
+        raise UserError(f"no format {given.to!r}{meant(given.to, formats)}")
+    if given.out is None:
+        raise UserError("say which folder to write: --out FOLDER")
+    with whole_folder(given.out) as scratch:
+        detector, card = load_detector(weights_file(path))
+        use = import_module(f"train.exports.{given.to}").export(detector, card, scratch)
+    print(f"done: {given.out}; {use.format(folder=given.out)}")
 
 
 def study(name: str, arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from core.data.folder import Folder
+from core.data.folder import Folder, images_of
 from core.data.instances import read_instances
 from core.data.picture import read_picture
 from core.data.sample import Sample
@@ -22,11 +22,11 @@ class Coco:
     """
 
     def __init__(self, annotations: Path, images: Path | None = None, limit: int | None = None):
-        """`images` is by default the folder of that name beside the annotations; `limit` takes the first images."""
+        """`images` is by default the folder that `images_of` finds; `limit` takes the first images."""
         if limit is not None and limit < 1:
             raise UserError(f"the limit of images is {limit}; it must be at least 1")
         self.path = Path(annotations)
-        self.folder = self.path.parent / "images" if images is None else Path(images)
+        self.folder = images_of(self.path) if images is None else Path(images)
         self.instances = read_instances(self.path)
         self.categories = self.instances.categories
         self.ids = self.instances.image_ids[:limit]

@@ -7,6 +7,16 @@ from core.data.faults import brief
 from core.errors import UserError
 
 
+def images_of(annotations: Path) -> Path:
+    """Where the images of an instances file are, unless it is said: in `images` beside it, or as COCO lays them out.
+
+    There annotations/instances_train2017.json is of the folder train2017 beside `annotations`.
+    """
+    beside, split = annotations.parent / "images", annotations.stem.removeprefix("instances_")
+    own = annotations.absolute().parent.parent / split
+    return own if split != annotations.stem and own.is_dir() and not beside.is_dir() else beside
+
+
 class Folder:
     """Each subfolder is listed once: asking for each file would take minutes on a network drive."""
 

@@ -14,13 +14,16 @@ CROP_SIDES = (384, 600)  # ... and the sides of the crop at that scale
 
 @dataclass(frozen=True)
 class Augment:
-    """What training may do to an image. DETR's: sizes 480, 512, ... 800, longest 1333, crop."""
+    """What training may do to an image."""
 
     flip: float = 0.5  # probability of mirroring left to right
     jitter: float = 0.0  # brightness, contrast and colour are each scaled by 1 - jitter .. 1 + jitter
     sizes: tuple[int, ...] = ()  # short sides in pixels to draw from; evaluation takes the largest; none: as it comes
     longest: int = 1333  # no side gets longer than this
     crop: bool = False  # every other image is cropped before it is resized
+
+
+DETR = Augment(sizes=tuple(range(480, 801, 32)), crop=True)  # and of its heirs, for COCO
 
 
 def training(sample: Sample, rng: Generator, augment: Augment) -> Sample:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from core.boxes import corners
 from core.detectors.base import Detector
 from core.matching import Matching
+from core.names import OURS, RELEASED, table, translate
 from core.nn import backbones
 from core.nn.pyramid import Pyramid, pyramid, sample_3d
 from core.types import Images, Memory, Predictions, Queries
@@ -209,32 +210,32 @@ class SamplingAndMixing(nn.Module):
         return self.to_out(rearrange(x, "b q g o c -> b q (g o c)"))
 
 
-RENAMED = (
-    ("rpn_head.init_content_features.", "content."),
-    ("roi_head.bbox_head.", "stages."),
-    ("neck.lateral_convs.", "neck."),
-    ("neck.gn_out.", "neck_norm."),
-    (".conv.weight", ".weight"),
-    (".conv.bias", ".bias"),
-    (".iof_tau", ".attention.sharpness"),
-    (".attention.attn.in_proj_", ".attention.to_qkv."),
-    (".attention.attn.out_proj.", ".attention.to_out."),
-    (".sampling_n_mixing.norm.", ".mixing_norm."),
-    (".sampling_n_mixing.sampling_offset_generator.0.", ".mixing.to_offset."),
-    (".sampling_n_mixing.adaptive_mixing.parameter_generator.0.", ".mixing.to_weights."),
-    (".sampling_n_mixing.adaptive_mixing.out_proj.", ".mixing.to_out."),
-    (".ffn.layers.0.0.", ".feedforward.0."),
-    (".ffn.layers.1.", ".feedforward.2."),
-    (".ffn_norm.", ".feedforward_norm."),
-    (".cls_fcs.", ".to_class."),
-    (".fc_cls.", ".to_class.3."),
-    (".reg_fcs.", ".to_shift."),
-    (".fc_reg.", ".to_shift.3."),
-)
+NAMES = table("""
+backbone.body.**        backbone.**                     -
+neck.*                  neck.lateral_convs.*.conv       -
+neck_norm               neck.gn_out                     -
+content                 rpn_head.init_content_features  -
+stages.*                roi_head.bbox_head.*            -
+  .attention.to_qkv     .attention.attn.in_proj         -
+  .attention.to_out     .attention.attn.out_proj        -
+  .attention.sharpness  .iof_tau                        -
+  .attention_norm       .attention_norm                 -
+  .mixing.to_offset     .sampling_n_mixing.sampling_offset_generator.0             -
+  .mixing.to_weights    .sampling_n_mixing.adaptive_mixing.parameter_generator.0   -
+  .mixing.to_out        .sampling_n_mixing.adaptive_mixing.out_proj                -
+  .mixing_norm          .sampling_n_mixing.norm         -
+  .feedforward.0        .ffn.layers.0.0                 -
+  .feedforward.2        .ffn.layers.1                   -
+  .feedforward_norm     .ffn_norm                       -
+  .to_class.0           .cls_fcs.0                      -
+  .to_class.1           .cls_fcs.1                      -
+  .to_class.3           .fc_cls                         -
+  .to_shift.0           .reg_fcs.0                      -
+  .to_shift.1           .reg_fcs.1                      -
+  .to_shift.3           .fc_reg                         -
+""")
 
 
 def rename(key: str) -> str:
-    """Our name of a tensor of the released checkpoints (neck, queries and stages)."""
-    for theirs, ours in RENAMED:
-        key = key.replace(theirs, ours)
-    return key
+    """Our name of a tensor of the released checkpoints."""
+    return translate(key, NAMES, RELEASED, OURS)[0]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.matching import Matching
+from core.names import OURS, RELEASED, table, translate
 from core.nn import backbones
 from core.nn.attention import SelfAttention, attend, feedforward, mlp, xavier
 from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
@@ -168,45 +169,51 @@ class ConditionalAttention(nn.Module):
         return rearrange([content, place], "two b n (h d) -> b n (h two d)", h=self.heads)
 
 
-RENAMED = (
-    ("backbone.0.", "backbone."),
-    ("input_proj.", "neck."),
-    ("query_embed.", "query."),
-    ("class_embed.", "to_class."),
-    ("bbox_embed.", "to_box."),
-    ("transformer.encoder.layers.", "encoder."),
-    ("transformer.decoder.layers.", "decoder."),
-    ("transformer.decoder.norm.", "decoder_norm."),
-    ("transformer.decoder.ref_point_head.", "to_reference."),
-    ("transformer.decoder.query_scale.", "to_scale."),
-    (".layers.0.", ".0."),
-    (".layers.1.", ".2."),
-    (".layers.2.", ".4."),
-    (".self_attn.", ".attention."),
-    (".cross_attn.", ".reading."),
-    (".in_proj_", ".to_qkv."),
-    (".out_proj.", ".to_out."),
-    (".sa_qcontent_proj.", ".attention.content_to_q."),
-    (".sa_qpos_proj.", ".attention.position_to_q."),
-    (".sa_kcontent_proj.", ".attention.content_to_k."),
-    (".sa_kpos_proj.", ".attention.position_to_k."),
-    (".sa_v_proj.", ".attention.to_v."),
-    (".ca_qcontent_proj.", ".reading.content_to_q."),
-    (".ca_qpos_proj.", ".reading.position_to_q."),
-    (".ca_qpos_sine_proj.", ".reading.place_to_q."),
-    (".ca_kcontent_proj.", ".reading.content_to_k."),
-    (".ca_kpos_proj.", ".reading.place_to_k."),
-    (".ca_v_proj.", ".reading.to_v."),
-    (".linear1.", ".feedforward.0."),
-    (".linear2.", ".feedforward.3."),
-)
-NORMS = {"encoder": ("attention", "feedforward"), "decoder": ("attention", "reading", "feedforward")}
+NAMES = table("""
+backbone.body.**        backbone.0.body.**              model.backbone.conv_encoder.model.**
+neck                    input_proj                      model.input_projection
+query                   query_embed                     model.query_position_embeddings
+encoder.*               transformer.encoder.layers.*    model.encoder.layers.*
+  .attention.to_qkv     .self_attn.in_proj              .self_attn.qkv_proj
+  .attention.to_out     .self_attn.out_proj             .self_attn.out_proj
+  .attention_norm       .norm1                          .self_attn_layer_norm
+  .feedforward.0        .linear1                        .fc1
+  .feedforward.3        .linear2                        .fc2
+  .feedforward_norm     .norm2                          .final_layer_norm
+decoder.*               transformer.decoder.layers.*    model.decoder.layers.*
+  .attention.content_to_q    .sa_qcontent_proj          .sa_qcontent_proj
+  .attention.position_to_q   .sa_qpos_proj              .sa_qpos_proj
+  .attention.content_to_k    .sa_kcontent_proj          .sa_kcontent_proj
+  .attention.position_to_k   .sa_kpos_proj              .sa_kpos_proj
+  .attention.to_v       .sa_v_proj                      .sa_v_proj
+  .attention.to_out     .self_attn.out_proj             .self_attn.out_proj
+  .attention_norm       .norm1                          .self_attn_layer_norm
+  .reading.content_to_q      .ca_qcontent_proj          .ca_qcontent_proj
+  .reading.position_to_q     .ca_qpos_proj              .ca_qpos_proj
+  .reading.place_to_q        .ca_qpos_sine_proj         .ca_qpos_sine_proj
+  .reading.content_to_k      .ca_kcontent_proj          .ca_kcontent_proj
+  .reading.place_to_k        .ca_kpos_proj              .ca_kpos_proj
+  .reading.to_v         .ca_v_proj                      .ca_v_proj
+  .reading.to_out       .cross_attn.out_proj            .encoder_attn.out_proj
+  .reading_norm         .norm2                          .encoder_attn_layer_norm
+  .feedforward.0        .linear1                        .fc1
+  .feedforward.3        .linear2                        .fc2
+  .feedforward_norm     .norm3                          .final_layer_norm
+decoder_norm            transformer.decoder.norm        model.decoder.layernorm
+to_reference            transformer.decoder.ref_point_head    model.decoder.ref_point_head
+  .0                    .layers.0                       .layers.0
+  .2                    .layers.1                       .layers.1
+to_scale                transformer.decoder.query_scale       model.decoder.query_scale
+  .0                    .layers.0                       .layers.0
+  .2                    .layers.1                       .layers.1
+to_class                class_embed                     class_labels_classifier
+to_box                  bbox_embed                      bbox_predictor
+  .0                    .layers.0                       .layers.0
+  .2                    .layers.1                       .layers.1
+  .4                    .layers.2                       .layers.2
+""")
 
 
 def rename(key: str) -> str:
     """Our name of a tensor of the released checkpoints."""
-    for theirs, ours in RENAMED:
-        key = key.replace(theirs, ours)
-    for i, name in enumerate(NORMS.get(key.split(".")[0], ()), 1):
-        key = key.replace(f".norm{i}.", f".{name}_norm.")
-    return key
+    return translate(key, NAMES, RELEASED, OURS)[0]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.matching import Matching
+from core.names import OURS, RELEASED, table, translate
 from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, mlp, xavier
 from core.nn.deformable import Aim, DeformableAttention, aim
@@ -258,42 +259,51 @@ class DecoderLayer(nn.Module):
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
-RENAMED = (
-    ("backbone.0.", "backbone."),
-    ("input_proj.", "neck."),
-    ("query_embed.", "query."),
-    ("transformer.level_embed", "level"),
-    ("transformer.reference_points.", "to_reference."),
-    ("transformer.enc_output.", "to_proposal."),
-    ("transformer.enc_output_norm.", "proposal_norm."),
-    ("transformer.pos_trans.", "to_query."),
-    ("transformer.pos_trans_norm.", "query_norm."),
-    ("transformer.encoder.layers.", "encoder."),
-    ("transformer.decoder.layers.", "decoder."),
-    ("transformer.decoder.", ""),  # its heads are the model's own
-    ("class_embed.", "to_class."),
-    ("bbox_embed.", "to_box."),
-    (".layers.0.", ".0."),
-    (".layers.1.", ".2."),
-    (".layers.2.", ".4."),
-    (".self_attn.", ".attention."),
-    (".cross_attn.", ".reading."),
-    (".in_proj_", ".to_qkv."),
-    (".out_proj.", ".to_out."),
-    (".sampling_offsets.", ".to_offset."),
-    (".attention_weights.", ".to_weight."),
-    (".value_proj.", ".to_value."),
-    (".output_proj.", ".to_out."),
-    (".linear1.", ".feedforward.0."),
-    (".linear2.", ".feedforward.3."),
-)
-NORMS = {"encoder": ("attention", "feedforward"), "decoder": ("reading", "attention", "feedforward")}
+# A plain model's one pair of heads is listed for each layer; what refines boxes has second names for its heads.
+NAMES = table("""
+backbone.body.**        backbone.0.body.**              model.backbone.conv_encoder.model.**
+neck.*.*                input_proj.*.*                  model.input_proj.*.*
+level                   transformer.level_embed         model.level_embed
+query                   query_embed                     model.query_position_embeddings
+to_reference            transformer.reference_points    model.reference_points
+to_proposal             transformer.enc_output          model.enc_output
+proposal_norm           transformer.enc_output_norm     model.enc_output_norm
+to_query                transformer.pos_trans           model.pos_trans
+query_norm              transformer.pos_trans_norm      model.pos_trans_norm
+encoder.*               transformer.encoder.layers.*    model.encoder.layers.*
+  .attention.to_offset  .self_attn.sampling_offsets     .self_attn.sampling_offsets
+  .attention.to_weight  .self_attn.attention_weights    .self_attn.attention_weights
+  .attention.to_value   .self_attn.value_proj           .self_attn.value_proj
+  .attention.to_out     .self_attn.output_proj          .self_attn.output_proj
+  .attention_norm       .norm1                          .self_attn_layer_norm
+  .feedforward.0        .linear1                        .fc1
+  .feedforward.3        .linear2                        .fc2
+  .feedforward_norm     .norm2                          .final_layer_norm
+decoder.*               transformer.decoder.layers.*    model.decoder.layers.*
+  .attention.to_qkv     .self_attn.in_proj              .self_attn.qkv_proj
+  .attention.to_out     .self_attn.out_proj             .self_attn.out_proj
+  .attention_norm       .norm2                          .self_attn_layer_norm
+  .reading.to_offset    .cross_attn.sampling_offsets    .encoder_attn.sampling_offsets
+  .reading.to_weight    .cross_attn.attention_weights   .encoder_attn.attention_weights
+  .reading.to_value     .cross_attn.value_proj          .encoder_attn.value_proj
+  .reading.to_out       .cross_attn.output_proj         .encoder_attn.output_proj
+  .reading_norm         .norm1                          .encoder_attn_layer_norm
+  .feedforward.0        .linear1                        .fc1
+  .feedforward.3        .linear2                        .fc2
+  .feedforward_norm     .norm3                          .final_layer_norm
+to_class.*              class_embed.*                   class_embed.*
+to_class.*              transformer.decoder.class_embed.*    model.decoder.class_embed.*
+to_box.*                bbox_embed.*                    bbox_embed.*
+  .0                    .layers.0                       .layers.0
+  .2                    .layers.1                       .layers.1
+  .4                    .layers.2                       .layers.2
+to_box.*                transformer.decoder.bbox_embed.*     model.decoder.bbox_embed.*
+  .0                    .layers.0                       .layers.0
+  .2                    .layers.1                       .layers.1
+  .4                    .layers.2                       .layers.2
+""")
 
 
 def rename(key: str) -> str:
-    """Our name of a tensor of the released checkpoints, where a plain model's heads are listed once for each layer."""
-    for theirs, ours in RENAMED:
-        key = key.replace(theirs, ours)
-    for i, name in enumerate(NORMS.get(key.split(".")[0], ()), 1):
-        key = key.replace(f".norm{i}.", f".{name}_norm.")
-    return key
+    """Our name of a tensor of the released checkpoints."""
+    return translate(key, NAMES, RELEASED, OURS)[0]

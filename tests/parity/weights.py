@@ -12,9 +12,9 @@ from core.detectors.base import Detector
 KEYS = Path(__file__).parents[1] / "keys"
 
 
-def listed(name: str) -> dict[str, tuple[int, ...]]:
+def listed(name: str, prefix: str = "official_") -> dict[str, tuple[int, ...]]:
     """Names and shapes in a released checkpoint."""
-    lines = (KEYS / f"official_{name}.txt").read_text().splitlines()
+    lines = (KEYS / f"{prefix}{name}.txt").read_text().splitlines()
     return {key: tuple(map(int, re.findall(r"\d+", shape))) for key, shape in (x.split(" ", 1) for x in lines)}
 
 

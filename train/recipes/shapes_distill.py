@@ -15,13 +15,13 @@ from train.recipes import shapes
 from train.run import Losses, Run
 
 TEACHER = Path("assets/teacher_shapes.safetensors")
+LOSSES = Losses(
+    detection=detection.Config(weight=1.0),
+    logits=logits.Config(weight=1.0),
+    features=features.Config(weight=1.0),
+    prior=prior.Config(weight=1.0),
+)
 
 
 def run() -> Run:
-    losses = Losses(
-        detection=detection.Config(weight=1.0),
-        logits=logits.Config(weight=1.0),
-        features=features.Config(weight=1.0),
-        prior=prior.Config(weight=1.0),
-    )
-    return replace(shapes.run(), name="shapes_distill", losses=losses, teacher=TEACHER)
+    return replace(shapes.run(), name="shapes_distill", losses=LOSSES, teacher=TEACHER)

@@ -13,9 +13,10 @@ from core.detectors import adamixer
 from train.recipes import shapes
 from train.run import Run
 
+INIT = str(shapes.BACKBONES / "tiny32x2.safetensors")
+
 
 def run() -> Run:
     start = shapes.run()
     student = adamixer.Config(backbone="tiny32x2", **shapes.SMALL)
-    init = str(shapes.BACKBONES / "tiny32x2.safetensors")
-    return replace(start, name="shapes_teacher", student=student, init=init, optim=replace(start.optim, epochs=12))
+    return replace(start, name="shapes_teacher", student=student, init=INIT, optim=replace(start.optim, epochs=12))

@@ -13,7 +13,7 @@ from core.data.doctor import boxes, classes, pictures, records, splits
 from core.data.doctor.case import Case, Watch, unwatched
 from core.data.doctor.table import table
 from core.data.faults import NOTICES, Fault
-from core.data.folder import Folder
+from core.data.folder import Folder, images_of
 from core.data.instances import parse, read, without_collector, without_outline
 from core.errors import UserError
 from core.files import write_bytes
@@ -38,14 +38,14 @@ class Report:
 
 
 def open_case(path: Path, images: Path | None = None, *, outlines: bool = False, watch: Watch = unwatched) -> Case:
-    """`images` is by default the folder of that name beside the file, if there is one.
+    """`images` is by default the folder that `images_of` finds, if there is one.
 
     Outlines are needed to write the file anew, and take gigabytes. UserError: no such file or folder.
     """
     with without_collector():
         file = parse(path, read(path), None if outlines else without_outline)
-    beside = path.parent / "images"
-    folder = images or (beside if beside.is_dir() else None)
+    usual = images_of(path)
+    folder = images or (usual if usual.is_dir() else None)
     return Case(path, file, folder and Folder(folder), watch=watch)
 
 
