@@ -1,3 +1,4 @@
+import math
 from itertools import permutations
 
 import numpy as np
@@ -6,7 +7,19 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from core import matching
-from core.matching import Matching, assign, costs, focal_cost, padded, solve, to_host, to_truth, weighted
+from core.matching import (
+    Matching,
+    assign,
+    costs,
+    focal_cost,
+    in_one_copy,
+    padded,
+    posed,
+    solve,
+    to_host,
+    to_truth,
+    weighted,
+)
 from core.types import Predictions, Problem, no_targets
 from tests import slow, tiny
 
@@ -187,14 +200,37 @@ def test_predictions_that_are_nan_stop_with_layer_and_image():
         to_truth({"student": (p, KINDS[0])}, truth)
 
 
+@pytest.mark.parametrize("kind", ["ties", "normal"])
+def test_ten_thousand_assignments_cost_what_scipys_do(kind):
+    """5000 of a kind: 0 to 50 rows are free, 0 to 50 columns take part, and what does not is infinite or no number."""
+    rng, met = np.random.default_rng(5), set()
+    for _ in range(50):
+        q, t = rng.integers(1, 51, 2)
+        cost = rng.normal(size=(5, 20, q, t)) * 10.0 ** rng.integers(-3, 4)
+        cost = (np.sign(cost) if kind == "ties" else cost).astype(np.float32)
+        free, columns = (rng.random((5, 20, n)) < rng.choice([0, 0.5, 1], (5, 20, 1)) for n in (q, t))
+        cost[~free] = rng.choice([np.inf, -np.inf, np.nan])
+        cost.swapaxes(2, 3)[~columns] = rng.choice([np.inf, -np.inf, np.nan])
+        found = assign(cost, columns, [np.pad(np.argwhere(~free), ((0, 0), (0, 1)))], "x")
+        sizes = np.minimum(free.sum(2), columns.sum(2))
+        for place, rows in zip(np.ndindex(5, 20), np.split(found, sizes.cumsum()[:-1])):
+            part = cost[place][free[place]][:, columns[place]].astype(np.float64)
+            assert (rows[:, :2] == place).all() and len({*rows[:, 2]}) == len({*rows[:, 3]}) == sizes[place]
+            assert free[place][rows[:, 2]].all() and columns[place][rows[:, 3]].all()
+            spent = cost[place][rows[:, 2], rows[:, 3]].sum(dtype=np.float64)
+            assert math.isclose(spent, part[linear_sum_assignment(part)].sum(), rel_tol=1e-9, abs_tol=1e-9)
+            met.add((0 in part.shape, part.shape[0] < part.shape[1], part.shape[0] == part.shape[1]))
+    assert len(met) >= 5
+
+
 def test_all_tensors_reach_the_host_in_one_copy_and_in_their_shapes(monkeypatch):
     tensors = [torch.randn(2, 3, 4), torch.rand(5) < 0.5, torch.zeros(0, 3), torch.randn(1).bfloat16(), torch.arange(4)]
     copies, real = [], torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, "cpu", lambda x: copies.append(x) or real(x))
-    arrays = to_host(tensors)
-    assert len(copies) == 1
-    for x, array in zip(tensors, arrays):
-        assert array.shape == tuple(x.shape) and np.array_equal(array, x.float().numpy())
+    for arrays, made in ((in_one_copy(tensors), 1), (to_host(tensors), 1)):
+        assert len(copies) == made, "what is on the CPU is there"
+        for x, array in zip(tensors, arrays, strict=True):
+            assert array.shape == tuple(x.shape) and np.array_equal(array, x.float().numpy())
 
 
 def test_nothing_to_solve_costs_no_copy(monkeypatch):
@@ -203,7 +239,33 @@ def test_nothing_to_solve_costs_no_copy(monkeypatch):
 
 
 def test_the_solver_is_called_once_for_each_layer_and_image(monkeypatch):
-    calls, real = [], matching.linear_sum_assignment
-    monkeypatch.setattr(matching, "linear_sum_assignment", lambda c: calls.append(c.shape) or real(c))
+    calls, real = [], matching.assignment
+    monkeypatch.setattr(matching, "assignment", lambda c: calls.append(c.shape) or real(c))
     assign(np.zeros((3, 2, 5, 4), dtype=np.float32), np.ones((3, 2, 4), dtype=bool), [], "x")
     assert calls == [(5, 4)] * 6
+
+
+def test_answers_are_the_same_on_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    before, answers = torch.get_num_threads(), []
+    cost, columns = rng.random((2, 3, 140, 150), dtype=np.float32), rng.random((2, 3, 150)) < 0.9
+    bad = cost.copy()
+    bad[1, 0, 3, 3] = np.nan
+    columns[1, 0, 3] = True
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        answers.append(assign(cost, columns, [np.array([[0, 1, 7, 0]])], "x"))
+        with pytest.raises(FloatingPointError, match="layer 1, image 0"):
+            assign(bad, columns, [], "x")
+    torch.set_num_threads(before)
+    rows = np.full((2, 3), 140) - [[0, 1, 0], [0, 0, 0]]
+    assert all(np.array_equal(a, answers[0]) for a in answers)
+    assert len(answers[0]) == np.minimum(rows, columns.sum(2)).sum()
+
+
+def test_prices_in_pieces_are_those_at_once(monkeypatch):
+    for p, truth in draws(12):
+        whole = weighted(costs(p, truth, KINDS[0]), KINDS[0].weights)
+        for pairs in (1, 50, 10**6):
+            monkeypatch.setattr(matching, "IN_CACHE", pairs)
+            torch.testing.assert_close(posed(p, truth, KINDS[0]).cost, whole)
