@@ -155,15 +155,12 @@ def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, As
 
 
 def assign(cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name: str) -> np.ndarray:
-    """Rows (layer, image, query, target) of the optimum of every layer and image, in their order.
-
-    Large ones are solved on as many threads as torch has: the solver lets others run, and no answer depends on another.
-    """
+    """Rows (layer, image, query, target) of the optimum of every layer and image, in their order."""
     free = np.ones(cost.shape[:3], dtype=bool)
     for rows in taken:
         free[tuple(rows[:, :3].T)] = False
 
-    def answer(place: tuple[int, int]) -> np.ndarray:
+    def answer(place: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         q, t = free[place].nonzero()[0], columns[place].nonzero()[0]
         part = cost[place][q][:, t]
         if not np.isfinite(part).all():
@@ -171,13 +168,22 @@ def assign(cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name:
                 f"the cost of matching ({name}) is not finite: layer {place[0]}, image {place[1]} of the batch"
             )
         row, column = assignment(part)
-        return np.stack([np.full_like(row, place[0]), np.full_like(row, place[1]), q[row], t[column]], 1)
+        return q[row], t[column]
 
     places = list(np.ndindex(*cost.shape[:2]))
-    threads = min(torch.get_num_threads(), len(places)) if min(cost.shape[2:]) >= THREADED else 1
+    found = on_threads(answer, places) if min(cost.shape[2:]) >= THREADED else [answer(p) for p in places]
+    query, target = (np.concatenate(x) for x in zip(*found))
+    layer, image = np.repeat(np.array(places), [len(q) for q, _ in found], axis=0).T
+    return np.stack([layer, image, query, target], 1)
+
+
+def on_threads(function: Callable, of: list) -> list:
+    """Of each: the solver lets other threads run, and no answer depends on another."""
+    threads = min(torch.get_num_threads(), len(of))
+    if threads < 2:
+        return [function(x) for x in of]
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(answer, places)) if threads > 1 else [answer(p) for p in places]
-    return np.concatenate([np.zeros((0, 4), dtype=np.int64), *found])
+        return list(pool.map(function, of))
 
 
 def to_host(tensors: list[Tensor]) -> list[np.ndarray]:
