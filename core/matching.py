@@ -1,5 +1,6 @@
 """Who answers for whom: costs of pairs, exact assignment, and the one way to the host and back."""
 
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from einops import repeat
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -118,24 +119,22 @@ def in_pieces(price: Callable[..., Float[Tensor, "n q t"]], *of: Tensor) -> Floa
 @torch.no_grad()
 def to_truth(found: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
     """The assignment of each detector's queries to the objects, by the detector's name; one copy for all of them."""
-    problems = {name: posed(p, targets, m) for name, (p, m) in found.items()}
-    return {name: of_batch(a, targets) for name, a in solve({"truth": problems})["truth"].items()}
+    return solve({"truth": {name: posed(p, targets, m) for name, (p, m) in found.items()}})["truth"]
 
 
 @torch.no_grad()
 def posed(p: Predictions, targets: Targets, matching: Matching) -> Problem:
-    """Which query answers for which object of its image; the columns are those of `padded`."""
-    boxes, labels, valid = (repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in padded(targets))
+    """Which query answers for which object: the columns are those of `padded`, the answer's targets are of the batch."""
+    boxes, labels, valid = padded(targets)
+    first = torch.tensor([0, *targets.counts[:-1]]).cumsum(0).to(labels.device, non_blocking=True)
+    names = rearrange(first, "b -> b 1") + torch.arange(labels.shape[1], device=labels.device)
+    boxes, labels, valid, names = (
+        repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in (boxes, labels, valid, names)
+    )
     price = in_pieces(
         lambda *of: weighted(pair_costs(*of, matching), matching.weights), p.logits, p.boxes, labels, boxes
     )
-    return Problem(price, valid)
-
-
-def of_batch(a: Assignment, targets: Targets) -> Assignment:
-    """Objects counted through the batch, in place of those of their image."""
-    first = torch.tensor([0, *np.cumsum(targets.counts)[:-1]]).to(targets.labels.device, non_blocking=True)
-    return replace(a, target=a.target + first[a.image])
+    return Problem(price, valid, names=names)
 
 
 @torch.no_grad()
@@ -149,13 +148,27 @@ def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, As
     for group, problems in groups.items():
         solved[group] = {}
         for name, problem in problems.items():
+            cost, columns = next(answers), next(answers).astype(bool)
             taken = [solved[group][earlier] for earlier in problem.without]
-            solved[group][name] = assign(next(answers), next(answers).astype(bool), taken, f"{group} {name}".strip())
+            threads = threads_beside(problem.cost.device)
+            solved[group][name] = assign(cost, columns, taken, f"{group} {name}".strip(), threads=threads)
     return to_device(solved, groups)
 
 
-def assign(cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name: str) -> np.ndarray:
-    """Rows (layer, image, query, target) of the optimum of every layer and image, in their order."""
+def threads_beside(device: torch.device) -> int:
+    """How many may solve: as many as torch has on the CPU; beside a GPU this process's share of the cores."""
+    if device.type == "cpu":
+        return torch.get_num_threads()
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # of torchrun
+
+
+def assign(
+    cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name: str, *, threads: int = 1
+) -> np.ndarray:
+    """Rows (layer, image, query, target) of the optimum of every layer and image, in their order.
+
+    Large ones are solved on `threads`: the solver lets others run, and no answer depends on another.
+    """
     free = np.ones(cost.shape[:3], dtype=bool)
     for rows in taken:
         free[tuple(rows[:, :3].T)] = False
@@ -171,15 +184,14 @@ def assign(cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name:
         return q[row], t[column]
 
     places = list(np.ndindex(*cost.shape[:2]))
-    found = on_threads(answer, places) if min(cost.shape[2:]) >= THREADED else [answer(p) for p in places]
+    found = on_threads(answer, places, threads if min(cost.shape[2:]) >= THREADED else 1)
     query, target = (np.concatenate(x) for x in zip(*found))
     layer, image = np.repeat(np.array(places), [len(q) for q, _ in found], axis=0).T
     return np.stack([layer, image, query, target], 1)
 
 
-def on_threads(function: Callable, of: list) -> list:
-    """Of each: the solver lets other threads run, and no answer depends on another."""
-    threads = min(torch.get_num_threads(), len(of))
+def on_threads(function: Callable, of: list, threads: int) -> list:
+    threads = min(threads, len(of))
     if threads < 2:
         return [function(x) for x in of]
     with ThreadPoolExecutor(threads) as pool:
@@ -200,11 +212,18 @@ def in_one_copy(tensors: list[Tensor]) -> list[np.ndarray]:
 
 
 def to_device(solved: dict[str, dict[str, np.ndarray]], groups) -> dict[str, dict[str, Assignment]]:
-    """Assignments in one copy, on the device of the costs."""
+    """Assignments in one copy, on the device of the costs, their targets by name."""
     rows = [a for answers in solved.values() for a in answers.values()]
     if not rows:
         return {group: {} for group in solved}
     device = next(p.cost.device for problems in groups.values() for p in problems.values())
     table = torch.from_numpy(np.concatenate(rows)).to(device, non_blocking=True)
     parts = iter(table.split([len(r) for r in rows]))
-    return {group: {name: Assignment(*next(parts).unbind(1)) for name in answers} for group, answers in solved.items()}
+    return {
+        group: {name: named(Assignment(*next(parts).unbind(1)), groups[group][name].names) for name in answers}
+        for group, answers in solved.items()
+    }
+
+
+def named(a: Assignment, names: Int[Tensor, "l b t"] | None) -> Assignment:
+    return a if names is None else replace(a, target=names[a.layer, a.image, a.target])

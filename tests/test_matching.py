@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.matching import (
     padded,
     posed,
     solve,
+    threads_beside,
     to_host,
     to_truth,
     weighted,
@@ -180,6 +182,21 @@ def test_rows_given_away_are_not_to_be_had_again():
             assert len(free.of(layer=layer, image=image)) == 5, "another loss has all rows"
 
 
+def test_targets_are_given_by_the_names_of_their_columns():
+    rng = np.random.default_rng(2)
+    for _ in range(30):
+        plain = random_problem(rng, ties=False)
+        names = torch.tensor(rng.permuted(np.tile(np.arange(50), (*plain.columns.shape[:2], 1)), axis=2))
+        names = names[..., : plain.columns.shape[2]]
+        found = solve({"loss": {"plain": plain, "named": replace(plain, names=names)}})["loss"]
+        a, b = found["plain"], found["named"]
+        assert all(torch.equal(getattr(a, x), getattr(b, x)) for x in ("layer", "image", "query"))
+        assert torch.equal(b.target, names[a.layer, a.image, a.target])
+        for *place, column, name in zip(*(x.tolist() for x in (a.layer, a.image, a.query, a.target, b.target))):
+            price = plain.cost[(*place, column)]
+            assert plain.price(*place, column) == replace(plain, names=names).price(*place, name) == price
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_cost_that_is_not_finite_stops_with_its_place(bad):
     cost = torch.zeros(3, 2, 4, 2)
@@ -244,21 +261,35 @@ def test_the_solver_is_called_once_for_each_layer_and_image(monkeypatch):
 
 
 def test_answers_are_the_same_on_any_number_of_threads():
-    rng = np.random.default_rng(0)
-    before, answers = torch.get_num_threads(), []
+    rng, answers = np.random.default_rng(0), []
     cost, columns = rng.random((2, 3, 140, 150), dtype=np.float32), rng.random((2, 3, 150)) < 0.9
     bad = cost.copy()
     bad[1, 0, 3, 3] = np.nan
     columns[1, 0, 3] = True
-    for threads in (1, 2, 5):
-        torch.set_num_threads(threads)
-        answers.append(assign(cost, columns, [np.array([[0, 1, 7, 0]])], "x"))
+    for threads in (1, 2, 5, 100):
+        answers.append(assign(cost, columns, [np.array([[0, 1, 7, 0]])], "x", threads=threads))
         with pytest.raises(FloatingPointError, match="layer 1, image 0"):
-            assign(bad, columns, [], "x")
-    torch.set_num_threads(before)
+            assign(bad, columns, [], "x", threads=threads)
     rows = np.full((2, 3), 140) - [[0, 1, 0], [0, 0, 0]]
     assert all(np.array_equal(a, answers[0]) for a in answers)
     assert len(answers[0]) == np.minimum(rows, columns.sum(2)).sum()
+
+
+def test_only_large_problems_are_given_to_threads(monkeypatch):
+    asked, real = [], matching.on_threads
+    monkeypatch.setattr(matching, "on_threads", lambda f, of, threads: asked.append(threads) or real(f, of, threads))
+    for size in ((300, 7), (63, 63), (64, 64), (900, 300)):
+        assign(np.zeros((1, 1, *size), dtype=np.float32), np.ones((1, 1, size[1]), dtype=bool), [], "x", threads=3)
+    assert asked == [1, 1, 3, 3]
+
+
+def test_beside_a_gpu_the_cores_are_shared_out_among_processes(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    assert threads_beside(torch.device("cpu")) == torch.get_num_threads()
+    assert threads_beside(torch.device("cuda", 0)) == 12
+    for processes, threads in ((4, 3), (8, 1), (16, 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        assert threads_beside(torch.device("cuda", 0)) == threads
 
 
 def test_prices_in_pieces_are_those_at_once(monkeypatch):
