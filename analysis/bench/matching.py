@@ -32,7 +32,7 @@ MANY = 10**7  # pairs of a whole batch's queries with all its objects, from whic
 
 
 def run() -> tuple[list[dict], list[Aim]]:
-    quick = bool(os.environ.get("QUICK"))
+    quick = os.environ.get("QUICK") == "1"
     keep_freed_memory()
     shapes, images = (((20, 3), (30, 30)), (2,)) if quick else (SHAPES, (2, 16))
     rows = [case(n, *shape) for n in images for shape in shapes]

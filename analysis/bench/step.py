@@ -21,7 +21,7 @@ from core import detectors, losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, look_on, total, weights_of
 from core.losses.base import Loss
-from core.matching import assign, in_one_copy, of_batch, posed, solve, to_device, to_truth
+from core.matching import assign, in_one_copy, posed, solve, to_device, to_truth
 from core.types import DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
 
 LOSSES = ("detection", "logits", "features", "prior")
@@ -34,7 +34,7 @@ TINY = {"classes": 4, "queries": 6, "layers": 2, "width": 32, "heads": 4, "feedf
 
 def run() -> tuple[list[dict], list[Aim]]:
     keep_freed_memory()
-    if os.environ.get("QUICK"):
+    if os.environ.get("QUICK") == "1":
         rows = [case("conditional, quick", *pair("conditional", "tiny8x1", "tiny8x1", **TINY), 2, 64, 64)]
         rows.append(host(2, queries=20))
     else:
@@ -139,7 +139,7 @@ def host(images: int, queries: int) -> dict:
     loss = logits_loss(queries)
     sides = {"student": mine, "teacher": theirs}
     student, teacher = (
-        Trace(Memory((), (), (), torch.zeros(images, 2)), {"own": Queries()}, {"own": p}, a)
+        Trace(Memory((), (), (), torch.zeros(images, 2, dtype=torch.long)), {"own": Queries()}, {"own": p}, a)
         for p, a in zip(sides.values(), to_truth({n: (p, loss.matching) for n, p in sides.items()}, targets).values())
     )
 
@@ -162,7 +162,7 @@ def host(images: int, queries: int) -> dict:
         "cost": cost,
         "copy": lambda: in_one_copy([x for p in problems.values() for x in (p.cost, p.columns)]),
         "solve": solved,
-        "index": lambda: [of_batch(a, targets) for a in to_device({"": pairs}, {"": problems})[""].values()],
+        "index": lambda: to_device({"": pairs}, {"": problems}),
     }
     time = fastest(ways, times=TIMES)
     case = f"host, {images} images x {queries} queries"
