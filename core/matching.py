@@ -50,6 +50,11 @@ def padded(targets: Targets) -> tuple[Float[Tensor, "b t 4"], Int[Tensor, "b t"]
     return boxes, labels, valid
 
 
+def starts(targets: Targets) -> Int[Tensor, " b"]:
+    """Where the objects of each image begin."""
+    return torch.tensor([0, *targets.counts[:-1]]).cumsum(0).to(targets.labels.device, non_blocking=True)
+
+
 @torch.no_grad()
 def costs(p: Predictions, targets: Targets, matching: Matching) -> dict[str, Float[Tensor, "l b q t"]]:
     """The price of each query for each object of its image, by part and unweighted: class (focal), l1, giou (negated).
@@ -126,8 +131,7 @@ def to_truth(found: Mapping[str, tuple[Predictions, Matching]], targets: Targets
 def posed(p: Predictions, targets: Targets, matching: Matching) -> Problem:
     """Which query answers for which object: the columns are those of `padded`, the answer's targets are of the batch."""
     boxes, labels, valid = padded(targets)
-    first = torch.tensor([0, *targets.counts[:-1]]).cumsum(0).to(labels.device, non_blocking=True)
-    names = rearrange(first, "b -> b 1") + torch.arange(labels.shape[1], device=labels.device)
+    names = rearrange(starts(targets), "b -> b 1") + torch.arange(labels.shape[1], device=labels.device)
     boxes, labels, valid, names = (
         repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in (boxes, labels, valid, names)
     )

@@ -59,7 +59,7 @@ def case(images: int, queries: int, objects: int) -> dict:
         "image by image": lambda: plain(p, targets, together=False),
         "whole batch": lambda: plain(p, targets, together=True),
         "cost": lambda: posed(p, targets, Matching()),
-        "solve": lambda: assign(cost, wanted, [], "it"),
+        "solve": lambda: assign(cost, wanted, [], "it", threads=torch.get_num_threads()),
     }
     many = images**2 * queries * objects > MANY
     time = fastest(ways, times=TIMES, once=frozenset({"whole batch"} if many else ()))

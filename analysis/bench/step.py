@@ -154,7 +154,8 @@ def host(images: int, queries: int) -> dict:
     def solved() -> dict:
         found = {}
         for name, problem in problems.items():
-            found[name] = assign(*arrays[name], [found[x] for x in problem.without], name)
+            taken = [found[x] for x in problem.without]
+            found[name] = assign(*arrays[name], taken, name, threads=torch.get_num_threads())
         return found
 
     pairs = solved()

@@ -22,7 +22,7 @@ from core.boxes import centers, corners, giou
 from core.errors import UserError
 from core.losses.base import Loss, need_teacher, per_process, spread
 from core.losses.detection import focal
-from core.matching import Matching, box_costs, focal_cost, in_pieces, weighted
+from core.matching import Matching, box_costs, focal_cost, in_pieces, starts, weighted
 from core.stages import Stages, Which, taught
 from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
@@ -166,10 +166,9 @@ def answering(trace: Trace) -> Bool[Tensor, "l b q"]:
 
 def answerers(trace: Trace, targets: Targets) -> tuple[Int[Tensor, "l b t"], Bool[Tensor, "l b t"]]:
     """The query that answers for each object of `padded`, and whether there is one."""
-    a, like = trace.assignment, trace.own.logits
-    first = torch.tensor([0, *targets.counts[:-1]]).cumsum(0).to(like.device, non_blocking=True)
-    index = a.layer, a.image, a.target - first[a.image]
-    names = a.query.new_zeros(*like.shape[:2], max(targets.counts, default=0))
+    a = trace.assignment
+    index = a.layer, a.image, a.target - starts(targets)[a.image]
+    names = a.query.new_zeros(*trace.own.logits.shape[:2], max(targets.counts, default=0))
     valid = torch.zeros_like(names, dtype=torch.bool).index_put(index, torch.ones_like(a.query, dtype=torch.bool))
     return names.index_put(index, a.query), valid
 
