@@ -57,7 +57,7 @@ def test_the_step_is_that_of_the_shapes_recipe():
 
 def test_the_step_is_measured_whole_and_in_parts():
     found = bench.run("step")
-    whole, host = found["rows"]
+    _, whole, host = found["rows"]
     parts = ("student", "teacher", "extra", "distilled", "matching", *step.LOSSES)
     assert all(whole[f"{part}_ms"] > 0 for part in parts)
     assert whole["distilled_ms"] > max(whole[f"{part}_ms"] for part in parts if part != "distilled")

@@ -1,5 +1,6 @@
 """Each module in this folder is one benchmark, and its file's name is its name: `run()` -> (rows, aims)."""
 
+import os
 import pkgutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -45,3 +46,8 @@ def fastest(ways: dict[str, Callable], *, times: int, once: frozenset[str] = fro
             old = best.get(name, now)
             best[name] = Time(min(old.ms, now.ms), min(old.work_ms, now.work_ms))
     return best
+
+
+def machine(threads: int) -> dict:
+    """A row that says on how many threads of how many cores, and how busy other programs kept these."""
+    return {"case": "machine", "cores": os.cpu_count(), "threads": threads, "load": round(os.getloadavg()[0], 1)}

@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from analysis.bench import Aim, fastest
+from analysis.bench import Aim, fastest, machine
 from core.errors import UserError
 from core.hungarian import assignment
 from core.matching import Matching, assign, posed, to_truth
@@ -33,6 +33,7 @@ MANY = 10**7  # pairs of a whole batch's queries with all its objects, from whic
 
 def run() -> tuple[list[dict], list[Aim]]:
     quick = os.environ.get("QUICK") == "1"
+    begun = machine(torch.get_num_threads())
     keep_freed_memory()
     shapes, images = (((20, 3), (30, 30)), (2,)) if quick else (SHAPES, (2, 16))
     rows = [case(n, *shape) for n in images for shape in shapes]
@@ -43,7 +44,7 @@ def run() -> tuple[list[dict], list[Aim]]:
     ]
     worst = max(r["off"] for r in rows)
     aims.append(Aim("excess over scipy's optimum at most 1e-9 of it", worst, worst <= 1e-9))
-    return rows + solvers(30 if quick else 300), aims
+    return [begun, *rows, *solvers(30 if quick else 300)], aims
 
 
 def keep_freed_memory() -> None:
@@ -70,7 +71,6 @@ def case(images: int, queries: int, objects: int) -> dict:
         "ratio": round(rival / time["ours"].ms, 2),
         "work_ratio": round(time["image by image"].work_ms / time["ours"].work_ms, 2),
         "off": excess(cost, ways["ours"](), targets),
-        "threads": torch.get_num_threads(),
     }
 
 

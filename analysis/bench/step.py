@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from analysis.bench import Aim, fastest
+from analysis.bench import Aim, fastest, machine
 from analysis.bench.matching import keep_freed_memory, scene
 from core import detectors, losses
 from core.detectors.base import Detector
@@ -33,12 +33,13 @@ TINY = {"classes": 4, "queries": 6, "layers": 2, "width": 32, "heads": 4, "feedf
 
 
 def run() -> tuple[list[dict], list[Aim]]:
+    rows = [machine(torch.get_num_threads())]
     keep_freed_memory()
     if os.environ.get("QUICK") == "1":
-        rows = [case("conditional, quick", *pair("conditional", "tiny8x1", "tiny8x1", **TINY), 2, 64, 64)]
+        rows += [case("conditional, quick", *pair("conditional", "tiny8x1", "tiny8x1", **TINY), 2, 64, 64)]
         rows.append(host(2, queries=20))
     else:
-        rows = [case("shapes recipe", *pair("adamixer", "tiny16x1", "tiny32x2", **SMALL), 8, 96, 96)]
+        rows += [case("shapes recipe", *pair("adamixer", "tiny16x1", "tiny32x2", **SMALL), 8, 96, 96)]
         for name in detectors.names():
             rows.append(case(f"{name}, R101 to R50", *pair(name, "resnet50", "resnet101"), 2, 320, 480))
         rows += [host(images, queries=300) for images in (2, 16)]
@@ -73,7 +74,6 @@ def case(name: str, student: Detector, teacher: Detector, images: int, height: i
         "ratio": round(whole.ms / sum(t.ms for t in parts), 3),
         "work_ratio": round(whole.work_ms / sum(t.work_ms for t in parts), 3),
         "to_student": round(whole.ms / time["student"].ms, 2),
-        "threads": torch.get_num_threads(),
     }
 
 
@@ -167,7 +167,7 @@ def host(images: int, queries: int) -> dict:
     }
     time = fastest(ways, times=TIMES)
     case = f"host, {images} images x {queries} queries"
-    return {"case": case, **{f"{n}_ms": round(t.ms, 2) for n, t in time.items()}, "threads": torch.get_num_threads()}
+    return {"case": case, **{f"{n}_ms": round(t.ms, 2) for n, t in time.items()}}
 
 
 def logits_loss(queries: int) -> Loss:
