@@ -23,6 +23,7 @@ def families() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     uniform = rng.random((SIDE, SIDE), dtype=np.float32)
     steep = np.exp(12 * rng.normal(size=(SIDE, SIDE))).astype(np.float32)
+    block = np.arange(SIDE) // 20
     own = np.where(np.eye(SIDE)[rng.permutation(SIDE)] > 0, 0, 1 + uniform).astype(np.float32)
     return {
         "wide boxes": boxes(0, 0.1),
@@ -38,6 +39,7 @@ def families() -> dict[str, np.ndarray]:
         "one dear column": np.where(np.arange(SIDE) == 3, 1e6, uniform).astype(np.float32),
         "steep": steep,
         "each its own": own,
+        "dear outside of blocks": np.where(block[:, None] == block, uniform, 1e15).astype(np.float32),
     }
 
 
