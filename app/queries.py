@@ -116,7 +116,7 @@ def pair_match(shown: Shown, loss: str, name: str, layer: int, query: int, targe
     """The price that the loss had solved. What its boxes do not explain is its class part, where it has one."""
     trace, matching = shown.trace, shown.distiller.student.matching
     problems = shown.distiller.losses[loss].problems(trace.student, trace.teacher, trace.targets)
-    price = problems[name].cost[layer, 0, query, target]
+    price = problems[name].price(layer, 0, query, target)
     ends = (trace.student.own, query), (trace.teacher.own, target)
     mine, theirs = (p.boxes[layer : layer + 1, :, i : i + 1] for p, i in ends)
     parts = {k: v.squeeze() for k, v in box_costs(mine, theirs, matching).items()}

@@ -22,20 +22,31 @@ def centers(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
 def overlap(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
     """(IoU, GIoU) of each (cx, cy, w, h) box with its counterpart; broadcasts.
 
-    Coordinate by coordinate, so that all pairs of many boxes need no tensor of pairs x 4.
     Empty boxes give 0 and a finite GIoU. Rezatofighi et al., CVPR 2019.
     """
-    ax, ay, aX, aY = corners(a.float()).unbind(-1)
-    bx, by, bX, bY = corners(b.float()).unbind(-1)
-    inner = span(torch.maximum(ax, bx), torch.minimum(aX, bX)) * span(torch.maximum(ay, by), torch.minimum(aY, bY))
-    outer = span(torch.minimum(ax, bx), torch.maximum(aX, bX)) * span(torch.minimum(ay, by), torch.maximum(aY, bY))
-    union = span(ax, aX) * span(ay, aY) + span(bx, bX) * span(by, bY) - inner
+    (a_low, a_high), (b_low, b_high) = sides(a), sides(b)
+    inner = area((torch.minimum(a_high, b_high) - torch.maximum(a_low, b_low)).clamp(min=0))
+    outer = area(torch.maximum(a_high, b_high) - torch.minimum(a_low, b_low))
+    union = area(a_high - a_low) + area(b_high - b_low) - inner
     iou = inner / union.clamp(min=EMPTY)
     return iou, iou - (outer - union) / outer.clamp(min=EMPTY)
 
 
-def span(low: Float[Tensor, "*n"], high: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    return (high - low).clamp(min=0)
+def apart(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, " 4 *n"]:
+    """Coordinate by coordinate in memory: all pairs of many boxes need no tensor of pairs x 4, nor strides of four."""
+    return boxes.float().movedim(-1, 0).contiguous()
+
+
+def sides(boxes: Float[Tensor, "*n 4"]) -> tuple[Float[Tensor, " 2 *n"], Float[Tensor, " 2 *n"]]:
+    """(left, top) and (right, bottom)."""
+    center, half = apart(boxes).split(2)
+    half = half / 2
+    return center - half, center + half
+
+
+def area(size: Float[Tensor, " 2 *n"]) -> Float[Tensor, "*n"]:
+    width, height = size
+    return width * height
 
 
 def iou(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> Float[Tensor, "*n"]:

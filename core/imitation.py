@@ -28,7 +28,7 @@ class Level:
     @property
     def gap(self) -> Float[Tensor, "b h w"]:
         """Mean over channels of the squared difference, 0 in padding."""
-        return (self.theirs - self.mine).pow(2).mean(1) * self.valid
+        return F.mse_loss(self.mine, self.theirs, reduction="none").sum(1) / self.mine.shape[1] * self.valid
 
     @property
     def places(self) -> Float[Tensor, "b 1 1"]:

@@ -159,6 +159,14 @@ class Problem:
     cost: Float[Tensor, "l b q t"]
     columns: Bool[Tensor, "l b t"]  # which take part
     without: tuple[str, ...] = ()
+    names: Int[Tensor, "l b t"] | None = None  # of the columns in the answer; None: their numbers
+
+    def price(self, layer: int, image: int, query: int, target: int) -> Float[Tensor, ""]:
+        """Of a pair, whose target is named as in the answer."""
+        if self.names is not None:
+            named = (self.names[layer, image] == target) & self.columns[layer, image]
+            target = int(named.nonzero()[0])
+        return self.cost[layer, image, query, target]
 
 
 @dataclass(frozen=True)

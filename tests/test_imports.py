@@ -20,7 +20,8 @@ INSIDE = {
     "core.files": {"core.errors"},
     "core.boxes": set(),
     "core.names": set(),
-    "core.matching": {"core.boxes", "core.types", "core.errors"},
+    "core.hungarian": set(),
+    "core.matching": {"core.boxes", "core.hungarian", "core.types", "core.errors"},
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.detectors": {
         "core.detectors",

@@ -1,3 +1,5 @@
+import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -6,7 +8,20 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from core import matching
-from core.matching import Matching, assign, costs, focal_cost, padded, solve, to_host, to_truth, weighted
+from core.matching import (
+    Matching,
+    assign,
+    costs,
+    focal_cost,
+    in_one_copy,
+    padded,
+    posed,
+    solve,
+    threads_beside,
+    to_host,
+    to_truth,
+    weighted,
+)
 from core.types import Predictions, Problem, no_targets
 from tests import slow, tiny
 
@@ -106,9 +121,7 @@ def test_layers_can_be_cut_from_an_answer_without_looking():
         found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
         for layer in range(2):
             keep = found.layer == layer
-            assert tiny.rows(found.of_layer(layer, layers=2)) == {
-                r for r, k in zip(zip(*(x.tolist() for x in vars(found).values())), keep) if k
-            }
+            assert tiny.rows(found.of_layer(layer, layers=2)) == tiny.rows(found.at(keep))
 
 
 def test_no_objects_at_all_is_an_empty_assignment():
@@ -169,6 +182,21 @@ def test_rows_given_away_are_not_to_be_had_again():
             assert len(free.of(layer=layer, image=image)) == 5, "another loss has all rows"
 
 
+def test_targets_are_given_by_the_names_of_their_columns():
+    rng = np.random.default_rng(2)
+    for _ in range(30):
+        plain = random_problem(rng, ties=False)
+        names = torch.tensor(rng.permuted(np.tile(np.arange(50), (*plain.columns.shape[:2], 1)), axis=2))
+        names = names[..., : plain.columns.shape[2]]
+        found = solve({"loss": {"plain": plain, "named": replace(plain, names=names)}})["loss"]
+        a, b = found["plain"], found["named"]
+        assert all(torch.equal(getattr(a, x), getattr(b, x)) for x in ("layer", "image", "query"))
+        assert torch.equal(b.target, names[a.layer, a.image, a.target])
+        for *place, column, name in zip(*(x.tolist() for x in (a.layer, a.image, a.query, a.target, b.target))):
+            price = plain.cost[(*place, column)]
+            assert plain.price(*place, column) == replace(plain, names=names).price(*place, name) == price
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_cost_that_is_not_finite_stops_with_its_place(bad):
     cost = torch.zeros(3, 2, 4, 2)
@@ -187,14 +215,37 @@ def test_predictions_that_are_nan_stop_with_layer_and_image():
         to_truth({"student": (p, KINDS[0])}, truth)
 
 
+@pytest.mark.parametrize("kind", ["ties", "normal"])
+def test_ten_thousand_assignments_cost_what_scipys_do(kind):
+    """5000 of a kind: 0 to 50 rows are free, 0 to 50 columns take part, and what does not is infinite or no number."""
+    rng, met = np.random.default_rng(5), set()
+    for _ in range(50):
+        q, t = rng.integers(1, 51, 2)
+        cost = rng.normal(size=(5, 20, q, t)) * 10.0 ** rng.integers(-3, 4)
+        cost = (np.sign(cost) if kind == "ties" else cost).astype(np.float32)
+        free, columns = (rng.random((5, 20, n)) < rng.choice([0, 0.5, 1], (5, 20, 1)) for n in (q, t))
+        cost[~free] = rng.choice([np.inf, -np.inf, np.nan])
+        cost.swapaxes(2, 3)[~columns] = rng.choice([np.inf, -np.inf, np.nan])
+        found = assign(cost, columns, [np.pad(np.argwhere(~free), ((0, 0), (0, 1)))], "x")
+        sizes = np.minimum(free.sum(2), columns.sum(2))
+        for place, rows in zip(np.ndindex(5, 20), np.split(found, sizes.cumsum()[:-1])):
+            part = cost[place][free[place]][:, columns[place]].astype(np.float64)
+            assert (rows[:, :2] == place).all() and len({*rows[:, 2]}) == len({*rows[:, 3]}) == sizes[place]
+            assert free[place][rows[:, 2]].all() and columns[place][rows[:, 3]].all()
+            spent = cost[place][rows[:, 2], rows[:, 3]].sum(dtype=np.float64)
+            assert math.isclose(spent, part[linear_sum_assignment(part)].sum(), rel_tol=1e-9, abs_tol=1e-9)
+            met.add((0 in part.shape, part.shape[0] < part.shape[1], part.shape[0] == part.shape[1]))
+    assert len(met) >= 5
+
+
 def test_all_tensors_reach_the_host_in_one_copy_and_in_their_shapes(monkeypatch):
     tensors = [torch.randn(2, 3, 4), torch.rand(5) < 0.5, torch.zeros(0, 3), torch.randn(1).bfloat16(), torch.arange(4)]
     copies, real = [], torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, "cpu", lambda x: copies.append(x) or real(x))
-    arrays = to_host(tensors)
-    assert len(copies) == 1
-    for x, array in zip(tensors, arrays):
-        assert array.shape == tuple(x.shape) and np.array_equal(array, x.float().numpy())
+    for arrays, made in ((in_one_copy(tensors), 1), (to_host(tensors), 1)):
+        assert len(copies) == made, "what is on the CPU is there"
+        for x, array in zip(tensors, arrays, strict=True):
+            assert array.shape == tuple(x.shape) and np.array_equal(array, x.float().numpy())
 
 
 def test_nothing_to_solve_costs_no_copy(monkeypatch):
@@ -203,7 +254,47 @@ def test_nothing_to_solve_costs_no_copy(monkeypatch):
 
 
 def test_the_solver_is_called_once_for_each_layer_and_image(monkeypatch):
-    calls, real = [], matching.linear_sum_assignment
-    monkeypatch.setattr(matching, "linear_sum_assignment", lambda c: calls.append(c.shape) or real(c))
+    calls, real = [], matching.assignment
+    monkeypatch.setattr(matching, "assignment", lambda c: calls.append(c.shape) or real(c))
     assign(np.zeros((3, 2, 5, 4), dtype=np.float32), np.ones((3, 2, 4), dtype=bool), [], "x")
     assert calls == [(5, 4)] * 6
+
+
+def test_answers_are_the_same_on_any_number_of_threads():
+    rng, answers = np.random.default_rng(0), []
+    cost, columns = rng.random((2, 3, 140, 150), dtype=np.float32), rng.random((2, 3, 150)) < 0.9
+    bad = cost.copy()
+    bad[1, 0, 3, 3] = np.nan
+    columns[1, 0, 3] = True
+    for threads in (1, 2, 5, 100):
+        answers.append(assign(cost, columns, [np.array([[0, 1, 7, 0]])], "x", threads=threads))
+        with pytest.raises(FloatingPointError, match="layer 1, image 0"):
+            assign(bad, columns, [], "x", threads=threads)
+    rows = np.full((2, 3), 140) - [[0, 1, 0], [0, 0, 0]]
+    assert all(np.array_equal(a, answers[0]) for a in answers)
+    assert len(answers[0]) == np.minimum(rows, columns.sum(2)).sum()
+
+
+def test_only_large_problems_are_given_to_threads(monkeypatch):
+    asked, real = [], matching.on_threads
+    monkeypatch.setattr(matching, "on_threads", lambda f, of, threads: asked.append(threads) or real(f, of, threads))
+    for size in ((300, 7), (63, 63), (64, 64), (900, 300)):
+        assign(np.zeros((1, 1, *size), dtype=np.float32), np.ones((1, 1, size[1]), dtype=bool), [], "x", threads=3)
+    assert asked == [1, 1, 3, 3]
+
+
+def test_beside_a_gpu_the_cores_are_shared_out_among_processes(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    assert threads_beside(torch.device("cpu")) == torch.get_num_threads()
+    assert threads_beside(torch.device("cuda", 0)) == 12
+    for processes, threads in ((4, 3), (8, 1), (16, 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        assert threads_beside(torch.device("cuda", 0)) == threads
+
+
+def test_prices_in_pieces_are_those_at_once(monkeypatch):
+    for p, truth in draws(12):
+        whole = weighted(costs(p, truth, KINDS[0]), KINDS[0].weights)
+        for pairs in (1, 50, 10**6):
+            monkeypatch.setattr(matching, "IN_CACHE", pairs)
+            torch.testing.assert_close(posed(p, truth, KINDS[0]).cost, whole)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.boxes import giou
 from core.losses.base import Loss, per_process, spread
-from core.matching import Matching, of_batch, posed
+from core.matching import Matching, posed
 from core.types import Assignment, Outcome, Predictions, Targets
 
 
@@ -39,7 +39,7 @@ class Model(Loss):
     def forward(self, student, teacher, targets, pairs):
         maps, found = compare(student.own, targets, student.assignment, self.matching), {"truth": student.assignment}
         if self.proposes:
-            found["proposal"] = of_batch(pairs["proposal"], targets)
+            found["proposal"] = pairs["proposal"]
             proposals = student.queries["own"].proposals
             more = compare(proposals, of_one_class(targets), found["proposal"], self.matching)
             maps |= {f"proposal_{name}": x for name, x in more.items()}

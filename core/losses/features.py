@@ -115,9 +115,11 @@ def look(
 def masks(memory: Float[Tensor, "b d h w"], queries: Float[Tensor, "b q d"], mask: Mask) -> Float[Tensor, "b q h w"]:
     """psi of each query (Eq. 7)."""
     memory, queries = memory.float(), queries.float()
-    if mask != "inner":
-        memory, queries = F.normalize(memory, dim=1), F.normalize(queries, dim=2)
-    psi = einsum(memory, queries, "b d h w, b q d -> b q h w")
+    if mask == "inner":
+        return einsum(memory, queries, "b d h w, b q d -> b q h w")
+    psi = einsum(memory, F.normalize(queries, dim=2), "b d h w, b q d -> b q h w")
+    length = memory.pow(2).sum(1, keepdim=True).sqrt()  # divided by last: queries are fewer than channels
+    psi = psi / length.clamp(min=torch.finfo(length.dtype).tiny)
     return psi.clamp(min=0) if mask == "cosine" else psi
 
 

@@ -15,14 +15,14 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from core.boxes import centers, corners, giou
 from core.errors import UserError
 from core.losses.base import Loss, need_teacher, per_process, spread
 from core.losses.detection import focal
-from core.matching import Matching, box_costs, focal_cost, weighted
+from core.matching import Matching, box_costs, focal_cost, in_pieces, starts, weighted
 from core.stages import Stages, Which, taught
 from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
@@ -62,25 +62,33 @@ class Model(Loss):
     @torch.no_grad()
     def problems(self, student, teacher, targets):
         mine, theirs = self.stages.mine, self.stages.theirs
-        place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
-        place = weighted(place, self.matching.weights)
+        boxes = student.own.boxes[mine], self.boxes(teacher)[theirs]
+        place = in_pieces(lambda *x: weighted(box_costs(*x, self.matching), self.matching.weights), *boxes)
         found = answering(teacher)[theirs]
-        classes = self.class_price(self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs], found)
-        price = place + self.matching.class_weight * classes
+        scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
+
+        def price(place: Tensor, mine: Tensor, theirs: Tensor, found: Tensor) -> Tensor:
+            return place.add(in_pieces(self.class_price, mine, theirs, found), alpha=self.matching.class_weight)
+
+        def positive() -> Problem:
+            names, valid = (x[theirs] for x in answerers(teacher, targets))
+            few = place.gather(-1, repeat(names, "l b t -> l b q t", q=place.shape[2]))
+            return Problem(price(few, scores[0], at(scores[1], names), valid), valid, names=names)
+
         problems = {
-            "all": Problem(price, torch.ones_like(found)),
-            "positive": Problem(price, found),
-            "negative": Problem(place, ~found, without=("positive",)),
+            "all": lambda: Problem(price(place, *scores, found), torch.ones_like(found)),
+            "positive": positive,
+            "negative": lambda: Problem(place, ~found, without=("positive",)),
         }
-        return {kind: problems[kind] for kind in KINDS[self.config.match]}
+        return {kind: problems[kind]() for kind in KINDS[self.config.match]}
 
     def class_price(
-        self, mine: Float[Tensor, "l b q c"], theirs: Float[Tensor, "l b t c"], found: Bool[Tensor, "l b t"]
-    ) -> Float[Tensor, "l b q t"]:
+        self, mine: Float[Tensor, "n q c"], theirs: Float[Tensor, "n t c"], found: Bool[Tensor, "n t"]
+    ) -> Float[Tensor, "n q t"]:
         if self.config.target == "soft":
             return class_cost(mine, theirs, less_entropy=self.config.subtract_entropy)
-        label = repeat(theirs.argmax(-1), "l b t -> l b q t", q=mine.shape[2])
-        return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "l b t -> l b 1 t")
+        label = repeat(theirs.argmax(-1), "n t -> n q t", q=mine.shape[1])
+        return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "n t -> n 1 t")
 
     def forward(self, student, teacher, targets, pairs):
         s, t, found, maps = student.own, self.boxes(teacher), answering(teacher), {}
@@ -156,9 +164,24 @@ def answering(trace: Trace) -> Bool[Tensor, "l b q"]:
     return torch.zeros_like(logits[..., 0], dtype=torch.bool).index_put(trace.assignment.index, one)
 
 
+def answerers(trace: Trace, targets: Targets) -> tuple[Int[Tensor, "l b t"], Bool[Tensor, "l b t"]]:
+    """The query that answers for each object of `padded`, and whether there is one."""
+    a = trace.assignment
+    index = a.layer, a.image, a.target - starts(targets)[a.image]
+    names = a.query.new_zeros(*trace.own.logits.shape[:2], max(targets.counts, default=0))
+    valid = torch.zeros_like(names, dtype=torch.bool).index_put(index, torch.ones_like(a.query, dtype=torch.bool))
+    return names.index_put(index, a.query), valid
+
+
+def at(x: Shaped[Tensor, "l b q *c"], names: Int[Tensor, "l b t"]) -> Shaped[Tensor, "l b t *c"]:
+    """Those of the queries that are named."""
+    layer, image = (torch.arange(n, device=x.device) for n in x.shape[:2])
+    return x[rearrange(layer, "l -> l 1 1"), rearrange(image, "b -> b 1"), names]
+
+
 def class_cost(
-    mine: Float[Tensor, "l b q c"], theirs: Float[Tensor, "l b t c"], *, less_entropy: bool
-) -> Float[Tensor, "l b q t"]:
+    mine: Float[Tensor, "*n q c"], theirs: Float[Tensor, "*n t c"], *, less_entropy: bool
+) -> Float[Tensor, "*n q t"]:
     """Cross-entropy of every pair; less the teacher's entropy no teacher query is preferred for being sure."""
     surprise = F.softplus(mine).sum(-1)[..., :, None] - mine @ theirs.sigmoid().mT
     return surprise - entropy(theirs)[..., None, :] if less_entropy else surprise
