@@ -55,7 +55,7 @@ LOSS = {
     "none": "Without truth every query counts as background; training sees no such image.",
 }
 
-STRIDE = "squared distance of the feature maps, weighted by where the teacher's good queries look"
+STRIDE = "how far the student's feature map is from the teacher's, place by place, as this loss weighs places"
 TERMS = {
     "class": ("class", "how wrong the class scores of all queries are"),
     "l1": ("L1", "how far the boxes of matched queries are off, in fractions of the image"),
@@ -106,8 +106,9 @@ def unmatched(name: str, truth: str) -> str:
 
 
 def term(name: str) -> tuple[str, str]:
-    if name.startswith("stride"):
-        return f"stride {name.removeprefix('stride')}", STRIDE
+    part, stride, of = name.rpartition("stride")
+    if stride:
+        return ", ".join(filter(None, (part.strip("_"), f"stride {of}"))), STRIDE
     return TERMS.get(name, (name.replace("_", " "), ""))
 
 

@@ -1,7 +1,8 @@
 """Boxes: corners, overlaps. All in float32 whatever the precision around them."""
 
 import torch
-from jaxtyping import Float
+from einops import repeat
+from jaxtyping import Float, Int
 from torch import Tensor
 
 EMPTY = 1e-12  # an area, in squared fractions of the image, below which a box counts as empty
@@ -17,6 +18,11 @@ def centers(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
     """(x0, y0, x1, y1) to (cx, cy, w, h)."""
     low, high = boxes.split(2, dim=-1)
     return torch.cat([(low + high) / 2, high - low], dim=-1)
+
+
+def in_pixels(boxes: Float[Tensor, "b n 4"], sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b n 4"]:
+    """(cx, cy, w, h) in fractions of images of these sizes (height, width), to corners in pixels."""
+    return corners(boxes.float()) * repeat(sizes.flip(1).float(), "b side -> b 1 (two side)", two=2)
 
 
 def overlap(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:

@@ -48,11 +48,12 @@ class Distiller(nn.Module):
             return {name: q for loss in self.losses.values() for name, q in loss.ask(own, queries, targets).items()}
 
         mine = decode(self.student, images, ask)
-        student, teacher = self.matched(mine, theirs, targets)
-        wanted = {name: loss.problems(student, teacher, targets) for name, loss in self.losses.items()}
-        pairs = solve(wanted)
-        outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in self.losses.items()}
-        return DistillTrace(student, teacher, targets, outcomes, total(outcomes, self.weights))
+        with torch.autocast(images.pixels.device.type, enabled=False):  # costs and losses are float32
+            student, teacher = self.matched(mine, theirs, targets)
+            wanted = {name: loss.problems(student, teacher, targets) for name, loss in self.losses.items()}
+            pairs = solve(wanted)
+            outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in self.losses.items()}
+            return DistillTrace(student, teacher, targets, outcomes, total(outcomes, self.weights))
 
     def matched(self, mine: Decoded, theirs: Decoded | None, targets: Targets) -> tuple[Trace, Trace | None]:
         """Both detectors meet the truth together: one copy to the host."""
@@ -83,7 +84,8 @@ def total(outcomes: dict[str, Outcome], weights: Weights) -> Tensor:
     for name, outcome in outcomes.items():
         if outcome.maps.keys() != weights[name].keys():
             raise KeyError(f"loss {name!r} has maps {sorted(outcome.maps)} but weights for {sorted(weights[name])}")
-    return sum(weights[name][key] * m.sum() for name, o in outcomes.items() for key, m in o.maps.items())
+    parts = [(weights[name][key], m) for name, o in outcomes.items() for key, m in o.maps.items()]
+    return sum(weight * m.sum() for weight, m in parts if weight)  # what counts nothing leaves the gradient's very bits
 
 
 def weights_of(losses: dict[str, Loss], scales: dict[str, float]) -> Weights:

@@ -21,7 +21,7 @@ class Level:
     """A level of the teacher, and the student's map in its channels and on its places."""
 
     stride: int  # the teacher's
-    mine: Float[Tensor, "b d h w"]
+    mine: Float[Tensor, "b c h w"]  # c is d, unless there is no phi
     theirs: Float[Tensor, "b d h w"]
     valid: Bool[Tensor, "b h w"]  # False where a place is padding
 
@@ -70,7 +70,7 @@ class Imitation(nn.Module):
         mine, theirs, found = student.maps(self.source), teacher.maps(self.source), []
         for (s, t), adapt in zip(self.pairs, self.adapters):
             stride = teacher.strides[t]
-            moved = onto(adapt(mine[s]).float(), student.strides[s], stride, theirs[t].shape[-2:])
+            moved = onto(adapt(mine[s].float()), student.strides[s], stride, theirs[t].shape[-2:])
             found.append(Level(stride, moved, theirs[t].float(), ~teacher.padding[t]))
         return found
 
@@ -105,3 +105,26 @@ def onto(x: Float[Tensor, "b d h w"], stride: int, to: int, shape: Sequence[int]
     grid = torch.stack([repeat(x_, "w -> h w", h=height), repeat(y, "h -> h w", w=width)], -1)
     grid = repeat(grid, "h w two -> b h w two", b=len(x)).to(x.dtype)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def mean_of_places(x: Float[Tensor, "b d h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b d"]:
+    """Of each channel, over the places that are no padding."""
+    count = valid.sum((-2, -1)).clamp(min=1)
+    return (x * valid[:, None]).sum((-2, -1)) / count[:, None]
+
+
+def spatial_attention(
+    x: Float[Tensor, "b d h w"], valid: Bool[Tensor, "b h w"], temperature: float
+) -> Float[Tensor, "b h w"]:
+    """How strong a map is at each place: softmax of the channels' mean |x| / T, 1 on average, 0 in padding."""
+    energy = x.abs().mean(1) / temperature
+    energy = energy.masked_fill(~valid, torch.finfo(energy.dtype).min)
+    share = energy.flatten(1).softmax(1).unflatten(1, energy.shape[1:])
+    return share * valid * valid.sum((-2, -1), keepdim=True)
+
+
+def channel_attention(
+    x: Float[Tensor, "b d h w"], valid: Bool[Tensor, "b h w"], temperature: float
+) -> Float[Tensor, "b d"]:
+    """How strong each channel is: softmax of the places' mean |x| / T, 1 on average."""
+    return (mean_of_places(x.abs(), valid) / temperature).softmax(1) * x.shape[1]

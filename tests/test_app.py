@@ -23,6 +23,7 @@ from app.header import header
 from app.memory import Memory, size
 from app.replay import digest, find_run, open_run, replay
 from app.shown import Shown
+from app.words import term
 from core.checkpoint import open_distiller
 from core.data.batch import collate
 from core.data.shapes import Shapes
@@ -483,3 +484,9 @@ def test_a_stranger_s_mistake_on_the_command_line_is_one_sentence(tmp_path, caps
 
 def test_shapes_of_the_run_are_those_that_it_was_measured_on(run):
     assert torch.equal(run.data[1].pixels, Shapes("val", IMAGES, 64)[1].pixels)
+
+
+def test_a_map_of_a_level_is_titled_by_its_part_and_stride():
+    assert [term(name)[0] for name in ("stride8", "foreground_stride16")] == ["stride 8", "foreground, stride 16"]
+    assert term("stride8")[1] == term("foreground_stride16")[1] != ""
+    assert term("channels") == ("channels", "")

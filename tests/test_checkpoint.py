@@ -295,7 +295,9 @@ def test_a_card_that_is_wrong_in_one_place_is_refused(run, place, value):
         refused(open_distiller, run, str(run))
 
 
-@pytest.mark.parametrize("name, meant", [("logit", "perhaps you meant logits"), ("zzz", "there are detection")])
+@pytest.mark.parametrize(
+    "name, meant", [("logit", "perhaps you meant logits"), ("zzz", "there are contrast, detection")]
+)
 def test_an_unknown_loss_in_a_card_is_refused(run, name, meant):
     rewritten(run, lambda card: card["run"]["losses"].update({name: {"weight": 1.0}}))
     refused(open_distiller, run, "card.json", f"no loss '{name}'", meant)

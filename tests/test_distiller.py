@@ -12,6 +12,7 @@ from tests import tiny
 
 kinds = pytest.mark.parametrize("kind", detectors.names())
 DISTILLING = [n for n in losses.names() if n != "detection"]
+PAPER = ["logits", "features", "prior"]
 
 
 @pytest.fixture
@@ -119,6 +120,21 @@ def test_nothing_else_waits_for_the_device(kind, batch):
 
 
 @kinds
+def test_losses_are_float32_under_autocast(kind, batch):
+    """Their own layers too: under bfloat16 they are those of the same detectors' bfloat16 outputs."""
+    step = tiny.distiller(*tiny.pair(kind))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = step(*batch)
+    pairs = {name: o.pairs for name, o in found.outcomes.items()}
+    assert found.total.dtype == torch.float32
+    for name, loss in step.losses.items():
+        again = tiny.outcome(loss, found.student, found.teacher, found.targets)
+        assert again.pairs.keys() == pairs[name].keys()
+        for key, x in found.outcomes[name].maps.items():
+            assert x.dtype == torch.float32 and torch.equal(x, again.maps[key]), (name, key)
+
+
+@kinds
 def test_26_teacher_equal_to_student_makes_the_prior_the_detection_loss(kind):
     student = tiny.detector(kind)
     step = tiny.distiller(student, deepcopy(student))
@@ -183,17 +199,21 @@ def test_34_losses_of_weight_0_are_absent_bit_for_bit(kind, batch):
 
 
 def test_34_each_term_can_be_switched_on_alone(batch):
-    """The rows of the paper's Table 7, and the rest of the grid: a term is the same whatever stands beside it."""
+    """The rows of the paper's Table 7, the rest of their grid, and each other loss: the same whatever stands beside it."""
     student, teacher = tiny.pair("adamixer")
-    everything = tiny.distiller(student, teacher)(*batch)
-    for on in product((False, True), repeat=len(DISTILLING)):
-        names = ["detection", *(n for n, yes in zip(DISTILLING, on) if yes)]
-        torch.manual_seed(5)
-        found = tiny.distiller(student, teacher, names)(*batch)
-        assert list(found.outcomes) == names and found.student.predictions.keys() == {"own"} | ({"prior"} & set(names))
-        for name in set(names) - {"features"}:  # its adapter is drawn anew
-            for key, x in found.outcomes[name].maps.items():
-                torch.testing.assert_close(x, everything.outcomes[name].maps[key])
+    everything = tiny.distiller(student, teacher)
+    found = everything(*batch)
+    rows = [[n for n, on in zip(PAPER, row) if on] for row in product((False, True), repeat=len(PAPER))]
+    for row in rows + [[n] for n in DISTILLING if n not in PAPER]:
+        step = tiny.distiller(student, teacher, ["detection", *row])
+        for name, loss in step.losses.items():
+            loss.load_state_dict(everything.losses[name].state_dict())
+        trace = step(*batch)
+        assert list(trace.outcomes) == ["detection", *row]
+        assert trace.student.predictions.keys() == {"own"} | ({"prior"} & set(row))
+        for name, outcome in trace.outcomes.items():
+            for key, x in outcome.maps.items():
+                torch.testing.assert_close(x, found.outcomes[name].maps[key])
 
 
 @kinds
@@ -242,7 +262,9 @@ def test_a_batch_is_its_images_taken_together(kind):
         alone = step(
             one, type(truth)(truth.boxes[keep], truth.labels[keep], 0 * truth.labels[keep], (truth.counts[i],))
         )
-        for name, share in (("detection", truth.counts[i] / 5), ("prior", truth.counts[i] / 5), ("features", 1 / 2)):
+        shares = dict.fromkeys(("detection", "prior"), truth.counts[i] / 5)
+        shares |= dict.fromkeys(("features", "fitnet", "fgd", "fkd", "fgfi", "mgd"), 1 / 2)
+        for name, share in shares.items():
             for key, x in whole.outcomes[name].maps.items():
                 torch.testing.assert_close(x[:, i], alone.outcomes[name].maps[key][:, 0] * share, rtol=2e-3, atol=1e-5)
 
@@ -252,7 +274,7 @@ def test_without_truth_the_teacher_still_teaches(batch):
     trace = tiny.distiller(*tiny.pair("adamixer"))(images, no_targets(2))
     parts = trace.parts()
     assert parts["logits/negative_l1"] > 0 and parts["logits/positive_l1"] == parts["detection/l1"] == 0
-    assert all(parts[k] == 0 for k in parts if k.startswith("features"))
+    assert all(parts[k] == 0 for k in parts if k.startswith(("features", "fgfi")))
 
 
 def test_a_cost_that_is_not_finite_names_detector_layer_and_image(batch):

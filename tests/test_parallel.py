@@ -18,12 +18,14 @@ from train.faults import NotFinite
 
 DATA = replace(runs.DATA, train_limit=15)  # four steps of four images an epoch, the last of three
 OPTIM = replace(runs.OPTIM, epochs=5)
+UNEQUAL = ("contrast", "mgd")  # the one sees the queries of its process, the other draws as dropout does
 
 
 def case(kind: str, teacher: Path | None = None, **more):
     student = tiny.config(kind, classes=8, dropout=0.0)
-    given = {"student": student, "data": DATA, "optim": OPTIM, "teacher": teacher} | more
-    return runs.small(**given)
+    run = runs.small(**{"student": student, "data": DATA, "optim": OPTIM, "teacher": teacher} | more)
+    off = {name: replace(getattr(run.losses, name), weight=0.0) for name in UNEQUAL}
+    return replace(run, losses=replace(run.losses, **off))
 
 
 def emptied(real):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,10 @@ class Loss(nn.Module, ABC):
 
     weights: dict[str, float]  # of each map, before config.weight
     notes: tuple[str, ...] = ()  # what whoever starts a run should know of this pair of detectors, a line each
+    # Where the student is the teacher it is 0; or as low as its own weights have learnt to make it, as its file says; or
+    # the detection loss, since it asks the truth.
+    least: Literal["zero", "learnt", "truth"] = "zero"
+    adds_up: bool = True  # over the parts of a step, in eval mode; False: its file says why
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         """Further groups of queries that the student shall decode, by name."""

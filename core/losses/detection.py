@@ -24,6 +24,8 @@ class Model(Loss):
     Deformable DETR, models/deformable_detr.py: the encoder's loss, with every label 0.
     """
 
+    least = "truth"
+
     def __init__(self, config: Config, student, teacher):
         super().__init__()
         self.matching, self.proposes = student.matching, student.proposes

@@ -52,7 +52,7 @@ class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
         need_teacher("logits", teacher)
-        refuse_other_classes(student, teacher)
+        refuse_other_classes("logits", student, teacher)
         self.config, self.matching = config, priced(student.matching, config)
         self.stages = Stages(taught(student.config.layers, teacher.config.layers, config.stages))
         self.register_buffer("known", torch.tensor(teacher.known), persistent=False)
@@ -148,12 +148,12 @@ def priced(matching: Matching, config: Config) -> Matching:
     return replace(matching, class_weight=weight)
 
 
-def refuse_other_classes(student, teacher) -> None:
+def refuse_other_classes(name: str, student, teacher) -> None:
     mine, theirs = student.config.classes, teacher.config.classes
     if mine != theirs:
         raise UserError(
-            f"the loss 'logits' needs as many classes in the student ({mine}) as in the teacher ({theirs}): "
-            "say which is which with --class-map FILE.json, or set --losses.logits.weight 0"
+            f"the loss {name!r} needs as many classes in the student ({mine}) as in the teacher ({theirs}): "
+            f"say which is which with --class-map FILE.json, or set --losses.{name}.weight 0"
         )
 
 

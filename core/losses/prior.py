@@ -22,6 +22,8 @@ class Config:
 
 
 class Model(Loss):
+    least = "truth"
+
     def __init__(self, config: Config, student, teacher):
         super().__init__()
         need_teacher("prior", teacher)
