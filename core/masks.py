@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from einops import rearrange
+from einops import einsum, rearrange
 from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.stats import rankdata
@@ -44,8 +44,8 @@ def look(trace: Trace, targets: Targets, *, source: Source = "encoder", mask: Ma
 def query_masks(trace: Trace, *, source: Source, mask: Mask, layer: int = -1) -> list[Float[Tensor, "b q _ _"]]:
     """psi of every query on each level, floored at 0, and 0 in padding."""
     levels, queries = trace.memory.maps(source), trace.own.hidden[layer]
-    found = [masks(level, queries, mask).clamp(min=0) for level in levels]
-    return [psi.masked_fill(rearrange(pad, "b h w -> b 1 h w"), 0) for psi, pad in zip(found, trace.memory.padding)]
+    found = [masks(level, queries, mask).clamp_(min=0) for level in levels]
+    return [psi.mul_(rearrange(~pad, "b h w -> b 1 h w")) for psi, pad in zip(found, trace.memory.padding)]
 
 
 def in_boxes(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b h w"]:
@@ -67,9 +67,8 @@ def each_box(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b t 
 
 
 def mass_inside(psi: Float[Tensor, "b q h w"], inside: Bool[Tensor, "b h w"]) -> Float[Tensor, "b q"]:
-    mass = psi.sum((-2, -1))
-    share = (psi * rearrange(inside, "b h w -> b 1 h w")).sum((-2, -1)) / mass
-    return share.masked_fill(mass <= 0, torch.nan)
+    part = einsum(psi, inside.to(psi.dtype), "b q h w, b h w -> b q")
+    return part / psi.sum((-2, -1))
 
 
 def spatial_entropy(psi: Float[Tensor, "b q h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b q"]:

@@ -8,10 +8,13 @@ image without objects every IoU counts as 1.
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from core.losses.features import best_overlap, quality
+from core.boxes import iou
+from core.losses.base import spread
+from core.losses.features import best_overlap
 from core.types import Targets, Trace
 
 GAMMA = 0.5  # the default of the loss `features`
@@ -35,10 +38,13 @@ class Parts:
 
 @torch.no_grad()
 def parts(trace: Trace, targets: Targets) -> Parts:
-    """Of every layer. Eq. 8 with gamma 1 is the score alone, and with gamma 0 the IoU."""
-    p = trace.own
-    overlap = torch.stack([best_overlap(boxes, targets) for boxes in p.boxes])
-    each = (
-        torch.stack([quality(trace, targets, gamma, layer) for layer in range(len(p.logits))]) for gamma in (1.0, 0.0)
+    """Of every layer."""
+    p, a = trace.own, trace.assignment
+    overlap = best_overlap(rearrange(p.boxes, "l b q k -> b (l q) k"), targets)
+    score = p.logits[(*a.index, targets.labels[a.target])].float().sigmoid()
+    met = (score, iou(p.boxes[a.index], targets.boxes[a.target]))
+    return Parts(
+        p.logits.float().amax(-1).sigmoid(),
+        rearrange(overlap, "b (l q) -> l b q", l=len(p.logits)),
+        *(spread(x, a, like=p.logits) for x in met),
     )
-    return Parts(p.logits.float().sigmoid().amax(-1), overlap, *each)

@@ -39,7 +39,7 @@ INSIDE = {
     "core.tide": {"core.hits", "core.detections"},
     "core.changes": {"core.hits", "core.detections"},
     "core.calibration": set(),
-    "core.quality": {"core.losses.features", "core.types"},
+    "core.quality": {"core.losses.base", "core.losses.features", "core.boxes", "core.types"},
     "core.masks": {"core.losses.features", "core.boxes", "core.imitation", "core.matching", "core.types"},
     "core.agreement": {"core.boxes", "core.types"},
     "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.types"},
