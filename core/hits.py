@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from faster_coco_eval.core import mask
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from pycocotools import mask
 
 from core.data.sample import Category
 from core.detections import Detections

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from einops import einsum, rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -116,9 +115,14 @@ def masks(memory: Float[Tensor, "b d h w"], queries: Float[Tensor, "b q d"], mas
     """psi of each query (Eq. 7)."""
     memory, queries = memory.float(), queries.float()
     if mask != "inner":
-        memory, queries = F.normalize(memory, dim=1), F.normalize(queries, dim=2)
+        memory, queries = unit(memory, dim=1), unit(queries, dim=2)
     psi = einsum(memory, queries, "b d h w, b q d -> b q h w")
     return psi.clamp(min=0) if mask == "cosine" else psi
+
+
+def unit(x: Tensor, *, dim: int) -> Tensor:
+    """Of length 1 along `dim`. Not torch's normalize: that takes ten times as long along any but the last axis."""
+    return x * x.pow(2).sum(dim, keepdim=True).clamp(min=1e-24).rsqrt()
 
 
 def each(psi: Float[Tensor, "b q h w"], q: Float[Tensor, "b q"], valid: Bool[Tensor, "b h w"]) -> Tensor:
