@@ -40,9 +40,9 @@ def collect(run: Opened, out: Path, *, limit: int | None = None, batch: int = BA
 
     UserError: `out` holds another collection, or an image cannot be read.
     """
-    count, each = min(len(run.data), limit or len(run.data)), batch * PART
-    truth = json.dumps(on(set(run.data.ids[:count]), run.data.truth(), [])[0]).encode()
-    begin(out, card(run, count, batch) | {"truth": sha256(truth).hexdigest()}, truth)
+    about, truth = describe(run, limit, batch)
+    begin(out, about, truth)
+    count, each = about["images"], about["each"]
     missing = [start for start in range(0, count, each) if not part(out, start).exists()]
     distiller = watcher(run.distiller).to(device())
     groups = [range(start, min(count, start + each)) for start in missing]
@@ -63,9 +63,10 @@ def part(out: Path, start: int) -> Path:
     return out / f"part-{start:07}.parquet"
 
 
-def card(run: Opened, count: int, batch: int) -> dict:
-    """What decides the numbers."""
-    files = {name: sha(run.path / f"{name}.safetensors") for name in ("student", "losses")}
+def describe(run: Opened, limit: int | None = None, batch: int = BATCH) -> tuple[dict, bytes]:
+    """What decides the numbers, as about.json has it, and the truth of the images, as truth.json has it."""
+    count = min(len(run.data), limit or len(run.data))
+    truth = json.dumps(on(set(run.data.ids[:count]), run.data.truth(), [])[0]).encode()
     return {
         "version": VERSION,
         "images": count,
@@ -74,8 +75,9 @@ def card(run: Opened, count: int, batch: int) -> dict:
         "augment": encode(run.augment),
         "teacher": run.card["teacher"] and run.card["teacher"]["sha256"],
         "categories": [vars(c) for c in run.data.categories],
-        **files,
-    }
+        "student": sha(run.path / "student.safetensors"),
+        "truth": sha256(truth).hexdigest(),
+    }, truth
 
 
 def begin(out: Path, about: dict, truth: bytes) -> None:
@@ -99,7 +101,9 @@ def watcher(whole: Distiller) -> Distiller:
     """
     student, teacher = whole.student, whole.teacher
     if teacher is None:
-        return Distiller(student, {"detection": whole.losses["detection"]}, {"detection": whole.weights["detection"]})
+        return Distiller(
+            student, {"detection": whole.losses["detection"]}, {"detection": whole.weights["detection"]}
+        ).eval()
     config = losses.module("logits").Config(weight=1.0)
     if "logits" in whole.losses:
         config = whole.losses["logits"].config

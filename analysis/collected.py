@@ -1,5 +1,6 @@
 """What `collect` wrote, read again: by columns and conditions, so that a large table is never whole in memory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,12 +46,18 @@ class Collected:
     def layers(self, side: str) -> int:
         return int(self.rows(["layer"], side=side, image=self.truth["images"][0]["id"])["layer"].max()) + 1
 
-    def rows(self, columns: list[str], **where) -> pd.DataFrame:
-        """The columns of the rows in which the named columns have these values."""
-        wanted = pc.scalar(True)
-        for name, value in where.items():
-            wanted = wanted & (pc.field(name) == value)
-        return ds.dataset(sorted(self.folder.glob("part-*.parquet"))).to_table(columns, filter=wanted).to_pandas()
+    @property
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def rows(self, columns: list[str] | None = None, **where) -> pd.DataFrame:
+        """The columns of the rows in which the named columns have these values; every column without a list."""
+        return read(self.files, columns, where)
+
+    def parts(self, columns: list[str], **where) -> Iterator[pd.DataFrame]:
+        """The same, a part of the images at a time."""
+        for path in self.files:
+            yield read([path], columns, where)
 
     def detections(self, side: str, layer: int = -1) -> Detections:
         """The 100 best of each image, exactly as they were."""
@@ -63,6 +70,13 @@ class Collected:
         boxes = torch.from_numpy(np.stack([each(c) for c in BOX], 1))
         image, query = (torch.from_numpy(each(c).astype(np.int64)) for c in ("image", "query"))
         return Detections(boxes, score, label, image, query)
+
+
+def read(files: list[Path], columns: list[str] | None, where: dict) -> pd.DataFrame:
+    wanted = pc.scalar(True)
+    for name, value in where.items():
+        wanted = wanted & (pc.field(name) == value)
+    return ds.dataset(files).to_table(columns, filter=wanted).to_pandas()
 
 
 def opened(folder: Path) -> Collected:

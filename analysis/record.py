@@ -19,7 +19,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from core.agreement import answers
+from core.agreement import agreement, answers
 from core.boxes import corners
 from core.detections import Detections, select
 from core.masks import look
@@ -35,6 +35,8 @@ TYPES = {
     "object": pa.int32(),
     "partner": pa.int16(),
     "partner_layer": pa.int8(),
+    "same_class": pa.bool_(),
+    "same_object": pa.bool_(),
     "classes": pa.list_(pa.int16()),
     "scores": pa.list_(pa.float32()),
 }
@@ -85,12 +87,14 @@ def in_image(objects: Tensor, targets: Targets) -> Tensor:
 
 def partners(side: Trace, trace: DistillTrace) -> dict[str, Tensor]:
     """Of a student's query the teacher's, if the loss `logits` has met them; a teacher's has none."""
-    none = torch.full_like(side.own.logits[..., 0], -1, dtype=torch.long)
-    found = {"partner": none, "partner_layer": none}
+    blank = side.own.logits[..., 0]
+    none = {"partner": -1, "partner_layer": -1, "same_class": False, "same_object": False, "partner_overlap": torch.nan}
+    found = {key: torch.full_like(blank, x, dtype=torch.tensor(x).dtype) for key, x in none.items()}
     met = trace.outcomes["logits"].pairs.values() if side is trace.student and "logits" in trace.outcomes else ()
     for a in met:
-        values = {"partner": a.target, "partner_layer": a.target_layer}
-        found = {key: x.index_put(a.index, values[key]) for key, x in found.items()}
+        seen = agreement(trace.student, trace.teacher, a)
+        values = (a.target, a.target_layer, seen.same_class, seen.same_object, seen.overlap)
+        found = {key: x.index_put(a.index, value) for (key, x), value in zip(found.items(), values)}
     return found
 
 
