@@ -79,11 +79,8 @@ def label(artist) -> str | None:
 
 def curve(line: Line2D, ax: Axes) -> go.Scatter:
     x, y = (np.asarray(v, dtype=float) for v in line.get_data(orig=False))
-    if not line.get_transform().contains_branch(ax.transData):
-        return go.Scatter()
-    if line.get_transform() != ax.transData:  # a line across: one of its coordinates is a share of the axes
-        x = np.array(ax.get_xlim()) if len(set(y)) == 1 else x
-        y = y if len(set(y)) == 1 else np.array(ax.get_ylim())
+    if line.get_transform() == ax.get_yaxis_transform():  # across the axes
+        x = np.array(ax.get_xlim())
     marker, dash = str(line.get_marker()), line.get_linestyle()
     modes = [m for m, on in (("lines", dash not in ("None", "")), ("markers", marker not in ("None", ""))) if on]
     colour = to_hex(line.get_color())

@@ -36,7 +36,7 @@ def make(numbers: Numbers) -> Figure:
     panels = list(dict.fromkeys(row["panel"] for row in numbers.rows))
     figure = Figure(figsize=style.size(2.4, columns=min(2, len(panels))))
     for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels):
-        ax.axline((0, 0), (1, 1), color="#AAAAAA", linewidth=0.8)
+        ax.plot([0, 1], [0, 1], color="#AAAAAA", linewidth=0.8, label="_chance")
         for who in ("student", "distilled", "teacher"):
             mine = [r for r in numbers.rows if (r["panel"], r["who"]) == (panel, who)]
             if mine:
