@@ -39,7 +39,10 @@ def main(words: list[str]) -> int:
 def names(folder: str) -> list[str]:
     """Files of a folder that are one thing each."""
     found = [p.stem for p in FOLDERS[folder].glob("*.py") if p.stem not in ("__init__", "layout")]
-    return sorted(found, key=lambda name: (name.rstrip("0123456789"), len(name), name))
+    return sorted(
+        found,
+        key=lambda name: (not name.startswith(("figure", "table")), len(name) if name[-1:].isdigit() else 0, name),
+    )
 
 
 def arguments(words: list[str]) -> argparse.Namespace:

@@ -26,3 +26,8 @@ def of_seeds(groups: Sequence[Group], what: str = "whiskers: their standard devi
         return "one seed each"
     told = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"mean over {told} seeds, {what}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """With a sign, and a minus that is one."""
+    return f"{value:+.{digits}f}".replace("-", "−")

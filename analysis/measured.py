@@ -46,8 +46,12 @@ def side(table: Collected, name: str) -> dict:
         "looks": looks(table, name),
         "errors": tide.costs(found, table.objects) | {"counts": {kind: e.count(kind) for kind in tide.KINDS}},
         "calibration": asdict(calibration(found.scores[~right.ignored].numpy(), right.right[~right.ignored])),
-        "crowding": by_crowding(table.truth, [found], table.categories),
+        "crowding": {name: short(told) for name, told in by_crowding(table.truth, [found], table.categories).items()},
     }
+
+
+def short(scores: dict) -> dict:
+    return {key: value for key, value in scores.items() if key != "per_class"}
 
 
 def stability(table: Collected, name: str) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from analysis import figures, tables
 from analysis.given import Given
 from analysis.progress import watched
-from analysis.tables.layout import Table, cells, heads
+from analysis.tables.layout import Table, cells
 from core.errors import UserError
 from core.files import write_bytes
 
@@ -61,14 +61,18 @@ def table(given: Given, out: Path, name: str, interactive: bool) -> str:
 
 
 def grid(made: Table) -> str:
-    first, paper = len(made.labels) + 1, len(heads(made)) - len(made.metrics)
+    first, count = len(made.labels) + 1, len(made.metrics)
 
     def line(tag: str, texts: list[str]) -> str:
-        kind = lambda k: ' class="label"' if k < first else ' class="paper"' if k >= paper else ""  # noqa: E731
-        return "<tr>" + "".join(f"<{tag}{kind(k)}>{escape(text)}</{tag}>" for k, text in enumerate(texts)) + "</tr>"
+        place = lambda k: "label" if k < first else "paper" if k > first + count else "here"  # noqa: E731
+        return "<tr>" + "".join(f'<{tag} class="{place(k)}">{escape(t)}</{tag}>' for k, t in enumerate(texts)) + "</tr>"
 
+    over = (
+        f'<tr><th colspan="{first + 1}"></th><th colspan="{count}">here</th><th colspan="{count}">COCO, paper</th></tr>'
+    )
+    head = [*made.labels, "measured on", "seeds", *made.metrics.values(), *made.metrics.values()]
     body = "".join(line("td", texts) for texts in cells(made))
-    return f"<table><thead>{line('th', heads(made))}</thead><tbody>{body}</tbody></table>"
+    return f"<table><thead>{over}{line('th', head)}</thead><tbody>{body}</tbody></table>"
 
 
 def html(given: Given, parts: dict[str, list[str]], missing: list[tuple[str, str, str]]) -> Iterator[str]:

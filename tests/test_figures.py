@@ -99,7 +99,7 @@ def test_quality_against_mass_inside_and_the_claim(pair):
     assert curve.tolist() == pytest.approx(
         np.array([[0.1 * k + 0.05, 0.1 * k] for k in range(9)])
     )  # the last bin is too empty
-    assert "student distilled −0.30" in made.numbers.caption.replace("-", "−") and "below in 3" in made.numbers.caption
+    assert "student distilled −0.30" in made.numbers.caption and "below in 3" in made.numbers.caption
     assert "student alone +0.40 (above in 3 of 3 seeds)" in made.numbers.caption
 
 

@@ -34,7 +34,10 @@ class Made:
 
 
 def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__))
+    """Those of the paper first."""
+    return sorted(
+        (m.name for m in pkgutil.iter_modules(__path__)), key=lambda name: (not name.startswith("figure"), name)
+    )
 
 
 def module(name: str):

@@ -27,7 +27,7 @@ def measure(given: Given) -> Numbers:
         for k in range(1, 1 + len(told["class"]))
         if told["class"][k - 1] is not None
     ]
-    about = f"Of the pairs that the loss `logits` makes of teacher queries with an object, on {stands[0].label}"
+    about = f"Of the pairs that the loss logits makes of teacher queries with an object, on {stands[0].label}"
     return Numbers(rows, f"{about}; {of_seeds([group], 'bands from the lowest to the highest')}.")
 
 

@@ -6,7 +6,7 @@ Bars of teacher, student and distilled student; the paper's has AdaMixer, Deform
 from matplotlib.figure import Figure
 
 from analysis import draw, style
-from analysis.captions import seeds, where
+from analysis.captions import seeds, signed, where
 from analysis.given import Absent, Given, title
 from analysis.numbers import Numbers
 
@@ -32,7 +32,8 @@ def gains(rows: list[dict]) -> str:
     for teacher, student, distilled in zip(*[iter(rows)] * 3):
         passed = "passes" if distilled["ap"] > teacher["ap"] else "stays below"
         said.append(
-            f"{distilled['detector']} on {distilled['data']}: distilling gives {distilled['ap'] - student['ap']:+.1f} AP and the "
+            f"{distilled['detector']} on {distilled['data']}: distilling gives "
+            f"{signed(distilled['ap'] - student['ap'], 1)} AP and the "
             f"student {passed} its teacher ({distilled['ap']:.1f} against {teacher['ap']:.1f})"
         )
     return "; ".join(said) + "."

@@ -85,7 +85,7 @@ def caption(row, rows: list[dict], card: dict) -> str:
 
 
 def make(numbers: Numbers) -> Figure:
-    figure = Figure(figsize=style.size(1.25 * len(numbers.extra)))
+    figure = Figure(figsize=style.size(0.15 + 1.12 * len(numbers.extra)))
     axes = figure.subplots(len(numbers.extra), 3, squeeze=False)
     for line, (found, maps) in zip(axes, numbers.extra):
         draw.boxes(draw.picture(line[0], found.pixels), found.truth, color=style.TRUTH)

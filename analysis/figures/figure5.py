@@ -29,7 +29,7 @@ def measure(given: Given) -> Numbers:
     told = (
         "the deeper one's stages are grouped evenly, and each stage of a group counts (their sum, or as the run says)"
     )
-    return Numbers(rows, f"Stages that meet in the losses `logits` and `prior`: {told}.")
+    return Numbers(rows, f"Stages that meet in the losses logits and prior: {told}.")
 
 
 def make(numbers: Numbers) -> Figure:

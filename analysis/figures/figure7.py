@@ -62,11 +62,12 @@ def compared(panel: str, alone: dict, distilled: dict) -> str:
     a, b = mean(alone.values()), mean(distilled.values())
     both = alone.keys() & distilled.keys()
     less = sum(distilled[seed] < alone[seed] for seed in both)
-    verdict = "holds" if less == len(both) and both else "does not hold" if not less else "is mixed"
-    return (
-        f"{panel}: mean over stages {a:.2f} alone and {b:.2f} distilled, lower in {less} of {len(both)} seeds; "
-        f"the claim that distilling makes matching more stable {verdict}."
-    )
+    told = f"{panel}: mean over stages {a:.2f} alone and {b:.2f} distilled"
+    if len(both) < 2:
+        return f"{told}; one seed decides nothing."
+    verdict = "holds" if less == len(both) else "does not hold" if not less else "is mixed"
+    claim = "the claim that distilling makes matching more stable"
+    return f"{told}, lower in {less} of {len(both)} seeds; {claim} {verdict}."
 
 
 def make(numbers: Numbers) -> Figure:

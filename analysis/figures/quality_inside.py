@@ -9,7 +9,7 @@ from statistics import mean
 from matplotlib.figure import Figure
 
 from analysis import draw, style
-from analysis.captions import seeds, where
+from analysis.captions import seeds, signed, where
 from analysis.given import Given, Stand
 from analysis.measured import BINS
 from analysis.numbers import Numbers
@@ -56,7 +56,7 @@ def outcome(rows: list[dict]) -> str:
             runs = {row["seed"]: row for row in rows if row["panel"] == panel and row["who"] == who}
             if runs:
                 each = [row["correlation"] for row in runs.values()]
-                told.append(f"{style.TITLES[who]} {mean(each):+.2f} ({verdict(list(runs.values()))})")
+                told.append(f"{style.TITLES[who]} {signed(mean(each))} ({verdict(list(runs.values()))})")
         said.append(f"{panel}: {', '.join(told)}.")
     head = "Rank correlation of quality with mass inside, mean over images, and whether it is above 0: "
     return head + " ".join(said)
