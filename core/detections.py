@@ -1,7 +1,9 @@
 """From predictions to scored boxes in pixels of the source images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,6 +24,15 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def at(self, rows) -> "Detections":
+        """Some of them, by slice, mask or index."""
+        return Detections(*(x[rows] for x in vars(self).values()))
+
+
+def join(parts: Sequence[Detections]) -> Detections:
+    """One list of several; at least one."""
+    return Detections(*(torch.cat(x) for x in zip(*(vars(p).values() for p in parts))))
 
 
 def select(predictions: Predictions, images: Images, top: int = 100, layer: int = -1) -> Detections:

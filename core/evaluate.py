@@ -1,14 +1,17 @@
 """Average precision as COCO defines it: pycocotools' numbers to 1e-9, from its port to C++ in an eighth of its time."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 import numpy as np
+import torch
 from faster_coco_eval import COCO, COCOeval_faster
 
 from core.data.sample import Category
 from core.detections import Detections
 
 NUMBERS = ("ap", "ap50", "ap75", "aps", "apm", "apl")  # the first six of COCOeval.stats
+CROWDS = {"1 or 2": (1, 2), "3 to 5": (3, 5), "6 or more": (6, float("inf"))}  # objects in an image
 
 
 def average_precision(truth: dict, detections: list[Detections], categories: Sequence[Category]) -> dict:
@@ -23,6 +26,25 @@ def average_precision(truth: dict, detections: list[Detections], categories: Seq
     evaluation.summarize()
     numbers = {key: number(value) for key, value in zip(NUMBERS, evaluation.stats)}
     return numbers | {"per_class": per_class(evaluation, categories)}
+
+
+def by_crowding(truth: dict, detections: list[Detections], categories: Sequence[Category], crowds=CROWDS) -> dict:
+    """`average_precision` over the images with so many objects, crowd regions aside, and how many those are ("images")."""
+    counts = Counter(a["image_id"] for a in truth["annotations"] if not a.get("iscrowd", 0))
+    found = {}
+    for name, (low, high) in crowds.items():
+        ids = {id for id, count in counts.items() if low <= count <= high}
+        found[name] = {"images": len(ids)} | average_precision(*on(ids, truth, detections), categories)
+    return found
+
+
+def on(ids: Collection[int], truth: dict, detections: list[Detections]) -> tuple[dict, list[Detections]]:
+    """Truth and detections of some images alone."""
+    wanted = torch.tensor(sorted(ids), dtype=torch.long)
+    images = [i for i in truth["images"] if i["id"] in ids]
+    annotations = [a for a in truth["annotations"] if a["image_id"] in ids]
+    parts = [d.at(torch.isin(d.image_ids, wanted)) for d in detections]
+    return truth | {"images": images, "annotations": annotations}, parts
 
 
 def numbered(truth: dict) -> dict:

@@ -45,6 +45,13 @@ INSIDE = {
         "core.types",
         "core.errors",
     },
+    "core.hits": {"core.data.sample", "core.detections"},
+    "core.tide": {"core.hits", "core.detections"},
+    "core.changes": {"core.hits", "core.detections"},
+    "core.calibration": set(),
+    "core.quality": {"core.losses.base", "core.losses.features", "core.boxes", "core.types"},
+    "core.masks": {"core.losses.features", "core.boxes", "core.imitation", "core.matching", "core.types"},
+    "core.agreement": {"core.boxes", "core.types"},
     "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.types"},
     "core.data": {"core.data", "core.boxes", "core.types", "core.errors", "core.files", "core.detections"},
 }

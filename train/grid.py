@@ -15,12 +15,12 @@ from core.checkpoint import sha, weights_file
 from core.config import decode, encode
 from core.errors import UserError
 from core.files import read_json, write_json
+from core.results import result, scores
 from train.build import located
 from train.run import Run
 
 RUNS = Path("runs")
 SAY_EVERY = 15.0  # seconds between two looks at the rows
-SCORES = ("ap", "ap50", "ap75")
 NO_MATTER = {
     "name",
     "workers",
@@ -42,7 +42,7 @@ Rows = dict[str, dict]
 def run_rows(
     rows: dict[str, Run], *, at_once: int, folder: Path | None = None, each: Callable = lambda rows: None
 ) -> Rows:
-    """What `result` says of each row, `at_once` of them trained side by side with a core each.
+    """What `core.results.result` says of each row, `at_once` of them trained side by side with a core each.
 
     A row is trained in `folder`/ROW; without a folder in its `place`, where any study finds it again. One that was
     stopped goes on; a folder that holds another run is refused with UserError. `each` gets the rows that are finished
@@ -145,29 +145,3 @@ def finished(path: Path, run: Run) -> bool:
     if differ:
         raise UserError(f"{path} holds a run with another {differ[0]}; move that folder away to train this row")
     return any(score["epoch"] == run.optim.epochs for score in scores(path))
-
-
-def scores(path: Path) -> list[dict]:
-    """The student's evaluations, epoch by epoch."""
-    return [line for line in lines(path / "metrics.jsonl") if line.get("eval") == "student"]
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def result(path: Path) -> dict:
-    """Scores after the last epoch, AP by epoch, steps, training seconds as they were, seed and teacher of a finished run."""
-    told, found = read_json(path / "card.json"), scores(path)
-    timing = [line["seconds"] for line in lines(path / "timing.jsonl") if "eval" not in line]
-    return {
-        **{key: found[-1][key] for key in SCORES},
-        "ap_by_epoch": [s["ap"] for s in found],
-        "measured_after": [s["epoch"] for s in found],
-        "epochs": found[-1]["epoch"],
-        "steps": len(timing),
-        "seconds": sum(timing),
-        "seed": told["run"]["seed"],
-        "commit": told["commit"],
-        "teacher": told["teacher"] and told["teacher"]["scores"]["ap"],
-    }

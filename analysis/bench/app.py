@@ -117,12 +117,22 @@ def browser():
 
 
 def random_run(
-    folder: Path, *, queries: int, layers: int = 6, size: int = 320, images: int = 24, taught: bool = True
+    folder: Path,
+    *,
+    queries: int,
+    layers: int = 6,
+    size: int = 320,
+    images: int = 24,
+    taught: bool = True,
+    backbone: str = "tiny16x1",
 ) -> Path:
-    """A run folder as training leaves it, but of random weights, that spread their boxes and scores."""
+    """A run folder as training leaves it, but of random weights, that spread their boxes and scores.
+
+    `backbone` is the teacher's.
+    """
     torch.manual_seed(0)
     make = {"queries": queries, "layers": layers, **TINY}
-    student, teacher = (unsettle(detectors.build("adamixer", **make)) for _ in "st")
+    student, teacher = (unsettle(detectors.build("adamixer", **make | {"backbone": x})) for x in ("tiny16x1", backbone))
     chosen = ("detection", "logits", "features", "prior") if taught else ("detection",)
     configs = {name: losses.module(name).Config(weight=1.0) for name in chosen}
     built = {name: losses.build(name, config, student, teacher if taught else None) for name, config in configs.items()}

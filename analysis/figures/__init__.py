@@ -1,36 +1,85 @@
-"""Each module in this folder is one figure, its file's name is its name: `make(folder) -> Figure`."""
+"""Each module in this folder is one figure, and its file's name is its name.
 
+    measure(given) -> Numbers       from runs and summaries; Absent, in one sentence, where something is missing
+    make(numbers) -> Figure         the page
+
+Its docstring's first line is its title.
+"""
+
+import csv
 import io
 import os
 import pkgutil
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from analysis import style, twin
+from analysis.given import Given
+from analysis.numbers import Numbers
 from core.files import write_bytes
 
-STILL = {"svg.hashsalt": "detrdistill", "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 8}
+KINDS = ("pdf", "svg", "png")
+
+
+@dataclass(frozen=True)
+class Made:
+    name: str
+    title: str
+    numbers: Numbers
+    figure: Figure
 
 
 def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__))
+    """Those of the paper first."""
+    return sorted(
+        (m.name for m in pkgutil.iter_modules(__path__)), key=lambda name: (not name.startswith("figure"), name)
+    )
 
 
-def make(name: str, folder: Path) -> Figure:
-    """The figure of a run's or a study's folder; UserError says in one sentence what is missing."""
-    with matplotlib.rc_context(STILL):
-        return import_module(f"{__name__}.{name}").make(folder)
+def module(name: str):
+    return import_module(f"{__name__}.{name}")
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """As PDF, SVG and PNG; the same bytes when made again."""
+def title(name: str) -> str:
+    return module(name).__doc__.strip().partition("\n")[0].rstrip(".")
+
+
+def make(name: str, given: Given) -> Made:
+    """A figure of what is given; UserError says in one sentence what is missing."""
+    numbers = module(name).measure(given)
+    with matplotlib.rc_context(style.RC):
+        return Made(name, title(name), numbers, module(name).make(numbers))
+
+
+def save(made: Made, folder: Path, *, interactive: bool = False) -> list[Path]:
+    """As PDF, SVG and PNG, with its numbers as CSV and its caption; the same bytes when made again."""
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
-    written = [Path(folder) / f"{name}.{kind}" for kind in ("pdf", "svg", "png")]
-    for path in written:
-        buffer = io.BytesIO()
-        with matplotlib.rc_context(STILL):
-            figure.savefig(buffer, format=path.suffix[1:], dpi=200)
-        write_bytes(path, buffer.getvalue())
+    files = {kind: drawn(made.figure, kind) for kind in KINDS}
+    files |= {"csv": table(made.numbers.rows), "txt": (made.numbers.caption + "\n").encode()}
+    if interactive:
+        files["html"] = twin.page(made.figure, made.name, f"{made.title}. {made.numbers.caption}").encode()
+    written = [Path(folder) / f"{made.name}.{kind}" for kind in files]
+    for path, data in zip(written, files.values()):
+        write_bytes(path, data)
     return written
+
+
+def drawn(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    about = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    with matplotlib.rc_context(style.RC):
+        figure.savefig(buffer, format=kind, metadata=about | {"Creator": "detrdistill"} if kind != "png" else None)
+    return buffer.getvalue()
+
+
+def table(rows: list[dict]) -> bytes:
+    """CSV: every key of any row is a column; what a row lacks is empty."""
+    out, columns = io.StringIO(), list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()

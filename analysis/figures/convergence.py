@@ -1,43 +1,85 @@
-"""AP against epochs and against seconds, of the rows of a study: who learns more from an image, and who from a minute."""
+"""AP over epochs and over minutes: who learns more from an image, and who from a minute."""
 
-from pathlib import Path
-
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from analysis import style
-from core.errors import UserError
-from core.files import read_json
+from analysis import draw, style
+from analysis.captions import seeds, where
+from analysis.given import Absent, Given, Group, Stand
+from analysis.numbers import Numbers
 
-LOOKS = {
-    "alone": dict(color=style.STUDENT, label="student alone"),
-    "distilled": dict(color=style.DISTILLED, label="student distilled"),
-    "alone_equal_time": dict(color=style.STUDENT, linestyle="--", label="student alone, equal time"),
-}
+LONGER = {"color": style.STUDENT, "linestyle": (0, (1, 1)), "marker": "^"}
 
 
-def make(folder: Path) -> Figure:
-    """From `folder`/summary.json, as the study `demo` writes it."""
-    rows = read_json(Path(folder) / "summary.json")
-    if missing := {"teacher", *LOOKS} - rows.keys():
-        raise UserError(f"{folder}/summary.json has no row {min(missing)}; make it with: python -m train study demo")
-    figure = Figure(figsize=style.PAGE, layout="constrained")
-    epochs, seconds = figure.subplots(1, 2, sharey=True)
-    for name, look in LOOKS.items():
-        draw(epochs, rows[name], per_epoch=1, **look)
-        draw(seconds, rows[name], per_epoch=rows[name]["seconds"] / rows[name]["epochs"] / 60, **look)
-    for ax, label in ((epochs, "epochs"), (seconds, "minutes of training, one core")):
-        ax.axhline(100 * rows["teacher"]["ap"], color=style.TEACHER, label="teacher")
-        ax.set_xlabel(label)
-        ax.set_xlim(left=0)
-        ax.set_ylim(bottom=0)
-    epochs.set_ylabel("AP on shapes/val")
-    epochs.legend(frameon=False)
+def measure(given: Given) -> Numbers:
+    stands = given.stands()
+    stands = [stand for stand in stands if stand.whole] or stands[:1]
+    if not stands:
+        raise Absent("it needs runs or a study whose rows say what was trained")
+    rows = [row for stand in stands for row in of(stand, given)]
+    return Numbers(
+        rows, f"AP on {where(stands)} after each epoch; {seeds(stands, 'bands from the lowest to the highest')}."
+    )
+
+
+def of(stand: Stand, given: Given) -> list[dict]:
+    """A row for each curve, seed and epoch; the teacher's AP is a row of its own."""
+    curves = dict(stand.groups)
+    curves |= {f"longer, {group.first.told['epochs']} epochs": group for group in longer(stand, given)}
+    rows = [row | {"panel": stand.label, "who": who} for who, group in curves.items() for row in points(group)]
+    if stand.teacher:
+        rows.append({"panel": stand.label, "who": "teacher", "ap": 100 * stand.teacher["ap"]})
+    return rows
+
+
+def longer(stand: Stand, given: Given) -> list[Group]:
+    """The student alone on other schedules, such as one of equal time."""
+    if "student" not in stand.groups:
+        return []
+    mine = stand.groups["student"].first
+    same = lambda row: row.losses == frozenset() and (row.student, row.data) == (mine.student, mine.data)  # noqa: E731
+    return [g for g in given.groups(same) if g.first.training != mine.training]
+
+
+def points(group: Group) -> list[dict]:
+    """Seconds of training as they were, so that a busy machine shows."""
+    found = []
+    for row in group.rows:
+        told = row.told
+        after = told.get("measured_after", range(1, 1 + len(told["ap_by_epoch"])))
+        minutes = told["seconds"] / told["epochs"] / 60
+        found += [
+            {"seed": row.seed, "epoch": epoch, "minutes": epoch * minutes, "ap": 100 * ap}
+            for epoch, ap in zip(after, told["ap_by_epoch"])
+        ]
+    return found
+
+
+def make(numbers: Numbers) -> Figure:
+    panels = list(dict.fromkeys(row["panel"] for row in numbers.rows))
+    figure = Figure(figsize=style.size(2.1 * len(panels), columns=2))
+    axes = figure.subplots(len(panels), 2, sharey="row", squeeze=False)
+    for (epochs, minutes), panel in zip(axes, panels):
+        rows = [row for row in numbers.rows if row["panel"] == panel]
+        for who in dict.fromkeys(row["who"] for row in rows):
+            mine = [row for row in rows if row["who"] == who]
+            for ax, key in ((epochs, "epoch"), (minutes, "minutes")):
+                trace(ax, who, mine, key)
+        epochs.set(xlabel="epochs", ylabel=f"AP\n({panel})", xlim=(0, None), ylim=(0, None))
+        minutes.set(xlabel="minutes of training, mean over seeds", xlim=(0, None))
+        epochs.xaxis.set_major_locator(MaxNLocator(integer=True))
+        epochs.legend(loc="lower right")
     return figure
 
 
-def draw(ax: Axes, row: dict, *, per_epoch: float, **look) -> Axes:
-    """AP after each epoch, an epoch being `per_epoch` wide."""
-    values = [100 * ap for ap in row["ap_by_epoch"]]
-    ax.plot([per_epoch * (k + 1) for k in range(len(values))], values, marker="o", markersize=3, **look)
-    return ax
+def trace(ax, who: str, rows: list[dict], key: str) -> None:
+    title = style.TITLES.get(who, f"student alone, {who}")
+    if who == "teacher":
+        draw.level(ax, rows[0]["ap"], label=title, look=style.LOOKS["teacher"])
+        return
+    seeds = list(dict.fromkeys(row["seed"] for row in rows))
+    curves = [[row["ap"] for row in rows if row["seed"] == seed] for seed in seeds]
+    count = min(map(len, curves))
+    places = [[row[key] for row in rows if row["seed"] == seed][:count] for seed in seeds]
+    x = [sum(p) / len(p) for p in zip(*places)]
+    draw.curve(ax, x, [c[:count] for c in curves], label=title, look=style.LOOKS.get(who, LONGER))

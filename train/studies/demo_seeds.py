@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.files import write_json
-from train.grid import RUNS, result, run_rows
+from core.results import result
+from train.grid import RUNS, run_rows
 from train.pace import step_seconds
 from train.run import Run
 from train.studies.demo import TITLES, line, pair, timed

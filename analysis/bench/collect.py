@@ -1,0 +1,56 @@
+"""Collecting against the forward passes of student and teacher alone, over the same images in the same batches.
+
+The AdaMixers of the recipe `shapes_distill` with random weights, on 1,000 shapes of 96 pixels (QUICK=1: 64), in turns of
+a few hundred images each. Memory is what the process holds at most after the first turn, and how much more after the last.
+"""
+
+import os
+import resource
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import torch
+
+from analysis.bench import Aim
+from analysis.bench.app import random_run
+from analysis.collect import BATCH, collect
+from core.data.loader import evaluation
+from core.replay import Opened, open_run
+
+PAIR = {"queries": 20, "layers": 3, "size": 96, "backbone": "tiny32x2"}
+TURNS = 5
+MOST = 1.3  # times the bare passes
+
+
+def run() -> tuple[list[dict], list[Aim]]:
+    images = 64 if os.environ.get("QUICK") == "1" else 1000
+    with TemporaryDirectory() as folder:
+        made = random_run(Path(folder) / "run", images=images // TURNS, **PAIR)
+        opened = open_run(made)
+        forward(opened, 2)
+        turns = [turn(opened, Path(folder) / str(k)) for k in range(TURNS)]
+    row = {"case": f"{images} images", "bare_s": round(sum(t["bare"] for t in turns), 1)}
+    row["collect_s"] = round(sum(t["collect"] for t in turns), 1)
+    row["ratio"] = round(median(t["collect"] / t["bare"] for t in turns), 3)
+    row |= {"peak_mb": turns[0]["peak"], "grown_mb": turns[-1]["peak"] - turns[0]["peak"]}
+    return [row], [Aim(f"at most {MOST} times the bare forward passes", row["ratio"], row["ratio"] <= MOST)]
+
+
+def turn(opened: Opened, out: Path) -> dict:
+    begun = perf_counter()
+    forward(opened)
+    between = perf_counter()
+    collect(opened, out)
+    ended = perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {"bare": between - begun, "collect": ended - between, "peak": peak}
+
+
+@torch.no_grad()
+def forward(opened: Opened, batches: int | None = None) -> None:
+    for images, _ in islice(evaluation(opened.data, opened.augment, BATCH), batches):
+        opened.distiller.teacher(images)
+        opened.distiller.student(images)
