@@ -61,11 +61,9 @@ class Model(Loss):
 
     @torch.no_grad()
     def problems(self, student, teacher, targets):
-        mine, theirs = self.stages.mine, self.stages.theirs
-        place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
-        place = weighted(place, self.matching.weights)
-        found = answering(teacher)[theirs]
-        classes = self.class_price(self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs], found)
+        parts, found = self.whole(student, teacher), answering(teacher)[self.stages.theirs]
+        classes = parts.pop("class")
+        place = weighted(parts, self.matching.weights)
         price = place + self.matching.class_weight * classes
         problems = {
             "all": Problem(price, torch.ones_like(found)),
@@ -73,6 +71,19 @@ class Model(Loss):
             "negative": Problem(place, ~found, without=("positive",)),
         }
         return {kind: problems[kind] for kind in KINDS[self.config.match]}
+
+    def parts(self, student, teacher, targets):
+        whole = self.whole(student, teacher)
+        place = {name: part for name, part in whole.items() if ("negative", name) != NO_TERM}
+        return {kind: place if kind == "negative" else whole for kind in KINDS[self.config.match]}
+
+    @torch.no_grad()
+    def whole(self, student: Trace, teacher: Trace) -> dict[str, Float[Tensor, "l b q t"]]:
+        """Of every pair, boxes first."""
+        mine, theirs = self.stages.mine, self.stages.theirs
+        place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
+        scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
+        return place | {"class": self.class_price(*scores, answering(teacher)[theirs])}
 
     def class_price(
         self, mine: Float[Tensor, "l b q c"], theirs: Float[Tensor, "l b t c"], found: Bool[Tensor, "l b t"]
@@ -82,9 +93,12 @@ class Model(Loss):
         label = repeat(theirs.argmax(-1), "l b t -> l b q t", q=mine.shape[2])
         return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "l b t -> l b 1 t")
 
+    def met(self, a):
+        return self.stages.met(a)
+
     def forward(self, student, teacher, targets, pairs):
         s, t, found, maps = student.own, self.boxes(teacher), answering(teacher), {}
-        met = {kind: self.stages.met(a) for kind, a in pairs.items()}
+        met = {kind: self.met(a) for kind, a in pairs.items()}
         for kind, a in met.items():
             values, scale = {}, self.scale(pairs[kind], targets, kind, (s.logits.shape[2], t.shape[2]))
             if kind != "negative":
