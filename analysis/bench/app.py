@@ -4,6 +4,7 @@ Runs of random weights with 100 and 300 queries in 6 layers, all of them drawn, 
 child process.
 """
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -12,24 +13,14 @@ from shutil import which
 from statistics import median
 from tempfile import TemporaryDirectory
 
-import torch
-from torch import nn
-
 from analysis.bench import Aim
-from core import detectors, losses
-from core.checkpoint import save_detector, save_module, sha
-from core.config import encode
-from core.data.shapes import Shapes
-from core.data.transforms import Augment
+from analysis.stand_in import random_run
 from core.errors import UserError
-from core.files import write_json
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 FLAGS += ("--disable-component-update", "--disable-sync")
 MOVES = 24
 LOADS = 5
-TINY = {"classes": 8, "backbone": "tiny16x1", "frozen": 0, "strides": (4, 8, 16), "width": 64, "heads": 4}
-TINY |= {"points": 12, "mixed_points": 12, "feedforward": 256}
 
 EVERYTHING = """() => {
     const floor = document.querySelector('.dd-floor input');
@@ -89,10 +80,11 @@ def first_paint(page, url: str) -> float:
 
 
 @contextmanager
-def served(run: Path):
+def served(run: Path, *words: str, environment: dict[str, str] | None = None):
     """The address of the app, a process of its own, on a free port."""
-    command = [sys.executable, "-m", "app", str(run), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as app:
+    command = [sys.executable, "-m", "app", str(run), *words, "--port", "0"]
+    there = {"cwd": Path(__file__).parents[2], "env": os.environ | (environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **there) as app:
         try:
             yield next(line.split()[-1] for line in app.stdout if "http://" in line)
         except StopIteration:
@@ -114,43 +106,3 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield chromium.new_page(viewport={"width": 1280, "height": 900})
         chromium.close()
-
-
-def random_run(
-    folder: Path,
-    *,
-    queries: int,
-    layers: int = 6,
-    size: int = 320,
-    images: int = 24,
-    taught: bool = True,
-    backbone: str = "tiny16x1",
-) -> Path:
-    """A run folder as training leaves it, but of random weights, that spread their boxes and scores.
-
-    `backbone` is the teacher's.
-    """
-    torch.manual_seed(0)
-    make = {"queries": queries, "layers": layers, **TINY}
-    student, teacher = (unsettle(detectors.build("adamixer", **make | {"backbone": x})) for x in ("tiny16x1", backbone))
-    chosen = ("detection", "logits", "features", "prior") if taught else ("detection",)
-    configs = {name: losses.module(name).Config(weight=1.0) for name in chosen}
-    built = {name: losses.build(name, config, student, teacher if taught else None) for name, config in configs.items()}
-    categories = [vars(c) for c in Shapes.categories]
-    save_detector(folder / "student.safetensors", student, {"categories": categories})
-    save_detector(folder / "teacher.safetensors", teacher, {"categories": categories})
-    save_module(folder / "losses.safetensors", nn.ModuleDict(built), {})
-    data = {"kind": "shapes", "val_limit": images, "size": size, "augment": encode(Augment())}
-    note = {"path": "teacher.safetensors", "sha256": sha(folder / "teacher.safetensors")} if taught else None
-    card = {"data": data, "losses": {name: encode(config) for name, config in configs.items()}}
-    write_json(folder / "card.json", {"categories": categories, "run": card, "teacher": note})
-    return folder
-
-
-@torch.no_grad()
-def unsettle(detector: nn.Module) -> nn.Module:
-    """Weights as far from their first values as if they had learnt something."""
-    for name, p in detector.named_parameters():
-        if "to_class.3" in name or "to_shift.3" in name or name.startswith("content"):
-            p.add_(torch.randn_like(p) * (0.04 if "shift" in name else 0.4))
-    return detector
