@@ -51,3 +51,9 @@ def fitting(value, kind: type, name: str):
 def within(index: int, count: int, name: str) -> None:
     if not 0 <= index < count:
         raise UserError(f"no {name} {index}: there are {count}, from 0")
+
+
+def unit(value: float, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise UserError(f"{name} is {value:g}; it must be from 0 to 1")
+    return value

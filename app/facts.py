@@ -12,7 +12,7 @@ from core.data.batch import images
 from core.data.sample import Sample
 from core.detections import select
 from core.hits import Objects
-from core.measures import instability
+from core.measures import between_stages
 from core.types import DistillTrace, Predictions, Trace
 
 
@@ -22,8 +22,8 @@ class Facts:
     worst: float  # cost of the dearest match of the last layer; 0 without objects
     flips: int  # objects whose query is another than in the layer before, over all layers
     unstable: tuple[float, ...]  # queries whose object is another than in the layer before, by step
+    calm: tuple[float, ...]  # the same of the teacher; empty without one
     found: tuple[float, ...]  # score of the detection that found each object, 0 where none did
-    shown: tuple[float, ...]  # the same of the teacher; empty without one
 
 
 def facts(trace: DistillTrace, sample: Sample, price: torch.Tensor) -> Facts:
@@ -31,15 +31,18 @@ def facts(trace: DistillTrace, sample: Sample, price: torch.Tensor) -> Facts:
     a = trace.student.assignment
     last = a.at(a.layer == len(price) - 1)
     dear = price[last.index + (last.target,)]
-    teacher = () if trace.teacher is None else found(trace.teacher.own, sample)
     return Facts(
         trace.total.item(),
         dear.max().item() if len(dear) else 0.0,
         flips(trace),
-        tuple(instability(answers(trace.student)).tolist()),
+        unstable(trace.student),
+        () if trace.teacher is None else unstable(trace.teacher),
         found(trace.student.own, sample),
-        teacher,
     )
+
+
+def unstable(side: Trace) -> tuple[float, ...]:
+    return tuple(between_stages(answers(side).numpy()).tolist())
 
 
 def holders(side: Trace, objects: int) -> list[list[int]]:

@@ -77,9 +77,9 @@ class Survey:
         if file.exists():
             os.utime(file)
 
-    def instability(self) -> list[float]:
-        """By step from layer to layer, the mean over the images that are known."""
-        rows = [f.unstable for f in self.known.values()]
+    def instability(self, whose: str = "unstable") -> list[float]:
+        """By step from layer to layer, the mean over the images that are known; `calm` is the teacher's."""
+        rows = [getattr(f, whose) for f in list(self.known.values())]
         return [sum(x) / len(rows) for x in zip(*rows)] if rows else []
 
 

@@ -6,17 +6,19 @@ first's, or "". `key` is "image/ID", or what `upload` answered. Layers count fro
 
 from time import monotonic
 
-from app import queries, uploads, views
-from app.arguments import within
+from app import losses, masks, queries, stability, uploads, views
+from app.arguments import fitting, unit, within
 from app.desk import Job
 from app.gallery import SORTS, Gallery
 from app.header import about
 from app.library import Library
+from app.masks import Place
 from app.samples import Samples, number
 from app.shown import Replay, Shown
 from core.errors import UserError
 
 ANSWER = 15.0  # seconds after which a page that waits is told how far it is
+MASKS = 12  # asked for at once
 AT_ONCE = 0.15  # seconds that a page waits for the whole before it takes a part
 
 
@@ -89,6 +91,40 @@ class Handlers:
         within(index, counts[side], side)
         return queries.target(shown, layer, index) if side == "truth" else queries.query(shown, layer, side, index)
 
+    def masks(self, key: str, run: str = "", level: int = 0, stage: int = -1, gamma: float = 0.5) -> dict:
+        """Where the teacher's queries look: each with score, IoU and quality, and the combined weight three ways.
+
+        `level` counts the teacher's feature levels and `stage` its decoder layers, -1 for the last; gamma is Eq. 8's.
+        Maps are a byte for each place, in base64, `most` being the value of 255.
+        """
+        return masks.overview(self.place(key, run, level, stage), unit(gamma, "gamma"))
+
+    def weighed(self, key: str, run: str = "", level: int = 0, stage: int = -1, gamma: float = 0.5) -> dict:
+        """What another gamma changes of `masks`: the queries' quality, and the weight by quality."""
+        return masks.weighed(self.place(key, run, level, stage), unit(gamma, "gamma"))
+
+    def mask(self, key: str, queries: list, run: str = "", level: int = 0, stage: int = -1) -> list:
+        """The masks of some of the teacher's queries."""
+        few = [fitting(q, int, "a query") for q in queries[:MASKS]]
+        return masks.of_queries(self.place(key, run, level, stage), few)
+
+    def stability(self, key: str, run: str = "", compare: str = "") -> dict:
+        """Which query held each object in each decoder layer, at what cost and margin, of every network.
+
+        "instability" counts, for each step from a layer to the next, the queries whose object is another (IS); "set" is
+        its mean over the images that were looked at so far, `known` of `total`.
+        """
+        surveys = [self.gallery_of.survey(s) for s in self.pair(run, compare) if s is not None]
+        return stability.stability(self.shown(key, run, compare), surveys)
+
+    def losses(self, key: str, run: str = "") -> dict:
+        """Each term of the step's loss on this image: its sum, weight, share of the total, and sum in each layer."""
+        return losses.losses(self.shown(key, run, "").main)
+
+    def term(self, key: str, path: str, layer: int = -1, run: str = "") -> dict:
+        """One term, by its path LOSS/MAP, in one layer, -1 for the last: a value for each query, or a map over the image."""
+        return losses.term(self.shown(key, run, "").main, path, layer)
+
     def upload(self, file: dict, score: float = 0.3) -> str:
         """Keeps an image, whose pseudo truth are teacher queries that score at least `score`; answers its key.
 
@@ -98,6 +134,13 @@ class Handlers:
         return f"upload/{digest}/{number(str(score)):.2f}"
 
     # What they are made of --------------------------------------------------------------------------------------------
+
+    def place(self, key: str, run: str, level: int, stage: int) -> Place:
+        samples = self.samples(run)
+        replay = self.shown(key, run, "").main
+        stages = 1 if replay.trace.teacher is None else len(replay.trace.teacher.own.logits)
+        where = samples.version, key
+        return masks.place(replay, level, stages - 1 if stage == -1 else stage, self.desk.memory, where)
 
     def run_id(self, run: str) -> str:
         return run or self.library.first()

@@ -3,6 +3,7 @@
 from app.samples import Samples
 from app.scores import best
 from core.detectors.base import Detector
+from core.quality import GAMMA
 from core.replay import Opened
 
 
@@ -18,6 +19,8 @@ def about(id: str, samples: Samples) -> dict:
         "images": len(run.data.ids),
         "first": f"image/{run.data.ids[0]}",
         "notes": list(run.notes),
+        "strides": [] if teacher is None else list(teacher.strides),
+        "gamma": losses["features"].config.gamma if "features" in (losses := run.distiller.losses) else GAMMA,
     }
 
 

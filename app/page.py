@@ -6,14 +6,17 @@ from pathlib import Path
 
 import gradio as gr
 
+from analysis.style import RAMP
 from app.arguments import checked
 from app.handlers import Handlers
 from core.errors import UserError
 
 WEB = Path(__file__).parent / "web"
 # In the order in which they need one another; `page.js` starts.
-SCRIPTS = ("dom", "server", "state", "stage", "gallery", "query", "matches", "header", "page")
-VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "upload")
+SCRIPTS = ("dom", "heat", "chart", "server", "state", "stage", "gallery", "query", "matches", "masks")
+SCRIPTS += ("stability", "losses", "header", "page")
+VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "masks", "weighed", "mask")
+VIEWS += ("stability", "losses", "term", "upload")
 PAGE_ALONE = ("look",)  # for one who waits, not for a program
 
 
@@ -34,7 +37,7 @@ def build(handlers: Handlers, start: dict) -> gr.Blocks:
 
 def script(start: dict) -> str:
     files = ((WEB / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    return "\n".join([f"const START = {json.dumps(start)};", *files])
+    return "\n".join([f"const START = {json.dumps(start | {'ramp': RAMP})};", *files])
 
 
 def asker(handlers: Handlers):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core.distiller import Distiller
-from core.measures import Hold, hold
+from core.measures import margin
 from core.types import Assignment, DistillTrace, Problem
 
 
@@ -30,16 +30,22 @@ class Met:
         """What each pair cost."""
         return self.problem.cost[torch.tensor(self.at(a), dtype=torch.long), 0, a.query, a.target]
 
-    def hold(self, a: Assignment) -> Hold:
-        """Of one pair; the runner-up is a query of the student."""
-        (layer,), here = self.at(a), (int(a.layer), int(a.target_layer))
+    def hold(self, a: Assignment) -> tuple[float, int]:
+        """Of one pair: its margin, and the query of the student that is the runner-up, -1 for none."""
+        (layer,), here = self.at(a), (a.layer, a.target_layer)
+        taken = [other.query[same(other, here)] for other in self.taken]
         free = torch.ones(self.problem.cost.shape[2], dtype=torch.bool)
-        for other in self.taken:
-            free[other.query[(other.layer == here[0]) & (other.target_layer == here[1])]] = False
+        free[torch.cat(taken) if taken else []] = False
         rows, columns = free.nonzero().flatten(), self.problem.columns[layer, 0].nonzero().flatten()
-        cost = self.problem.cost[layer, 0][rows][:, columns].numpy()
-        found = hold(cost, rows.tolist().index(int(a.query)), columns.tolist().index(int(a.target)))
-        return found if found.runner_up is None else Hold(found.margin, int(rows[found.runner_up]))
+        cost = self.problem.cost[layer, 0][rows][:, columns].double().numpy()
+        pairs = self.pairs.at(same(self.pairs, here))
+        best = self.problem.cost[layer, 0, pairs.query, pairs.target].double().sum().item()
+        dear, heir = margin(cost, best, rows.tolist().index(int(a.query)), columns.tolist().index(int(a.target)))
+        return dear, heir if heir < 0 else int(rows[heir])
+
+
+def same(a: Assignment, layers: tuple[Tensor, Tensor]) -> Tensor:
+    return (a.layer == layers[0]) & (a.target_layer == layers[1])
 
 
 def meetings(trace: DistillTrace) -> dict[str, tuple[str, Assignment]]:

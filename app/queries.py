@@ -9,7 +9,7 @@ from app.pairs import Met
 from app.shown import Shown
 from app.views import changes
 from core.boxes import corners
-from core.measures import Hold, hold
+from core.measures import margin
 from core.types import Assignment
 
 ROWS = 6  # of a ranking
@@ -106,8 +106,9 @@ def truth_match(shown: Shown, side: str, layer: int, query: int, target: int) ->
     found |= {"title": words.match_title(line), "total": shown.prices[side][layer, 0, query, target].item()}
     if side not in words.MATCHED:
         return found
-    kept = hold(shown.prices[side][layer, 0].numpy(), query, target)
-    return found | firmness(shown, side, kept)
+    here, price = shown.sides[side].answers.of(layer=layer, image=0), shown.prices[side][layer, 0].double()
+    best = price[here.query, here.target].sum().item()
+    return found | firmness(shown, side, *margin(price.numpy(), best, query, target))
 
 
 def pair_matches(shown: Shown, layer: int, side: str, index: int) -> list[dict]:
@@ -132,13 +133,15 @@ def pair_match(shown: Shown, met: Met, name: str, a: Assignment) -> dict:
     found = breakdown(name, parts, met.weights) | {"total": met.costs(a).item(), "title": words.pair(name)}
     if shown.trace.teacher.own.logits.shape[0] != shown.layers:
         found["says"] += f" Of the teacher it is layer {int(a.target_layer) + 1}."
-    return found | firmness(shown, "student", met.hold(a))
+    return found | firmness(shown, "student", *met.hold(a))
 
 
-def firmness(shown: Shown, side: str, kept: Hold) -> dict:
+def firmness(shown: Shown, side: str, dear: float, heir: int) -> dict:
     """How much dearer it would get without the pair, and who would then be it."""
-    heir = None if kept.runner_up is None else thing(shown, side, kept.runner_up)
-    return {"margin": None if math.isinf(kept.margin) else kept.margin, "runner_up": heir}
+    return {
+        "margin": None if math.isinf(dear) else dear,
+        "runner_up": None if heir < 0 else thing(shown, side, heir),
+    }
 
 
 def breakdown(line: str, parts: dict[str, Tensor], weights: dict[str, float]) -> dict:

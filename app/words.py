@@ -51,6 +51,27 @@ CHOICES = (
 STAND_IN = "A teacher query that stands in for the truth, which this image does not have."
 ALONE = "This run has no teacher: it learnt from the truth alone, so there are no teacher boxes and no pairs with them."
 
+WEIGHTS = {
+    "naive": ("Naive", "the mean of all masks: a good query counts as much as a poor one", "W = ( 1/M Σ ψᵢ )²,  Eq. 7"),
+    "each": ("By quality", "each mask counts by its query's quality", "W = 1/M Σ qᵢ ψᵢ²,  Eq. 9"),
+    "merged": (
+        "The release",
+        "what the paper's code does: masks summed first, by score × best IoU of the best 100",
+        "W = m²,  m = max(Σ qₙ aₙ, 0.01) / max",
+    ),
+}
+PANELS = {
+    "object": "the best query of an object",
+    "both": "a query that looks at both",
+    "low": "a query of low quality",
+    "pinned": "pinned",
+}
+
+NO_STABILITY = {
+    "pseudo": "Objects are pseudo truth here: what the teacher is sure of.",
+    "none": "Without truth nothing is matched, so nothing can flip.",
+}
+
 OVERVIEW = "Who answers for what", "The query that each object is matched with in this layer, and the cost of the pair."
 NO_OVERVIEW = "Without truth, no query answers for an object."
 LOSS = {

@@ -385,10 +385,10 @@ def test_the_margin_of_a_pair_counts_only_the_queries_that_were_to_be_had(shown)
     for name, met in shown.main.met.items():
         for k in range(0, len(met.pairs), 7):
             a = met.pairs.at(slice(k, k + 1))
-            found = met.hold(a)
+            dear, heir = met.hold(a)
             positive = shown.trace.outcomes["logits"].pairs["positive"]
             taken = positive.query[positive.layer == a.layer].tolist() if name == "negative" else []
-            assert found.margin >= 0 and found.runner_up not in taken
+            assert dear >= 0 and heir not in taken and heir != int(a.query)
 
 
 def test_what_keeps_its_object_has_no_margin(shown):

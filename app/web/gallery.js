@@ -59,7 +59,8 @@ function gallery(host, app) {
     for (const node of parts.thumbs.children) {
       const mine = node.dataset.image === app.state.get().image;
       node.setAttribute('aria-selected', String(mine));
-      if (mine) node.scrollIntoView({block: 'nearest', inline: 'nearest'});
+      const [a, b] = [node.getBoundingClientRect(), parts.thumbs.getBoundingClientRect()];
+      if (mine) parts.thumbs.scrollLeft += Math.max(0, a.right - b.right + 8) - Math.max(0, b.left + 8 - a.left);
     }
   }
 

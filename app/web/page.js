@@ -3,7 +3,7 @@ const root = element.querySelector('.dd-page');
 
 function page() {
   const state = selection(START);
-  const app = {state, say, upload: give, about: () => about};
+  const app = {state, say, upload: give, about: () => about, current: () => current().id};
   const boxes = Object.fromEntries(['header', 'tabs', 'gallery', 'stage', 'side', 'wide', 'full'].map(name => [name, make('div', {class: `dd-${name}`})]));
   const message = make('div', {class: 'dd-message', role: 'alert', hidden: true}, make('span'), make('button', {type: 'button', 'aria-label': 'Close', onclick: () => { message.hidden = true; }}, '×'));
   const question = latest('look');
@@ -11,7 +11,7 @@ function page() {
 
   app.stage = stage(boxes.stage, app);
   const head = header(boxes.header, app), strip = gallery(boxes.gallery, app);
-  const views = [matchesView].map(view => view(app));
+  const views = [matchesView, masksView, stabilityView, lossesView].map(view => view(app));
   const current = () => views.find(v => v.id === state.get().tab) || views[0];
 
   // One line that says what went wrong.
@@ -70,6 +70,7 @@ function page() {
       about = found;
       head.show(about);
       strip.load();
+      current().load();
       return true;
     } catch (error) {
       say(error.message);
@@ -125,7 +126,7 @@ function page() {
     if (keys.has('run')) return load(true);
     if (keys.has('image') || keys.has('compare')) load(false);
     if (keys.has('tab')) arrange();
-    else if ((current().needs || []).some(key => keys.has(key))) current().load();
+    else if ((current().needs || []).some(key => keys.has(key))) current().load(keys);
   }
 
   root.replaceChildren(boxes.header, boxes.tabs, boxes.gallery, make('main', {class: 'dd-main'}, boxes.stage, boxes.side, boxes.wide), boxes.full, message);

@@ -308,20 +308,23 @@ function stage(host, app) {
     const faces = names.map((name, k) => make('div', {class: 'dd-pane'},
       make('img', {src: picture.image, alt: picture.name, draggable: 'false', class: picture.width < 240 ? 'coarse' : ''}), make('canvas', {class: 'dd-heat', hidden: true}), titles[k] && make('b', null, titles[k])));
     parts.frame.replaceChildren(...faces, overlay, parts.tip);
-    paintHeat();
+    showHeat();
   }
 
-  // A map over the image, under the boxes: {grid, rows, columns, span, ..} as heat.js paints it, or null.
-  function setHeat(next) {
-    heat = next;
-    paintHeat();
+  // A map over the image, under the boxes, by whoever can paint it on a canvas; side by side it is over one network's.
+  function setHeat(painter, side) {
+    heat = painter && {painter, side};
+    showHeat();
   }
 
-  function paintHeat() {
-    for (const canvas of parts.frame.querySelectorAll('.dd-heat')) {
-      canvas.hidden = !heat;
-      if (heat) heat(canvas);
-    }
+  function showHeat() {
+    host.classList.toggle('heated', Boolean(heat));
+    parts.frame.querySelectorAll('.dd-pane').forEach((pane, k) => {
+      const mine = heat && (panes().length === 1 || paneOf(heat.side) === k), canvas = pane.querySelector('.dd-heat');
+      canvas.hidden = !mine;
+      pane.classList.toggle('hot', Boolean(mine));
+      if (mine) heat.painter(canvas);
+    });
   }
 
   // What is shown --------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // What is selected: one state that all views share and the address bar keeps, so that a link restores the view.
 const TABS = ['matches', 'masks', 'stability', 'losses', 'figures', 'train'];
-const NOTHING = {run: '', compare: '', image: '', layer: null, side: '', index: 0, gamma: 0.5, tab: 'matches'};
+const NOTHING = {run: '', compare: '', image: '', layer: null, side: '', index: 0, gamma: null, tab: 'matches'};
 const PLACES = ['run', 'compare', 'image', 'tab']; // a change of one of these can be gone back from
 
 function selection(start) {
@@ -52,7 +52,7 @@ function write(state, push) {
   put('image', state.image);
   put('layer', state.layer === null ? null : state.layer + 1);
   put('query', state.side && `${state.side}.${state.index}`);
-  put('gamma', state.gamma === NOTHING.gamma ? null : state.gamma);
+  put('gamma', state.gamma);
   put('tab', state.tab === NOTHING.tab ? null : state.tab);
   const text = kept.toString().replaceAll('%2F', '/');
   history[push ? 'pushState' : 'replaceState'](null, '', location.pathname + (text && `?${text}`));
