@@ -4,9 +4,11 @@
 first's, or "". `key` is "image/ID", or what `upload` answered. Layers count from 0.
 """
 
+from pathlib import Path
+from tempfile import gettempdir
 from time import monotonic
 
-from app import losses, masks, queries, stability, uploads, views
+from app import epochs, losses, masks, queries, stability, uploads, views
 from app.arguments import fitting, unit, within
 from app.desk import Job
 from app.gallery import SORTS, Gallery
@@ -15,6 +17,7 @@ from app.library import Library
 from app.masks import Place
 from app.samples import Samples, number
 from app.shown import Replay, Shown
+from app.training import Training
 from core.errors import UserError
 
 ANSWER = 15.0  # seconds after which a page that waits is told how far it is
@@ -23,9 +26,10 @@ AT_ONCE = 0.15  # seconds that a page waits for the whole before it takes a part
 
 
 class Handlers:
-    def __init__(self, library: Library):
+    def __init__(self, library: Library, scratch: Path | None = None):
         self.library, self.desk = library, library.desk
         self.gallery_of = Gallery(self.desk)
+        self.training = Training(library, scratch or Path(gettempdir()))
 
     def runs(self) -> dict:
         """The runs that can be opened: {"runs": [{"id", "student", "teacher", "ap", "lacks"}], "first": id}."""
@@ -117,6 +121,10 @@ class Handlers:
         surveys = [self.gallery_of.survey(s) for s in self.pair(run, compare) if s is not None]
         return stability.stability(self.shown(key, run, compare), surveys)
 
+    def epochs(self, key: str, run: str = "", compare: str = "", layer: int = -1) -> dict:
+        """Which query held each object at the end of each epoch, in one decoder layer, where the runs recorded it."""
+        return epochs.epochs(self.shown(key, run, compare), *self.pair(run, compare), layer)
+
     def losses(self, key: str, run: str = "") -> dict:
         """Each term of the step's loss on this image: its sum, weight, share of the total, and sum in each layer."""
         return losses.losses(self.shown(key, run, "").main)
@@ -124,6 +132,23 @@ class Handlers:
     def term(self, key: str, path: str, layer: int = -1, run: str = "") -> dict:
         """One term, by its path LOSS/MAP, in one layer, -1 for the last: a value for each query, or a map over the image."""
         return losses.term(self.shown(key, run, "").main, path, layer)
+
+    def recipes(self) -> dict:
+        """What can be trained from the page, and what is: {"recipes", "run", "going", "code", "said"}."""
+        return {"recipes": self.training.recipes()} | self.training.state()
+
+    def train(self, recipe: str, epochs: int = 2, images: int = 400) -> dict:
+        """Starts a small training, in a process of its own; one at a time."""
+        return {"run": self.training.start(recipe, epochs, images)}
+
+    def stop(self) -> dict:
+        """Asks what was started here to save and end."""
+        self.training.stop()
+        return self.training.state()
+
+    def watch(self, run: str) -> dict:
+        """How a training goes: epoch, step, curves of the losses, AP and instability; and what was started here."""
+        return self.training.watch(run) | {"here": self.training.state()}
 
     def upload(self, file: dict, score: float = 0.3) -> str:
         """Keeps an image, whose pseudo truth are teacher queries that score at least `score`; answers its key.

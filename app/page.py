@@ -14,9 +14,9 @@ from core.errors import UserError
 WEB = Path(__file__).parent / "web"
 # In the order in which they need one another; `page.js` starts.
 SCRIPTS = ("dom", "heat", "chart", "server", "state", "stage", "gallery", "query", "matches", "masks")
-SCRIPTS += ("stability", "losses", "header", "page")
+SCRIPTS += ("stability", "losses", "train", "header", "page")
 VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "masks", "weighed", "mask")
-VIEWS += ("stability", "losses", "term", "upload")
+VIEWS += ("stability", "epochs", "losses", "term", "recipes", "train", "stop", "watch", "upload")
 PAGE_ALONE = ("look",)  # for one who waits, not for a program
 
 

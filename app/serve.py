@@ -1,5 +1,6 @@
 """Opens what was asked for and serves its page, on this machine alone."""
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ def serve(wish: Wish) -> None:
     given = [Source(wish.run, wish.teacher)] if wish.run else []
     second = Source(wish.compare) if wish.compare else None
     library = Library([*given, *filter(None, [second])], Desk(Memory(BUDGET)), wish.data, wish.images)
-    page = build(Handlers(library), opening(library, second))
+    handlers = Handlers(library, Path(os.environ["GRADIO_TEMP_DIR"]))
+    page = build(handlers, opening(library, second))
     url = launch(page, port)
     print(f"look at it: {url}\nclick a box to see the cost of its match; Ctrl-C ends", flush=True)
     try:
@@ -48,6 +50,7 @@ def serve(wish: Wish) -> None:
     finally:
         page.close(verbose=False)
         library.desk.close()
+        handlers.training.close()
 
 
 def opening(library: Library, second: Source | None) -> dict:

@@ -11,7 +11,7 @@ function page() {
 
   app.stage = stage(boxes.stage, app);
   const head = header(boxes.header, app), strip = gallery(boxes.gallery, app);
-  const views = [matchesView, masksView, stabilityView, lossesView].map(view => view(app));
+  const views = [matchesView, masksView, stabilityView, lossesView, trainView].map(view => view(app));
   const current = () => views.find(v => v.id === state.get().tab) || views[0];
 
   // One line that says what went wrong.
