@@ -42,6 +42,7 @@ def main(words: list[str]) -> int:
     with TemporaryDirectory(prefix="detrdistill-") as scratch:  # uploads end with the program
         os.environ["GRADIO_TEMP_DIR"] = scratch
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the cores to the browser
         try:
             from app.serve import Wish, serve  # gradio reads its environment when it is imported, and takes its time
 

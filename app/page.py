@@ -6,14 +6,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from analysis.style import RAMP
+from analysis.style import PAGE_COLOURS, RAMP
 from app.arguments import checked
 from app.handlers import Handlers
 from core.errors import UserError
 
 WEB = Path(__file__).parent / "web"
 # In the order in which they need one another; `page.js` starts.
-SCRIPTS = ("dom", "heat", "chart", "server", "state", "stage", "gallery", "query", "matches", "masks")
+SCRIPTS = ("dom", "heat", "chart", "server", "state", "items", "stage", "gallery", "query", "matches", "masks")
 SCRIPTS += ("stability", "losses", "train", "header", "page")
 VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "masks", "weighed", "mask")
 VIEWS += ("stability", "epochs", "losses", "term", "recipes", "train", "stop", "watch", "upload")
@@ -37,7 +37,7 @@ def build(handlers: Handlers, start: dict) -> gr.Blocks:
 
 def script(start: dict) -> str:
     files = ((WEB / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    return "\n".join([f"const START = {json.dumps(start | {'ramp': RAMP})};", *files])
+    return "\n".join([f"const START = {json.dumps(start | {'ramp': RAMP, 'colours': PAGE_COLOURS})};", *files])
 
 
 def asker(handlers: Handlers):

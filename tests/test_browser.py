@@ -5,6 +5,7 @@ import os
 import re
 import urllib.error
 import urllib.request
+from base64 import b64decode
 from pathlib import Path
 from shutil import which
 
@@ -22,8 +23,16 @@ if not which("chromium"):
     SAYS = "the browser tests need Chromium: apt-get install chromium"
     pytest.fail(SAYS) if os.environ.get("CI") == "true" else pytest.skip(SAYS, allow_module_level=True)
 
-LEFT = "e => parseFloat(e.getAttribute('x'))"
+DRAWN = """side => document.querySelector('.dd-stage').drawn.items.filter(i => i.side === side)
+    .map(i => ({index: i.index, box: i.box, score: i.score, label: i.label, role: i.group.role}))"""
+LINES = """line => document.querySelector('.dd-stage').drawn.pairs.filter(p => p.line.id === line)
+    .map(p => [p.from.index, p.to.index, p.cost])"""
+LIT = """places => { const c = document.querySelector('.dd-many'), r = c.width / c.getBoundingClientRect().width;
+    const ink = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+    const at = (x, y) => ink[4 * (Math.round((30 + y) * r) * c.width + Math.round((30 + x) * r)) + 3];
+    return places.map(([x, y]) => Math.max(at(x - 1, y), at(x, y), at(x + 1, y))); }"""
 ATTACK = "<img src=x onerror=\"document.title='hacked'\">"
+READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-term]"}
 FILE = "<img src=x onerror=alert(1)>.png"
 LAYERS, QUERIES = 3, 16
 
@@ -126,7 +135,12 @@ def chosen(page, side: str, index: int, layer: int) -> None:
 
 def everything(page) -> None:
     page.locator(".dd-floor input").fill("0")
-    page.wait_for_function("n => document.querySelectorAll('.dd-box[data-side=student]').length >= n", arg=QUERIES)
+    page.wait_for_function("n => document.querySelector('.dd-stage').drawn.items.length > n", arg=QUERIES)
+
+
+def drawn(page, side: str) -> list[dict]:
+    """Boxes of a side that are on the canvas, by index."""
+    return sorted(page.evaluate(DRAWN, side), key=lambda item: item["index"])
 
 
 def said(value: float) -> str:
@@ -169,9 +183,9 @@ def test_a_click_takes_the_box_under_it_and_a_second_the_one_beneath(page):
     seen = []
     for _ in range(3):
         page.mouse.click(place["x"], place["y"])
-        seen.append(page.locator(".dd-box.chosen").evaluate("e => e.dataset.side + e.dataset.index"))
+        seen.append(page.locator(".dd-box.chosen").first.evaluate("e => e.dataset.side + e.dataset.index"))
     assert len(set(seen)) == 3
-    box = page.locator(".dd-box.chosen .edge").bounding_box()
+    box = page.locator(".dd-box.chosen .edge").first.bounding_box()
     assert box["x"] <= place["x"] <= box["x"] + box["width"] and box["y"] <= place["y"] <= box["y"] + box["height"]
 
 
@@ -195,26 +209,23 @@ def test_boxes_and_lines_are_drawn_where_the_trace_has_them_and_switched(page, h
     layer = LAYERS - 1
     for line in scene["lines"]:
         page.locator(f"[data-toggle='{line['id']}'] input").check()
-        drawn = page.locator(f"[data-line='{line['id']}']").evaluate_all(
-            "x => x.map(e => [+e.dataset.from, +e.dataset.to])"
-        )
-        assert sorted(drawn) == sorted(list(pair[:2]) for pair in line["layers"][layer])
-        costs = page.locator(f"[data-line='{line['id']}']").evaluate_all("x => x.map(e => +e.dataset.cost)")
-        assert sorted(costs) == pytest.approx(sorted(pair[2] for pair in line["layers"][layer]))
+        shown = page.evaluate(LINES, line["id"])
+        assert sorted(shown) == sorted(map(list, line["layers"][layer]))
         page.locator(f"[data-toggle='{line['id']}'] input").uncheck()
+        assert page.evaluate(LINES, line["id"]) == []
+    canvas = page.locator(".dd-overlay").bounding_box()
     for group in scene["groups"]:
         toggle = page.locator(f"[data-toggle='{group['id']}'] input")
         toggle.check()
-        frame = group["layers"][min(layer, len(group["layers"]) - 1)]
-        drawn = page.locator(f".dd-box[data-side='{group['id']}']").evaluate_all(
-            "x => x.map(e => [+e.dataset.index, ...['x', 'y', 'width'].map(k => parseFloat(e.lastChild.getAttribute(k)) / 100)])"
-        )
-        assert len(drawn) == len(frame["boxes"])
-        for index, x, y, width in drawn:
-            x0, y0, x1, _ = frame["boxes"][index]
-            assert (x, y, width) == pytest.approx((x0, y0, max(0, x1 - x0)), abs=1e-4)
+        frame, found = group["layers"][min(layer, len(group["layers"]) - 1)], drawn(page, group["id"])
+        assert [item["box"] for item in found] == frame["boxes"] and found[0]["role"] == group["role"]
+        assert [item["label"] for item in found] == frame["labels"]
+        if group["id"] == "truth":  # there is ink on the left edge of each box
+            edges = [[canvas["width"] * x0, canvas["height"] * (y0 + y1) / 2] for x0, y0, _, y1 in frame["boxes"]]
+            inside = [[x, y] for x, y in edges if 0 < x < canvas["width"] and 0 < y < canvas["height"]]
+            assert len(inside) == 2 and min(page.evaluate(LIT, inside)) > 60
         toggle.uncheck()
-        assert page.locator(f".dd-box[data-side='{group['id']}']").count() == 0
+        assert drawn(page, group["id"]) == []
 
 
 def test_a_link_restores_the_view_and_back_goes_back(page, url):
@@ -239,36 +250,35 @@ def test_a_link_restores_the_view_and_back_goes_back(page, url):
 
 def test_a_second_student_beside_the_first_and_none(page, handlers, second):
     names = page.locator("[data-toggle=other]").text_content()
-    assert second.name in names and page.locator(".dd-box.distilled[data-side=student]").count() > 0
     everything(page)
+    assert second.name in names and drawn(page, "student")[0]["role"] == "distilled"
     page.get_by_text("Side by side").click()
     first = handlers.scene("image/7", compare=str(second))["groups"][0]["title"]
     assert page.locator(".dd-pane b").all_text_contents() == [first, "Teacher", second.name]
-    lefts = {
-        side: page.locator(f".dd-box[data-side={side}] .edge").first.evaluate(LEFT)
-        for side in ("student", "teacher", "other")
-    }
-    assert lefts["student"] < lefts["teacher"] < lefts["other"]
+    lefts = []
+    for side in ("student", "teacher", "other"):
+        page.evaluate("side => dd.choose({side, index: 2})", side)
+        lefts.append(page.locator(f".dd-box.chosen[data-side={side}] .edge").bounding_box()["x"])
+    assert lefts[0] < lefts[1] < lefts[2]
     page.get_by_label("Beside").select_option("")
     page.wait_for_function("!document.querySelector('[data-toggle=other]')")
-    assert page.locator(".dd-box.student[data-side=student]").count() > 0
+    assert drawn(page, "student")[0]["role"] == "student"
 
 
 def test_only_the_surest_or_one_class(page, handlers):
     everything(page)
-    drawn = page.locator(".dd-box[data-side=student]")
     for side in ("teacher", "other", "truth"):
         page.locator(f"[data-toggle='{side}'] input").uncheck()
     page.locator("[data-toggle='student-truth'] input").uncheck()
     page.get_by_label("Queries").select_option("5")
     student = next(g for g in handlers.scene("image/7")["groups"] if g["id"] == "student")["layers"][-1]
     best = sorted(range(QUERIES), key=lambda q: -student["scores"][q])[:5]
-    assert sorted(drawn.evaluate_all("x => x.map(e => +e.dataset.index)")) == sorted(best)
+    assert [item["index"] for item in drawn(page, "student")] == sorted(best)
     page.get_by_label("Queries").select_option("0")
     label = student["labels"][best[0]]
     page.get_by_label("Class", exact=True).select_option(index=label + 1)
     wanted = [q for q in range(QUERIES) if student["labels"][q] == label]
-    assert sorted(drawn.evaluate_all("x => x.map(e => +e.dataset.index)")) == wanted
+    assert [item["index"] for item in drawn(page, "student")] == wanted
 
 
 def test_the_layers_play_until_they_are_told_to_stop(page):
@@ -294,6 +304,141 @@ def test_the_images_are_sorted_once_they_were_looked_at(page):
     page.wait_for_selector(".dd-gallery[data-sort=gained]")
 
 
+# The other views ------------------------------------------------------------------------------------------------------
+
+
+def view(page, tab: str) -> None:
+    page.locator(f"button[data-tab={tab}]").click()
+    page.locator(READY[tab]).first.wait_for()
+
+
+def grid_of(page, selector: str) -> list[int]:
+    """How bright each place of a painted map is: what the browser shows, not what it was sent."""
+    return page.locator(selector).evaluate(
+        """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            return Array.from({length: c.width * c.height}, (_, k) => d[4 * k] + d[4 * k + 1] + d[4 * k + 2]); }"""
+    )
+
+
+def test_masks_are_ranked_by_quality_and_gamma_ranks_and_draws_anew(page, handlers):
+    view(page, "masks")
+    for gamma in (None, 0.0, 0.93):
+        if gamma is not None:
+            page.get_by_label("Gamma").fill(str(gamma))
+            page.wait_for_selector(f".dd-masks[data-gamma='{gamma:g}']")
+        told = handlers.masks("image/7", level=1, gamma=0.5 if gamma is None else gamma)
+        order = sorted(told["queries"], key=lambda q: (-q["quality"], q["index"]))
+        rows = page.locator(".dd-ranks tbody tr").evaluate_all(
+            "x => x.map(e => [e.dataset.query, e.children[5].textContent])"
+        )
+        assert rows == [[str(q["index"]), f"{q['quality']:.3f}"] for q in order]
+        heat = next(w for w in told["weights"] if w["id"] == "each")["heat"]
+        assert float(page.locator("[data-tile=each] canvas").get_attribute("data-most")) == heat["most"]
+        bright = grid_of(page, "[data-tile=each] canvas")
+        assert bright.index(max(bright)) == np.frombuffer(b64decode(heat["grid"]), np.uint8).argmax()
+    assert "gamma=0.93" in page.url
+
+
+def test_a_query_is_the_same_in_the_list_the_scatter_and_on_the_canvas(page, handlers):
+    view(page, "masks")
+    page.locator(".dd-scatter [data-point='5']").dispatch_event("click")
+    page.wait_for_selector(".dd-ranks tr.chosen[data-query='5']")
+    assert page.locator(".dd-box.chosen").first.get_attribute("data-index") == "5" and "query=teacher.5" in page.url
+    page.wait_for_selector(".dd-pane .dd-heat:not([hidden])")
+    (heat,) = handlers.mask("image/7", [5], level=1)
+    assert float(page.locator(".dd-pane .dd-heat").get_attribute("data-most")) == heat["most"]
+    page.locator(".dd-ranks tr[data-query='3']").click()
+    page.wait_for_selector(".dd-scatter .chosen[data-point='3']")
+    page.get_by_role("button", name="Pin the selected query", exact=True).click()
+    page.wait_for_selector("[data-tile=panel-3].chosen")
+    assert page.locator(".dd-six .dd-tile").count() == 2
+    page.get_by_role("button", name="Choose by rule").click()
+    page.wait_for_function("document.querySelectorAll('.dd-six .dd-tile').length > 2")
+    page.get_by_label("Features").select_option("0")
+    page.wait_for_function("document.querySelector('[data-tile=each] canvas').width === 32")
+    page.get_by_role("tab", name="Matches").click()
+    chosen(page, "teacher", 3, LAYERS - 1)
+    assert page.locator(".dd-pane .dd-heat").is_hidden()
+
+
+def test_a_flip_leads_to_its_layer_and_query(page, handlers, second):
+    view(page, "stability")
+    told = handlers.stability("image/7", compare=str(second))
+    for band in told["bands"]:
+        for row in told["objects"]:
+            cells = page.locator(f"[data-object='{row['index']}'] .dd-ribbon[data-side={band['side']}] .piece")
+            seen = cells.evaluate_all("x => x.map(e => [+e.dataset.query, +e.dataset.margin])")
+            assert seen == [[c["query"], c["margin"]] for c in band["cells"][row["index"]]]
+    flips = page.locator(".piece.flip")
+    assert flips.count() == sum(band["flips"] for band in told["bands"]) > 0
+    flips.first.click()
+    page.wait_for_selector(".piece.flip.here.chosen")
+    side, query = page.locator(".piece.flip.here.chosen").first.evaluate(
+        "e => [e.parentNode.dataset.side, e.dataset.query]"
+    )
+    box = page.locator(".dd-box.chosen").first
+    assert (box.get_attribute("data-side"), box.get_attribute("data-index")) == (side, query)
+    page.get_by_label("Over").get_by_text("Epochs").click()
+    page.get_by_text("No run here recorded this image").wait_for()
+
+
+def test_the_terms_of_the_loss_follow_the_layer(page, handlers):
+    view(page, "losses")
+    table = handlers.losses("image/7")
+    assert float(page.locator(".dd-losses [data-total]").get_attribute("data-total")) == table["total"]
+    for layer in (0, 2):
+        slide(page, layer)
+        for term in (t for loss in table["losses"] for t in loss["terms"]):
+            cells = page.locator(f"[data-term='{term['path']}'] td").all_text_contents()
+            here = said(term["layers"][layer] * term["weight"]) if len(term["layers"]) > 1 else "–"
+            assert cells[1:4] == [f"{said(term['sum'])} × {term['weight']:g}", here, said(term["weighted"])]
+    page.locator("[data-term='logits/positive_l1']").click()
+    page.wait_for_selector(".dd-bar")
+    values = handlers.term("image/7", "logits/positive_l1", layer=2)["values"]
+    bars = page.locator(".dd-bar").evaluate_all("x => x.map(e => [+e.dataset.query, +e.dataset.value])")
+    assert bars and all(values[q] == v for q, v in bars) and len(bars) == sum(v != 0 for v in values)
+    page.locator(".dd-bar").first.click()
+    page.wait_for_selector(".dd-bar.chosen")
+    page.locator("[data-term='features/stride8']").click()
+    page.wait_for_selector(".dd-pane .dd-heat:not([hidden])")
+    heat = handlers.term("image/7", "features/stride8")["heat"]
+    assert float(page.locator(".dd-pane .dd-heat").get_attribute("data-most")) == heat["most"]
+
+
+def test_tabs_are_reached_by_keys(page):
+    page.get_by_role("tab", name="Matches").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("button[data-tab=masks][aria-selected=true]")
+    page.keyboard.press("Alt+4")
+    page.wait_for_selector("[data-tab=losses][aria-selected=true]")
+
+
+def test_a_training_is_watched(page):
+    page.locator("button[data-tab=train]").click()
+    page.get_by_label("Recipe").wait_for()
+    assert "shapes_distill" in page.get_by_label("Recipe").locator("option").all_text_contents()
+    assert page.locator(".dd-stage").is_hidden()
+
+
+@pytest.mark.parametrize("width", [400, 1280, 1920])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_hangs_over_the_edge(chromium, url, width, theme):
+    """Readable on a wide screen and usable on a phone, in light and dark."""
+    chromium.set_viewport_size({"width": width, "height": 900})
+    try:
+        for tab in READY:
+            chromium.goto(f"{url}?tab={tab}&__theme={theme}")
+            shows(chromium, "image/7")
+            chromium.locator(READY[tab]).first.wait_for()
+            assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+            assert chromium.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
+    finally:
+        chromium.set_viewport_size({"width": 1280, "height": 900})
+
+
+# Strangers ------------------------------------------------------------------------------------------------------------
+
+
 def test_names_of_strangers_stay_text(page):
     everything(page)
     page.locator(".dd-overlay").focus()
@@ -301,6 +446,9 @@ def test_names_of_strangers_stay_text(page):
     page.wait_for_selector(".dd-query[data-chosen]")
     assert ATTACK in page.locator(".dd-query").text_content() and ATTACK in page.locator(".dd-overlay").text_content()
     assert page.locator("[data-image='image/-3']").get_attribute("title") == FILE
+    for tab in ("masks", "stability", "losses"):
+        page.locator(f"button[data-tab={tab}]").click()
+        page.locator(READY[tab]).first.wait_for()
     assert page.locator("img[src=x]").count() == 0 and page.title() == "DETRDistill"
 
 

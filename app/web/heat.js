@@ -1,5 +1,6 @@
 // Maps over an image: a byte for each place, painted in one ramp from nothing to bright.
-const RAMP = START.ramp.map(colour => [1, 3, 5].map(at => parseInt(colour.slice(at, at + 2), 16)));
+const rgb = colour => [1, 3, 5].map(at => parseInt(colour.slice(at, at + 2), 16));
+const RAMP = START.ramp.map(rgb);
 
 function ramp(value) {
   const at = value * (RAMP.length - 1), low = Math.min(RAMP.length - 2, Math.floor(at)), part = at - low;

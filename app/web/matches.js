@@ -9,7 +9,10 @@ function matchesView(app) {
     const at = {key: scene.key, layer: app.stage.layer(), run, compare}, item = app.stage.chosen();
     try {
       const view = await (item ? one({...at, side: item.side, index: item.index}) : all(at));
-      if (view && app.stage.scene() === scene && Boolean(item) === Boolean(app.stage.chosen())) query.show(view);
+      if (view && app.stage.scene() === scene && Boolean(item) === Boolean(app.stage.chosen())) {
+        query.show(view);
+        panel.dataset.shown = `${at.key} ${at.layer} ${item ? `${item.side}.${item.index}` : ''}`;
+      }
     } catch (error) { app.say(error.message); }
   }
 

@@ -10,6 +10,7 @@ function page() {
   let about = null, loads = 0, fading = 0, ticking = 0;
 
   app.stage = stage(boxes.stage, app);
+  window.dd = {choose: app.stage.choose}; // for whoever drives the page from outside
   const head = header(boxes.header, app), strip = gallery(boxes.gallery, app);
   const views = [matchesView, masksView, stabilityView, lossesView, trainView].map(view => view(app));
   const current = () => views.find(v => v.id === state.get().tab) || views[0];

@@ -1,32 +1,27 @@
 // The image under its boxes, which every view of one image shares. A scene holds all layers, so the slider needs no server.
 const LABELLED = 40; // more boxes than this, and names would hide the picture
-const HALO = 0.2; // the score from which a box has a dark edge around its own: hundreds of them would cost time
+const HALO = 0.2; // the score from which a box has a dark edge around its own
+const RIM = 30; // pixels around the image in which boxes that leave it are drawn
 const NARROW = 120; // pixels of a box over which two names do not fit side by side
 const GAP = 0.02; // between panes, of the width of all
 const PLAY = 700; // milliseconds of a layer while it plays
 
 function stage(host, app) {
-  const look = {hidden: new Set(), floor: 0.3, top: 0, category: '', names: true, apart: false};
+  const look = {hidden: new Set(), floor: 0.3, top: 0, category: '', label: null, names: true, apart: false};
+  const many = make('canvas', {class: 'dd-many', 'aria-hidden': 'true', style: `inset:-${RIM}px`});
   const overlay = draw('svg', {class: 'dd-overlay', tabindex: 0, role: 'application', 'aria-label': 'Boxes over the image. Arrow keys go from box to box, Page up and Page down from layer to layer, Escape lets go.'});
   const parts = {legend: make('div', {class: 'dd-legend'}), frame: make('div', {class: 'dd-frame'}), banner: make('p', {class: 'dd-banner', hidden: true}), wait: make('div', {class: 'dd-wait', 'aria-live': 'polite'}), notes: make('div', {class: 'dd-notes'}), live: make('p', {class: 'dd-live', 'aria-live': 'polite'}), tip: make('span', {class: 'dd-tip', hidden: true})};
-  const drawn = new Map(); // elements of boxes, kept from layer to layer
   let picture = null, scene = null, heat = null, playing = 0;
+  let now = null, seen = null; // the layer, and what of it is drawn
+  let size = {width: 0, height: 0}; // of the overlay, in pixels
 
   const state = () => app.state.get();
   const layer = () => scene ? Math.min(state().layer ?? scene.layers - 1, scene.layers - 1) : 0;
-  const chosen = () => scene && state().side && group(state().side) && state().index < frameOf(state().side).boxes.length ? {side: state().side, index: state().index} : null;
-  const same = (a, b) => Boolean(a && b && a.side === b.side && a.index === b.index);
-  const id = item => `${item.side}/${item.index}`;
+  const chosen = () => now && state().side ? now.find({side: state().side, index: state().index}) : null;
   const group = side => scene.groups.find(g => g.id === side);
-  const frameOf = side => { const layers = group(side).layers; return layers[Math.min(layer(), layers.length - 1)]; };
-  const boxOf = item => frameOf(item.side).boxes[item.index];
-  const scoreOf = item => { const scores = frameOf(item.side).scores; return scores ? scores[item.index] : 1; };
-  const classOf = item => picture.classes[frameOf(item.side).labels[item.index]];
-  const center = box => [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
-  const area = box => Math.max(0, box[2] - box[0]) * Math.max(0, box[3] - box[1]);
   const shown = name => !look.hidden.has(name);
-  const nameOf = item => `${group(item.side).one} ${item.index}`;
-  const describe = item => `${nameOf(item)}: ${classOf(item)}${frameOf(item.side).scores ? ' ' + scoreOf(item).toFixed(2) : ''}`;
+  const classOf = item => picture.classes[item.label];
+  const describe = item => `${item.group.one} ${item.index}: ${classOf(item)}${item.side === 'truth' ? '' : ' ' + item.score.toFixed(2)}`;
 
   // Panes: one, or one for each network side by side, each with the truth.
   let laid = {names: ['all'], width: 1};
@@ -37,59 +32,85 @@ function stage(host, app) {
   }
   const panes = () => laid.names;
   const paneOf = side => Math.max(0, laid.names.indexOf(side === 'teacher' || side === 'other' ? side : 'student'));
+  const panesOf = item => item.side === 'truth' ? laid.names.map((_, k) => k) : [paneOf(item.side)];
   const across = (x, pane) => pane * (laid.width + GAP) + x * laid.width;
-
-  // Which boxes ----------------------------------------------------------------------------------------------------
-
-  function pairs() {
-    const found = [], now = chosen();
-    for (const line of scene.lines) {
-      for (const [from, to, cost] of line.layers[Math.min(layer(), line.layers.length - 1)]) {
-        const pair = {line, cost, from: {side: line.from, index: from}, to: {side: line.to, index: to}};
-        const ends = same(pair.from, now) || same(pair.to, now);
-        if (ends || (shown(line.id) && wanted(pair.from) && wanted(pair.to))) found.push({...pair, ends});
-      }
-    }
-    return found;
-  }
-
-  const wanted = item => !look.category || classOf(item) === look.category;
-
-  function visible(links) {
-    const found = new Map(), add = item => found.set(id(item), item);
-    for (const g of scene.groups.filter(g => shown(g.id))) {
-      const scores = frameOf(g.id).scores;
-      const least = look.top && scores ? Math.max(look.floor, [...scores].sort((a, b) => b - a)[Math.min(look.top, scores.length) - 1]) : look.floor;
-      frameOf(g.id).boxes.forEach((_, index) => { const item = {side: g.id, index}; if (scoreOf(item) >= least && wanted(item)) add(item); });
-    }
-    for (const {from, to, ends} of links) for (const end of [from, to]) if (ends || shown(end.side)) add(end);
-    if (chosen()) add(chosen());
-    return [...found.values()].sort((a, b) => area(boxOf(b)) - area(boxOf(a)));
-  }
+  const endsOf = ({from, to}) => { const p = paneOf(from.side); return [from, to].map((item, k) => { const [x, y] = center(item.box); return [across(x, k && to.side !== 'truth' ? paneOf(to.side) : p), y]; }); };
 
   // Drawing --------------------------------------------------------------------------------------------------------
 
-  function paintBox(item, pane, near) {
-    const key = `${id(item)}@${pane}`;
-    let node = drawn.get(key);
-    if (!node) {
-      node = draw('g', {'data-side': item.side, 'data-index': item.index, 'data-pane': pane}, draw('rect', {class: 'halo'}), draw('rect', {class: 'edge'}));
-      drawn.set(key, node);
-    }
-    const [x0, y0, x1, y1] = boxOf(item), score = scoreOf(item), mine = same(item, chosen());
-    const classes = `dd-box ${group(item.side).role}${group(item.side).extra ? ' extra' : ''}${mine ? ' chosen' : chosen() && !near.has(id(item)) ? ' dim' : ''}${score >= HALO || mine ? '' : ' faint'}`;
-    const place = {x: percent(across(x0, pane)), y: percent(y0), width: percent(Math.max(0, x1 - x0) * laid.width), height: percent(Math.max(0, y1 - y0))};
-    if (node.getAttribute('class') !== classes) node.setAttribute('class', classes);
-    node.style.setProperty('--score', score);
-    for (const rect of node.children) for (const name in place) rect.setAttribute(name, place[name]);
-    return node;
+  // All boxes and lines but those of what is chosen: hundreds, so on a canvas; `host.drawn` says what is on it.
+  function paintMany(items, pairs, dim) {
+    const {width, height} = size, pen = many.getContext('2d'), ratio = window.devicePixelRatio || 1;
+    [many.width, many.height] = [Math.round((width + 2 * RIM) * ratio), Math.round((height + 2 * RIM) * ratio)];
+    pen.setTransform(ratio, 0, 0, ratio, RIM * ratio, RIM * ratio);
+    const strength = dim ? 0.28 : 1, order = i => (i.side === 'truth' ? 2 : 0) + i.score;
+    for (const item of [...items].sort((a, b) => order(a) - order(b))) for (const pane of panesOf(item)) strokeBox(pen, item, pane, strength);
+    pen.setLineDash([]);
+    for (const pair of pairs) strokeLine(pen, pair, strength);
+    host.drawn = {items, pairs, dim};
   }
 
-  // Names that fit: the surest first, none over another.
-  function paintNames(spots) {
-    const taken = [], found = [], size = overlay.getBoundingClientRect();
-    const order = ([item]) => (same(item, chosen()) ? 3 : item.side === 'truth' ? 2 : 0) + scoreOf(item);
-    for (const [item, pane] of spots.sort((a, b) => order(b) - order(a))) {
+  function strokeBox(pen, item, pane, strength) {
+    const [x0, y0, x1, y1] = item.box, g = item.group, left = Math.round(across(x0, pane) * size.width), top = Math.round(y0 * size.height);
+    const place = [left, top, Math.max(1, Math.round(across(Math.max(x0, x1), pane) * size.width) - left), Math.max(1, Math.round(y1 * size.height) - top)];
+    pen.globalAlpha = strength * (g.id === 'truth' ? 1 : 0.3 + 0.7 * item.score) * (heat && g.id !== 'truth' ? 0.2 : 1);
+    pen.setLineDash([]);
+    if (item.score >= HALO && !heat) { pen.strokeStyle = 'rgb(0 0 0 / .45)'; pen.lineWidth = 4; pen.strokeRect(...place); }
+    pen.setLineDash(g.extra ? [2, 3] : g.id === 'teacher' ? [7, 3] : []);
+    pen.strokeStyle = START.colours[g.role];
+    pen.lineWidth = g.id === 'truth' ? 2.5 : 2;
+    pen.strokeRect(...place);
+  }
+
+  function strokeLine(pen, pair, strength) {
+    if (heat) return;
+    const [[ax, ay], [bx, by]] = endsOf(pair).map(([x, y]) => [x * size.width, y * size.height]), dear = dearness(pair.line, pair.cost);
+    const stroke = (style, width, dash) => { pen.strokeStyle = style; pen.lineWidth = width; pen.setLineDash(dash); pen.beginPath(); pen.moveTo(ax, ay); pen.lineTo(bx, by); pen.stroke(); };
+    pen.globalAlpha = strength;
+    stroke(dear > 0.6 ? 'rgb(255 255 255 / .7)' : 'rgb(0 0 0 / .55)', 3.8, []);
+    stroke(costColour(dear), 2.2, {dashed: [5, 3], dotted: [1.5, 3]}[pair.line.look] || []);
+    for (const [x, y, item] of [[ax, ay, pair.from], [bx, by, pair.to]]) {
+      pen.beginPath();
+      pen.arc(x, y, 3.5, 0, 7);
+      pen.fillStyle = START.colours[item.group.role];
+      pen.setLineDash([]);
+      pen.strokeStyle = 'rgb(0 0 0 / .6)';
+      pen.lineWidth = 1;
+      pen.fill();
+      pen.stroke();
+    }
+  }
+
+  // What is chosen, and what belongs to it, one by one.
+  function paintBox(item, pane) {
+    const [x0, y0, x1, y1] = item.box, g = item.group;
+    const place = {x: percent(across(x0, pane)), y: percent(y0), width: percent(Math.max(0, x1 - x0) * laid.width), height: percent(Math.max(0, y1 - y0))};
+    return draw('g', {class: `dd-box ${g.role}${g.extra ? ' extra' : ''}${g.id === 'teacher' ? ' dashed' : ''}${item === chosen() ? ' chosen' : ''}`, 'data-side': item.side, 'data-index': item.index},
+      draw('rect', {...place, class: 'halo'}), draw('rect', {...place, class: 'edge'}));
+  }
+
+  function paintLine(pair) {
+    const [a, b] = endsOf(pair), dear = dearness(pair.line, pair.cost);
+    const place = {x1: percent(a[0]), y1: percent(a[1]), x2: percent(b[0]), y2: percent(b[1])};
+    const dot = (p, item) => draw('circle', {class: item.group.role, cx: percent(p[0]), cy: percent(p[1]), r: 3.5});
+    const label = pair.cost !== null && draw('text', {class: 'dd-cost', x: percent((a[0] + b[0]) / 2), y: percent((a[1] + b[1]) / 2), dy: -5}, short(pair.cost));
+    return draw('g', {class: `dd-line ${pair.line.look}${dear > 0.6 ? ' dear' : ''}`, style: `--dear:${dear.toFixed(2)}`}, draw('line', {...place, class: 'halo'}), draw('line', {...place, class: 'edge'}), dot(a, pair.from), dot(b, pair.to), label);
+  }
+
+  // Where the chosen query was in each layer.
+  function paintTrail(item) {
+    if (!item || item.side === 'truth' || item.group.layers.length < 2) return [];
+    const pane = paneOf(item.side), path = item.group.layers.map(l => center(l.boxes[item.index])).map(([x, y]) => [percent(across(x, pane)), percent(y)]);
+    const legs = path.slice(1).map((p, i) => draw('line', {class: 'dd-trail', x1: path[i][0], y1: path[i][1], x2: p[0], y2: p[1]}));
+    const stops = path.map((p, i) => draw('circle', {class: `dd-stop${i === layer() ? ' here' : ''} ${item.group.role}`, cx: p[0], cy: p[1], r: i === layer() ? 4 : 2.5}));
+    return [...legs, ...stops];
+  }
+
+  // Names that fit: what is chosen, the truth, then the surest first, none over another.
+  function paintNames(items) {
+    const taken = [], found = [], mine = chosen();
+    const order = i => (i === mine ? 3 : i.side === 'truth' ? 2 : 0) + i.score;
+    for (const item of [...items].sort((a, b) => order(b) - order(a))) for (const pane of panesOf(item)) {
       const node = paintName(item, pane), long = 6.4 * node.textContent.length;
       const x = parseFloat(node.getAttribute('x')) / 100 * size.width - (node.getAttribute('text-anchor') === 'end' ? long : 0);
       const y = parseFloat(node.getAttribute('y')) / 100 * size.height + Number(node.getAttribute('dy'));
@@ -101,9 +122,9 @@ function stage(host, app) {
   }
 
   function paintName(item, pane) {
-    const [x0, y0, x1, y1] = boxOf(item), role = group(item.side).role;
-    const text = role === 'truth' ? classOf(item) + changeOf(item) : `${classOf(item)} ${Math.round(100 * scoreOf(item))}`;
-    const narrow = (x1 - x0) * laid.width * overlay.clientWidth < NARROW;
+    const [x0, y0, x1, y1] = item.box, role = item.group.role;
+    const text = role === 'truth' ? classOf(item) + changeOf(item) : `${classOf(item)} ${Math.round(100 * item.score)}`;
+    const narrow = (x1 - x0) * laid.width * size.width < NARROW;
     const left = [x0, y0, narrow && panes().length === 1 ? -17 : -5, 'start'];
     const spot = role === 'truth' ? [x0, y1, 13, 'start'] : role === 'teacher' ? [x1, y0, -5, 'end'] : item.side === 'other' ? [x1, y1, 13, 'end'] : left;
     return draw('text', {class: `dd-name ${role}`, x: percent(across(spot[0], pane)), y: percent(spot[1]), dy: spot[2], 'text-anchor': spot[3]}, text);
@@ -115,49 +136,18 @@ function stage(host, app) {
     return change === 'gained' || change === 'lost' ? ` · ${change}` : '';
   }
 
-  function paintLine({line, cost, from, to, ends}) {
-    const [a, b] = [center(boxOf(from)), center(boxOf(to))];
-    const [p, q] = [paneOf(from.side), to.side === 'truth' ? paneOf(from.side) : paneOf(to.side)];
-    const place = {x1: percent(across(a[0], p)), y1: percent(a[1]), x2: percent(across(b[0], q)), y2: percent(b[1])};
-    const dot = (x, y, side) => draw('circle', {class: group(side).role, cx: x, cy: y, r: 3.5});
-    const shade = cost === null ? 0.5 : dearness(line, cost);
-    const label = ends && cost !== null && draw('text', {class: 'dd-cost', x: percent((across(a[0], p) + across(b[0], q)) / 2), y: percent((a[1] + b[1]) / 2), dy: -5}, short(cost));
-    return draw('g', {class: `dd-line ${line.look}${chosen() && !ends ? ' dim' : ''}${shade > 0.6 ? ' dear' : ''}`, 'data-line': line.id, 'data-from': from.index, 'data-to': to.index, 'data-cost': cost, style: `--dear:${shade.toFixed(2)}`},
-      draw('line', {...place, class: 'halo'}), draw('line', {...place, class: 'edge'}), dot(place.x1, place.y1, from.side), dot(place.x2, place.y2, to.side), label);
-  }
-
-  // Where a cost lies between the cheapest and the dearest of its kind, over all layers.
-  function dearness(line, cost) {
-    if (!line.range) {
-      const all = line.layers.flat().map(pair => pair[2]).filter(c => c !== null).sort((a, b) => a - b);
-      line.range = [all[Math.floor(0.02 * (all.length - 1))], all[Math.ceil(0.98 * (all.length - 1))]];
-    }
-    const [low, high] = line.range;
-    return high > low ? Math.max(0, Math.min(1, (cost - low) / (high - low))) : 0;
-  }
-
-  // Where the chosen query was in each layer.
-  function paintTrail() {
-    const now = chosen();
-    if (!now || now.side === 'truth') return [];
-    const pane = paneOf(now.side), path = group(now.side).layers.map(l => center(l.boxes[now.index]));
-    const at = p => [percent(across(p[0], pane)), percent(p[1])];
-    const legs = path.slice(1).map((p, i) => draw('line', {class: 'dd-trail', x1: at(path[i])[0], y1: at(path[i])[1], x2: at(p)[0], y2: at(p)[1]}));
-    const stops = path.map((p, i) => draw('circle', {class: `dd-stop${i === layer() ? ' here' : ''} ${group(now.side).role}`, cx: at(p)[0], cy: at(p)[1], r: i === layer() ? 4 : 2.5}));
-    return path.length > 1 ? [...legs, ...stops] : [];
-  }
-
   function paint() {
     if (!scene) return;
-    const links = pairs(), items = visible(links);
-    const near = new Set(links.filter(l => l.ends).flatMap(l => [id(l.from), id(l.to)]));
-    const spots = items.flatMap(item => item.side === 'truth' ? panes().map((_, pane) => [item, pane]) : [[item, paneOf(item.side)]]);
-    const now = chosen(), related = item => same(item, now) || near.has(id(item));
-    const boxes = spots.map(([item, pane]) => paintBox(item, pane, near));
-    if (now) boxes.sort((a, b) => a.classList.contains('chosen') - b.classList.contains('chosen'));
-    const named = spots.filter(([item]) => now ? related(item) : look.names && items.length <= LABELLED);
-    overlay.replaceChildren(...boxes, ...paintTrail(), ...links.map(paintLine), ...paintNames(named));
-    report(items.length);
+    size = {width: overlay.clientWidth, height: overlay.clientHeight};
+    if (!now || now.layer !== layer()) now = layerOf(scene, layer());
+    const mine = chosen();
+    seen = visible(now, look, mine);
+    const apart = mine ? seen.items.filter(i => i === mine || seen.near.has(i)) : [];
+    paintMany(mine ? seen.items.filter(i => i !== mine && !seen.near.has(i)) : seen.items, seen.pairs.filter(p => !p.ends), Boolean(mine));
+    const boxes = apart.sort((a, b) => (a === mine) - (b === mine) || area(b.box) - area(a.box)).flatMap(i => panesOf(i).map(pane => paintBox(i, pane)));
+    const named = mine ? apart : look.names && seen.items.length <= LABELLED ? seen.items : [];
+    overlay.replaceChildren(...boxes, ...paintTrail(mine), ...seen.pairs.filter(p => p.ends).map(paintLine), ...paintNames(named));
+    report(seen.items.length);
   }
 
   function report(count) {
@@ -169,16 +159,16 @@ function stage(host, app) {
   }
 
   function countOf(name) {
-    const line = scene.lines.find(l => l.id === name);
-    if (line) return line.layers[Math.min(layer(), line.layers.length - 1)].length;
-    return group(name) ? frameOf(name).boxes.filter((_, index) => scoreOf({side: name, index}) >= look.floor).length : '';
+    const line = now.lines.find(l => l.line.id === name);
+    if (line) return line.pairs.length;
+    return now.sides[name] ? now.sides[name].filter(i => i.score >= look.floor).length : '';
   }
 
   // Choosing -------------------------------------------------------------------------------------------------------
 
   function choose(item) {
     app.state.set(item ? {side: item.side, index: item.index} : {side: '', index: 0});
-    parts.live.textContent = item ? describe(item) : 'nothing chosen';
+    parts.live.textContent = chosen() ? describe(chosen()) : 'nothing chosen';
   }
 
   function setLayer(to) {
@@ -187,18 +177,18 @@ function stage(host, app) {
 
   // The boxes under a point, the smallest first.
   function under(event) {
-    if (!scene) return [];
-    const area_ = overlay.getBoundingClientRect();
-    const [x, y] = [(event.clientX - area_.left) / area_.width, (event.clientY - area_.top) / area_.height];
-    const pane = Math.min(panes().length - 1, Math.floor(x / (laid.width + GAP))), at = (x - pane * (laid.width + GAP)) / laid.width;
-    const inside = item => { const [x0, y0, x1, y1] = boxOf(item); return x0 <= at && at <= x1 && y0 <= y && y <= y1; };
-    return visible(pairs()).filter(item => (item.side === 'truth' || paneOf(item.side) === pane) && inside(item)).reverse();
+    if (!seen) return [];
+    const rim = overlay.getBoundingClientRect();
+    const [x, y] = [(event.clientX - rim.left) / rim.width, (event.clientY - rim.top) / rim.height];
+    const pane = Math.min(panes().length - 1, Math.floor(x / (laid.width + GAP))), spot = (x - pane * (laid.width + GAP)) / laid.width;
+    const inside = ({box: [x0, y0, x1, y1]}) => x0 <= spot && spot <= x1 && y0 <= y && y <= y1;
+    return seen.items.filter(i => panesOf(i).includes(pane) && inside(i)).sort((a, b) => area(a.box) - area(b.box));
   }
 
   // The smallest box under the mouse; a second click at one place takes the next larger one.
   function click(event) {
     const hits = under(event);
-    choose(hits[(hits.findIndex(h => same(h, chosen())) + 1) % Math.max(1, hits.length)] || null);
+    choose(hits[(hits.indexOf(chosen()) + 1) % Math.max(1, hits.length)] || null);
   }
 
   let moved = 0;
@@ -206,10 +196,10 @@ function stage(host, app) {
     cancelAnimationFrame(moved);
     moved = requestAnimationFrame(() => {
       const [item] = under(event), frame = parts.frame.getBoundingClientRect();
-      for (const node of overlay.querySelectorAll('.dd-box.over')) node.classList.remove('over');
-      parts.tip.hidden = !item;
+      leave();
       if (!item) return;
-      for (const node of overlay.querySelectorAll(`.dd-box[data-side="${item.side}"][data-index="${item.index}"]`)) node.classList.add('over');
+      for (const pane of panesOf(item)) { const node = paintBox(item, pane); node.classList.add('over'); overlay.append(node); }
+      parts.tip.hidden = false;
       parts.tip.textContent = describe(item);
       parts.tip.style.left = `${event.clientX - frame.left}px`;
       parts.tip.style.top = `${event.clientY - frame.top}px`;
@@ -217,9 +207,8 @@ function stage(host, app) {
   }
 
   function leave() {
-    cancelAnimationFrame(moved);
     parts.tip.hidden = true;
-    for (const node of overlay.querySelectorAll('.dd-box.over')) node.classList.remove('over');
+    for (const node of overlay.querySelectorAll('.dd-box.over')) node.remove();
   }
 
   function press(event) {
@@ -236,9 +225,9 @@ function stage(host, app) {
   // Through the visible boxes, group after group, the surest first.
   function walk(step) {
     const sides = scene.groups.map(g => g.id);
-    const items = visible(pairs()).sort((a, b) => sides.indexOf(a.side) - sides.indexOf(b.side) || scoreOf(b) - scoreOf(a) || a.index - b.index);
+    const items = [...seen.items].sort((a, b) => sides.indexOf(a.side) - sides.indexOf(b.side) || b.score - a.score || a.index - b.index);
     if (!items.length) return;
-    const at = items.findIndex(i => same(i, chosen()));
+    const at = items.indexOf(chosen());
     choose(items[at < 0 ? (step > 0 ? 0 : items.length - 1) : (at + step + items.length) % items.length]);
   }
 
@@ -307,14 +296,16 @@ function stage(host, app) {
     parts.frame.style.setProperty('--h', picture.height);
     const faces = names.map((name, k) => make('div', {class: 'dd-pane'},
       make('img', {src: picture.image, alt: picture.name, draggable: 'false', class: picture.width < 240 ? 'coarse' : ''}), make('canvas', {class: 'dd-heat', hidden: true}), titles[k] && make('b', null, titles[k])));
-    parts.frame.replaceChildren(...faces, overlay, parts.tip);
+    parts.frame.replaceChildren(...faces, many, overlay, parts.tip);
     showHeat();
   }
 
   // A map over the image, under the boxes, by whoever can paint it on a canvas; side by side it is over one network's.
   function setHeat(painter, side) {
+    const changed = Boolean(heat) !== Boolean(painter);
     heat = painter && {painter, side};
     showHeat();
+    if (changed) paint();
   }
 
   function showHeat() {
@@ -350,16 +341,15 @@ function stage(host, app) {
     const fresh = [...next.groups, ...next.lines].filter(x => x.on === false && !look.known?.has(x.id));
     for (const x of fresh) look.hidden.add(x.id);
     look.known = new Set([...(look.known || []), ...next.groups.map(g => g.id), ...next.lines.map(l => l.id)]);
-    scene = next;
+    [scene, now, seen] = [next, null, null];
     delete host.dataset.whole;
-    drawn.clear();
     legend();
     furnishPanes();
     host.querySelector('.dd-layer input').max = scene.layers;
     host.querySelector('.dd-layer').hidden = scene.layers < 2;
     const all = [{id: '', title: 'all'}, ...picture.classes.map(c => ({id: c, title: c}))];
-    if (!picture.classes.includes(look.category)) look.category = '';
-    host.querySelector('.dd-classes').replaceChildren(choice('Class', all, look.category, value => change({category: value})));
+    if (!picture.classes.includes(look.category)) Object.assign(look, {category: '', label: null});
+    host.querySelector('.dd-classes').replaceChildren(choice('Class', all, look.category, value => change({category: value, label: value ? picture.classes.indexOf(value) : null})));
     parts.banner.replaceChildren(scene.banner || '', scene.truth === 'pseudo' ? sureness() : '');
     parts.banner.hidden = !scene.banner;
     parts.notes.replaceChildren(...(scene.notes || []).map(note => make('p', {class: 'dd-note'}, note)));
@@ -379,9 +369,10 @@ function stage(host, app) {
     host.classList.toggle('waiting', Boolean(text));
   }
 
+  new ResizeObserver(() => (overlay.clientWidth !== size.width || overlay.clientHeight !== size.height) && paint()).observe(overlay);
   overlay.addEventListener('click', click);
   overlay.addEventListener('mousemove', hover);
-  overlay.addEventListener('mouseleave', leave);
+  overlay.addEventListener('mouseleave', () => { cancelAnimationFrame(moved); leave(); });
   overlay.addEventListener('keydown', press);
   host.replaceChildren(parts.legend, make('div', {class: 'dd-board'}, parts.frame, parts.wait, parts.banner), controls(), parts.notes, parts.live);
   app.state.watch((_, changed) => { if (scene && ['layer', 'side', 'index'].some(key => changed.has(key))) paint(); });
