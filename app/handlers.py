@@ -4,10 +4,13 @@
 first's, or "". `key` is "image/ID", or what `upload` answered. Layers count from 0.
 """
 
+from base64 import b64encode
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
+from threading import Lock
 from time import monotonic
 
+from analysis.figures import KINDS, drawn, table
 from app import epochs, losses, masks, queries, stability, uploads, views
 from app.arguments import fitting, unit, within
 from app.desk import Job
@@ -17,11 +20,15 @@ from app.library import Library
 from app.masks import Place
 from app.samples import Samples, number
 from app.shown import Replay, Shown
+from app.studio import Studio
 from app.training import Training
 from core.errors import UserError
 
 ANSWER = 15.0  # seconds after which a page that waits is told how far it is
 MASKS = 12  # asked for at once
+NO_IMAGE = -(2**31)  # ids of images may be any other number
+NONE: list = []  # nothing changes it
+DRAWN = (*KINDS, "csv")
 AT_ONCE = 0.15  # seconds that a page waits for the whole before it takes a part
 
 
@@ -29,7 +36,8 @@ class Handlers:
     def __init__(self, library: Library, scratch: Path | None = None):
         self.library, self.desk = library, library.desk
         self.gallery_of = Gallery(self.desk)
-        self.training = Training(library, scratch or Path(gettempdir()))
+        scratch = scratch or Path(mkdtemp(prefix="detrdistill-"))
+        self.training, self.studio, self.drawing = Training(library, scratch), Studio(library, scratch), Lock()
 
     def runs(self) -> dict:
         """The runs that can be opened: {"runs": [{"id", "student", "teacher", "ap", "lacks"}], "first": id}."""
@@ -133,6 +141,31 @@ class Handlers:
         """One term, by its path LOSS/MAP, in one layer, -1 for the last: a value for each query, or a map over the image."""
         return losses.term(self.shown(key, run, "").main, path, layer)
 
+    def figures(self) -> dict:
+        """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title"}]}."""
+        return {"pages": self.studio.catalogue()}
+
+    def figure(self, name: str, runs: list, shipped: bool = False, image: int = NO_IMAGE) -> dict:
+        """A figure or table of some runs, and of what the project ships: {"state": "working", "made" or "failed", ..}.
+
+        It is made in a process of its own; ask again until it is. `image` is the id for a figure of one image.
+        """
+        return self.studio.ask(name, ids(runs), shipped, None if image == NO_IMAGE else image)
+
+    def file(self, name: str, form: str, runs: list, shipped: bool = False, image: int = NO_IMAGE) -> dict:
+        """A figure or table that is made, as pdf, svg, png, csv, tex or md: {"name", "data" in base64}."""
+        return self.studio.file(name, form, ids(runs), shipped, None if image == NO_IMAGE else image)
+
+    def figure4(self, key: str, form: str, run: str = "", level: int = 0, queries: list = NONE) -> dict:
+        """Figure 4 of one image on one level, of the queries of its rules or of up to five others: {"name", "data"}."""
+        if form not in DRAWN:
+            raise UserError(f"no form {form[:10]!r}; there are {', '.join(DRAWN)}")
+        pinned = [fitting(q, int, "a query") for q in queries[:5]]
+        with self.drawing:  # matplotlib has one set of settings
+            made = masks.paper(self.place(key, run, level, -1), pinned)
+            data = table(made.numbers.rows) if form == "csv" else drawn(made.figure, form)
+        return {"name": f"figure4.{form}", "data": b64encode(data).decode()}
+
     def recipes(self) -> dict:
         """What can be trained from the page, and what is: {"recipes", "run", "going", "code", "said"}."""
         return {"recipes": self.training.recipes()} | self.training.state()
@@ -198,3 +231,8 @@ def progress(jobs: list[Job]) -> dict:
         replays: list[Replay] = [job.result() for job in jobs]
         return told | {"scene": views.scene(Shown(*replays))}
     return told | {"boxes": [views.first_boxes(who, x.predictions["own"]) for who, x in jobs[0].heard.items()]}
+
+
+def ids(runs: list) -> list[str]:
+    """Of a few runs."""
+    return [fitting(run, str, "a run") for run in runs[:16]]

@@ -4,16 +4,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from matplotlib import rc_context
 from torch import Tensor
 
+from analysis import figures, style
+from analysis.figures import figure4
+from analysis.picture import Seen
 from app import words
 from app.arguments import within
 from app.heat import heat
 from app.memory import Memory as Kept
 from app.shown import Replay
+from core.data.transforms import plain
 from core.errors import UserError
 from core.losses import features
-from core.masks import each_box, in_boxes, mass_inside, rank_correlation, spatial_entropy
+from core.masks import each_box, in_boxes, mass_inside, query_masks, rank_correlation, spatial_entropy
 from core.quality import Parts, parts
 
 # What the release does, PAPER's equations aside: masks merged first, score x best IoU, the best 100 pairs, cosine.
@@ -91,7 +96,7 @@ def overview(at: Place, gamma: float) -> dict:
         "area": (in_boxes(*seen(at)) & at.valid).sum().item() / at.valid.sum().item(),
         "weights": [way(at, name, gamma) for name in words.WEIGHTS],
         "loss": where_the_loss_is(at),
-        "panels": panels(at, found, gamma),
+        "panels": panels(at),
     }
 
 
@@ -173,26 +178,45 @@ def of_queries(at: Place, chosen: list[int]) -> list[dict]:
     return [at.heat(psi[query] * at.valid[0]) for query in chosen]
 
 
-def panels(at: Place, found: Parts, gamma: float) -> list[dict]:
-    """Figure 4's choice: the best queries of two objects, one that looks at both, and two of low quality."""
-    quality = found.ranking(gamma)[at.stage, 0]
-    held = at.replay.trace.teacher.assignment.of(layer=at.stage, image=0)
-    best = held.query[quality[held.query].argsort(descending=True)][:2].tolist()
-    low = [q for q in quality.argsort().tolist() if q not in best][:2]
-    both = at_both(at, held.target[torch.isin(held.query, torch.tensor(best))].tolist(), {*best, *low})
-    chosen = [("object", q) for q in best] + [("both", q) for q in both] + [("low", q) for q in low]
-    return [{"why": words.PANELS[why], "query": q} for why, q in chosen]
+def panels(at: Place) -> list[dict]:
+    """Figure 4's choice, by its own rules, on this level and of the last stage."""
+    found = picture(at.replay, at.level)
+    psi, places = found.masks()
+    chosen, why = figure4.choose(found, psi, places, found.quality().ranking()[-1, 0].numpy())
+    return [{"letter": letter, "query": query, "why": why[letter]} for letter, query in chosen.items()]
 
 
-def at_both(at: Place, objects: list[int], used: set[int]) -> list[int]:
-    """The query whose mask has the most mass in whichever of two boxes it has less in."""
-    if len(objects) < 2:
-        return []
-    boxes = each_box(*seen(at))[0, objects]
-    psi = (at.psi(at.config)[0].clamp(min=0) * at.valid).flatten(1)
-    share = (psi @ boxes.flatten(1).float().mT) / psi.sum(1, keepdim=True).clamp(min=1e-12)
-    order = share.amin(1).argsort(descending=True).tolist()
-    return [q for q in order if q not in used][:1]
+@dataclass(frozen=True)
+class Level(Seen):
+    """As figures see an image, on the level of features that the page shows."""
+
+    level: int = 0
+
+    def masks(self) -> tuple[np.ndarray, np.ndarray]:
+        side, targets = self.looker[1], self.trace.targets
+        mask = "cosine" if self.config.mask == "signed" else self.config.mask
+        psi = query_masks(side, source=self.config.source, mask=mask)[self.level]
+        return psi[0].numpy(), each_box(side.memory, targets, self.level)[0].numpy()
+
+    @property
+    def stride(self) -> int:
+        return self.looker[1].memory.strides[self.level]
+
+
+def picture(replay: Replay, level: int) -> Level:
+    return Level(plain(replay.sample, replay.run.augment), replay.trace, replay.run, level)
+
+
+def paper(at: Place, pinned: list[int]) -> figures.Made:
+    """Figure 4 of this image: the queries of the rules, or those that are pinned. UserError: there is no object."""
+    if not len(at.replay.trace.targets):
+        raise UserError("this image has no object, and Figure 4 is about objects; choose another image")
+    queries = at.replay.trace.teacher.own.logits.shape[2]
+    for query in pinned:
+        within(query, queries, "query")
+    numbers = figure4.panels(picture(at.replay, at.level), dict(zip(figure4.LETTERS, pinned)))
+    with rc_context(style.RC):
+        return figures.Made("figure4", figures.title("figure4"), numbers, figure4.make(numbers))
 
 
 def number(value: float) -> float | None:

@@ -104,8 +104,7 @@ class Samples:
         return trace
 
     def show(self, key: str, sample: Sample, truth: str, heard: Heard, banner: str = "") -> Replay:
-        trace, run = step(self.run, sample, heard), self.run
-        return Replay(key, self.name(key), run.path.stem, sample, trace, run.distiller, run.classes, truth, banner)
+        return Replay(key, self.name(key), self.run, sample, step(self.run, sample, heard), truth, banner)
 
     def thumbnail(self, place: int) -> str:
         """Empty where the image cannot be read: it says why once it is chosen."""

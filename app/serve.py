@@ -51,6 +51,7 @@ def serve(wish: Wish) -> None:
         page.close(verbose=False)
         library.desk.close()
         handlers.training.close()
+        handlers.studio.leave()
 
 
 def opening(library: Library, second: Source | None) -> dict:

@@ -15,6 +15,7 @@ from app.pairs import Met, meetings, met
 from core.data.sample import Sample
 from core.distiller import Distiller
 from core.matching import Matching, costs, weighted
+from core.replay import Opened
 from core.types import Assignment, DistillTrace, Predictions
 
 Truth = Literal["given", "pseudo", "none"]
@@ -35,13 +36,19 @@ class Replay:
 
     key: str
     name: str
-    run: str  # what the run is called
+    run: Opened
     sample: Sample
     trace: DistillTrace
-    distiller: Distiller
-    classes: tuple[str, ...]
     truth: Truth
     banner: str = ""
+
+    @property
+    def distiller(self) -> Distiller:
+        return self.run.distiller
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.run.classes
 
     @cached_property
     def sides(self) -> dict[str, Side]:
@@ -104,7 +111,7 @@ class Shown:
     def title(self, side: str) -> str:
         """Two students go by the names of their runs."""
         named = {"student": self.main, "other": self.other} if self.other else {}
-        return named[side].run if side in named else words.side(side)[0]
+        return named[side].run.path.stem if side in named else words.side(side)[0]
 
     def counts(self) -> dict[str, int]:
         """How many boxes each side has."""

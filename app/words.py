@@ -60,13 +60,6 @@ WEIGHTS = {
         "W = m²,  m = max(Σ qₙ aₙ, 0.01) / max",
     ),
 }
-PANELS = {
-    "object": "the best query of an object",
-    "both": "a query that looks at both",
-    "low": "a query of low quality",
-    "pinned": "pinned",
-}
-
 NO_STABILITY = {
     "pseudo": "Objects are pseudo truth here: what the teacher is sure of.",
     "none": "Without truth nothing is matched, so nothing can flip.",

@@ -42,7 +42,6 @@ INSIDE = {
     "core.quality": {"core.losses.base", "core.losses.features", "core.boxes", "core.types"},
     "core.masks": {"core.losses.features", "core.boxes", "core.imitation", "core.matching", "core.types"},
     "core.agreement": {"core.boxes", "core.types"},
-    "core.measures": set(),
     "core.pairing": {
         "core.checkpoint",
         "core.classes",

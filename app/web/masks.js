@@ -71,7 +71,7 @@ function masksView(app) {
       card('scatter', heading('Do good queries look at objects?', 'The claim of the paper’s Figure 4: the higher a query’s quality, the more of its mask lies inside true boxes. Dashed: what a mask that is the same everywhere has.'), figure));
     wide.replaceChildren(
       card('weights', heading('Where the student is to be like the teacher', 'The weight of each place in the feature loss: three ways to combine the masks, and the loss itself on this image.'), tiles),
-      card('six', heading('Six panels, as Figure 4', 'The image, the best queries of two objects, one that looks at both, and two of low quality. Pin the selected query to choose for yourself.'), six, make('div', {class: 'dd-few dd-actions'}, make('button', {type: 'button', class: 'dd-button', onclick: pin}, 'Pin the selected query'), make('button', {type: 'button', class: 'dd-button', onclick: () => { look.pinned = []; panels(); }}, 'Choose by rule'))));
+      card('six', heading('Six panels, as Figure 4', 'The image, the best queries of two objects, one that looks at both, and two of low quality. Pin the selected query to choose for yourself.'), six, make('div', {class: 'dd-few dd-actions'}, make('button', {type: 'button', class: 'dd-button', onclick: pin}, 'Pin the selected query'), make('button', {type: 'button', class: 'dd-button', onclick: () => { look.pinned = []; panels(); }}, 'Choose by rule'), make('span', {class: 'grow'}), make('span', {class: 'dd-faint'}, 'As the paper’s figure'), ['pdf', 'svg', 'png', 'csv'].map(form => make('button', {type: 'button', class: 'dd-button', 'data-form': form, onclick: () => paper(form)}, form.toUpperCase())))));
     rows.clear();
     table.replaceChildren();
     rank();
@@ -132,13 +132,24 @@ function masksView(app) {
     panels();
   }
 
+  // Pinned queries take the places of those that the rules chose, from the first.
+  function chosenPanels() {
+    const letters = 'bcdef', rule = Object.fromEntries(view.panels.map(p => [p.letter, p]));
+    look.pinned.forEach((query, k) => { rule[letters[k]] = {letter: letters[k], query, why: 'pinned'}; });
+    return Object.values(rule).sort((a, b) => a.letter < b.letter ? -1 : 1);
+  }
+
+  async function paper(form) {
+    const {key, run, level} = where();
+    try { keep(await ask('figure4', {key, run, level, form, queries: look.pinned})); } catch (error) { app.say(error.message); }
+  }
+
   async function panels() {
-    const list = look.pinned.length ? look.pinned.map(q => ({query: q, why: 'pinned'})) : view.panels, picture = app.stage.picture(), now = view;
+    const list = chosenPanels(), picture = app.stage.picture(), now = view;
     try {
       const found = await heats(list.map(p => p.query));
       if (view !== now) return;
-      const letter = k => `(${'abcdefgh'[k]}) `;
-      six.replaceChildren(tile(picture, null, {id: 'image', title: letter(0) + 'the image'}), ...list.map((p, k) => tile(picture, found[k], {id: `panel-${p.query}`, title: `${letter(k + 1)}query ${p.query}`, note: `${p.why}: ${view.queries[p.query].class}, q ${view.queries[p.query].quality.toFixed(2)}`, chosen: p.query === chosen(), onclick: () => app.stage.choose({side: 'teacher', index: p.query})})));
+      six.replaceChildren(tile(picture, null, {id: 'image', title: '(a) the image'}), ...list.map((p, k) => tile(picture, found[k], {id: `panel-${p.query}`, title: `(${p.letter}) query ${p.query}`, note: `${p.why}: ${view.queries[p.query].class}, q ${view.queries[p.query].quality.toFixed(2)}`, chosen: p.query === chosen(), onclick: () => app.stage.choose({side: 'teacher', index: p.query})})));
     } catch (error) { app.say(error.message); }
   }
 

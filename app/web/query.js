@@ -40,8 +40,9 @@ function queryPanel(host, app) {
     const ends = row => row.answers.map(a => a ? cell([partner(a.other, String(a.other.index)), make('span', {class: 'cost'}, fixed(a.total, 2))]) : cell('–'));
     const rows = view.rows.map(row => make('tr', {'data-object': row.other.index}, make('th', {scope: 'row'}, partner(row.other, row.name), row.change && row.change !== 'kept' && make('small', {class: `change ${row.change}`}, row.change)), ends(row)));
     const head = make('tr', null, make('th', {scope: 'col'}, 'Object'), view.sides.map(side => make('th', {scope: 'col'}, make('i', {class: `swatch ${side.role}`}), side.title)));
+    const paper = make('button', {type: 'button', class: 'dd-button', title: 'This image explained, as a figure for print', onclick: () => app.figure('image')}, 'As a figure');
     host.replaceChildren(
-      make('header', null, heading(view.title, view.says), make('span', null, view.where)),
+      make('header', null, heading(view.title, view.says), make('span', null, view.where), paper),
       rows.length ? make('div', {class: 'dd-scroll'}, make('table', {class: 'dd-table dd-overview'}, make('thead', null, head), make('tbody', null, rows))) : make('p', null, view.says),
       make('p', {class: 'dd-hint'}, 'Click a box, or focus the image and use the arrow keys: its class scores and the cost of its match appear here. A second click takes the box beneath.'));
   }
