@@ -23,7 +23,7 @@ endif
 demo: env
 	$(PY) -m train study demo
 	$(PY) -m analysis convergence runs/demo
-	@if [ "$(SERVE)" != "0" ]; then $(PY) -m app runs/demo/distilled; fi
+	@if [ "$(SERVE)" != "0" ]; then $(PY) -m app runs/demo/distilled --compare runs/demo/alone; fi
 
 chromium:
 	@command -v chromium >/dev/null || { \

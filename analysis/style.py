@@ -14,6 +14,9 @@ MATCH = "#CC79A7"  # reddish purple: the line between two that were matched
 OTHER = ("#D55E00", "#CC79A7", "#F0E442", "#000000")  # of what has no meaning elsewhere
 
 COLOURS = {"teacher": TEACHER, "student": STUDENT, "truth": TRUTH, "match": MATCH}
+CHEAP, DEAR = "#F7DDEB", "#8A2A63"  # lines between matched pairs, from the least cost to the highest, through MATCH
+PAGE_COLOURS = COLOURS | {"distilled": DISTILLED, "cheap": CHEAP, "dear": DEAR}  # of the app
+RAMP = ("#000004", "#420a68", "#932667", "#dd513a", "#fca50a", "#fcffa4")  # of maps over an image: matplotlib's inferno
 
 TITLES = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}
 LOOKS = {

@@ -1,36 +1,42 @@
-"""What run this is, in one line."""
+"""What run this is, as plain data."""
 
-import json
-from html import escape
-
-from app.replay import Run
+from app.samples import Samples
+from app.scores import best
 from core.detectors.base import Detector
+from core.quality import GAMMA
+from core.replay import Opened
 
 
-def header(run: Run) -> str:
-    """HTML; everything from the run's card is escaped, for a card may be a stranger's."""
-    facts = "".join(f"<span><b>{escape(name)}</b> {escape(text)}</span>" for name, text in about(run))
-    return f'<header class="dd-header"><h1>DETRDistill</h1><div class="facts">{facts}</div></header>'
+def about(id: str, samples: Samples) -> dict:
+    run = samples.run
+    aps, teacher = scores(run), run.distiller.teacher
+    return {
+        "id": id,
+        "student": one(run.distiller.student, aps.get("student")),
+        "teacher": teacher and one(teacher, aps.get("teacher")),
+        "layers": run.distiller.student.config.layers,
+        "classes": list(run.classes),
+        "images": len(run.data.ids),
+        "first": f"image/{run.data.ids[0]}",
+        "notes": list(run.notes),
+        "strides": [] if teacher is None else list(teacher.strides),
+        "gamma": losses["features"].config.gamma if "features" in (losses := run.distiller.losses) else GAMMA,
+    }
 
 
-def about(run: Run) -> list[tuple[str, str]]:
-    student, teacher, aps = run.distiller.student, run.distiller.teacher, scores(run)
-    taught = one(teacher, aps.get("teacher")) if teacher is not None else "none: it learnt from the truth alone"
-    return [("Run", str(run.path)), ("Student", one(student, aps.get("student"))), ("Teacher", taught)]
-
-
-def one(detector: Detector, ap: float | None) -> str:
+def one(detector: Detector, ap: float | None) -> dict:
     config = detector.config
-    size = f"{config.backbone}, {config.layers} layers, {config.queries} queries"
-    return size if ap is None else f"{size}, AP {100 * ap:.1f}"
+    return {
+        "kind": detector.kind,
+        "backbone": config.backbone,
+        "layers": config.layers,
+        "queries": config.queries,
+        "strides": list(detector.strides),
+        "ap": ap,
+    }
 
 
-def scores(run: Run) -> dict[str, float]:
-    """The best AP of each detector that training measured, 0 to 1; nothing where there is no log."""
-    log = run.path / "metrics.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    found = {}
-    for line in lines:
-        if line.get("ap") is not None and "eval" in line:
-            found[line["eval"]] = max(line["ap"], found.get(line["eval"], 0.0))
-    return found
+def scores(run: Opened) -> dict[str, float]:
+    """As training measured them; a teacher that was put beside a student later was not measured there."""
+    found = best(run.path) if run.path.is_dir() else {}
+    return found if run.card.get("teacher") else {name: ap for name, ap in found.items() if name != "teacher"}

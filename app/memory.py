@@ -1,7 +1,7 @@
 """The latest values by key, held as long as they fit."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import is_dataclass
 from threading import Lock
 
@@ -9,28 +9,28 @@ from torch import Tensor
 
 
 class Memory:
-    """Forgets what was used longest ago once its tensors exceed `budget` bytes; the newest always stays.
-
-    Makes one value at a time, whatever the number of threads that ask: no two forward passes compete for the machine.
-    """
+    """Forgets what was used longest ago once its tensors exceed `budget` bytes; the newest always stays."""
 
     def __init__(self, budget: int):
         self.budget = budget
         self.values: OrderedDict[Hashable, object] = OrderedDict()
+        self.sizes: dict[Hashable, int] = {}
         self.lock = Lock()
 
-    def get(self, key: Hashable, make: Callable):
-        """The value under `key`, made where there is none. KeyError of `make` passes through."""
+    def get(self, key: Hashable):
+        """The value under `key`, or None."""
         with self.lock:
-            if key not in self.values:
-                self.values[key] = make()
-                self.shrink()
-            self.values.move_to_end(key)
-            return self.values[key]
+            if key in self.values:
+                self.values.move_to_end(key)
+            return self.values.get(key)
 
-    def shrink(self) -> None:
-        while len(self.values) > 1 and size(list(self.values.values())) > self.budget:
-            self.values.popitem(last=False)
+    def put(self, key: Hashable, value) -> None:
+        with self.lock:
+            self.values[key], self.sizes[key] = value, size(value)
+            self.values.move_to_end(key)
+            while len(self.values) > 1 and sum(self.sizes.values()) > self.budget:
+                oldest, _ = self.values.popitem(last=False)
+                del self.sizes[oldest]
 
 
 def size(value) -> int:

@@ -15,6 +15,7 @@ from core.errors import UserError
 
 BYTES = 20 << 20  # of an upload
 PIXELS = 40_000_000  # of an upload
+SIDE = 2000  # pixels of the longer side of an upload that are kept
 LONGEST = 1600  # pixels of the longer side that a browser gets
 THUMB = 96  # pixels
 
@@ -34,6 +35,9 @@ def read_upload(path: Path) -> Sample:
         pixels = read_picture(path)
     except UserError:
         raise UserError("that image is damaged; save it anew and upload it again") from None
+    scale = SIDE / max(pixels.shape)
+    if scale < 1:
+        pixels = F.resize(pixels, [max(1, round(x * scale)) for x in pixels.shape[1:]], antialias=True)
     none = torch.zeros(0, dtype=torch.long)
     return Sample(pixels, torch.zeros(0, 4), none, 0, (pixels.shape[-2], pixels.shape[-1]))
 

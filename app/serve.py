@@ -1,33 +1,67 @@
-"""Opens a run and serves its page, on this machine alone."""
+"""Opens what was asked for and serves its page, on this machine alone."""
 
+import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from app.desk import Desk
 from app.handlers import Handlers
+from app.library import Library, Source
+from app.local import Local
+from app.memory import Memory
 from app.page import build
 from app.pictures import BYTES
-from app.replay import find_run, open_run
 from app.theme import css, theme
 from core.errors import UserError
 
 HOST = "127.0.0.1"
+BUDGET = 1 << 30  # bytes of traces
 
 
-def serve(run: Path | None, data: Path | None, images: Path | None, port: int) -> None:
-    """Until it is interrupted. UserError where the run, its data or the port cannot be had."""
-    port = free_port(port)
-    path = run or find_run()
-    print(f"opening {path} ...", flush=True)
-    page = build(Handlers(open_run(path, data, images)))
+@dataclass(frozen=True)
+class Wish:
+    """What the command line says."""
+
+    run: Path | None
+    teacher: Path | None
+    compare: Path | None
+    data: Path | None
+    images: Path | None
+    port: int
+
+
+def serve(wish: Wish) -> None:
+    """Until it is interrupted. UserError where a run, its data or the port cannot be had."""
+    port = free_port(wish.port)
+    given = [Source(wish.run, wish.teacher)] if wish.run else []
+    second = Source(wish.compare) if wish.compare else None
+    library = Library([*given, *filter(None, [second])], Desk(Memory(BUDGET)), wish.data, wish.images)
+    handlers = Handlers(library, Path(os.environ["GRADIO_TEMP_DIR"]))
+    page = build(handlers, opening(library, second))
     url = launch(page, port)
     print(f"look at it: {url}\nclick a box to see the cost of its match; Ctrl-C ends", flush=True)
     try:
         Event().wait()
     finally:
         page.close(verbose=False)
+        library.desk.close()
+        handlers.training.close()
+        handlers.studio.leave()
+
+
+def opening(library: Library, second: Source | None) -> dict:
+    """What the page shows first; whatever is wrong with it is told before anything is served."""
+    first = library.first()
+    print(f"opening {first} ...", flush=True)
+    main = library.samples(first)
+    if second:
+        library.beside(main, second.id)
+    return {"run": first, "compare": second.id if second else "", "image": f"image/{main.run.data.ids[0]}"}
 
 
 def launch(page: gr.Blocks, port: int) -> str:
@@ -43,6 +77,7 @@ def launch(page: gr.Blocks, port: int) -> str:
         footer_links=["api", "settings"],
         theme=theme(),
         css=css(),
+        app_kwargs={"middleware": [Middleware(Local)]},
     )
     return url
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from analysis.style import COLOURS
+from analysis import style
 
 HERE = Path(__file__).parent
 
@@ -17,5 +17,5 @@ def theme() -> gr.themes.Base:
 
 def css() -> str:
     """The style sheet, after the colours by meaning as variables."""
-    variables = "".join(f"--dd-{name}: {colour};" for name, colour in COLOURS.items())
-    return f":root {{{variables}}}\n" + (HERE / "page.css").read_text()
+    variables = "".join(f"--dd-{name}: {colour};" for name, colour in style.PAGE_COLOURS.items())
+    return f":root {{{variables}}}\n" + (HERE / "web" / "page.css").read_text()

@@ -1,52 +1,90 @@
-"""From a trace to what the canvas and the loss panel show: pure functions, plain data, every number the trace's own."""
+"""From traces to what the canvas shows: pure functions, plain data, every number the trace's own."""
 
 from torch import Tensor
 
 from app import words
+from app.facts import change, found
+from app.pairs import meetings
 from app.pictures import picture
-from app.shown import Shown, meetings, role
+from app.shown import Shown
 from core.boxes import corners
-from core.types import Assignment, Predictions
+from core.data.batch import targets
+from core.data.sample import Sample
+from core.types import Predictions
 
 
-def scene(shown: Shown) -> dict:
-    """Image, boxes and pairs of every layer. Boxes are (x0, y0, x1, y1) in fractions of the image."""
-    height, width = shown.sample.size
+def image(key: str, name: str, sample: Sample, classes: tuple[str, ...]) -> dict:
+    """What is known before any network has run: the picture, and the objects of the data."""
+    height, width = sample.size
     return {
-        "key": shown.key,
-        "name": shown.name,
+        "key": key,
+        "name": name,
         "width": width,
         "height": height,
-        "image": picture(shown.sample),
-        "classes": list(shown.classes),
-        "layers": shown.layers,
-        "banner": shown.banner,
-        "notes": [] if shown.trace.teacher else [words.ALONE],
-        "groups": [queries(shown, side) for side in shown.sides] + objects(shown),
-        "lines": lines(shown),
+        "image": picture(sample),
+        "classes": list(classes),
+        "truth": group("truth", "truth", "truth") | {"layers": [objects(targets([sample]))]},
     }
 
 
-def queries(shown: Shown, side: str) -> dict:
-    """All boxes of a side, layer by layer."""
-    extra = side not in ("student", "teacher")
-    layers = [frame(shown.sides[side][0], shown.layer(side, layer)) for layer in range(shown.layers)]
-    return group(side, side) | {"extra": extra, "on": not extra, "layers": layers}
+def scene(shown: Shown) -> dict:
+    """Boxes and pairs of every layer. Boxes are (x0, y0, x1, y1) in fractions of the image."""
+    main = shown.main
+    notes = [] if shown.trace.teacher else [words.ALONE]
+    return {
+        "key": main.key,
+        "layers": shown.layers,
+        "banner": main.banner,
+        "notes": notes,
+        "truth": main.truth,
+        "groups": [side_group(shown, side) for side in shown.sides] + truth_group(shown),
+        "lines": lines(shown),
+        "changes": changes(shown),
+    }
 
 
-def objects(shown: Shown) -> list[dict]:
-    """The truth, the same in every layer; nothing where there is none."""
-    if shown.truth == "none":
+def changes(shown: Shown) -> list[str]:
+    """Of each object beside a second student: kept, gained, lost, or missed by both. Nothing without one, or without truth."""
+    if shown.other is None or shown.main.truth != "given":
         return []
-    targets = shown.trace.targets
-    layer = {"boxes": rounded(corners(targets.boxes)), "scores": None, "labels": targets.labels.tolist()}
-    said = group("truth", "truth" if shown.truth == "given" else "pseudo")
-    return [said | {"extra": False, "on": True, "layers": [layer]}]
+    sample, students = shown.main.sample, (shown.other.trace.student.own, shown.trace.student.own)
+    return change(*(found(p, sample) for p in students))
 
 
-def group(side: str, called: str) -> dict:
+def first_boxes(who: str, p: Predictions) -> dict:
+    """A detector that is done before the rest."""
+    side = {"teacher": "teacher"}.get(who, "student")
+    layers = [frame(p, layer) for layer in range(len(p.logits))]
+    return group(side, side, side) | {"extra": False, "on": True, "layers": layers}
+
+
+def side_group(shown: Shown, side: str) -> dict:
+    """All boxes of a side, for each layer of the student."""
+    extra = side not in ("student", "teacher", "other")
+    p = shown.sides[side].predictions
+    named = {"title": shown.title(side)}
+    layers = [frame(p, shown.layer(side, layer)) for layer in range(shown.layers)]
+    depth = {} if len(p.logits) == shown.layers else {"of": [shown.layer(side, k) + 1 for k in range(shown.layers)]}
+    told = {"extra": extra, "on": not extra, "layers": layers}
+    return group(side, side, shown.role(side)) | named | told | depth
+
+
+def truth_group(shown: Shown) -> list[dict]:
+    """The objects, the same in every layer; nothing where there is no truth."""
+    if shown.main.truth == "none":
+        return []
+    called = "truth" if shown.main.truth == "given" else "pseudo"
+    layers = [objects(shown.trace.targets)]
+    return [group("truth", called, "truth") | {"extra": False, "on": True, "layers": layers}]
+
+
+def objects(found) -> dict:
+    return {"boxes": rounded(corners(found.boxes)), "scores": None, "labels": found.labels.tolist()}
+
+
+def group(side: str, called: str, role: str) -> dict:
     title, one, says = words.side(called)
-    return {"id": side, "role": role(side), "title": title, "one": one, "says": says}
+    return {"id": side, "role": role, "title": title, "one": one, "says": says}
 
 
 def frame(p: Predictions, layer: int) -> dict:
@@ -55,45 +93,56 @@ def frame(p: Predictions, layer: int) -> dict:
 
 
 def lines(shown: Shown) -> list[dict]:
-    """One entry for each kind of pair, drawn between the boxes of `from` and `to`."""
+    """One entry for each kind of pair, drawn between the boxes of `from` and `to`: (query, target, cost) by layer."""
     found = []
-    if shown.truth != "none":
-        found = [line(shown, f"{side}-truth", side, "truth", a) for side, (_, _, a) in shown.sides.items()]
-    return found + [line(shown, name, "student", "teacher", a) for name, (_, a) in meetings(shown.trace).items()]
+    if shown.main.truth != "none":
+        found = [truth_line(shown, side) for side in shown.sides]
+    return found + [line(name, "student", "teacher", own_pairs(shown, name)) for name in meetings(shown.trace)]
 
 
-def line(shown: Shown, name: str, start: str, end: str, a: Assignment) -> dict:
+def truth_line(shown: Shown, side: str) -> dict:
+    return line(f"{side}-truth", side, "truth", truth_pairs(shown, side)) | {"title": shown.title(side)}
+
+
+def truth_pairs(shown: Shown, side: str) -> list[list[tuple]]:
+    which, found = shown.sides[side], []
+    for layer in range(shown.layers):
+        a = which.answers.of(layer=shown.layer(side, layer), image=0)
+        found.append(rows(a, shown.prices[side][a.index + (a.target,)]))
+    return found
+
+
+def own_pairs(shown: Shown, name: str) -> list[list[tuple]]:
+    """With the layer of the teacher that is shown beside the student's. Pairs that were not solved have no cost."""
+    _, a = meetings(shown.trace)[name]
+    met, found = shown.main.met.get(name), []
+    for layer in range(shown.layers):
+        here = a.at((a.layer == layer) & (a.target_layer == shown.layer("teacher", layer)))
+        found.append(rows(here, None if met is None else met.costs(here)))
+    return found
+
+
+def rows(a, costs: Tensor | None) -> list[tuple]:
+    paid = [None] * len(a) if costs is None else rounded(costs)
+    return list(zip(a.query.tolist(), a.target.tolist(), paid))
+
+
+def line(name: str, start: str, end: str, layers: list) -> dict:
     title, says = words.line(name)
-    layers = [a.of(layer=shown.layer(start, layer), image=0) for layer in range(shown.layers)]
+    look = "solid" if end == "truth" else "dotted" if name == "negative" else "dashed"
+    on = name == "student-truth"
     return {
         "id": name,
         "title": title,
         "says": says,
         "from": start,
         "to": end,
-        "on": name == "student-truth",
-        "look": "solid" if end == "truth" else "dotted" if name == "negative" else "dashed",
-        "layers": [list(zip(x.query.tolist(), x.target.tolist())) for x in layers],
+        "on": on,
+        "look": look,
+        "layers": layers,
     }
 
 
 def rounded(values: Tensor) -> list:
     """Four digits: a fifth of a pixel in a large photo."""
     return (values.double() * 1e4).round().div(1e4).tolist()
-
-
-def losses(shown: Shown) -> dict:
-    """Each map of each loss on this image: its sum, its sum in each layer, its weight; and the step's total."""
-    found = []
-    for name, outcome in shown.trace.outcomes.items():
-        weights = shown.distiller.weights[name]
-        terms = [term(f"{name}/{key}", m, weights[key]) for key, m in outcome.maps.items()]
-        says = words.about(shown.distiller.losses[name])
-        found.append({"name": name, "says": says, "terms": terms, "weighted": sum(t["weighted"] for t in terms)})
-    return {"says": words.LOSS[shown.truth], "losses": found, "total": shown.trace.total.item()}
-
-
-def term(path: str, m: Tensor, weight: float) -> dict:
-    title, says = words.term(path.partition("/")[2])
-    whole = {"sum": m.sum().item(), "weight": weight, "weighted": (weight * m.sum()).item()}
-    return {"path": path, "title": title, "says": says, "layers": m.flatten(1).sum(1).tolist()} | whole

@@ -18,11 +18,13 @@ SIDES = {
     "truth": ("Truth", "object", "The annotated objects"),
     "pseudo": ("Pseudo truth", "pseudo object", "Teacher queries of the last layer that stand in for the truth"),
     "prior": ("Prior", "prior query", "The teacher's queries, decoded by the student"),
+    "other": ("Second", "query of the second", "Boxes of the second student, another run on the same image"),
 }
 
 LINES = {
     "student-truth": ("Student – truth", "Which student query answers for which object in this layer"),
     "teacher-truth": ("Teacher – truth", "Which teacher query answers for which object in this layer"),
+    "other-truth": ("Second – truth", "Which query of the second student answers for which object in this layer"),
     "positive": ("Positive", "Teacher queries that answer for an object, each with the student query that imitates it"),
     "negative": ("Negative", "All other teacher queries, each with the leftover student query that imitates its box"),
     "prior-truth": (
@@ -32,9 +34,11 @@ LINES = {
 }
 
 BEST = "One query for each object, so that the sum of all costs in this layer is least."
+MATCHED = ("student", "teacher", "other")  # sides whose queries meet the truth anew
 MATCHES = {
     "student-truth": BEST,
     "teacher-truth": BEST,
+    "other-truth": BEST,
     "positive": "A teacher query with an object, and the student query that is to say the same: classes and box.",
     "negative": "A teacher query without an object, and a student query left over: matched by their boxes alone.",
     "prior-truth": "Not matched anew: the teacher's query keeps the object it had in the teacher, at this cost here.",
@@ -46,6 +50,20 @@ CHOICES = (
 )
 STAND_IN = "A teacher query that stands in for the truth, which this image does not have."
 ALONE = "This run has no teacher: it learnt from the truth alone, so there are no teacher boxes and no pairs with them."
+
+WEIGHTS = {
+    "naive": ("Naive", "the mean of all masks: a good query counts as much as a poor one", "W = ( 1/M Σ ψᵢ )²,  Eq. 7"),
+    "each": ("By quality", "each mask counts by its query's quality", "W = 1/M Σ qᵢ ψᵢ²,  Eq. 9"),
+    "merged": (
+        "The release",
+        "what the paper's code does: masks summed first, by score × best IoU of the best 100",
+        "W = m²,  m = max(Σ qₙ aₙ, 0.01) / max",
+    ),
+}
+NO_STABILITY = {
+    "pseudo": "Objects are pseudo truth here: what the teacher is sure of.",
+    "none": "Without truth nothing is matched, so nothing can flip.",
+}
 
 OVERVIEW = "Who answers for what", "The query that each object is matched with in this layer, and the cost of the pair."
 NO_OVERVIEW = "Without truth, no query answers for an object."
@@ -73,6 +91,28 @@ def part(name: str, line: str = "") -> tuple[str, str]:
     return PARTS.get(f"{line}_{name}") or PARTS.get(name, (name, ""))
 
 
+SORTS = {
+    "order": ("Order of the data", "as the data lists them"),
+    "flips": ("Most flips", "how often an object changes its student query from one layer to the next"),
+    "cost": ("Worst match", "the cost of the dearest match of a student query in the last layer"),
+    "loss": ("Largest loss", "the total of the training step on this image alone"),
+    "missed": ("Most missed", "objects that the student does not find: at IoU 0.5, with a score of 0.3 or more"),
+    "gained": ("Gained", "objects that the student finds and the second student does not"),
+    "lost": ("Lost", "objects that the second student finds and the student does not"),
+}
+
+
+def sort(name: str) -> dict:
+    title, says = SORTS[name]
+    return {"title": title, "says": says}
+
+
+def order(part: str) -> tuple[int, str]:
+    """Of the parts of a cost."""
+    known = list(PARTS)
+    return (known.index(part) if part in known else len(known)), part
+
+
 def side(name: str) -> tuple[str, str, str]:
     """Title, one of its members, and what it is."""
     return SIDES.get(name, (name.capitalize(), f"{name} query", "A further group of queries, decoded by the student"))
@@ -85,6 +125,10 @@ def line(name: str) -> tuple[str, str]:
 
 def match(name: str) -> str:
     return MATCHES.get(name, "A pair that this loss compares.")
+
+
+def match_title(line: str) -> str:
+    return "Keeps" if line == "prior-truth" else "Answers for"
 
 
 def pair(name: str) -> str:

@@ -1,6 +1,7 @@
 """Detectors and runs on disk: safetensors with a JSON card in the header. Nothing is unpickled."""
 
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from core.distiller import Distiller, weights_of
 from core.errors import UserError
 from core.files import read_json, write_bytes
 from core.losses.base import Loss
+
+Load = Callable[[Path], tuple[Detector, dict]]  # as `load_detector`
 
 
 def save_module(path: Path, module: nn.Module, card: dict) -> None:
@@ -82,17 +85,17 @@ def weights_file(path: Path) -> Path:
     return Path(path) / "student.safetensors" if Path(path).is_dir() else Path(path)
 
 
-def open_distiller(run: Path) -> tuple[Distiller, dict]:
+def open_distiller(run: Path, load: Load | None = None) -> tuple[Distiller, dict]:
     """What a run trained, in eval mode on the CPU, and its card: student (the best one), losses, teacher.
 
     The teacher is found by the card's path, as it stands or relative to the run's folder, and must have the card's
-    sha256. Raises UserError where the run is not whole.
+    sha256. `load` may know detectors that are in memory already. Raises UserError where the run is not whole.
     """
-    run = Path(run)
+    run, load = Path(run), load or load_detector
     card = read_json(run / "card.json")
     configs = entry(entry(card, "run", dict, run), "losses", dict, run)
-    student, _ = load_detector(run / "student.safetensors")
-    teacher = open_teacher(run, card["teacher"]) if card.get("teacher") else None
+    student, _ = load(run / "student.safetensors")
+    teacher = open_teacher(run, card["teacher"], load) if card.get("teacher") else None
     parts, scales = build_losses(configs, student, teacher, str(run / "card.json"))
     distiller = Distiller(student, parts, weights_of(parts, scales), teacher)
     fill(distiller.losses, read(run / "losses.safetensors")[0], run / "losses.safetensors")
@@ -110,7 +113,7 @@ def entry(card, key: str, kind: type, run: Path):
     return value
 
 
-def open_teacher(run: Path, note) -> Detector:
+def open_teacher(run: Path, note, load: Load) -> Detector:
     """`note` is {"path", "sha256"}."""
     named, digest = (entry(note, key, str, run) for key in ("path", "sha256"))
     path = next((p for p in (weights_file(Path(named)), weights_file(run / named)) if p.is_file()), None)
@@ -119,7 +122,7 @@ def open_teacher(run: Path, note) -> Detector:
     if sha(path) != digest:
         raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
     told = decode(Columns | None, note.get("columns"), f"{run / 'card.json'}: teacher.columns")
-    return translated(load_detector(path)[0], told)
+    return translated(load(path)[0], told)
 
 
 def build_losses(

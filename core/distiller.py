@@ -1,5 +1,6 @@
 """The one step. Training calls it with gradients; analysis and the app without."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,9 @@ class Decoded:
     predictions: dict[str, Predictions]
 
 
+Heard = Callable[[str, Decoded], None]  # is told who is done, "teacher" or "student", as soon as it is
+
+
 class Distiller(nn.Module):
     """A student, the losses that train it, and the teacher if it has one.
 
@@ -40,14 +44,17 @@ class Distiller(nn.Module):
             self.teacher.eval()
         return self
 
-    def forward(self, images: Images, targets: Targets) -> DistillTrace:
+    def forward(self, images: Images, targets: Targets, heard: Heard = lambda who, found: None) -> DistillTrace:
         theirs = None if self.teacher is None else look_on(self.teacher, images)
+        if theirs is not None:
+            heard("teacher", theirs)
 
         def ask(own: Queries) -> dict[str, Queries]:
             queries = None if theirs is None else theirs.queries["own"]
             return {name: q for loss in self.losses.values() for name, q in loss.ask(own, queries, targets).items()}
 
         mine = decode(self.student, images, ask)
+        heard("student", mine)
         with torch.autocast(images.pixels.device.type, enabled=False):  # costs and losses are float32
             student, teacher = self.matched(mine, theirs, targets)
             wanted = {name: loss.problems(student, teacher, targets) for name, loss in self.losses.items()}

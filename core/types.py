@@ -161,12 +161,15 @@ class Problem:
     without: tuple[str, ...] = ()
     names: Int[Tensor, "l b t"] | None = None  # of the columns in the answer; None: their numbers
 
-    def price(self, layer: int, image: int, query: int, target: int) -> Float[Tensor, ""]:
-        """Of a pair, whose target is named as in the answer."""
-        if self.names is not None:
-            named = (self.names[layer, image] == target) & self.columns[layer, image]
-            target = int(named.nonzero()[0])
-        return self.cost[layer, image, query, target]
+    def price(self, a: Assignment) -> Float[Tensor, " m"]:
+        """Of pairs in the problem's own layers, whose targets are named as in the answer."""
+        return self.cost[a.layer, a.image, a.query, self.column(a)]
+
+    def column(self, a: Assignment) -> Int[Tensor, " m"]:
+        if self.names is None:
+            return a.target
+        named = (self.names[a.layer, a.image] == a.target[:, None]) & self.columns[a.layer, a.image]
+        return named.int().argmax(-1)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from analysis import collect as module
-from analysis.bench.app import random_run
 from analysis.collect import collect, step, watcher
 from analysis.collected import opened
+from analysis.stand_in import random_run
 from core.agreement import answers
 from core.data.loader import evaluation
 from core.detections import join, select

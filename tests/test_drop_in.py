@@ -46,17 +46,14 @@ import pytest
 
 tested = pytest.main(["-q", "-p", "no:cacheprovider", "tests/test_losses.py", "-k", "means"])
 
-from app import views
-from app.replay import open_run
-from app.samples import Samples
 from core import losses
+from tests import opened
 from train.__main__ import main
 
 words = "fit shapes_distill --losses.means.weight 3 --losses.means.power 1.5 --name tried --threads 1".split()
 words += "--losses.logits.weight 0 --losses.features.weight 0 --losses.prior.weight 0".split()
 trained = main(words)
-samples = Samples(open_run(Path("runs/tried")))
-seen = views.losses(samples.own(next(iter(samples.places))))
+seen = opened.handlers(Path("runs/tried")).losses("image/1")
 json.dump({"listed": losses.names(), "tested": tested, "trained": trained, "seen": seen}, open("found.json", "w"))
 """
 

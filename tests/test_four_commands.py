@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.replay import open_run, replay
 from core.checkpoint import load_detector, open_distiller, save_detector
 from core.config import encode
 from core.data.transforms import Augment
@@ -13,6 +12,7 @@ from core.errors import UserError
 from core.evaluate import NUMBERS
 from core.foreign.read import read
 from core.foreign.recognise import recognise
+from core.replay import open_run, step
 from tests import foreign
 from tests.coco_folder import write_folder
 from tests.test_import import typed
@@ -90,6 +90,6 @@ def test_an_imported_detector_is_measured(here, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown[-1] == f"look at it with: python -m app run --data {photos}" and "cat" in shown[-2]
     run = open_run(Path("run"), photos)
-    assert replay(run, run.data[0]).total.isfinite()
+    assert step(run, run.data[0]).total.isfinite()
     with pytest.raises(UserError, match="does not say which images"):
         open_run(Path("run"))

@@ -52,6 +52,14 @@ INSIDE = {
     "core.quality": {"core.losses.base", "core.losses.features", "core.boxes", "core.types"},
     "core.masks": {"core.losses.features", "core.boxes", "core.imitation", "core.matching", "core.types"},
     "core.agreement": {"core.boxes", "core.types"},
+    "core.pairing": {
+        "core.checkpoint",
+        "core.classes",
+        "core.detectors.base",
+        "core.distiller",
+        "core.losses",
+        "core.errors",
+    },
     "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.types"},
     "core.data": {"core.data", "core.boxes", "core.types", "core.errors", "core.files", "core.detections"},
 }

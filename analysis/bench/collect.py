@@ -15,8 +15,8 @@ from time import perf_counter
 import torch
 
 from analysis.bench import Aim
-from analysis.bench.app import random_run
 from analysis.collect import BATCH, collect
+from analysis.stand_in import random_run
 from core.data.loader import evaluation
 from core.replay import Opened, open_run
 

@@ -35,6 +35,14 @@ class Loss(nn.Module, ABC):
         """Assignments that it wants solved, in this order; the Distiller solves those of all losses at once."""
         return {}
 
+    def parts(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, dict[str, Tensor]]:
+        """What the costs of its problems are made of, "l b q t" and unweighted, under the names that `weights` has them."""
+        return {}
+
+    def met(self, a: Assignment) -> Assignment:
+        """An assignment of one of its problems, in the layers of student and teacher instead of the problem's own."""
+        return a
+
     @abstractmethod
     def forward(
         self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from einops import einsum, rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -103,7 +104,18 @@ def look(
     scale: str,
 ) -> Float[Tensor, "b h w"]:
     """W: where the queries look, weighted by their quality. No gradient: it is the teacher's alone."""
-    weight = COMBINE[combine](masks(memory, queries, mask), q, valid)
+    return weigh(masks(memory, queries, mask), q, valid, combine=combine, scale=scale)
+
+
+def weigh(
+    psi: Float[Tensor, "b q h w"],
+    q: Float[Tensor, "b q"],
+    valid: Bool[Tensor, "b h w"],
+    *,
+    combine: Combine,
+    scale: str,
+) -> Float[Tensor, "b h w"]:
+    weight = COMBINE[combine](psi, q, valid)
     if scale == "none":
         return weight
     places = valid.sum((-2, -1), keepdim=True).clamp(min=1)

@@ -82,6 +82,19 @@ class Model(Loss):
         }
         return {kind: problems[kind]() for kind in KINDS[self.config.match]}
 
+    def parts(self, student, teacher, targets):
+        whole = self.whole(student, teacher)
+        place = {name: part for name, part in whole.items() if ("negative", name) != NO_TERM}
+        return {kind: place if kind == "negative" else whole for kind in KINDS[self.config.match]}
+
+    @torch.no_grad()
+    def whole(self, student: Trace, teacher: Trace) -> dict[str, Float[Tensor, "l b q t"]]:
+        """Of every pair, boxes first."""
+        mine, theirs = self.stages.mine, self.stages.theirs
+        place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
+        scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
+        return place | {"class": in_pieces(self.class_price, *scores, answering(teacher)[theirs])}
+
     def class_price(
         self, mine: Float[Tensor, "n q c"], theirs: Float[Tensor, "n t c"], found: Bool[Tensor, "n t"]
     ) -> Float[Tensor, "n q t"]:
@@ -90,9 +103,12 @@ class Model(Loss):
         label = repeat(theirs.argmax(-1), "n t -> n q t", q=mine.shape[1])
         return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "n t -> n 1 t")
 
+    def met(self, a):
+        return self.stages.met(a)
+
     def forward(self, student, teacher, targets, pairs):
         s, t, found, maps = student.own, self.boxes(teacher), answering(teacher), {}
-        met = {kind: self.stages.met(a) for kind, a in pairs.items()}
+        met = {kind: self.met(a) for kind, a in pairs.items()}
         for kind, a in met.items():
             values, scale = {}, self.scale(pairs[kind], targets, kind, (s.logits.shape[2], t.shape[2]))
             if kind != "negative":

@@ -1,0 +1,26 @@
+"""Nobody but this machine's own pages may ask: another site that is open in the browser could reach the port too."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+NAMES = ("127.0.0.1", "localhost")
+
+
+class Local:
+    """Refuses requests under another host name (DNS rebinding), and those that another site's page sent."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not welcome(Headers(scope=scope)):
+            return await PlainTextResponse("open this page as http://127.0.0.1", 403)(scope, receive, send)
+        await self.app(scope, receive, send)
+
+
+def welcome(headers: Headers) -> bool:
+    host, origin = headers.get("host", ""), headers.get("origin")
+    return urlsplit(f"//{host}").hostname in NAMES and (origin is None or urlsplit(origin).netloc == host)
