@@ -1,6 +1,7 @@
 """The one step. Training calls it with gradients; analysis and the app without."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +56,7 @@ class Distiller(nn.Module):
 
         mine = decode(self.student, images, ask)
         heard("student", mine)
-        with torch.autocast(images.pixels.device.type, enabled=False):  # costs and losses are float32
+        with in_float32(images.pixels.device.type):
             student, teacher = self.matched(mine, theirs, targets)
             wanted = {name: loss.problems(student, teacher, targets) for name, loss in self.losses.items()}
             pairs = solve(wanted)
@@ -70,6 +71,11 @@ class Distiller(nn.Module):
         answers = to_truth(found, targets)
         student = Trace(**vars(mine), assignment=answers["student"])
         return student, theirs and Trace(**vars(theirs), assignment=answers["teacher"])
+
+
+def in_float32(device: str) -> AbstractContextManager:
+    """Costs and losses are, whatever the networks are. On "meta" there is no autocast to leave."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 @torch.no_grad()

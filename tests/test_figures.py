@@ -12,9 +12,9 @@ import pytest
 
 from analysis import __main__ as command
 from analysis import figures, report, style, twin
-from analysis.bench.app import random_run
 from analysis.figures import figure2, figure4, gained_lost, gradient_share, image, instability_epochs
 from analysis.given import Absent, Given, Row, read, rows_of, summarise
+from analysis.stand_in import random_run
 from core.errors import UserError
 from core.stages import taught
 from tests import summaries
