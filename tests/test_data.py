@@ -231,6 +231,10 @@ class Rectangles:
     def ids(self) -> tuple[int, ...]:
         return tuple(range(self.count))
 
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.array([painted(index).size for index in self.ids])
+
     def __len__(self) -> int:
         return self.count
 

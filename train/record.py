@@ -78,7 +78,8 @@ def rows(p: Predictions, images: Images, targets: Targets, matching: Matching, f
     except FloatingPointError:
         return np.zeros((0, len(COLUMNS)))
     cost, ids = problem.cost.double().cpu().numpy(), images.ids.tolist()
-    layer, image, query, target = (x.cpu().numpy() for x in (found.layer, found.image, found.query, found.target))
+    index = found.layer, found.image, found.query, problem.column(found)
+    layer, image, query, target = (x.cpu().numpy() for x in index)
     parts = [np.zeros((0, len(COLUMNS)))]
     for k, b in np.ndindex(*cost.shape[:2]):
         q, t = (x[(layer == k) & (image == b)] for x in (query, target))

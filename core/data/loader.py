@@ -170,12 +170,18 @@ def read(samples: Draws | Plain, groups, workers: int, pin: bool = False) -> Bat
 
 
 def watched(loader: DataLoader) -> Iterator:
-    """WorkerDied says in one sentence what torch says in many."""
+    """WorkerDied says in one sentence what torch says in many.
+
+    The iterator goes first: while it lives, torch raises the same error again at whatever child ends next.
+    """
+    iterator = iter(loader)
     try:
-        yield from loader
+        yield from iterator
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
+        error.__traceback__ = None
+        del iterator
         raise WorkerDied(KILLED) from None
 
 
