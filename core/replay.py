@@ -63,7 +63,7 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
     if data:
         found = Coco(data, images)
     elif asked["kind"] == "shapes":
-        found = Shapes("val", asked["val_limit"], asked["size"])
+        found = Shapes(asked.get("part", "val"), asked["val_limit"], asked["size"])
     elif not asked["val"]:
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:

@@ -129,7 +129,7 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
     """To learn from, or to be measured on."""
     path, limit = getattr(data, split), getattr(data, f"{split}_limit")
     if data.kind == "shapes":
-        return Shapes(split, limit, data.size)
+        return Shapes(split if split == "train" else data.part, limit, data.size)
     if path is None:
         raise UserError("give the data: --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]")
     return Coco(path, data.images, limit)

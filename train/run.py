@@ -29,6 +29,7 @@ class Data:
     train_limit: int | None = None  # take the first n images
     val_limit: int | None = None
     size: int = 96  # side of the drawn shapes images, in pixels
+    part: Literal["val", "test"] = "val"  # of the drawn shapes, to be measured on
     aspect_groups: int = 0  # of upright and of lying images each; a batch is of one group, so little is padded; 0: any
     augment: Augment = Augment()
 

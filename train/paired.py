@@ -1,0 +1,22 @@
+"""Two rows of a study under common seeds: what one gives beyond the other."""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import mean, stdev
+
+from scipy.stats import t
+
+
+def gain(mine: Sequence[float], base: Sequence[float]) -> dict[str, float | None]:
+    """Mean of the differences seed by seed, and half the width of its 95% interval (Student's t); None of one seed."""
+    found = [a - b for a, b in zip(mine, base, strict=True)]
+    half = t.ppf(0.975, len(found) - 1) * stdev(found) / sqrt(len(found)) if len(found) > 1 else None
+    return {"mean": mean(found), "half": half and float(half)}
+
+
+def told(found: dict[str, float | None]) -> str:
+    """In points of 100. An interval that holds 0 does not tell the two apart."""
+    if found["half"] is None:
+        return f"{100 * found['mean']:+.1f}"
+    apart = "" if abs(found["mean"]) > found["half"] else ", not separable"
+    return f"{100 * found['mean']:+.1f} ± {100 * found['half']:.1f}{apart}"
