@@ -56,7 +56,7 @@ def test_the_ledger_counts_what_is_alive():
 def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
     step = tiny.distiller(*tiny.pair(kind))
     one, two, four, larger = (budget.estimate(step, n, (side, 64)) for n, side in ((1, 64), (2, 64), (4, 64), (1, 128)))
-    assert 0 < two.step - one.step <= 1.01 * (four.step - two.step) / 2, "first gradients may be what needs most"
+    assert 0 < two.step - one.step <= 1.05 * (four.step - two.step) / 2, "first gradients may be what needs most"
     assert larger.step > one.step
     assert one.weights == four.weights == sum(x.nbytes for x in [*step.parameters(), *step.buffers()])
     assert one.optimizer == 8 * sum(p.numel() for p in step.parameters() if p.requires_grad)

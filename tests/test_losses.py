@@ -54,8 +54,10 @@ def test_teacher_equal_to_student_gives_the_least_loss(name, batch):
         alone = tiny.distiller(step.student)(*batch).outcomes["detection"]
         assert all(torch.equal(x, alone.maps[key]) for key, x in found.outcomes[name].maps.items())
     elif least == "zero":
-        assert all(x.detach().abs().max() < 1e-5 for x in found.outcomes[name].maps.values())
-        assert distiller(name)(*batch).total > 0.01
+        unlike = distiller(name)(*batch)
+        for key, x in found.outcomes[name].maps.items():
+            assert x.max() < 1e-5 * unlike.outcomes[name].maps[key].max().clamp(min=1), "all that is left is rounding"
+        assert unlike.total > 0.01
     else:
         assert least == "learnt"
         taught(step.losses[name], found, batch[1])
