@@ -6,11 +6,11 @@ from core import detectors
 from train.check import Check
 from train.flags import leaves
 from train.recipes import shapes
-from train.verbs import Measure
+from train.verbs import Doctor, Measure
 
 
 def flags() -> list[str]:
-    run, other = shapes.run(), {"eval": Measure(), "check": Check()}
+    run, other = shapes.run(), {"eval": Measure(), "check": Check(), "doctor": Doctor()}
     found = [f"{verb} --{name}" for verb, given in other.items() for name in leaves(given)]
     for kind in detectors.names():
         student = replace(run, student=detectors.module(kind).Config())

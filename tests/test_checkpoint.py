@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from core import checkpoint, detectors, losses
 from core.checkpoint import load_detector, open_distiller, save_detector, save_module, sha
@@ -94,6 +96,39 @@ def test_only_the_detector_is_in_its_file(file):
     save_detector(file, student, CARD)
     with safe_open(file, "pt") as found:
         assert set(found.keys()) == set(student.state_dict())
+
+
+class Operations(TorchDispatchMode):
+    """Lists what is done, with the shapes of what it is done to."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.done.append((str(func), [tuple(x.shape) for x in args if isinstance(x, torch.Tensor)]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", detectors.names())
+def test_29_inference_of_a_distilled_student_is_that_of_one_alone(kind, file, batch):
+    """Operation by operation, so the same graph; and as many multiplications and weights."""
+    student, teacher = tiny.pair(kind)
+    step = tiny.distiller(student, teacher).train()
+    step(*batch).total.backward()
+    save_detector(file, step.student, CARD)
+    alone, (distilled, _) = tiny.detector(kind, seed=3), load_detector(file)
+    done, flops = [], []
+    for model in (alone, distilled):
+        model.requires_grad_(False)
+        with Operations() as operations:
+            model(batch[0])
+        with FlopCounterMode(display=False) as counter:
+            model(batch[0])
+        done.append(operations.done)
+        flops.append(counter.get_total_flops())
+    assert done[0] == done[1] and len(done[0]) > 100 and flops[0] == flops[1] > 1e6
+    assert sum(p.numel() for p in alone.parameters()) == sum(p.numel() for p in distilled.parameters())
 
 
 def test_one_model_makes_one_file(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from core import detectors, losses
 from core.errors import UserError
 from core.losses import base, detection, features, logits, prior
-from core.matching import Matching
+from core.matching import Matching, posed
 from core.types import Assignment, Images, Memory, Predictions, Queries, Targets, Trace, no_targets
 from tests import slow, tiny
 
@@ -100,6 +100,17 @@ def test_no_gradient_reaches_the_teacher(name, batch):
     seen = [*vars(found.teacher.own).values(), *found.teacher.memory.neck]
     seen += [x for q in found.teacher.queries.values() for x in vars(q).values() if x is not None]
     assert not any(x.requires_grad for x in seen)
+
+
+@every_loss
+def test_no_cost_of_matching_has_a_gradient(name, batch):
+    """Statement 12: matching is no part of what is differentiated, nor is what it answers."""
+    step = distiller(name)
+    found = step.train()(*batch)
+    problems = step.losses[name].problems(found.student, found.teacher, found.targets)
+    problems["truth"] = posed(found.student.own, found.targets, step.student.matching)
+    assert found.student.own.boxes.requires_grad and found.student.own.logits.requires_grad
+    assert not any(problem.cost.requires_grad for problem in problems.values())
 
 
 @every_loss

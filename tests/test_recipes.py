@@ -22,6 +22,7 @@ from train.run import Losses, Run
 
 RECIPES = names("recipes")
 PAPER = [name for name in RECIPES if name.split("_")[0] in detectors.names()]  # at full size, on COCO
+PROFILES = ("shapes_printed", "shapes_release")  # of the losses, beside the default
 SECONDS = [name for name in PAPER if name.endswith("_r18")]  # what a fast test can build of each detector
 
 # PAPER's section 4: queries, epochs, drops, rate, of the backbone, images a step, clipping, warm-up, FFN, dropout
@@ -113,7 +114,7 @@ def test_settings_are_those_of_the_paper(name):
     assert run.init == "imagenet" and run.data.kind == "coco" and run.amp == "off" and run.seed == 0
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if recipe(name).teacher and name != "shapes_printed"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if recipe(name).teacher and name not in PROFILES])
 def test_a_distilled_student_differs_from_one_alone_by_losses_and_teacher(name):
     """The release warms up Deformable DETR's distilled run alone."""
     run = recipe(name)

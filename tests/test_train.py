@@ -129,6 +129,22 @@ def test_one_seed_gives_one_student_whoever_teaches(taught):
     assert same(alone.state_dict(), under.state_dict()) and not same(alone.state_dict(), other.state_dict())
 
 
+def test_37_a_distilled_row_differs_from_one_alone_by_the_teacher_and_nothing_else(taught):
+    """The same first weights, images in the same order under the same augmentation, rates and groups of weights."""
+    alone, under = build(runs.small()), build(runs.small(teacher=taught))
+    for epoch in (0, 1):
+        for mine, theirs in zip(alone.loader.epoch(epoch), under.loader.epoch(epoch), strict=True):
+            for a, b in zip(mine, theirs):
+                assert all(torch.equal(x, vars(b)[key]) for key, x in vars(a).items() if isinstance(x, torch.Tensor))
+    student = [optim.groups(job.distiller.student, job.run.optim) for job in (alone, under)]
+    for a, b in zip(*student, strict=True):
+        assert (a["base"], a["name"]) == (b["base"], b["name"])
+        assert all(torch.equal(x, y) for x, y in zip(a["params"], b["params"], strict=True))
+    assert replace(under.run, losses=alone.run.losses, teacher=None) == alone.run
+    other = next(iter(build(runs.small(seed=4)).loader.epoch(0)))
+    assert not torch.equal(other[0].ids, next(iter(alone.loader.epoch(0)))[0].ids)
+
+
 def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(x, b[k]) for k, x in a.items())
 

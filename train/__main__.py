@@ -6,6 +6,7 @@ usage: python -m train VERB ...
   fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
   resume RUN                go on with a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
+  doctor RUN                what each loss does to the student, and the setting to change; exits with 1 if there is one
   check ANNOTATIONS.json    what is wrong with a COCO file and its images, before training finds out
   study NAME                several runs, then a table
   import FILE_OR_FOLDER     weights of others as a run: --out RUN; [--classes JSON]
@@ -22,12 +23,12 @@ from core.config import meant
 from core.errors import UserError
 
 HERE = Path(__file__).parent
-VERBS = ("list", "fit", "resume", "eval", "check", "study", "import", "export")
+VERBS = ("list", "fit", "resume", "eval", "doctor", "check", "study", "import", "export")
 
 
 def main(words: list[str]) -> int:
-    """The exit code: 0, 1 for a loss that is not finite or for faulty data or machines, 2 for a user's mistake, 128 + n
-    for signal n.
+    """The exit code: 0, 1 for a loss that is not finite, or for faulty data, runs or machines, 2 for a user's mistake,
+    128 + n for signal n.
     """
     try:
         return run(words) or 0
@@ -74,7 +75,7 @@ def start(verb: str, rest: list[str]) -> int:
             check("recipe", recipe or first, names("recipes"))
     if verb == "study":
         check("study", first, names("studies"))
-    if verb in ("resume", "eval", "export") and not Path(first).exists():
+    if verb in ("resume", "eval", "doctor", "export") and not Path(first).exists():
         raise UserError(f"{first}: no such run")
     if "RANK" in os.environ:  # torch warns of a look for unused weights that found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -91,6 +92,8 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.resume(Path(first), arguments)
             case "eval":
                 verbs.evaluate(Path(first), arguments)
+            case "doctor":
+                return verbs.doctor(Path(first), arguments)
             case "study":
                 verbs.study(first, arguments)
             case "import":

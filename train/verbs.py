@@ -1,7 +1,8 @@
 """What the command line does, once its first words are known to be right. Imports torch; `__main__` does not."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
@@ -12,14 +13,16 @@ import tyro
 from core.checkpoint import load_detector, weights_file
 from core.config import decode, meant
 from core.data.coco import Coco
+from core.doctor import IMAGES, diagnose
 from core.errors import UserError
-from core.files import read_json, whole_folder
-from train import folder, imports, loop, parallel
+from core.files import read_json, whole_folder, write_json
+from train import diagnosis, folder, imports, loop, parallel
 from train.build import dataset, device_of, same_classes
 from train.flags import flags
 from train.parallel import first_word, ranks, restarted
 from train.run import Data, Run, quick
 from train.score import score, table
+from train.watch import watched
 
 RUNS = Path("runs")
 
@@ -109,6 +112,27 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     if path.is_dir():
         data = "".join(f" --{key} {x}" for key, x in (("data", given.data), ("images", given.images)) if x)
         say(f"look at it with: python -m app {path}{data}")
+
+
+@dataclass(frozen=True)
+class Doctor:
+    data: Path | None = None  # COCO instances JSON; else the data that the run was measured on
+    images: Path | None = None  # its folder of images
+    limit: int = IMAGES  # images that student and teacher are compared on
+    json: Path | None = None  # write the whole diagnosis there
+
+
+def doctor(path: Path, arguments: list[str]) -> int:
+    """The exit code: 1 if there is a setting to change."""
+    given = flags(Doctor(), arguments, f"python -m train doctor {path}")
+    if given.limit < 1:
+        raise UserError(f"--limit is {given.limit}; it takes at least one image to compare")
+    watch = partial(watched, doing="comparing student and teacher")
+    found = diagnose(path, given.data, given.images, limit=given.limit, seen=lambda x, n: watch(x, count=n))
+    print(diagnosis.text(found))
+    if given.json:
+        write_json(given.json, asdict(found))
+    return int(bool(found.findings))
 
 
 def bring(path: Path, arguments: list[str]) -> None:

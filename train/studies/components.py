@@ -15,7 +15,7 @@ from core.files import write_json
 from train.grid import place, run_rows
 from train.pace import step_seconds
 from train.paired import gain, told
-from train.recipes import shapes, shapes_distill, shapes_printed
+from train.recipes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 
 IMAGES, EPOCHS = 1200, 6
@@ -33,19 +33,6 @@ MASKS = {
     "naive": {"combine": "naive"},
 }  # "features" itself has gamma 0.5
 NAIVE = {"positives only": {"match": "positive"}, "last stage": {"match": "positive", "stages": "last"}}
-RELEASE = Losses(
-    detection=shapes_distill.LOSSES.detection,
-    logits=replace(
-        shapes_distill.LOSSES.logits, match="all", class_weight=1.0, subtract_entropy=False, clamp=True, stages="each"
-    ),
-    features=replace(
-        shapes_distill.LOSSES.features,
-        **dict(combine="merged", quality="product", top=100, mask="signed", scale="none", levels="sum"),
-        **dict(stages="all", source="neck", adapter=False),
-    ),
-    prior=shapes_distill.LOSSES.prior,
-)
-
 Rows = dict[str, dict]
 
 
@@ -147,7 +134,7 @@ def masks(weights: dict[str, float]) -> dict[str, Run]:
 
 def profiles(weights: dict[str, float]) -> dict[str, Run]:
     """The equations as printed, and the release; their weights as they stand."""
-    found = {"printed": shapes_printed.run().losses, "release": RELEASE}
+    found = {"printed": shapes_printed.run().losses, "release": shapes_release.run().losses}
     return {
         name: run
         for title, losses in found.items()
