@@ -10,7 +10,7 @@ usage: python -m train VERB ...
   check ANNOTATIONS.json    what is wrong with a COCO file and its images, before training finds out
   study NAME                several runs, then a table
   import FILE_OR_FOLDER     weights of others as a run: --out RUN; [--classes JSON]
-  export RUN                the student for elsewhere: --to safetensors|hf --out FOLDER
+  export RUN                the student for elsewhere: --to safetensors|hf|onnx --out FOLDER
 """
 
 import ast

@@ -13,15 +13,18 @@ import tyro
 from core.checkpoint import load_detector, weights_file
 from core.config import decode, meant
 from core.data.coco import Coco
+from core.data.loader import evaluation
 from core.doctor import IMAGES, diagnose
 from core.errors import UserError
 from core.files import read_json, whole_folder, write_json
 from train import diagnosis, folder, imports, loop, parallel
 from train.build import dataset, device_of, same_classes
+from train.cost import cost, told
 from train.flags import flags
 from train.parallel import first_word, ranks, restarted
 from train.run import Data, Run, quick
 from train.score import score, table
+from train.trial import trial
 from train.watch import watched
 
 RUNS = Path("runs")
@@ -154,6 +157,8 @@ def export(path: Path, arguments: list[str], formats: list[str]) -> None:
     with whole_folder(given.out) as scratch:
         detector, card = load_detector(weights_file(path))
         use = import_module(f"train.exports.{given.to}").export(detector, card, scratch)
+        images, _ = next(evaluation((on := trial(card, count=1)).images, on.augment, batch=1))
+        print(told(cost(detector, images), images), flush=True)
     print(f"done: {given.out}; {use.format(folder=given.out)}")
 
 

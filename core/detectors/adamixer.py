@@ -63,7 +63,7 @@ class Model(Detector):
     def propose(self, memory: Memory) -> Queries:
         """Every query starts as the whole image."""
         content = F.layer_norm(self.content.weight, (self.config.width,))
-        content = repeat(content, "q d -> b q d", b=len(memory.sizes))
+        content = repeat(content, "q d -> b q d", b=memory.sizes.shape[0])
         whole = torch.tensor([0.5, 0.5, 1.0, 1.0]).to(content.device, non_blocking=True)
         return Queries(content=content, anchors=whole.expand(*content.shape[:2], 4))
 

@@ -74,7 +74,7 @@ class Model(Detector):
         return Memory((neck,), (padding,), self.config.strides, images.sizes, tokens, position)
 
     def propose(self, memory: Memory) -> Queries:
-        return Queries(position=repeat(self.query.weight, "q d -> b q d", b=len(memory.sizes)))
+        return Queries(position=repeat(self.query.weight, "q d -> b q d", b=memory.sizes.shape[0]))
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
         """The reference point is made here, from the queries' position; it moves no more, and carries gradient."""

@@ -111,7 +111,7 @@ class Model(Detector):
     def grid(self, memory: Memory) -> Grid:
         c, device = self.config, memory.sizes.device
         return grid(
-            memory.shapes, images=len(memory.sizes), readers=c.heads, groups=c.heads, points=c.points, device=device
+            memory.shapes, images=memory.sizes.shape[0], readers=c.heads, groups=c.heads, points=c.points, device=device
         )
 
     def aim(self, reference: Float[Tensor, "b q k"], memory: Memory, grid: Grid) -> Aim:
@@ -123,7 +123,7 @@ class Model(Detector):
     def propose(self, memory: Memory) -> Queries:
         if self.config.two_stage:
             return self.best(self.proposals(memory))
-        query = repeat(self.query.weight, "q d -> b q d", b=len(memory.sizes))
+        query = repeat(self.query.weight, "q d -> b q d", b=memory.sizes.shape[0])
         position, content = query.chunk(2, dim=-1)
         return Queries(content, position)
 
@@ -207,7 +207,7 @@ def places(padding: tuple[Tensor, ...]) -> Float[Tensor, "b n 2"]:
     found = []
     for extent, p in zip(extents(padding), padding):
         y, x = (torch.arange(size, device=p.device) + 0.5 for size in p.shape[1:])
-        grid = torch.stack([repeat(x, "w -> (h w)", h=len(y)), repeat(y, "h -> (h w)", w=len(x))], -1)
+        grid = torch.stack([repeat(x, "w -> (h w)", h=p.shape[1]), repeat(y, "h -> (h w)", w=p.shape[2])], -1)
         found.append(grid / extent[:, None])
     return torch.cat(found, 1)
 
@@ -216,7 +216,7 @@ def anchors(memory: Memory) -> tuple[Float[Tensor, "b n 4"], Bool[Tensor, "b n"]
     """The box of every token, and whether it may be proposed."""
     middle = places(memory.padding)
     level = torch.cat([torch.full((p[0].numel(),), 0.05 * 2**l, device=p.device) for l, p in enumerate(memory.padding)])
-    boxes = torch.cat([middle, repeat(level, "n -> b n 2", b=len(middle))], -1)
+    boxes = torch.cat([middle, repeat(level, "n -> b n 2", b=middle.shape[0])], -1)
     within = ((boxes > 0.01) & (boxes < 0.99)).all(-1)
     return boxes, within & ~flat(memory.padding)
 

@@ -93,7 +93,7 @@ def normalise(
 ) -> Float[Tensor, "b 3 H2 W2"]:
     x = ((pixels.float() - mean) / std).masked_fill(padding[:, None], 0)
     low, right = (-x.shape[-2] % divisor, -x.shape[-1] % divisor)
-    return F.pad(x, (0, right, 0, low)) if low or right else x
+    return F.pad(x, (0, right, 0, low)) if divisor > 1 else x
 
 
 def level_padding(padding: Bool[Tensor, "b H W"], size: tuple[int, int], divisor: int = 1) -> Bool[Tensor, "b h w"]:

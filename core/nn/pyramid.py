@@ -22,7 +22,7 @@ class Pyramid:
 def pyramid(maps: tuple[Tensor, ...], strides: tuple[int, ...], *, groups: int, points: int) -> Pyramid:
     """Of maps b d h w, for so many points of each group of channels."""
     shapes, device = tuple(tuple(x.shape[-2:]) for x in maps), maps[0].device
-    found = grid(shapes, images=len(maps[0]), readers=groups * points, groups=groups, points=1, device=device)
+    found = grid(shapes, images=maps[0].shape[0], readers=groups * points, groups=groups, points=1, device=device)
     stride = torch.tensor(strides, dtype=torch.float32).repeat(groups * points).to(device, non_blocking=True)
     return Pyramid(table([rearrange(x, "b d h w -> b h w d") for x in maps], groups), found, stride)
 

@@ -35,9 +35,9 @@ class Grid:
 
 def grid(shapes: Shapes, *, images: int, readers: int, groups: int, points: int, device: torch.device) -> Grid:
     """For `points` of each level. All is known without asking the device."""
-    size = torch.tensor([(w, h) for h, w in shapes])
+    size = torch.stack([numbers([w, h]) for h, w in shapes])
     area = [(h + 3) * (w + 3) for h, w in shapes]
-    origin = torch.tensor([before + w + 4 for before, (_, w) in zip(accumulate([0, *area]), shapes)])
+    origin = numbers([before + w + 4 for before, (_, w) in zip(accumulate([0, *area]), shapes)])
     down = repeat(groups * (size[:, 0] + 3), "l -> (l p)", p=points)
     across = torch.full_like(down, groups)
     image, group = torch.arange(images) * sum(area), torch.arange(readers) * groups // readers
@@ -53,6 +53,11 @@ def grid(shapes: Shapes, *, images: int, readers: int, groups: int, points: int,
     }
     found = {name: x.contiguous().to(device, non_blocking=True) for name, x in found.items()}
     return Grid(**found, across=groups, readers=readers)
+
+
+def numbers(values: list[int]) -> Int[Tensor, " n"]:
+    """torch.tensor, also of sizes that an export leaves open."""
+    return torch.stack([torch.full((), value) for value in values])
 
 
 def table(maps: list[Float[Tensor, "b _ _ d"]], groups: int) -> Float[Tensor, "rows c"]:

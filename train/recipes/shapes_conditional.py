@@ -30,4 +30,4 @@ SMALL = dict(
 def run() -> Run:
     start = shapes.run()
     student = conditional.Config(backbone="tiny16x1", **SMALL)
-    return replace(start, name="shapes_conditional", student=student, optim=replace(start.optim, epochs=12))
+    return replace(start, name="shapes_conditional", student=student, optim=replace(start.optim, epochs=8))

@@ -16,5 +16,5 @@ from train.run import Run
 def run() -> Run:
     start = shapes_conditional.run()
     student = replace(start.student, backbone="tiny32x2")
-    optim = replace(start.optim, epochs=18)
+    optim = replace(start.optim, epochs=16)
     return replace(start, name="shapes_conditional_teacher", student=student, init=shapes_teacher.INIT, optim=optim)

@@ -32,4 +32,4 @@ SMALL = dict(
 def run() -> Run:
     start = shapes.run()
     student = deformable.Config(backbone="tiny16x1", **SMALL)
-    return replace(start, name="shapes_deformable", student=student, optim=replace(start.optim, epochs=8))
+    return replace(start, name="shapes_deformable", student=student, optim=replace(start.optim, epochs=5))

@@ -16,5 +16,5 @@ from train.run import Run
 def run() -> Run:
     start = shapes_deformable.run()
     student = replace(start.student, backbone="tiny32x2")
-    optim = replace(start.optim, epochs=12)
+    optim = replace(start.optim, epochs=10)
     return replace(start, name="shapes_deformable_teacher", student=student, init=shapes_teacher.INIT, optim=optim)
