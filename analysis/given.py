@@ -5,8 +5,8 @@ A row is one training, whether its folder is at hand or a summary tells of it; `
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
@@ -101,10 +101,28 @@ class Row:
     @cached_property
     def training(self) -> str:
         """The same for rows that differ in nothing but their losses, teacher and seed."""
-        return json.dumps({key: self.run.get(key) for key in TRAINING}, sort_keys=True) if self.run else self.name
+        if not self.run:
+            return self.name
+        return json.dumps({key: there(portable(self.run).get(key)) for key in TRAINING}, sort_keys=True)
 
     def scores(self, key: str = "ap") -> float | None:
         return self.told.get(key)
+
+
+def portable(run: dict) -> dict:
+    """Without the folders of this machine: files by their name and that of their folder."""
+    files = {key: value and short(value) for key, value in run.items() if key in ("teacher", "init", "class_map")}
+    data = {k: short(v) if v and k in ("train", "val", "images") else v for k, v in run["data"].items()}
+    return run | files | {"data": data}
+
+
+def short(path: str) -> str:
+    return "/".join(Path(path).parts[-2:]) if Path(path).is_absolute() else path
+
+
+def there(value):
+    """Without the fields that are off, so that one which came later makes no other training of what was before."""
+    return {k: there(v) for k, v in value.items() if v} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -139,6 +157,7 @@ class Stand:
     """What is to be compared: by kind, the student alone and distilled with all of DETRDistill, else the same."""
 
     groups: dict[str, Group]
+    note: str = ""  # what sets it apart from others of its detector and data
 
     @property
     def first(self) -> Row:
@@ -146,7 +165,12 @@ class Stand:
 
     @property
     def label(self) -> str:
-        return f"{title(self.first.detector)}, {self.first.data}"
+        return f"{title(self.first.detector)}, {self.first.data}{self.note}"
+
+    @property
+    def schedule(self) -> str:
+        limit = self.first.run["data"]["train_limit"] if self.first.run else None
+        return f", {self.first.told.get('epochs')} epochs" + (f" of {limit} images" if limit else "")
 
     @property
     def whole(self) -> bool:
@@ -156,6 +180,16 @@ class Stand:
     def teacher(self) -> dict | None:
         """COCO's numbers of the teacher."""
         return self.groups["distilled"].first.told.get("teacher_scores") if "distilled" in self.groups else None
+
+
+def apart(stands: Sequence[Stand]) -> list[Stand]:
+    """With labels that differ: by their schedules, then by number."""
+    for note in (lambda stand, k: stand.schedule, lambda stand, k: f"{stand.note} ({k})"):
+        labels = [stand.label for stand in stands]
+        seen = {label: labels.count(label) > 1 for label in labels}
+        counts = [labels[:k].count(label) + 1 for k, label in enumerate(labels)]
+        stands = [replace(s, note=note(s, k)) if seen[s.label] else s for s, k in zip(stands, counts)]
+    return list(stands)
 
 
 @dataclass
@@ -185,8 +219,7 @@ class Given:
                 held = found.setdefault(group.first.training, {})
                 if kind not in held or group.usual > held[kind].usual:
                     held[kind] = group
-        stands = [Stand(groups) for groups in found.values()]
-        return sorted(stands, key=lambda stand: not stand.whole)
+        return sorted((Stand(groups) for groups in found.values()), key=lambda stand: not stand.whole)
 
     def measurable(self) -> list[Stand]:
         """The same of rows whose weights are at hand, or whose summary has the measures; whole ones, if there are any.
@@ -198,7 +231,7 @@ class Given:
         stands = [stand for stand in stands if stand.whole] or stands
         if not stands:
             raise Absent("no run with weights was given, nor a summary with measures: give the folder of a run")
-        return stands
+        return apart(stands)
 
     def sweeps(self, option: str) -> list[dict[object, Group]]:
         """Groups by the value of one option of a loss, such as features.gamma, wherever all else is the same; longest first."""
@@ -281,18 +314,20 @@ def merged(rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def summarise(paths: Iterable[Path], out: Path, *, limit: int | None = None) -> Path:
-    """Writes the rows of all runs with their measures: what figures need of them, without their weights."""
-    paths = list(paths)
-    given = read(paths, out.parent / f"{out.stem}-collected", limit=limit or LIMIT)
+def summarise(paths: Iterable[Path], out: Path, scratch: Path, *, limit: int | None = None) -> Path:
+    """Writes the rows of all runs with their measures: what figures need of them, without their weights.
+
+    Tables are collected in `scratch` and found there again. Rows of summaries that have measures are taken over.
+    """
+    given = read(paths, scratch, limit=limit or LIMIT)
     rows = {}
-    for row in given.runs:
-        rows[named(row, rows)] = row.told | {"measured": given.measured(row)}
-        write_json(
-            out, {"command": f"python -m analysis measure {' '.join(map(str, paths))} --json {out}", "rows": rows}
-        )
+    for row in given.rows:
+        if row.folder or "measured" in row.told:
+            told = row.told | {"run": portable(row.run)} if row.run else row.told
+            rows[named(row, rows)] = told | {"measured": given.measured(row)}
+            write_json(out, {"command": f"python -m analysis measure RUN ... --json {out.name}", "rows": rows})
     if not rows:
-        raise UserError(f"none of {', '.join(map(str, paths))} has weights to look at; give folders of runs")
+        raise UserError("none of what was given has weights to look at; give folders of runs")
     return out
 
 

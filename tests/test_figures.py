@@ -13,14 +13,24 @@ import pytest
 from analysis import __main__ as command
 from analysis import figures, report, style, twin
 from analysis.figures import figure2, figure4, gained_lost, gradient_share, image, instability_epochs
-from analysis.given import Absent, Given, Row, read, rows_of, summarise
+from analysis.given import Absent, Given, Row, portable, read, rows_of, summarise
 from analysis.stand_in import random_run
 from core.errors import UserError
 from core.stages import taught
 from tests import summaries
 from tests.summaries import OURS, row
 
-MEASURED = ("agreement", "breakdown", "calibration", "convergence", "errors", "figure1", "figure7", "quality_inside")
+MEASURED = (
+    "agreement",
+    "breakdown",
+    "calibration",
+    "convergence",
+    "errors",
+    "figure1",
+    "figure7",
+    "quality_inside",
+    "statements",
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +111,37 @@ def test_quality_against_mass_inside_and_the_claim(pair):
     )  # the last bin is too empty
     assert "student distilled −0.30" in made.numbers.caption and "below in 3" in made.numbers.caption
     assert "student alone +0.40 (above in 3 of 3 seeds)" in made.numbers.caption
+
+
+def test_the_two_statements_are_counted_seed_by_seed(pair):
+    """Stages of seed 0 are 3, 2 alone and 2, 1 distilled: 1 less; of seed 2 they are 4, 1 distilled: the same."""
+    made = figures.make("statements", pair)
+    told = {(r["claim"], r["who"], r["seed"]): r["value"] for r in made.numbers.rows}
+    less = [told["distilled students match more stably", "distilled", seed] for seed in (0, 1, 2)]
+    assert less == [-1, -0.5, 0] and told["good queries look at objects", "teacher", None] == 0.4
+    assert "holds for 4 of 7 trained detectors, and the opposite for 3" in made.numbers.caption
+    assert "holds in 2 of 3 pairs of one seed" in made.numbers.caption
+    assert "2.50 alone, 2.00 distilled, lower in 2 of 3" in made.numbers.caption
+
+
+def test_students_of_one_detector_and_data_are_told_apart(tmp_path):
+    rows = summaries.pair(seeds=(0,))
+    for name, told in summaries.pair(seeds=(0,)).items():
+        told["run"]["optim"]["epochs"], told["epochs"] = 18, 18
+        rows[f"longer-{name}"] = told
+    given = read([summaries.write(tmp_path / "s.json", rows)], tmp_path)
+    assert [s.label.rpartition(", ")[2] for s in given.measurable()] == ["3 epochs", "18 epochs"]
+    assert len(figures.make("figure7", given).figure.axes) == 2
+
+
+def test_a_field_that_came_later_and_is_off_makes_no_other_training():
+    old, new = row(0.4), row(0.5, 0, OURS)
+    new["run"]["data"] |= {"val": "/somewhere/cards/val.json", "later": 0}
+    old["run"]["data"] |= {"val": "/elsewhere/else/cards/val.json"}
+    assert Row("a", old).training == Row("b", new).training
+    assert Row("a", old | {"run": portable(old["run"])}).training == Row("b", new).training
+    new["run"]["data"]["later"] = 1
+    assert Row("a", old).training != Row("b", new).training
 
 
 def test_errors_are_points_of_ap50(pair):
@@ -329,7 +370,7 @@ def test_a_summary_of_measures_stands_for_the_runs(tiny, tmp_path):
         }
         (tmp_path / r.name / "metrics.jsonl").write_text(json.dumps(note) + "\n")
     folders = [tmp_path / r.name for r in tiny.rows]
-    out = summarise(folders, tmp_path / "measured.json", limit=9)
+    out = summarise(folders, tmp_path / "measured.json", tmp_path / "work", limit=9)
     assert all("measured" in r.told and r.folder is None for r in rows_of(out))
     live = figures.make("figure7", read(folders, tiny.scratch, limit=9))
     told = figures.make("figure7", read([out], tmp_path / "none"))
