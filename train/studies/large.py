@@ -33,7 +33,9 @@ def teacher() -> Run:
     start = shapes_teacher.run()
     optim = replace(start.optim, lr=3e-4, batch=4, epochs=EPOCHS, warmup=20)
     data = replace(start.data, size=SIZE, train_limit=IMAGES, val_limit=100)
-    return replace(start, init=str(shapes_distill.TEACHER), data=data, optim=optim, gradients_every=0)
+    return replace(
+        start, init=str(shapes_distill.TEACHER), data=data, optim=optim, gradients_every=0, checkpoint_every=50
+    )
 
 
 def ship(run: Path, out: Path) -> None:
