@@ -13,6 +13,7 @@ from statistics import mean, stdev
 
 from analysis.collect import collect, describe
 from analysis.collected import Collected, opened
+from analysis.logged import logged
 from analysis.measured import measured
 from core import losses
 from core.errors import UserError
@@ -61,6 +62,18 @@ class Row:
         if not self.run:
             return None
         return frozenset(n for n, c in self.run["losses"].items() if c["weight"] and n != "detection")
+
+    @cached_property
+    def logged(self) -> dict[str, list[dict]]:
+        """As `analysis/logged.py` has it; a summary may have none."""
+        if "logged" in self.told:
+            return self.told["logged"]
+        return logged(self.folder) if self.folder else {"gradients": [], "epochs": []}
+
+    @property
+    def whole(self) -> bool:
+        """Trained to the end, as far as is told."""
+        return not self.run or self.told.get("epochs", 0) >= self.run["optim"]["epochs"]
 
     @property
     def kind(self) -> str:
@@ -307,7 +320,7 @@ def merged(rows: Iterable[Row]) -> list[Row]:
     """One row for each training: what a summary tells (seconds measured in turns, measures) beside the folder's weights."""
     found: dict[tuple, Row] = {}
     for row in rows:
-        key = row.setting, row.seed
+        key = row.setting, row.seed, row.told.get("commit")
         held = found.get(key, row)
         folder, summary = (held, row) if held.folder else (row, held)
         found[key] = Row(held.name, folder.told | summary.told, folder.folder)
@@ -322,9 +335,13 @@ def summarise(paths: Iterable[Path], out: Path, scratch: Path, *, limit: int | N
     given = read(paths, scratch, limit=limit or LIMIT)
     rows = {}
     for row in given.rows:
-        if row.folder or "measured" in row.told:
+        if not row.whole:
+            print(
+                f"left out: {row.folder or row.name}, {row.told['epochs']} of {row.run['optim']['epochs']} epochs so far"
+            )
+        elif row.folder or "measured" in row.told:
             told = row.told | {"run": portable(row.run)} if row.run else row.told
-            rows[named(row, rows)] = told | {"measured": given.measured(row)}
+            rows[named(row, rows)] = told | {"measured": given.measured(row), "logged": row.logged}
             write_json(out, {"command": f"python -m analysis measure RUN ... --json {out.name}", "rows": rows})
     if not rows:
         raise UserError("none of what was given has weights to look at; give folders of runs")

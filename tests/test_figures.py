@@ -12,8 +12,9 @@ import pytest
 
 from analysis import __main__ as command
 from analysis import figures, report, style, twin
-from analysis.figures import figure2, figure4, gained_lost, gradient_share, image, instability_epochs
+from analysis.figures import figure2, figure4, gained_lost, gradient_share, image
 from analysis.given import Absent, Given, Row, portable, read, rows_of, summarise
+from analysis.logged import ASSIGNMENTS
 from analysis.stand_in import random_run
 from core.errors import UserError
 from core.stages import taught
@@ -184,8 +185,11 @@ def test_instability_between_epochs_is_counted_by_hand(tmp_path):
     ]
     table = pd.DataFrame(rows, columns=["who", "epoch", "image", "layer", "query", "object"])
     table.loc[table["layer"] == 0, "query"] = 0  # earlier stages do not count
-    table.to_parquet(tmp_path / instability_epochs.FILE)
-    assert instability_epochs.by_epoch(Row("r", row(0.5), tmp_path)) == {2: 1.0, 4: 1.0}
+    table.to_parquet(tmp_path / ASSIGNMENTS)
+    found = Row("r", row(0.5), tmp_path).logged
+    assert found["epochs"] == [{"epoch": 2, "instability": 1.0}, {"epoch": 4, "instability": 1.0}]
+    told = Given([Row("r", row(0.5) | {"logged": found})], tmp_path)  # a summary that carries it
+    assert lines(figures.make("instability_epochs", told).figure.axes[0])["student alone"].tolist() == [[2, 1], [4, 1]]
 
 
 def test_stages_are_those_of_the_losses(tiny):
@@ -362,6 +366,7 @@ def test_a_summary_of_measures_stands_for_the_runs(tiny, tmp_path):
             "commit": "x",
         }
         told["run"]["data"] |= {"val_limit": 9, "size": 64}
+        told["run"]["optim"] = {"epochs": 3}
         if told["teacher"]:
             told["teacher"]["scores"] = r.told["teacher_scores"]
         (tmp_path / r.name / "card.json").write_text(json.dumps(told))
@@ -375,6 +380,15 @@ def test_a_summary_of_measures_stands_for_the_runs(tiny, tmp_path):
     live = figures.make("figure7", read(folders, tiny.scratch, limit=9))
     told = figures.make("figure7", read([out], tmp_path / "none"))
     assert live.numbers.rows == told.numbers.rows
+
+
+def test_a_run_that_is_not_at_its_end_is_left_out_of_a_summary(tmp_path, capsys):
+    rows = summaries.pair(seeds=(0,))
+    for told in rows.values():
+        told["run"]["optim"]["epochs"] = told["epochs"]
+    rows["alone-0"]["run"]["optim"]["epochs"] = 9
+    out = summarise([summaries.write(tmp_path / "s.json", rows)], tmp_path / "out.json", tmp_path / "work")
+    assert [r.name for r in rows_of(out)] == ["distilled-0"] and "3 of 9 epochs" in capsys.readouterr().out
 
 
 DROPPED = '''"""A new figure: made of one file."""

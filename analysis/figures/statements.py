@@ -10,6 +10,7 @@ from statistics import mean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis import style
 from analysis.captions import signed
@@ -99,6 +100,7 @@ def make(numbers: Numbers) -> Figure:
         for who in WHO:
             dots(ax, who, [row for row in mine if row["who"] == who], places)
         ax.set(xlabel=label)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.margins(x=0.08)
     left.set_yticks(range(len(places)), [place.replace(", ", "\n", 1) for place in places])
     left.set_ylim(len(places) - 0.5, -0.5)
