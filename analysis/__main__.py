@@ -66,6 +66,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     numbers.add_argument("runs", type=Path, nargs="+")
     numbers.add_argument("--limit", type=positive, default=None, help="only the first so many images of each")
     numbers.add_argument("--json", type=Path, metavar="FILE", required=True)
+    work = {"type": Path, "metavar": "FOLDER", "default": Path("runs/measured")}
+    numbers.add_argument("--work", **work, help="where the runs' tables are collected, and found when run again")
     numbers.set_defaults(act=run_measure)
     bench = verbs.add_parser("bench")
     bench.add_argument("name", choices=names("bench"))
@@ -160,7 +162,7 @@ def run_collect(asked: argparse.Namespace) -> None:
 def run_measure(asked: argparse.Namespace) -> None:
     from analysis.given import summarise
 
-    out = summarise(asked.runs, asked.json, limit=asked.limit)
+    out = summarise(asked.runs, asked.json, asked.work, limit=asked.limit)
     print(f"written to {out}; give that file to figures in place of the runs")
 
 

@@ -5,14 +5,15 @@ A row is one training, whether its folder is at hand or a summary tells of it; `
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
 
 from analysis.collect import collect, describe
 from analysis.collected import Collected, opened
+from analysis.logged import logged
 from analysis.measured import measured
 from core import losses
 from core.errors import UserError
@@ -62,6 +63,18 @@ class Row:
             return None
         return frozenset(n for n, c in self.run["losses"].items() if c["weight"] and n != "detection")
 
+    @cached_property
+    def logged(self) -> dict[str, list[dict]]:
+        """As `analysis/logged.py` has it; a summary may have none."""
+        if "logged" in self.told:
+            return self.told["logged"]
+        return logged(self.folder) if self.folder else {"gradients": [], "epochs": []}
+
+    @property
+    def whole(self) -> bool:
+        """Trained to the end, as far as is told."""
+        return not self.run or self.told.get("epochs", 0) >= self.run["optim"]["epochs"]
+
     @property
     def kind(self) -> str:
         """student (alone), or distilled."""
@@ -101,10 +114,28 @@ class Row:
     @cached_property
     def training(self) -> str:
         """The same for rows that differ in nothing but their losses, teacher and seed."""
-        return json.dumps({key: self.run.get(key) for key in TRAINING}, sort_keys=True) if self.run else self.name
+        if not self.run:
+            return self.name
+        return json.dumps({key: there(portable(self.run).get(key)) for key in TRAINING}, sort_keys=True)
 
     def scores(self, key: str = "ap") -> float | None:
         return self.told.get(key)
+
+
+def portable(run: dict) -> dict:
+    """Without the folders of this machine: files by their name and that of their folder."""
+    files = {key: value and short(value) for key, value in run.items() if key in ("teacher", "init", "class_map")}
+    data = {k: short(v) if v and k in ("train", "val", "images") else v for k, v in run["data"].items()}
+    return run | files | {"data": data}
+
+
+def short(path: str) -> str:
+    return "/".join(Path(path).parts[-2:]) if Path(path).is_absolute() else path
+
+
+def there(value):
+    """Without the fields that are off, so that one which came later makes no other training of what was before."""
+    return {k: there(v) for k, v in value.items() if v} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -139,6 +170,7 @@ class Stand:
     """What is to be compared: by kind, the student alone and distilled with all of DETRDistill, else the same."""
 
     groups: dict[str, Group]
+    note: str = ""  # what sets it apart from others of its detector and data
 
     @property
     def first(self) -> Row:
@@ -146,7 +178,12 @@ class Stand:
 
     @property
     def label(self) -> str:
-        return f"{title(self.first.detector)}, {self.first.data}"
+        return f"{title(self.first.detector)}, {self.first.data}{self.note}"
+
+    @property
+    def schedule(self) -> str:
+        limit = self.first.run["data"]["train_limit"] if self.first.run else None
+        return f", {self.first.told.get('epochs')} epochs" + (f" of {limit} images" if limit else "")
 
     @property
     def whole(self) -> bool:
@@ -156,6 +193,16 @@ class Stand:
     def teacher(self) -> dict | None:
         """COCO's numbers of the teacher."""
         return self.groups["distilled"].first.told.get("teacher_scores") if "distilled" in self.groups else None
+
+
+def apart(stands: Sequence[Stand]) -> list[Stand]:
+    """With labels that differ: by their schedules, then by number."""
+    for note in (lambda stand, k: stand.schedule, lambda stand, k: f"{stand.note} ({k})"):
+        labels = [stand.label for stand in stands]
+        seen = {label: labels.count(label) > 1 for label in labels}
+        counts = [labels[:k].count(label) + 1 for k, label in enumerate(labels)]
+        stands = [replace(s, note=note(s, k)) if seen[s.label] else s for s, k in zip(stands, counts)]
+    return list(stands)
 
 
 @dataclass
@@ -185,8 +232,7 @@ class Given:
                 held = found.setdefault(group.first.training, {})
                 if kind not in held or group.usual > held[kind].usual:
                     held[kind] = group
-        stands = [Stand(groups) for groups in found.values()]
-        return sorted(stands, key=lambda stand: not stand.whole)
+        return sorted((Stand(groups) for groups in found.values()), key=lambda stand: not stand.whole)
 
     def measurable(self) -> list[Stand]:
         """The same of rows whose weights are at hand, or whose summary has the measures; whole ones, if there are any.
@@ -198,7 +244,7 @@ class Given:
         stands = [stand for stand in stands if stand.whole] or stands
         if not stands:
             raise Absent("no run with weights was given, nor a summary with measures: give the folder of a run")
-        return stands
+        return apart(stands)
 
     def sweeps(self, option: str) -> list[dict[object, Group]]:
         """Groups by the value of one option of a loss, such as features.gamma, wherever all else is the same; longest first."""
@@ -274,25 +320,31 @@ def merged(rows: Iterable[Row]) -> list[Row]:
     """One row for each training: what a summary tells (seconds measured in turns, measures) beside the folder's weights."""
     found: dict[tuple, Row] = {}
     for row in rows:
-        key = row.setting, row.seed
+        key = row.setting, row.seed, row.told.get("commit")
         held = found.get(key, row)
         folder, summary = (held, row) if held.folder else (row, held)
         found[key] = Row(held.name, folder.told | summary.told, folder.folder)
     return list(found.values())
 
 
-def summarise(paths: Iterable[Path], out: Path, *, limit: int | None = None) -> Path:
-    """Writes the rows of all runs with their measures: what figures need of them, without their weights."""
-    paths = list(paths)
-    given = read(paths, out.parent / f"{out.stem}-collected", limit=limit or LIMIT)
+def summarise(paths: Iterable[Path], out: Path, scratch: Path, *, limit: int | None = None) -> Path:
+    """Writes the rows of all runs with their measures: what figures need of them, without their weights.
+
+    Tables are collected in `scratch` and found there again. Rows of summaries that have measures are taken over.
+    """
+    given = read(paths, scratch, limit=limit or LIMIT)
     rows = {}
-    for row in given.runs:
-        rows[named(row, rows)] = row.told | {"measured": given.measured(row)}
-        write_json(
-            out, {"command": f"python -m analysis measure {' '.join(map(str, paths))} --json {out}", "rows": rows}
-        )
+    for row in given.rows:
+        if not row.whole:
+            print(
+                f"left out: {row.folder or row.name}, {row.told['epochs']} of {row.run['optim']['epochs']} epochs so far"
+            )
+        elif row.folder or "measured" in row.told:
+            told = row.told | {"run": portable(row.run)} if row.run else row.told
+            rows[named(row, rows)] = told | {"measured": given.measured(row), "logged": row.logged}
+            write_json(out, {"command": f"python -m analysis measure RUN ... --json {out.name}", "rows": rows})
     if not rows:
-        raise UserError(f"none of {', '.join(map(str, paths))} has weights to look at; give folders of runs")
+        raise UserError("none of what was given has weights to look at; give folders of runs")
     return out
 
 

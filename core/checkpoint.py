@@ -71,7 +71,7 @@ def fill(module: nn.Module, tensors: dict, path: Path) -> None:
         mine, theirs = (tuple(x[name].shape) if name in x else None for x in (own, tensors))
         if mine != theirs:
             raise UserError(
-                f"{path} does not fit its card: {name} has shape {theirs} in the file and {mine} in the model"
+                f"{path} does not fit the model: {name} has shape {theirs} in the file and {mine} in the model"
             )
     module.load_state_dict(tensors)
 

@@ -271,7 +271,7 @@ def test_weights_that_do_not_fit_the_card_are_refused(file, change):
     else:
         tensors[key] = torch.zeros(11, 64) if change == "wider" else torch.zeros(())
     save_file(tensors, file, metadata={"card": json.dumps(encode(model.config))})
-    refused(load_detector, file, str(file), "does not fit its card", "extra.weight" if change == "extra" else key)
+    refused(load_detector, file, str(file), "does not fit the model", "extra.weight" if change == "extra" else key)
 
 
 anything = st.recursive(

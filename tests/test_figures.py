@@ -12,15 +12,26 @@ import pytest
 
 from analysis import __main__ as command
 from analysis import figures, report, style, twin
-from analysis.figures import figure2, figure4, gained_lost, gradient_share, image, instability_epochs
-from analysis.given import Absent, Given, Row, read, rows_of, summarise
+from analysis.figures import figure2, figure4, gained_lost, gradient_share, image
+from analysis.given import Absent, Given, Row, portable, read, rows_of, summarise
+from analysis.logged import ASSIGNMENTS
 from analysis.stand_in import random_run
 from core.errors import UserError
 from core.stages import taught
 from tests import summaries
 from tests.summaries import OURS, row
 
-MEASURED = ("agreement", "breakdown", "calibration", "convergence", "errors", "figure1", "figure7", "quality_inside")
+MEASURED = (
+    "agreement",
+    "breakdown",
+    "calibration",
+    "convergence",
+    "errors",
+    "figure1",
+    "figure7",
+    "quality_inside",
+    "statements",
+)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +114,37 @@ def test_quality_against_mass_inside_and_the_claim(pair):
     assert "student alone +0.40 (above in 3 of 3 seeds)" in made.numbers.caption
 
 
+def test_the_two_statements_are_counted_seed_by_seed(pair):
+    """Stages of seed 0 are 3, 2 alone and 2, 1 distilled: 1 less; of seed 2 they are 4, 1 distilled: the same."""
+    made = figures.make("statements", pair)
+    told = {(r["claim"], r["who"], r["seed"]): r["value"] for r in made.numbers.rows}
+    less = [told["distilled students match more stably", "distilled", seed] for seed in (0, 1, 2)]
+    assert less == [-1, -0.5, 0] and told["good queries look at objects", "teacher", None] == 0.4
+    assert "holds for 4 of 7 trained detectors, and the opposite for 3" in made.numbers.caption
+    assert "holds in 2 of 3 pairs of one seed" in made.numbers.caption
+    assert "2.50 alone, 2.00 distilled, lower in 2 of 3" in made.numbers.caption
+
+
+def test_students_of_one_detector_and_data_are_told_apart(tmp_path):
+    rows = summaries.pair(seeds=(0,))
+    for name, told in summaries.pair(seeds=(0,)).items():
+        told["run"]["optim"]["epochs"], told["epochs"] = 18, 18
+        rows[f"longer-{name}"] = told
+    given = read([summaries.write(tmp_path / "s.json", rows)], tmp_path)
+    assert [s.label.rpartition(", ")[2] for s in given.measurable()] == ["3 epochs", "18 epochs"]
+    assert len(figures.make("figure7", given).figure.axes) == 2
+
+
+def test_a_field_that_came_later_and_is_off_makes_no_other_training():
+    old, new = row(0.4), row(0.5, 0, OURS)
+    new["run"]["data"] |= {"val": "/somewhere/cards/val.json", "later": 0}
+    old["run"]["data"] |= {"val": "/elsewhere/else/cards/val.json"}
+    assert Row("a", old).training == Row("b", new).training
+    assert Row("a", old | {"run": portable(old["run"])}).training == Row("b", new).training
+    new["run"]["data"]["later"] = 1
+    assert Row("a", old).training != Row("b", new).training
+
+
 def test_errors_are_points_of_ap50(pair):
     made = figures.make("errors", pair)
     assert heights(made.figure.axes[0])["teacher"] == pytest.approx([0, 1, 2, 3, 4, 5])
@@ -143,8 +185,11 @@ def test_instability_between_epochs_is_counted_by_hand(tmp_path):
     ]
     table = pd.DataFrame(rows, columns=["who", "epoch", "image", "layer", "query", "object"])
     table.loc[table["layer"] == 0, "query"] = 0  # earlier stages do not count
-    table.to_parquet(tmp_path / instability_epochs.FILE)
-    assert instability_epochs.by_epoch(Row("r", row(0.5), tmp_path)) == {2: 1.0, 4: 1.0}
+    table.to_parquet(tmp_path / ASSIGNMENTS)
+    found = Row("r", row(0.5), tmp_path).logged
+    assert found["epochs"] == [{"epoch": 2, "instability": 1.0}, {"epoch": 4, "instability": 1.0}]
+    told = Given([Row("r", row(0.5) | {"logged": found})], tmp_path)  # a summary that carries it
+    assert lines(figures.make("instability_epochs", told).figure.axes[0])["student alone"].tolist() == [[2, 1], [4, 1]]
 
 
 def test_stages_are_those_of_the_losses(tiny):
@@ -321,6 +366,7 @@ def test_a_summary_of_measures_stands_for_the_runs(tiny, tmp_path):
             "commit": "x",
         }
         told["run"]["data"] |= {"val_limit": 9, "size": 64}
+        told["run"]["optim"] = {"epochs": 3}
         if told["teacher"]:
             told["teacher"]["scores"] = r.told["teacher_scores"]
         (tmp_path / r.name / "card.json").write_text(json.dumps(told))
@@ -329,11 +375,20 @@ def test_a_summary_of_measures_stands_for_the_runs(tiny, tmp_path):
         }
         (tmp_path / r.name / "metrics.jsonl").write_text(json.dumps(note) + "\n")
     folders = [tmp_path / r.name for r in tiny.rows]
-    out = summarise(folders, tmp_path / "measured.json", limit=9)
+    out = summarise(folders, tmp_path / "measured.json", tmp_path / "work", limit=9)
     assert all("measured" in r.told and r.folder is None for r in rows_of(out))
     live = figures.make("figure7", read(folders, tiny.scratch, limit=9))
     told = figures.make("figure7", read([out], tmp_path / "none"))
     assert live.numbers.rows == told.numbers.rows
+
+
+def test_a_run_that_is_not_at_its_end_is_left_out_of_a_summary(tmp_path, capsys):
+    rows = summaries.pair(seeds=(0,))
+    for told in rows.values():
+        told["run"]["optim"]["epochs"] = told["epochs"]
+    rows["alone-0"]["run"]["optim"]["epochs"] = 9
+    out = summarise([summaries.write(tmp_path / "s.json", rows)], tmp_path / "out.json", tmp_path / "work")
+    assert [r.name for r in rows_of(out)] == ["distilled-0"] and "3 of 9 epochs" in capsys.readouterr().out
 
 
 DROPPED = '''"""A new figure: made of one file."""

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from core import detectors
-from core.checkpoint import build_losses, load_detector, weights_file
+from core.checkpoint import build_losses, fill, load_detector, read, weights_file
 from core.classes import Columns, columns, read_map, translated
 from core.config import encode
 from core.data.coco import Coco
@@ -102,12 +102,24 @@ def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
     torch.manual_seed(run.seed)
     student = detectors.module(detectors.name_of(run.student)).Model(run.student)
     if run.init:
-        source = run.init if run.init == "imagenet" else str(located(run.init))
-        pretrained.load(student.backbone, run.student.backbone, source)
+        begin(student, run)
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
     return Distiller(student, parts, weights_of(parts, scales), teacher)
+
+
+def begin(student: Detector, run: Run) -> None:
+    """From `init`: the weights of the backbone, or of all of it where the file is a detector's."""
+    if run.init == "imagenet":
+        pretrained.load(student.backbone, run.student.backbone, run.init)
+        return
+    path = located(run.init)
+    tensors, card = read(path) if path.suffix == ".safetensors" else ({}, {})
+    if "detector" in card:
+        fill(student, tensors, path)
+    else:
+        pretrained.load(student.backbone, run.student.backbone, str(path))
 
 
 def told_in(card: dict, categories: tuple[Category, ...], file: Path | None) -> Columns | None:

@@ -65,7 +65,7 @@ class Run:
     optim: Optim = Optim()
     teacher: Path | None = None  # a run or a .safetensors file
     class_map: Path | None = None  # JSON: each class of the data to the teacher's of another name, or a list of them
-    init: str | None = None  # of the student's backbone: `imagenet`, or a file of weights
+    init: str | None = None  # first weights: `imagenet` or a file of the backbone's, or a detector's .safetensors
     seed: int = 0
     eval_every: int = 1  # epochs
     checkpoint_every: int = 200  # steps

@@ -5,9 +5,10 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import draw, style
 from analysis.captions import seeds, where
-from analysis.given import Absent, Given, Group, Stand
+from analysis.given import Absent, Given, Group, Stand, apart
 from analysis.numbers import Numbers
 
+MOST = 4  # students on a page
 LONGER = {"color": style.STUDENT, "linestyle": (0, (1, 1)), "marker": "^"}
 
 
@@ -16,6 +17,7 @@ def measure(given: Given) -> Numbers:
     stands = [stand for stand in stands if stand.whole] or stands[:1]
     if not stands:
         raise Absent("it needs runs or a study whose rows say what was trained")
+    stands = apart(stands)[:MOST]
     rows = [row for stand in stands for row in of(stand, given)]
     return Numbers(
         rows, f"AP on {where(stands)} after each epoch; {seeds(stands, 'bands from the lowest to the highest')}."

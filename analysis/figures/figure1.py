@@ -7,17 +7,17 @@ from matplotlib.figure import Figure
 
 from analysis import draw, style
 from analysis.captions import seeds, signed, where
-from analysis.given import Absent, Given, title
+from analysis.given import Absent, Given, apart, title
 from analysis.numbers import Numbers
 
 
 def measure(given: Given) -> Numbers:
-    stands = [stand for stand in given.stands() if stand.whole and stand.teacher]
+    stands = apart([stand for stand in given.stands() if stand.whole and stand.teacher])
     if not stands:
         raise Absent("it needs a student alone and the same student distilled: give both runs, or a study of both")
     rows = []
     for stand in stands:
-        about = {"data": stand.first.data, "detector": title(stand.first.detector)}
+        about = {"data": stand.first.data + stand.note, "detector": title(stand.first.detector)}
         rows.append(about | {"who": "teacher", "ap": 100 * stand.teacher["ap"], "spread": None, "seeds": 1})
         for kind, group in stand.groups.items():
             spread = group.spread()

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from torch.nn.functional import interpolate
 
 from analysis import draw, style
-from analysis.figures.figure4 import chosen_run
-from analysis.given import SHIPPED, Absent, Given, title
+from analysis.given import SHIPPED, Absent, Given, Row, title
 from analysis.numbers import Numbers
 from analysis.picture import Seen, seen
 from core import fcos
@@ -22,12 +21,10 @@ IMAGES, SHOWN = 60, 2  # measured, and shown: those with most objects
 
 
 def measure(given: Given) -> Numbers:
-    row = chosen_run(given)
-    if row.run["data"]["kind"] != "shapes":
-        raise Absent("its convolutional stand-in knows the drawn shapes only: give a run on shapes")
     if not WEIGHTS.exists():
         raise Absent(f"{WEIGHTS.name} is missing; make it with: python -m train study convolutional")
     model, card = fcos.load(WEIGHTS)
+    row = chosen_run(given, card["size"])
     data = given.opened(row).data
     rows, extra = [], []
     counts = {id: len(data[k].labels) for k, id in enumerate(data.ids[:IMAGES])}
@@ -41,6 +38,15 @@ def measure(given: Given) -> Numbers:
         if image in shown:
             extra.append((found, maps))
     return Numbers(rows, caption(row, rows, card), extra)
+
+
+def chosen_run(given: Given, size: int) -> Row:
+    """On what the convolutional one was trained on; a distilled one before one alone."""
+    given.run()
+    rows = [r for r in given.runs if (r.run["data"]["kind"], r.run["data"]["size"]) == ("shapes", size)]
+    if not rows:
+        raise Absent(f"its convolutional stand-in knows the drawn shapes of {size} pixels only: give a run on those")
+    return max(rows, key=lambda row: row.kind == "distilled")
 
 
 def convolutional(model, found: Seen) -> np.ndarray:

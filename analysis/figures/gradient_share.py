@@ -8,25 +8,20 @@ from matplotlib.figure import Figure
 from analysis import style
 from analysis.given import Absent, Given, title
 from analysis.numbers import Numbers
-from core.results import lines
 
 PLACES = {"features": "at the features", "decoder": "in the decoder"}
 COLOURS = {"detection": style.TRUTH, "logits": style.DISTILLED, "features": style.TEACHER, "prior": style.MATCH}
 
 
 def measure(given: Given) -> Numbers:
-    row = next((row for row in given.rows if row.folder and row.kind == "distilled" and logged(row.folder)), None)
+    row = next((row for row in given.rows if row.kind == "distilled" and row.logged["gradients"]), None)
     if row is None:
         raise Absent("it needs a distilled run that logged gradient norms: train with --gradients-every 200")
-    rows = [record for note in logged(row.folder) for record in shares(note)]
+    rows = [record for note in row.logged["gradients"] for record in shares(note)]
     about = (
         f"Shares of the sum of the L2 norms of the gradients of {title(row.detector)}'s losses, each with its weight"
     )
     return Numbers(rows, f"{about}, on {row.data}, seed {row.seed}. {outcome(rows)}")
-
-
-def logged(folder) -> list[dict]:
-    return [line for line in lines(folder / "metrics.jsonl") if line.get("gradients")]
 
 
 def shares(note: dict) -> list[dict]:
