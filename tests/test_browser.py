@@ -350,10 +350,10 @@ def test_a_query_is_the_same_in_the_list_the_scatter_and_on_the_canvas(page, han
     page.locator(".dd-ranks tr[data-query='3']").click()
     page.wait_for_selector(".dd-scatter .chosen[data-point='3']")
     page.get_by_role("button", name="Pin the selected query", exact=True).click()
-    page.wait_for_selector("[data-tile=panel-3].chosen")
-    assert page.locator(".dd-six .dd-tile").count() == 2
+    page.get_by_text("pinned:").wait_for()
+    assert "(b) query 3" in page.locator(".dd-six .dd-tile.chosen").first.text_content()
     page.get_by_role("button", name="Choose by rule").click()
-    page.wait_for_function("document.querySelectorAll('.dd-six .dd-tile').length > 2")
+    page.wait_for_function("!document.querySelector('.dd-six').textContent.includes('pinned:')")
     page.get_by_label("Features").select_option("0")
     page.wait_for_function("document.querySelector('[data-tile=each] canvas').width === 32")
     page.get_by_role("tab", name="Matches").click()
