@@ -142,7 +142,7 @@ class Handlers:
         return losses.term(self.shown(key, run, "").main, path, layer)
 
     def figures(self) -> dict:
-        """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title"}]}."""
+        """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title", "image"}]}."""
         return {"pages": self.studio.catalogue()}
 
     def figure(self, name: str, runs: list, shipped: bool = False, image: int = NO_IMAGE) -> dict:

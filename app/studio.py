@@ -17,40 +17,46 @@ from core.errors import UserError
 
 KEPT = 24  # pages, the latest made
 LIMIT = 500  # images that a figure looks at
+PATIENCE = 3.0  # seconds after which nobody is taken to wait for a page any more
 FORMS = ("pdf", "svg", "png", "csv", "tex", "md", "txt")
+OF_ONE_IMAGE = ("figure2", "figure4", "image")
+WAITING = "another figure is being made; this one is next"
 
 
 class Studio:
     def __init__(self, library: Library, scratch: Path):
         self.library, self.scratch, self.lock = library, scratch / "figures", Lock()
         self.child: subprocess.Popen | None = None
-        self.wanted, self.begun, self.said = "", 0.0, scratch / "figures.log"
+        self.page, self.name, self.begun, self.said = "", "", 0.0, scratch / "figures.log"
+        self.asked = 0.0  # for the page that is being made, last
         self.failed: dict[str, str] = {}  # why, by page
 
     def catalogue(self) -> list[dict]:
-        """{"name", "title", "kind"} of every figure and table that there is."""
+        """{"kind", "name", "title", "image" for one that is of one image} of every figure and table that there is."""
         pages = [("figure", name, figures.title(name)) for name in figures.names()]
         pages += [("table", name, tables.title(name)) for name in tables.names()]
-        return [{"kind": kind, "name": name, "title": title} for kind, name, title in pages]
+        return [{"kind": k, "name": n, "title": title, "image": n in OF_ONE_IMAGE} for k, n, title in pages]
 
     def ask(self, name: str, runs: list[str], shipped: bool, image: int | None) -> dict:
         """{"state": "made" with what there is of it, "working" with what is said, or "failed" with the reason}.
 
-        What was being made before is left, if it is something else. UserError: no such page or run.
+        One is made at a time, and left once nobody asks for it. UserError: no such page or run.
         """
-        page, words = self.page(name, runs, shipped, image)
+        page, words = self.wanted(name, runs, shipped, image)
         with self.lock:
+            self.settle()
             if (folder := self.scratch / page).is_dir():
                 return {"state": "made"} | told(name, folder)
-            if page != self.wanted:
-                self.begin(page, words)
-            elif self.child is not None and self.child.poll() is not None:
-                return self.end(page, name)
-            elif page in self.failed:
+            if page != self.page and self.child is not None and monotonic() - self.asked < PATIENCE:
+                return {"state": "working", "said": WAITING, "seconds": 0.0}
+            if page == self.page and page in self.failed:
                 return {"state": "failed", "said": self.failed[page]}
+            if page != self.page or self.child is None:
+                self.begin(page, name, words)
+            self.asked = monotonic()
             return {"state": "working", "said": self.last(), "seconds": monotonic() - self.begun}
 
-    def page(self, name: str, runs: list[str], shipped: bool, image: int | None) -> tuple[str, list[str]]:
+    def wanted(self, name: str, runs: list[str], shipped: bool, image: int | None) -> tuple[str, list[str]]:
         """The name of a page's folder, and the words that make it."""
         if name not in (*figures.names(), *tables.names()):
             raise UserError(
@@ -62,7 +68,9 @@ class Studio:
             given += [str(p) for p in (SHIPPED / "runs", SHIPPED / "results") if p.is_dir()]
         words = [name, *given]
         if name in figures.names():
-            words += ["--limit", str(LIMIT), *([] if image is None else ["--image", str(image)])]
+            words += ["--limit", str(LIMIT)]
+        if name in OF_ONE_IMAGE and image is not None:
+            words += ["--image", str(image)]
         times = [(p / "metrics.jsonl").stat().st_mtime for p in paths if (p / "metrics.jsonl").exists()]
         return sha256(json.dumps([words, times]).encode()).hexdigest()[:24], words
 
@@ -72,28 +80,29 @@ class Studio:
             raise UserError(f"there is no run {run[:80]!r} to make figures of; the list of runs shows those there are")
         return source.path
 
-    def begin(self, page: str, words: list[str]) -> None:
+    def begin(self, page: str, name: str, words: list[str]) -> None:
         self.leave()
         self.failed.pop(page, None)
-        self.wanted, self.begun = page, monotonic()
+        self.page, self.name, self.begun = page, name, monotonic()
         self.said.parent.mkdir(parents=True, exist_ok=True)
         with open(self.said, "wb") as out:
             command = [sys.executable, "-m", "analysis", *words, "--out", str(self.scratch / "work")]
             self.child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
-    def end(self, page: str, name: str) -> dict:
-        """Keeps what was written; tables collected of runs stay for the next figure."""
+    def settle(self) -> None:
+        """Keeps what was written once it is made; tables collected of runs stay for the next figure."""
+        if self.child is None or self.child.poll() is None:
+            return
         code, self.child = self.child.returncode, None
-        files = [f for f in (self.scratch / "work").glob(f"{name}.*") if f.suffix[1:] in FORMS]
+        files = [f for f in (self.scratch / "work").glob(f"{self.name}.*") if f.suffix[1:] in FORMS]
         if code or not files:
-            self.failed[page] = self.last().removeprefix("error: ") or f"it ended with code {code}"
-            return {"state": "failed", "said": self.failed[page]}
-        folder = self.scratch / page
+            self.failed = {self.page: self.last().removeprefix("error: ") or f"it ended with code {code}"}
+            return
+        folder = self.scratch / self.page
         folder.mkdir(parents=True)
         for file in files:
             file.rename(folder / file.name)
         self.make_room()
-        return {"state": "made"} | told(name, folder)
 
     def make_room(self) -> None:
         pages = [f for f in self.scratch.iterdir() if f.is_dir() and f.name != "work"]
@@ -106,7 +115,7 @@ class Studio:
 
     def file(self, name: str, form: str, runs: list[str], shipped: bool, image: int | None) -> dict:
         """A page's file, {"name", "data" in base64}. UserError: it is not made, or has no such form."""
-        page, _ = self.page(name, runs, shipped, image)
+        page, _ = self.wanted(name, runs, shipped, image)
         path = self.scratch / page / f"{name}.{form}"
         if form not in FORMS or not path.is_file():
             raise UserError(f"{name} is not there as {form[:10]}; make it first, and choose one of {', '.join(FORMS)}")

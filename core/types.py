@@ -166,7 +166,7 @@ class Problem:
         return self.cost[a.layer, a.image, a.query, self.column(a)]
 
     def column(self, a: Assignment) -> Int[Tensor, " m"]:
-        if self.names is None:
+        if self.names is None or not len(a):  # of no columns there is no argmax
             return a.target
         named = (self.names[a.layer, a.image] == a.target[:, None]) & self.columns[a.layer, a.image]
         return named.int().argmax(-1)

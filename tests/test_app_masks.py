@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
-from torchvision.ops import box_convert, box_iou
+from torchvision.ops import box_area, box_convert, box_iou
 
 from analysis.stand_in import random_run
 from app.handlers import Handlers
@@ -129,16 +129,17 @@ def test_a_map_covers_what_its_places_cover(handlers):
         assert heat["span"] == [heat["columns"] * stride / 72, heat["rows"] * stride / 72] and min(heat["span"]) >= 1
 
 
-def test_six_panels_are_the_best_of_two_objects_one_of_both_and_two_poor_ones(handlers):
+def test_six_panels_are_the_best_boxes_on_two_objects_one_of_both_and_two_poor_ones(handlers):
     for key in ("image/1", "image/2", "image/3"):
         view, (trace, _) = handlers.masks(key), trace_of(handlers, key)
         quality = {row["index"]: row["quality"] for row in view["queries"]}
-        held = trace.teacher.assignment.of(layer=LAYERS - 1, image=0).query.tolist()
-        panels = [p["query"] for p in view["panels"]]
-        two = sorted(held, key=lambda q: -quality[q])[:2]
-        assert panels[: len(two)] == two and len(set(panels)) == len(panels) == (5 if len(two) == 2 else 3)
-        low = panels[-2:]
-        assert all(quality[q] <= quality[x] for q in low for x in quality if x not in (*low, *two))
+        true, mine = (box_convert(b, "cxcywh", "xyxy") for b in (trace.targets.boxes, trace.teacher.own.boxes[-1, 0]))
+        largest = box_area(true).argsort(descending=True)[:2]
+        panels = {p["letter"]: p["query"] for p in view["panels"]}
+        best = box_iou(true[largest], mine).argmax(1).tolist()
+        assert [panels[letter] for letter in "bc"[: len(best)]] == best
+        assert ("d" in panels) == (len(best) == 2) and panels.get("d") not in best
+        assert sorted(quality[panels[letter]] for letter in "ef") == sorted(quality.values())[:2]
 
 
 def test_other_options_of_the_loss_are_followed(folder):

@@ -15,7 +15,9 @@ from PIL import Image
 
 from analysis.bench.app import browser, served
 from analysis.stand_in import random_run
+from app import library
 from app.handlers import Handlers
+from app.library import near
 from app.page import VIEWS
 from tests import opened
 
@@ -33,8 +35,10 @@ LIT = """places => { const c = document.querySelector('.dd-many'), r = c.width /
     return places.map(([x, y]) => Math.max(at(x - 1, y), at(x, y), at(x + 1, y))); }"""
 ATTACK = "<img src=x onerror=\"document.title='hacked'\">"
 READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-term]"}
+WHOLE = {"figures": ".dd-pages button", "train": ".dd-train select"}  # without the canvas
 FILE = "<img src=x onerror=alert(1)>.png"
 LAYERS, QUERIES = 3, 16
+SHIPPED = near(library.SHIPPED / "shapes_distill")
 
 
 @pytest.fixture(scope="module")
@@ -350,10 +354,10 @@ def test_a_query_is_the_same_in_the_list_the_scatter_and_on_the_canvas(page, han
     page.locator(".dd-ranks tr[data-query='3']").click()
     page.wait_for_selector(".dd-scatter .chosen[data-point='3']")
     page.get_by_role("button", name="Pin the selected query", exact=True).click()
-    page.wait_for_selector("[data-tile=panel-3].chosen")
-    assert page.locator(".dd-six .dd-tile").count() == 2
+    page.get_by_text("pinned:").wait_for()
+    assert "(b) query 3" in page.locator(".dd-six .dd-tile.chosen").first.text_content()
     page.get_by_role("button", name="Choose by rule").click()
-    page.wait_for_function("document.querySelectorAll('.dd-six .dd-tile').length > 2")
+    page.wait_for_function("!document.querySelector('.dd-six').textContent.includes('pinned:')")
     page.get_by_label("Features").select_option("0")
     page.wait_for_function("document.querySelector('[data-tile=each] canvas').width === 32")
     page.get_by_role("tab", name="Matches").click()
@@ -396,13 +400,37 @@ def test_the_terms_of_the_loss_follow_the_layer(page, handlers):
     page.wait_for_selector(".dd-bar")
     values = handlers.term("image/7", "logits/positive_l1", layer=2)["values"]
     bars = page.locator(".dd-bar").evaluate_all("x => x.map(e => [+e.dataset.query, +e.dataset.value])")
-    assert bars and all(values[q] == v for q, v in bars) and len(bars) == sum(v != 0 for v in values)
+    assert bars and all(values[q] == v for q, v in bars) and len(bars) == min(12, sum(v != 0 for v in values))
     page.locator(".dd-bar").first.click()
     page.wait_for_selector(".dd-bar.chosen")
     page.locator("[data-term='features/stride8']").click()
     page.wait_for_selector(".dd-pane .dd-heat:not([hidden])")
     heat = handlers.term("image/7", "features/stride8")["heat"]
     assert float(page.locator(".dd-pane .dd-heat").get_attribute("data-most")) == heat["most"]
+
+
+def test_a_figure_is_previewed_had_as_pdf_and_restored_by_link(page, url):
+    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=figures")
+    page.locator("[data-page=image]").click()
+    page.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview", timeout=120_000)
+    assert "Image 9 of" in page.locator(".dd-caption").text_content() and "figure=image" in page.url
+    for form, start in (("pdf", b"%PDF-"), ("svg", b"<?xml"), ("png", b"\x89PNG"), ("csv", b"")):
+        with page.expect_download() as download:
+            page.locator(f".dd-paper [data-form={form}]").click()
+        assert download.value.suggested_filename == f"image.{form}"
+        assert Path(download.value.path()).read_bytes().startswith(start)
+    page.reload()
+    page.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview")
+    page.go_back()
+    page.get_by_text("Choose one from the list").wait_for()
+
+
+def test_the_six_panels_are_had_as_the_papers_figure(page, url):
+    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=masks")
+    page.locator(READY["masks"]).first.wait_for()
+    with page.expect_download() as download:
+        page.locator(".dd-six [data-form=pdf]").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
 
 
 def test_tabs_are_reached_by_keys(page):
@@ -426,11 +454,11 @@ def test_nothing_hangs_over_the_edge(chromium, url, width, theme):
     """Readable on a wide screen and usable on a phone, in light and dark."""
     chromium.set_viewport_size({"width": width, "height": 900})
     try:
-        for tab in READY:
+        for tab, ready in (READY | WHOLE).items():
             chromium.goto(f"{url}?tab={tab}&__theme={theme}")
-            shows(chromium, "image/7")
-            chromium.locator(READY[tab]).first.wait_for()
+            chromium.locator(ready).first.wait_for()
             assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+            assert chromium.locator(".dd-page").bounding_box()["width"] >= min(width, 1800) - 60
             assert chromium.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
     finally:
         chromium.set_viewport_size({"width": 1280, "height": 900})

@@ -75,7 +75,7 @@ function lossesView(app) {
 
   function queries() {
     const order = told.values.map((v, k) => [v, k]).filter(([v]) => v !== 0).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0]));
-    const most = order.length ? Math.abs(order[0][0]) : 1, sum = order.reduce((s, [v]) => s + v, 0), few = order.slice(0, 24);
+    const most = order.length ? Math.abs(order[0][0]) : 1, sum = order.reduce((s, [v]) => s + v, 0), few = order.slice(0, 12);
     const {side: now, index} = app.state.get();
     const bars = few.map(([v, k]) => make('button', {type: 'button', class: `dd-bar${told.side && now === told.side && index === k ? ' chosen' : ''}`, disabled: !told.side, 'data-query': k, 'data-value': v, onclick: () => app.stage.choose({side: told.side, index: k})}, make('span', {class: 'name'}, `query ${k}`), make('span', {class: 'track'}, make('i', {style: `width:${(100 * Math.abs(v) / most).toFixed(1)}%`})), make('span', {class: 'value'}, fixed(v, 4))));
     const rest = order.length - few.length;

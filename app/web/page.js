@@ -10,7 +10,7 @@ function page() {
   let about = null, loads = 0, fading = 0, ticking = 0;
 
   app.stage = stage(boxes.stage, app);
-  app.figure = name => { views.find(v => v.id === 'figures').open(name); state.set({tab: 'figures'}); };
+  app.figure = name => state.set({tab: 'figures', figure: name});
   window.dd = {choose: app.stage.choose}; // for whoever drives the page from outside
   const head = header(boxes.header, app), strip = gallery(boxes.gallery, app);
   const views = [matchesView, masksView, stabilityView, lossesView, figuresView, trainView].map(view => view(app));

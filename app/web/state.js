@@ -1,7 +1,7 @@
 // What is selected: one state that all views share and the address bar keeps, so that a link restores the view.
 const TABS = ['matches', 'masks', 'stability', 'losses', 'figures', 'train'];
-const NOTHING = {run: '', compare: '', image: '', layer: null, side: '', index: 0, gamma: null, tab: 'matches'};
-const PLACES = ['run', 'compare', 'image', 'tab']; // a change of one of these can be gone back from
+const NOTHING = {run: '', compare: '', image: '', layer: null, side: '', index: 0, gamma: null, tab: 'matches', figure: ''};
+const PLACES = ['run', 'compare', 'image', 'tab', 'figure']; // a change of one of these can be gone back from
 
 function selection(start) {
   const watchers = [];
@@ -10,7 +10,7 @@ function selection(start) {
   function set(change) {
     const changed = Object.keys(change).filter(key => state[key] !== change[key]);
     if (!changed.length) return;
-    const push = changed.some(key => PLACES.includes(key) && state[key] !== '');
+    const push = changed.some(key => PLACES.includes(key) && (state[key] !== '' || key === 'figure'));
     state = {...state, ...change};
     write(state, push);
     tell(changed);
@@ -37,6 +37,7 @@ function read(search) {
   for (const key of ['run', 'compare', 'image']) if (given.has(key)) found[key] = given.get(key);
   if (TABS.includes(given.get('tab'))) found.tab = given.get('tab');
   if (/^\d{1,3}$/.test(given.get('layer') || '')) found.layer = Math.max(0, Number(given.get('layer')) - 1);
+  if (/^[a-z0-9_]{1,40}$/.test(given.get('figure') || '')) found.figure = given.get('figure');
   const query = /^([a-z_]+)\.(\d{1,6})$/.exec(given.get('query') || '');
   if (query) [found.side, found.index] = [query[1], Number(query[2])];
   const gamma = Number(given.get('gamma') || NaN);
@@ -53,6 +54,7 @@ function write(state, push) {
   put('layer', state.layer === null ? null : state.layer + 1);
   put('query', state.side && `${state.side}.${state.index}`);
   put('gamma', state.gamma);
+  put('figure', state.figure);
   put('tab', state.tab === NOTHING.tab ? null : state.tab);
   const text = kept.toString().replaceAll('%2F', '/');
   history[push ? 'pushState' : 'replaceState'](null, '', location.pathname + (text && `?${text}`));
