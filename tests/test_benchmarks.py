@@ -5,8 +5,9 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
-from analysis.bench import matching, step
+from analysis.bench import detectors, matching, step
 from core.matching import Matching, posed, to_truth
+from train.__main__ import main
 from train.recipes import shapes, shapes_distill, shapes_teacher
 from train.run import Losses
 
@@ -16,6 +17,7 @@ def short(monkeypatch):
     monkeypatch.setenv("QUICK", "1")
     monkeypatch.setattr(matching, "TIMES", 1)
     monkeypatch.setattr(step, "TIMES", 1)
+    monkeypatch.setattr(detectors, "train", lambda *words: main([str(w) for w in words]))
 
 
 def test_matching_finds_scipys_optimum_in_every_case():
@@ -63,3 +65,43 @@ def test_the_step_is_measured_whole_and_in_parts():
     assert whole["distilled_ms"] > max(whole[f"{part}_ms"] for part in parts if part != "distilled")
     assert all(host[f"{part}_ms"] > 0 for part in ("cost", "copy", "solve", "index"))
     assert [a["value"] for a in found["aims"]] == [whole["ratio"]]
+
+
+@pytest.mark.parametrize("kind", detectors.KINDS)
+def test_both_detectors_do_the_same_work(kind, tmp_path):
+    """The same predictions, loss and gradients, of as many weights."""
+    ours, theirs = detectors.pair(kind, tmp_path, detectors.QUICK_OPTIONS)
+    images, targets = step.random_batch(1, 64, 96, 80)
+    assert detectors.difference(ours, theirs, images) < 1e-4
+    lengths = []
+    for model in (ours, theirs):
+        detectors.ways(model, images, targets, ours.matching)["step"]()
+        lengths.append(float(sum(p.grad.double().pow(2).sum() for p in model.parameters() if p.grad is not None)))
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-3) and lengths[0] > 0
+    rows = detectors.timed(kind, ours, theirs, (64, 96), 1, 1)
+    assert [r["case"].split(", ")[1] for r in rows] == ["forward", "step"]
+    assert all(r["lowest"] <= r["ratio"] <= r["highest"] and r["ours_ms"] > 0 < r["theirs_ms"] for r in rows)
+
+
+def test_aims_are_those_of_the_worst_case():
+    def rows(**ratios):
+        return [{"case": "machine"}, *({"case": case, "ratio": ratio} for case, ratio in ratios.items())]
+
+    fine = {
+        "deformable, forward, 1 x 1, 1 thread": 0.9,
+        "deformable, step, 1 x 1, 1 thread": 0.6,
+        "deformable, step, 1 x 1, 2 threads": 0.65,
+        "deformable, memory of a step, 1 x 1": 0.8,
+        "conditional, forward, 1 x 1, 1 thread": 0.9,
+    }
+    assert [a.met for a in detectors.aims(rows(**fine))] == [True] * 4
+    assert [a.value for a in detectors.aims(rows(**fine))] == [0.65, 0.8, 0.9, 0.9]
+    for case, met in zip(fine, ([1, 1, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 0])):
+        assert [a.met for a in detectors.aims(rows(**fine | {case: 1.1}))] == [bool(x) for x in met]
+
+
+@pytest.mark.slow
+def test_the_detectors_are_measured_in_time_and_memory():
+    found = bench.run("detectors")
+    assert [r["case"].split(", ")[0] for r in found["rows"][1:]] == ["conditional"] * 5 + ["deformable"] * 5
+    assert all(r["ours_MB"] > 1 < r["theirs_MB"] for r in found["rows"] if "memory" in r["case"])
