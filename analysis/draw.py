@@ -91,14 +91,29 @@ def boxes(
     edge: bool = True,
 ) -> Axes:
     """(x0, y0, x1, y1) each, in the axes' pixels, with a text at each; a white edge keeps them apart from any ground."""
-    for k, (x0, y0, x1, y1) in enumerate(np.asarray(corners, dtype=float).reshape(-1, 4)):
+    corners = np.asarray(corners, dtype=float).reshape(-1, 4)
+    for x0, y0, x1, y1 in corners:
         lines = [(width + 1, "white", "-")] * edge + [(width, color, linestyle)]
         for thick, colour, dash in lines:
             look = {"edgecolor": colour, "linewidth": thick, "linestyle": dash}
             ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, **look))
-        if k < len(texts) and texts[k]:
-            tag(ax, x0, y0, texts[k], color=color)
+    for text, (x, y, ha, va) in zip(texts, apart(corners, ax)):
+        if text:
+            tag(ax, x, y, text, color=color, ha=ha, va=va)
     return ax
+
+
+def apart(corners: ndarray, ax: Axes) -> list[tuple[float, float, str, str]]:
+    """Where the text of each box goes, (x, y, ha, va): above its left corner, where that is on the axes and free."""
+    (left, right), (top, low), found = sorted(ax.get_xlim()), sorted(ax.get_ylim()), []
+    near = np.array([right - left, low - top]) * 0.09
+    for x0, y0, x1, y1 in corners:
+        x, ha = (x1, "right") if x0 > right - 3 * near[0] else (x0, "left")
+        spot = (x, y0, ha, "top" if y0 < top + near[1] else "bottom")
+        if any(np.all(np.abs(np.subtract(spot[:2], other[:2])) < near) for other in found):
+            spot = (x1, y1, "right", "bottom" if y1 > low - near[1] else "top")
+        found.append(spot)
+    return found
 
 
 def tag(ax: Axes, x: float, y: float, text: str, *, color: str, va: str = "bottom", ha: str = "left") -> Axes:

@@ -4,11 +4,14 @@ Six panels, chosen by rule: (a) the image; (b), (c) the mask of the query whose 
 (d) of the others, the query whose mask is most on both; (e), (f) the two queries of the lowest quality q*.
 """
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from analysis import draw, style
-from analysis.given import Given, Row
+from analysis.given import Given, Row, title
 from analysis.numbers import Numbers
 from analysis.picture import Seen, seen
 from core.boxes import iou
@@ -19,7 +22,15 @@ LETTERS = "bcdef"
 def measure(given: Given) -> Numbers:
     row = chosen_run(given)
     image = given.image if given.image is not None else chosen_image(given, row)
-    return panels(seen(given, row, image))
+    found = panels(seen(given, row, image))
+    return replace(found, caption=f"{source(row)} {found.caption}")
+
+
+def source(row: Row) -> str:
+    """Which run it is, and where it began."""
+    start = Path(row.run.get("init") or "").stem
+    begun = f", begun from {start}" if start else ""
+    return f"{title(row.detector)} on {row.data}, run {row.name} (AP {100 * row.told['ap']:.1f}{begun})."
 
 
 def chosen_run(given: Given) -> Row:
@@ -48,7 +59,7 @@ def chosen_image(given: Given, row: Row) -> int:
 def panels(found: Seen, pinned: dict[str, int] | None = None) -> Numbers:
     """The masks of the queries that the rules choose, or of those `pinned`, by letter."""
     psi, places = found.masks()
-    who, side = found.looker
+    who = {"teacher": "teacher's", "student": "run's own"}[found.looker[0]]
     q = found.quality()
     quality, inside = q.ranking()[-1, 0].numpy(), found.inside()
     chosen, why = choose(found, psi, places, quality)
@@ -67,7 +78,7 @@ def panels(found: Seen, pinned: dict[str, int] | None = None) -> Numbers:
     ]
     image, size = found.sample.id, "×".join(map(str, found.sample.size[::-1]))
     about = (
-        f"Image {image} ({size} pixels) and masks of the {who}'s queries, last stage, features of stride {found.stride}"
+        f"Image {image} ({size} pixels) and masks of the {who} queries, last stage, features of stride {found.stride}"
     )
     rules = "(b), (c) best box on each of the two largest objects; (d) of the others the one most on both; (e), (f) lowest q*"
     scale = f"colour from 0 to {max(psi[query].max() for query in chosen.values()):.2f}, the largest value of the five"
