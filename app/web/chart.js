@@ -14,7 +14,7 @@ function axes(range, labels, whole = false, size = CHART) {
   const x = v => size.left + (v - x0) / (x1 - x0 || 1) * inner.w, y = v => size.top + inner.h - (v - y0) / (y1 - y0 || 1) * inner.h;
   const say = v => minus(String(Number(v.toPrecision(3))));
   const grid = [
-    ...ticks(x0, x1).filter(v => !whole || Number.isInteger(v)).map(v => draw('g', {class: 'tick'}, draw('line', {x1: x(v), x2: x(v), y1: size.top, y2: size.top + inner.h}), draw('text', {x: x(v), y: size.height - 18, 'text-anchor': 'middle'}, say(v)))),
+    ...ticks(x0, x1).filter(v => !whole || Math.abs(v - Math.round(v)) < 1e-6).map(v => draw('g', {class: 'tick'}, draw('line', {x1: x(v), x2: x(v), y1: size.top, y2: size.top + inner.h}), draw('text', {x: x(v), y: size.height - 18, 'text-anchor': 'middle'}, say(v)))),
     ...ticks(y0, y1).map(v => draw('g', {class: 'tick'}, draw('line', {x1: size.left, x2: size.left + inner.w, y1: y(v), y2: y(v)}), draw('text', {x: size.left - 6, y: y(v) + 4, 'text-anchor': 'end'}, say(v)))),
     draw('text', {class: 'label', x: size.left + inner.w / 2, y: size.height - 3, 'text-anchor': 'middle'}, labels[0]),
     draw('text', {class: 'label', x: 0, y: 0, transform: `translate(11 ${size.top + inner.h / 2}) rotate(-90)`, 'text-anchor': 'middle'}, labels[1])];

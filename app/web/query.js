@@ -35,14 +35,15 @@ function queryPanel(host, app) {
     return make('details', {class: 'dd-ranking', open: list.open}, make('summary', null, list.title), make('p', null, list.says), make('table', {class: 'dd-table'}, make('thead', null, head), make('tbody', null, rows)));
   }
 
+  const paper = () => make('button', {type: 'button', class: 'dd-button', title: 'This image explained, as a figure for print', onclick: () => app.figure('image')}, 'As a figure');
+
   // While nothing is chosen: each object with the queries that answer for it.
   function overview(view) {
     const ends = row => row.answers.map(a => a ? cell([partner(a.other, String(a.other.index)), make('span', {class: 'cost'}, fixed(a.total, 2))]) : cell('–'));
     const rows = view.rows.map(row => make('tr', {'data-object': row.other.index}, make('th', {scope: 'row'}, partner(row.other, row.name), row.change && row.change !== 'kept' && make('small', {class: `change ${row.change}`}, row.change)), ends(row)));
     const head = make('tr', null, make('th', {scope: 'col'}, 'Object'), view.sides.map(side => make('th', {scope: 'col'}, make('i', {class: `swatch ${side.role}`}), side.title)));
-    const paper = make('button', {type: 'button', class: 'dd-button', title: 'This image explained, as a figure for print', onclick: () => app.figure('image')}, 'As a figure');
     host.replaceChildren(
-      make('header', null, heading(view.title, view.says), make('span', null, view.where), paper),
+      make('header', null, heading(view.title, view.says), make('span', null, view.where), paper()),
       rows.length ? make('div', {class: 'dd-scroll'}, make('table', {class: 'dd-table dd-overview'}, make('thead', null, head), make('tbody', null, rows))) : make('p', null, view.says),
       make('p', {class: 'dd-hint'}, 'Click a box, or focus the image and use the arrow keys: its class scores and the cost of its match appear here. A second click takes the box beneath.'));
   }
@@ -52,7 +53,7 @@ function queryPanel(host, app) {
     if (view.rows) return overview(view);
     const head = make('header', null, make('h3', null, make('i', {class: 'swatch ' + view.role}), view.title), make('span', null, view.where));
     const close = make('button', {type: 'button', class: 'dd-close', 'aria-label': 'Let go', title: 'Back to all objects', onclick: () => app.stage.choose(null)}, '×');
-    head.append(close);
+    head.append(paper(), close);
     host.replaceChildren(head, make('p', {class: 'dd-box-text'}, view.box), scores(view), view.says ? make('p', {class: 'dd-says'}, view.says) : '', ...view.matches.map(meeting), ...view.rankings.map(ranking));
     host.dataset.chosen = `${view.side}/${view.index}/${view.layer}`;
   }

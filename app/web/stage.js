@@ -89,11 +89,11 @@ function stage(host, app) {
       draw('rect', {...place, class: 'halo'}), draw('rect', {...place, class: 'edge'}));
   }
 
-  function paintLine(pair) {
+  function paintLine(pair, nth) {
     const [a, b] = endsOf(pair), dear = dearness(pair.line, pair.cost);
     const place = {x1: percent(a[0]), y1: percent(a[1]), x2: percent(b[0]), y2: percent(b[1])};
     const dot = (p, item) => draw('circle', {class: item.group.role, cx: percent(p[0]), cy: percent(p[1]), r: 3.5});
-    const label = pair.cost !== null && draw('text', {class: 'dd-cost', x: percent((a[0] + b[0]) / 2), y: percent((a[1] + b[1]) / 2), dy: -5}, short(pair.cost));
+    const label = pair.cost !== null && draw('text', {class: 'dd-cost', x: percent((a[0] + b[0]) / 2), y: percent((a[1] + b[1]) / 2), dy: -9 - 14 * nth}, short(pair.cost));
     return draw('g', {class: `dd-line ${pair.line.look}${dear > 0.6 ? ' dear' : ''}`, style: `--dear:${dear.toFixed(2)}`}, draw('line', {...place, class: 'halo'}), draw('line', {...place, class: 'edge'}), dot(a, pair.from), dot(b, pair.to), label);
   }
 
@@ -269,7 +269,7 @@ function stage(host, app) {
     const ramp = make('span', {class: 'dd-ramp', title: 'The colour of a line: from the cheapest to the dearest pair of its kind'}, 'cheap', make('i'), 'dear');
     parts.legend.replaceChildren(
       make('div', {class: 'row', role: 'group', 'aria-label': 'Boxes'}, make('span', {class: 'head'}, 'Boxes'), boxes),
-      rows.length ? make('div', {class: 'row', role: 'group', 'aria-label': 'Lines between matched pairs'}, rows.map(([head, lines]) => make('span', {class: 'group'}, make('span', {class: 'head', title: 'Lines between matched pairs'}, head), lines.map(line))), ramp) : '');
+      ...rows.map(([head, lines], k) => make('div', {class: 'row', role: 'group', 'aria-label': `Lines between matched pairs: ${head}`}, make('span', {class: 'head', title: 'Lines between matched pairs'}, head), lines.map(line), k === rows.length - 1 && ramp)));
     host.querySelector('.dd-ways').replaceChildren(names, several ? segments('Layout', ways, look.apart ? 'apart' : 'one', way => change({apart: way === 'apart'})) : '');
   }
 
