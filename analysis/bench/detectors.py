@@ -187,8 +187,9 @@ def peak(who: str, folder: str, height: str, width: str) -> None:
     torch.set_num_threads(1)
     matching = load_detector(Path(folder) / "ours.safetensors")[0].matching
     model = opened(who, Path(folder))
-    small, large = (random_batch(1, *sides, 80) for sides in ((64, 64), (int(height), int(width))))
-    ways(model, *small, matching)["forward"]()  # what is loaded and set up at the first call
+    small, large = (random_batch(1, *sides, 80) for sides in ((128, 128), (int(height), int(width))))
+    ways(model, *small, matching)["step"]()  # what is loaded and set up at the first call
+    model.zero_grad()
     step, before = ways(model, *large, matching)["step"], resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     step()
