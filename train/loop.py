@@ -4,6 +4,7 @@ import errno
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from core.errors import UserError
 from core.types import DistillTrace, Images, Targets
 from train import faults, folder, optim, parallel, record, state
 from train.build import Job, build, compiled
+from train.cache import CHECKED, cache_of
 from train.ema import Mean
 from train.faults import Failed, NotFinite
 from train.interrupt import Interrupt, Stopped
@@ -107,6 +109,8 @@ class Training:
             self.scaler.load_state_dict(self.progress.scaler)
         self.pass_ = shared(compiled(job).distiller)
         self.watch = Watch(job.distiller)
+        with parallel.together():
+            self.cache = cache_of(job)
         self.batches = job.loader.steps(self.progress.epoch, self.progress.position, until=job.run.optim.epochs)
 
     @property
@@ -115,6 +119,7 @@ class Training:
         return self.mean.distiller if self.mean else self.job.distiller
 
     def start(self) -> None:
+        self.check_cache()
         self.log.go_on(self.progress.lengths, self.progress.step)
         if not self.ranks.first:
             return
@@ -124,6 +129,15 @@ class Training:
             self.log.scores("teacher", taught["scores"], step=0, epoch=0)
             if taught["instability"]:
                 self.log.note({"instability": "teacher", "step": 0, "epoch": 0} | taught["instability"])
+
+    def check_cache(self) -> None:
+        """UserError, for all processes alike: what is cached is not what the teacher says."""
+        if not self.cache:
+            return
+        run, device = self.job.run, self.job.device
+        first = islice(self.job.loader.epoch(0), -(-CHECKED // self.job.loader.each))
+        with parallel.together(), torch.autocast(device.type, AMP[run.amp], enabled=run.amp != "off"):
+            self.log.say(self.cache.check((images for images, _ in first), device))
 
     def next_passes(self) -> Passes:
         """This process's part of the next step; each pass knows the objects of all images of the step.
@@ -177,6 +191,8 @@ class Training:
         run, device, objects = self.job.run, self.job.device, bool((targets.step > 0).any())
         torch.manual_seed(seed_of(run.seed, self.progress.step, self.ranks.rank, k))
         with nullcontext() if last or self.ranks.size == 1 else self.pass_.no_sync():
+            if self.cache:
+                self.cache.expect(images)
             with torch.autocast(device.type, AMP[run.amp], enabled=run.amp != "off"):
                 total, seen = self.pass_(images.to(device), targets.to(device))
             if last:

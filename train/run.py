@@ -64,6 +64,7 @@ class Run:
     data: Data = Data()
     optim: Optim = Optim()
     teacher: Path | None = None  # a run or a .safetensors file
+    teacher_cache: Path | None = None  # folder that keeps the teacher's answers, where training shows a picture twice
     class_map: Path | None = None  # JSON: each class of the data to the teacher's of another name, or a list of them
     init: str | None = None  # first weights: `imagenet` or a file of the backbone's, or a detector's .safetensors
     seed: int = 0

@@ -60,7 +60,7 @@ def run() -> tuple[list[dict], list[Aim]]:
     if os.environ.get("QUICK") == "1":
         sizes, options = (Size(4, 2, 1, 2, 64), Size(4, 2, 1, 2, 64)), TINY
     else:
-        sizes, options = (Size(80, 20, 3, 8, 96), Size(24, 6, 3, 4, 256)), SETTINGS
+        sizes, options = (Size(60, 20, 2, 8, 96), Size(16, 4, 2, 4, 192)), SETTINGS
     torch.set_num_threads(1)
     one = of(shapes.run(), sizes[0])
     two = of(replace(one, student=detectors.module("deformable").Config(**options)), sizes[1])
