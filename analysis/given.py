@@ -114,9 +114,18 @@ class Row:
     @cached_property
     def training(self) -> str:
         """The same for rows that differ in nothing but their losses, teacher and seed."""
-        if not self.run:
-            return self.name
-        return json.dumps({key: there(portable(self.run).get(key)) for key in TRAINING}, sort_keys=True)
+        return self.alike(*TRAINING)
+
+    @cached_property
+    def learner(self) -> str:
+        """The same for rows of one student on the same images, whatever the schedule."""
+        return self.alike("student", "data", "init")
+
+    def alike(self, *keys: str) -> str:
+        """These parts of the configuration; the name where there is none."""
+        return (
+            json.dumps({k: there(portable(self.run).get(k)) for k in keys}, sort_keys=True) if self.run else self.name
+        )
 
     def scores(self, key: str = "ap") -> float | None:
         return self.told.get(key)

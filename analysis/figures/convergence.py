@@ -35,12 +35,12 @@ def of(stand: Stand, given: Given) -> list[dict]:
 
 
 def longer(stand: Stand, given: Given) -> list[Group]:
-    """The student alone on other schedules, such as one of equal time."""
+    """The student alone on longer schedules of the same images, such as one of equal time."""
     if "student" not in stand.groups:
         return []
     mine = stand.groups["student"].first
-    same = lambda row: row.losses == frozenset() and (row.student, row.data) == (mine.student, mine.data)  # noqa: E731
-    return [g for g in given.groups(same) if g.first.training != mine.training]
+    alone = given.groups(lambda row: row.losses == frozenset() and row.learner == mine.learner)
+    return [group for group in alone if group.first.told["epochs"] > mine.told["epochs"]]
 
 
 def points(group: Group) -> list[dict]:
@@ -67,7 +67,8 @@ def make(numbers: Numbers) -> Figure:
             mine = [row for row in rows if row["who"] == who]
             for ax, key in ((epochs, "epoch"), (minutes, "minutes")):
                 trace(ax, who, mine, key)
-        epochs.set(xlabel="epochs", ylabel=f"AP\n({panel})", xlim=(0, None), ylim=(0, None))
+        epochs.set(xlabel="epochs", ylabel="AP", xlim=(0, None), ylim=(0, None))
+        epochs.set_title(panel, loc="left")
         minutes.set(xlabel="minutes of training, mean over seeds", xlim=(0, None))
         epochs.xaxis.set_major_locator(MaxNLocator(integer=True))
         epochs.legend(loc="lower right")

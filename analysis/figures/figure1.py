@@ -41,14 +41,15 @@ def gains(rows: list[dict]) -> str:
 
 def make(numbers: Numbers) -> Figure:
     places = list(dict.fromkeys((r["detector"], r["data"]) for r in numbers.rows))
-    figure = Figure(figsize=style.size(2.2, columns=1 if len(places) < 3 else 2))
-    ax, several = figure.subplots(), len({data for _, data in places}) > 1
+    several = len({data for _, data in places}) > 1
+    figure = Figure(figsize=style.size(2.4 if several else 2.2, columns=1 if len(places) < 2 + (not several) else 2))
+    ax = figure.subplots()
     series = {}
     for who in ("teacher", "student", "distilled"):
         found = {(r["detector"], r["data"]): r for r in numbers.rows if r["who"] == who}
         heights, spreads = ([found[p][key] if p in found else None for p in places] for key in ("ap", "spread"))
         series[style.TITLES[who]] = heights, spreads, style.LOOKS[who]
-    draw.bars(ax, [f"{d}\n{data}" if several else d for d, data in places], series)
+    draw.bars(ax, ["\n".join((d, *data.split(", "))) if several else d for d, data in places], series)
     ax.set_ylabel("AP" if several else f"AP on {places[0][1]}")
     ax.margins(y=0.12)
     figure.legend(loc="outside upper center", ncols=3)

@@ -29,7 +29,7 @@ def measure(given: Given) -> Numbers:
         for told in row.logged["epochs"]
     ]
     spread = of_seeds(list(groups.values()), "bands from the lowest to the highest")
-    return Numbers(rows, f"Instability between epochs, last stage, on {stand.label}; {spread}.")
+    return Numbers(rows, f"Instability between epochs, last stage, on {stand.label}{stand.schedule}; {spread}.")
 
 
 def recorded(group: Group) -> Group | None:
