@@ -6,7 +6,7 @@ done. When nothing has been asked for a while, chores go on in small steps.
 
 import atexit
 import traceback
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from threading import Condition, Thread
 from time import monotonic
 
@@ -136,15 +136,30 @@ class Desk:
     def next(self) -> Job | None:
         """The job asked last, or None once it is calm and there is a chore, or all is over."""
         while not self.closed:
-            waiting = [job for job in self.jobs.values() if job.begun is None]
-            if waiting:
-                waiting[-1].begun = monotonic()
-                return waiting[-1]
+            if (job := self.latest()) is not None:
+                return job
             calm = monotonic() - self.asked - CALM
             if self.chores and calm >= 0:
                 return None
             self.turn.wait(timeout=-calm if self.chores else None)
         return None
+
+    def latest(self) -> Job | None:
+        with self.turn:
+            waiting = [job for job in self.jobs.values() if job.begun is None]
+            if not waiting:
+                return None
+            waiting[-1].begun = monotonic()
+            return waiting[-1]
+
+    def between(self, things: Iterable) -> Iterator:
+        """For a pass that goes through many things: after each of them, what was asked meanwhile is made."""
+        for thing in things:
+            yield thing
+            while not self.closed and (job := self.latest()) is not None:
+                self.run(job)
+            if self.closed:
+                raise Dropped
 
     def run(self, job: Job) -> None:
         def heard(who: str, found: Decoded) -> None:

@@ -14,6 +14,7 @@ from analysis.figures import KINDS, drawn, table
 from app import epochs, losses, masks, queries, stability, uploads, views
 from app.arguments import fitting, unit, within
 from app.desk import Job
+from app.doctor import Doctor
 from app.gallery import SORTS, Gallery
 from app.header import about
 from app.library import Library
@@ -35,7 +36,7 @@ AT_ONCE = 0.15  # seconds that a page waits for the whole before it takes a part
 class Handlers:
     def __init__(self, library: Library, scratch: Path | None = None):
         self.library, self.desk = library, library.desk
-        self.gallery_of = Gallery(self.desk)
+        self.gallery_of, self.doctor_of = Gallery(self.desk), Doctor(self.desk)
         scratch = scratch or Path(mkdtemp(prefix="detrdistill-"))
         self.training, self.studio, self.drawing = Training(library, scratch), Studio(library, scratch), Lock()
 
@@ -140,6 +141,13 @@ class Handlers:
     def term(self, key: str, path: str, layer: int = -1, run: str = "") -> dict:
         """One term, by its path LOSS/MAP, in one layer, -1 for the last: a value for each query, or a map over the image."""
         return losses.term(self.shown(key, run, "").main, path, layer)
+
+    def doctor(self, run: str = "") -> dict:
+        """What each loss does to the student of a run, and the setting to change: {"state": "working" or "made", ..}.
+
+        As `python -m train doctor RUN`: of its records, and of a few images, which take a while; ask again until made.
+        """
+        return self.doctor_of.ask(self.samples(run))
 
     def figures(self) -> dict:
         """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title", "image"}]}."""

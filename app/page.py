@@ -14,9 +14,9 @@ from core.errors import UserError
 WEB = Path(__file__).parent / "web"
 # In the order in which they need one another; `page.js` starts.
 SCRIPTS = ("dom", "heat", "chart", "server", "state", "items", "stage", "gallery", "query", "matches", "masks")
-SCRIPTS += ("stability", "losses", "figures", "train", "header", "page")
+SCRIPTS += ("stability", "doctor", "losses", "figures", "train", "header", "page")
 VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "masks", "weighed", "mask")
-VIEWS += ("stability", "epochs", "losses", "term", "recipes", "train", "stop", "watch", "upload")
+VIEWS += ("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload")
 VIEWS += ("figures", "figure", "file", "figure4")
 PAGE_ALONE = ("look",)  # for one who waits, not for a program
 

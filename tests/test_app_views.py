@@ -1,5 +1,8 @@
 """Views 3 and 4 without a browser: stability and losses against the trace, counted here by hand."""
 
+import json
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,11 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from analysis.stand_in import random_run
+from app import doctor
 from app.gallery import Survey
 from app.handlers import Handlers
+from app.library import SHIPPED
+from core.doctor import diagnose
 from core.errors import UserError
 from core.losses.base import Loss
 from core.types import Outcome
@@ -151,3 +157,30 @@ def test_a_new_loss_appears_without_a_line_of_the_app(folders):
     assert "counted here by hand" in found["says"]  # the first line of its module
     assert handlers.term("image/1", "brightness/each")["side"] == "student"
     assert handlers.term("image/1", "brightness/brightness")["kind"] == "image"
+
+
+# The doctor -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_of_the_page_is_that_of_the_command_line(monkeypatch):
+    run = SHIPPED / "shapes_distill"
+    handlers = opened.handlers(run)
+    monkeypatch.setattr(doctor, "ANSWER", 0.0)
+    monkeypatch.setattr(doctor, "IMAGES", 3)
+    while (found := handlers.doctor())["state"] == "working":
+        time.sleep(0.01)
+        assert 0 <= found["seen"] < found["of"] == 3
+    told = json.loads(json.dumps(asdict(diagnose(run, limit=3))))
+    assert {k: v for k, v in json.loads(json.dumps(found)).items() if k not in ("state", "run")} == {
+        k: v for k, v in told.items() if k != "run"
+    }
+    assert handlers.doctor_of.going == handlers.doctor_of.seen == {}
+
+
+def test_a_run_without_records_is_told(handlers, folders):
+    for _ in range(2):
+        with pytest.raises(UserError, match="no record of a step"):
+            while handlers.doctor()["state"] == "working":
+                pass
+    with pytest.raises(UserError, match="file of weights"):
+        opened.handlers(folders[0] / "student.safetensors").doctor()

@@ -19,6 +19,7 @@ from app import library
 from app.handlers import Handlers
 from app.library import near
 from app.page import VIEWS
+from core.doctor import diagnose
 from tests import opened
 
 if not which("chromium"):
@@ -407,6 +408,19 @@ def test_the_terms_of_the_loss_follow_the_layer(page, handlers):
     page.wait_for_selector(".dd-pane .dd-heat:not([hidden])")
     heat = handlers.term("image/7", "features/stride8")["heat"]
     assert float(page.locator(".dd-pane .dd-heat").get_attribute("data-most")) == heat["most"]
+
+
+def test_the_doctor_says_what_each_loss_does(page, url):
+    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=losses")
+    page.get_by_role("button", name="Examine this run").click()
+    page.wait_for_selector(".dd-doctor[data-state=made]", timeout=120_000)
+    told = diagnose(library.SHIPPED / "shapes_distill")
+    assert told.verdict == page.locator(".dd-verdict").text_content()
+    pulls = page.locator("[data-part=pulls] tbody tr").evaluate_all("x => x.map(e => e.children[0].textContent)")
+    assert pulls == [p.loss for p in told.pulls]
+    page.locator("[data-image='image/1']").click()
+    shows(page, "image/1")
+    assert page.locator(".dd-verdict").is_visible()  # it is of the run
 
 
 def test_a_figure_is_previewed_had_as_pdf_and_restored_by_link(page, url):

@@ -101,6 +101,37 @@ def test_chores_go_on_when_nothing_is_asked_and_one_that_fails_is_over(quiet, ca
     assert quiet.get("x", lambda heard: "alive") == "alive"
 
 
+def test_between_the_things_of_a_long_pass_what_was_asked_meanwhile_is_made(quiet):
+    went, first = [], threading.Event()
+
+    def long(heard):
+        for k in quiet.between(range(3)):
+            went.append(k)
+            first.set()
+            while k == 0 and len(quiet.jobs) < 2:  # until another asks
+                time.sleep(0.001)
+        return "long"
+
+    (job,) = quiet.want({"long": long}, "doctor")
+    assert first.wait(10)
+    assert quiet.get("short", lambda heard: went.append("short") or "short") == "short"
+    quiet.wait([job], seconds=10)
+    assert job.result() == "long" and went == [0, "short", 1, 2]
+
+
+def test_a_long_pass_ends_with_the_desk(quiet):
+    begun = threading.Event()
+
+    def long(heard):
+        for _ in quiet.between(iter(int, 1)):  # without end
+            begun.set()
+
+    (job,) = quiet.want({"long": long}, "doctor")
+    assert begun.wait(10)
+    quiet.close()
+    assert job.done and not quiet.thread.is_alive()
+
+
 def test_many_pages_at_once_get_what_they_asked_for(quiet):
     def visit(page: int, found: list):
         for k in range(20):

@@ -1,6 +1,7 @@
 // View 4: each term of the loss on this image: how much, in which layer, at which query or place.
 function lossesView(app) {
   const side = make('section', {class: 'dd-card dd-losses'}), detail = make('section', {class: 'dd-card dd-term'}), panel = make('div', {class: 'dd-masks'}, side, detail);
+  const doctor = doctorPanel(app);
   const all = latest('losses'), one = latest('term');
   let table = null, shownFor = '', chosen = '', told = null;
 
@@ -15,6 +16,7 @@ function lossesView(app) {
         const paths = table.losses.flatMap(l => l.terms.map(t => t.path));
         if (!paths.includes(chosen)) chosen = paths[0] || '';
       }
+      doctor.show(run);
       show();
       if (!changed || changed.has('layer')) await choose(chosen); else mark();
     } catch (error) { app.say(error.message); }
@@ -82,5 +84,5 @@ function lossesView(app) {
     return make('div', null, make('div', {class: `dd-bars ${told.side === 'teacher' ? 'teacher' : 'student'}`}, bars), make('p', {class: 'dd-faint'}, order.length ? `${rest > 0 ? `and ${rest} smaller; ` : ''}together ${fixed(sum, 4)}, unweighted; ${told.values.length - order.length} queries have none` : 'nothing in this layer'));
   }
 
-  return {id: 'losses', title: 'Losses', side: panel, needs: ['layer', 'side', 'index'], load};
+  return {id: 'losses', title: 'Losses', side: panel, wide: doctor.panel, needs: ['layer', 'side', 'index'], load};
 }

@@ -11,7 +11,7 @@ from core.doctor.diseases import Finding, findings
 from core.doctor.records import Epoch, Pull, Records, Term, read
 from core.doctor.replayed import Naming, Replayed, replayed
 from core.errors import UserError
-from core.replay import open_run
+from core.replay import Opened, open_run
 
 IMAGES = 32  # replayed: on two cores a minute at most for a full-size pair, and some 200 objects of COCO
 Seen = Callable[[Iterable, int], Iterable]  # passes on what it is given, so many, and may tell how far it is
@@ -48,7 +48,12 @@ def diagnose(
     run = Path(run)
     if not run.is_dir():
         raise UserError(f"{run} is no folder of a run; give one that `python -m train fit` made")
-    opened, told = open_run(run, data, images), read(run)
+    return examine(open_run(run, data, images), limit=limit, seen=seen)
+
+
+def examine(opened: Opened, *, limit: int = IMAGES, seen: Seen = lambda things, count: things) -> Diagnosis:
+    """The same of a run that is open already."""
+    run, told = Path(opened.path), read(opened.path)
     found = replayed(opened, limit, seen)
     ills = findings(told, found, opened.card["run"])
     parts = {"terms": told.terms, "pulls": told.pulls, "epochs": told.epochs, "teacher": told.teacher}
