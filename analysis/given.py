@@ -204,6 +204,10 @@ class Stand:
         return self.groups["distilled"].first.told.get("teacher_scores") if "distilled" in self.groups else None
 
 
+def place(stand: Stand) -> tuple[str, str]:
+    return stand.first.detector, stand.first.data
+
+
 def apart(stands: Sequence[Stand]) -> list[Stand]:
     """With labels that differ: by their schedules, then by number."""
     for note in (lambda stand, k: stand.schedule, lambda stand, k: f"{stand.note} ({k})"):
@@ -248,12 +252,21 @@ class Given:
 
         Absent: there is none.
         """
-        at_hand = Given([row for row in self.rows if row.folder or "measured" in row.told], self.scratch)
-        stands = at_hand.stands()
-        stands = [stand for stand in stands if stand.whole] or stands
+        stands = self.at_hand()
+        return apart([stand for stand in stands if stand.whole] or stands)
+
+    def widely(self) -> list[Stand]:
+        """The same, and of each detector and data without a whole one the first: enough for what needs no pair."""
+        stands = self.at_hand()
+        found = {place(stand): stand for stand in reversed(stands)}
+        return apart([stand for stand in stands if stand.whole or found[place(stand)] is stand])
+
+    def at_hand(self) -> list[Stand]:
+        rows = [row for row in self.rows if row.folder or "measured" in row.told]
+        stands = Given(rows, self.scratch).stands()
         if not stands:
             raise Absent("no run with weights was given, nor a summary with measures: give the folder of a run")
-        return apart(stands)
+        return stands
 
     def sweeps(self, option: str) -> list[dict[object, Group]]:
         """Groups by the value of one option of a loss, such as features.gamma, wherever all else is the same; longest first."""

@@ -125,6 +125,18 @@ def test_the_two_statements_are_counted_seed_by_seed(pair):
     assert "2.50 alone, 2.00 distilled, lower in 2 of 3" in made.numbers.caption
 
 
+def test_what_needs_no_pair_is_measured_without_one(tmp_path):
+    """Cards were seen by students alone: counted for where queries look, not for stability; shapes of 18 epochs not at all."""
+    rows = summaries.pair(seeds=(0,))
+    for name, change in {"cards": {"kind": "coco", "val": "cards/val.json"}, "longer": {}}.items():
+        rows[name] = row(0.3, measured=summaries.measured(0.3, taught=False))
+        rows[name]["run"]["data"] |= change
+        rows[name]["run"]["optim"]["epochs"] += 6
+    made = figures.make("statements", read([summaries.write(tmp_path / "s.json", rows)], tmp_path))
+    assert {r["where"] for r in made.numbers.rows} == {"AdaMixer, shapes, 96 px", "AdaMixer, cards/val"}
+    assert "1 of 1 pairs" in made.numbers.caption and "of 4 trained detectors" in made.numbers.caption
+
+
 def test_students_of_one_detector_and_data_are_told_apart(tmp_path):
     rows = summaries.pair(seeds=(0,))
     for name, told in summaries.pair(seeds=(0,)).items():

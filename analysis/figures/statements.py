@@ -22,7 +22,7 @@ WHO = ("teacher", "student", "distilled")
 
 
 def measure(given: Given) -> Numbers:
-    stands = given.measurable()
+    stands = given.widely()
     rows = [row for stand in stands for row in (*looks(stand, given), *stable(stand, given))]
     return Numbers(rows, " ".join((outcome_of_looks(rows), outcome_of_stability(rows))))
 
