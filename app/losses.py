@@ -25,7 +25,7 @@ def summary(path: str, m: Tensor, weight: float, total: float) -> dict:
     title, says = words.term(path.partition("/")[2])
     weighted = (weight * m.sum()).item()
     return {
-        "path": path,
+        "id": path,  # gradio_client takes what has a "path" for a file
         "title": title,
         "says": says,
         "kind": kind(m),
@@ -54,7 +54,7 @@ def term(replay: Replay, path: str, layer: int) -> dict:
         raise UserError(f"no term {path[:60]!r}; `losses` lists those there are")
     m = outcome.maps[key]
     layer = len(m) - 1 if layer == -1 else min(max(layer, 0), len(m) - 1)
-    told = {"path": path, "kind": kind(m), "layer": layer, "layers": len(m), "sum": m[layer, 0].sum().item()}
+    told = {"id": path, "kind": kind(m), "layer": layer, "layers": len(m), "sum": m[layer, 0].sum().item()}
     return told | values(replay, name, key, m[layer, 0])
 
 

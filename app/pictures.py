@@ -27,6 +27,10 @@ def read_upload(path: Path) -> Sample:
     try:
         with Image.open(path, formats=FORMATS) as image:
             count = image.width * image.height
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"that image has far more than {PIXELS // 10**6} million pixels; upload a smaller one"
+        ) from None
     except Exception:  # a decoder may raise nearly anything on a broken file
         raise UserError(f"that file is not an image that can be read; upload one of {', '.join(FORMATS)}") from None
     if count > PIXELS:

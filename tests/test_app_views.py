@@ -106,7 +106,7 @@ def test_of_the_set_as_many_images_count_as_were_looked_at(handlers):
 @pytest.mark.parametrize("key", ["image/1", "image/3"])
 def test_the_terms_of_the_loss_add_up_to_what_trains(handlers, key):
     table, main = handlers.losses(key), handlers.shown(key, "", "").main
-    terms = {t["path"]: t for loss in table["losses"] for t in loss["terms"]}
+    terms = {t["id"]: t for loss in table["losses"] for t in loss["terms"]}
     assert terms.keys() == main.trace.parts().keys()
     for path, part in main.trace.parts().items():
         loss, name = path.split("/")

@@ -394,7 +394,7 @@ def test_the_terms_of_the_loss_follow_the_layer(page, handlers):
     for layer in (0, 2):
         slide(page, layer)
         for term in (t for loss in table["losses"] for t in loss["terms"]):
-            cells = page.locator(f"[data-term='{term['path']}'] td").all_text_contents()
+            cells = page.locator(f"[data-term='{term['id']}'] td").all_text_contents()
             here = said(term["layers"][layer] * term["weight"]) if len(term["layers"]) > 1 else "–"
             assert cells[1:4] == [f"{said(term['sum'])} × {term['weight']:g}", here, said(term["weighted"])]
     page.locator("[data-term='logits/positive_l1']").click()

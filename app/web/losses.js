@@ -13,7 +13,7 @@ function lossesView(app) {
         const found = await all({key: scene.key, run});
         if (!found || app.stage.scene() !== scene) return;
         [table, shownFor] = [found, scene.key + run];
-        const paths = table.losses.flatMap(l => l.terms.map(t => t.path));
+        const paths = table.losses.flatMap(l => l.terms.map(t => t.id));
         if (!paths.includes(chosen)) chosen = paths[0] || '';
       }
       doctor.show(run);
@@ -30,7 +30,7 @@ function lossesView(app) {
     const peak = Math.max(1e-12, ...term.layers.map(Math.abs));
     const steps = term.layers.length > 1 && make('span', {class: 'steps', 'aria-hidden': 'true'}, term.layers.map((v, k) => make('i', {class: k === layerOf(term) ? 'here' : '', style: `height:${(100 * Math.abs(v) / peak).toFixed(0)}%`})));
     const bar = make('span', {class: 'track'}, make('i', {class: 'bar', style: `width:${(100 * Math.max(0, term.weighted) / largest).toFixed(1)}%`}));
-    return make('tr', {class: term.path === chosen ? 'chosen' : '', 'data-term': term.path, onclick: () => choose(term.path)},
+    return make('tr', {class: term.id === chosen ? 'chosen' : '', 'data-term': term.id, onclick: () => choose(term.id)},
       make('th', {scope: 'row', title: term.says}, make('button', {type: 'button', class: 'dd-plain'}, term.title), bar), make('td', null, steps), make('td', null, fixed(term.sum), make('span', {class: 'times'}, ` × ${term.weight}`)), cell(here), cell(fixed(term.weighted), {class: 'strong'}), cell(share(term.share)));
   }
 
@@ -63,10 +63,10 @@ function lossesView(app) {
   // Where the chosen term is: a map over the image, or a bar for each query.
   function mark() {
     if (!told || app.current() !== 'losses') return;
-    const term = table.losses.flatMap(l => l.terms).find(t => t.path === told.path);
+    const term = table.losses.flatMap(l => l.terms).find(t => t.id === told.id);
     if (!term) return;
     const where = told.layers > 1 ? `layer ${told.layer + 1} of ${told.layers}` : 'all layers together';
-    const head = make('header', null, heading(`Where ${term.path.replace('/', ': ').replaceAll('_', ' ')} is`, term.says), make('span', null, where));
+    const head = make('header', null, heading(`Where ${term.id.replace('/', ': ').replaceAll('_', ' ')} is`, term.says), make('span', null, where));
     if (told.heat) {
       app.stage.setHeat(canvas => paintHeat(told.heat, canvas), 'student');
       return detail.replaceChildren(head, make('p', {class: 'dd-faint'}, `Over the image: up to ${fixed(told.heat.most, 4)} a place, together ${fixed(told.sum, 4)}, unweighted.`));
