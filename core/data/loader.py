@@ -180,7 +180,7 @@ def watched(loader: DataLoader) -> Iterator:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        error.__traceback__ = None
+        error.__traceback__ = error.__cause__ = error.__context__ = None  # whose frames hold it too
         del iterator
         raise WorkerDied(KILLED) from None
 
