@@ -16,6 +16,7 @@ from core import losses
 from core.checkpoint import load_detector, open_distiller
 from core.config import decode, encode
 from core.errors import UserError
+from core.losses import contrast, mgd
 from tests import runs, tiny
 from train import loop, optim
 from train.build import build, build_distiller
@@ -336,12 +337,11 @@ def test_a_running_mean_is_measured_and_kept(tmp_path, monkeypatch):
 
 
 def test_passes_train_as_one(taught, tmp_path):
-    """Of all losses; whom queries are matched with does not change where their costs differ."""
-    given = replace(runs.OPTIM, epochs=1)
-    one, two = (
-        runs.steps(loop.fit(runs.small(teacher=taught, optim=replace(given, passes=k)), tmp_path / str(k)))
-        for k in (1, 2)
-    )
+    """Of all losses that add up and draw nothing; whom queries are matched with does not change where costs differ."""
+    run = runs.small(teacher=taught)
+    wanted = replace(run.losses, contrast=contrast.Config(), mgd=mgd.Config())  # compares with a whole batch; draws
+    runs_of = (replace(run, losses=wanted, optim=replace(runs.OPTIM, epochs=1, passes=k)) for k in (1, 2))
+    one, two = (runs.steps(loop.fit(run, tmp_path / str(run.optim.passes))) for run in runs_of)
     assert two[0]["terms"] == pytest.approx(one[0]["terms"], rel=1e-4, abs=1e-6)
     assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-3)
 

@@ -101,7 +101,9 @@ class Screen:
 
     def __init__(self, steps: int, memory: Callable[[], str]):
         self.memory = memory
-        self.steps, self.pace, self.share, self.spoken = steps, None, 0.0, perf_counter()
+        self.steps, self.spoken = steps, perf_counter()
+        self.pace: float | None = None
+        self.share: float | None = None
         text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
         self.live = Progress(text, console=Console(file=sys.stdout), transient=True, refresh_per_second=4)
         self.shown = self.live.console.is_terminal

@@ -3,7 +3,7 @@
 Paper      none: AdaMixer (arXiv 2203.16507) on ImageNet's EfficientNet-Lite2 (the timm extra), images at 144 x 192 pixels
 Command    python -m train fit coco_teacher --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
-Time       to be measured
+Time       19 minutes for 296 photos and 40 epochs on one core
 Expect     depends on the data
 """
 
