@@ -79,5 +79,5 @@ def test_a_file_in_the_folder_is_listed_built_tested_logged_and_seen(tmp_path):
     panel = {x["name"]: x for x in found["seen"]["losses"]}
     assert panel.keys() == {"detection", "means"}
     assert panel["means"]["says"].startswith("Means: each channel is to be as strong")
-    assert [t["path"] for t in panel["means"]["terms"]] == [f"means/stride{s}" for s in (4, 8, 16)]
+    assert [t["id"] for t in panel["means"]["terms"]] == [f"means/stride{s}" for s in (4, 8, 16)]
     assert all(t["weight"] == 1.5 and t["sum"] > 0 for t in panel["means"]["terms"])

@@ -113,6 +113,7 @@ class Deadly(Rectangles):
         return super().__getitem__(index)
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")  # its open pipes
 def test_a_worker_that_is_killed_is_told():
     with pytest.raises(WorkerDied, match="reads images was killed.*try fewer --workers"):
         list(Loader(Deadly(8), Augment(), batch=2, workers=1).epoch(0))

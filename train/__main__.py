@@ -31,7 +31,9 @@ def main(words: list[str]) -> int:
     128 + n for signal n.
     """
     try:
-        return run(words) or 0
+        code = run(words) or 0
+        sys.stdout.flush()
+        return code
     except UserError as error:
         if speaks():
             print(f"error: {error}", file=sys.stderr)
