@@ -113,6 +113,7 @@ class Deadly(Rectangles):
         return super().__getitem__(index)
 
 
+@pytest.mark.slow  # torch's signal may come at any moment, also between two tests
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")  # its open pipes
 def test_a_worker_that_is_killed_is_told():
     with pytest.raises(WorkerDied, match="reads images was killed.*try fewer --workers"):

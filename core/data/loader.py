@@ -177,12 +177,18 @@ def watched(loader: DataLoader) -> Iterator:
     iterator = iter(loader)
     try:
         yield from iterator
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, EOFError, OSError) as error:
+        if not of_a_death(error):
             raise
         error.__traceback__ = error.__cause__ = error.__context__ = None  # whose frames hold it too
         del iterator
         raise WorkerDied(KILLED) from None
+
+
+def of_a_death(error: Exception) -> bool:
+    """Torch sees that a process is gone, or the pipe to it breaks first; what a living one meets torch calls caught."""
+    said = str(error)
+    return not said.startswith("Caught") and (not isinstance(error, RuntimeError) or "DataLoader worker" in said)
 
 
 def unchanged(item):
