@@ -5,7 +5,7 @@ A row is one training, whether its folder is at hand or a summary tells of it; `
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -307,6 +307,15 @@ class Given:
         if "measured" in row.told:
             return row.told["measured"]
         return self.once("measured", row, lambda: self.measure(row))
+
+    def sides(self, stand: Stand) -> Iterator[tuple[str, int | None, dict]]:
+        """Who, seed and measures of each row's student, and of the teacher of each kind's first row."""
+        for kind, group in stand.groups.items():
+            for row in group.rows:
+                found = self.measured(row)
+                yield kind, row.seed, found["student"]
+                if found["teacher"] and row is group.first:
+                    yield "teacher", None, found["teacher"]
 
     def measure(self, row: Row) -> dict:
         if row.folder is None:

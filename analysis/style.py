@@ -24,7 +24,6 @@ LOOKS = {
     "student": {"color": STUDENT, "marker": "o", "linestyle": "-", "hatch": ""},
     "distilled": {"color": DISTILLED, "marker": "D", "linestyle": (0, (4, 1.5)), "hatch": "...."},
 }
-MARKERS = "oDs^vPX*"
 HATCHES = ("", "....", "////", "xx", "\\\\\\\\", "++", "--", "oo")
 
 # Inches: (a column, the text) of a page.

@@ -57,10 +57,11 @@ def meetings(trace: DistillTrace) -> dict[str, tuple[str, Assignment]]:
 
 def met(trace: DistillTrace, distiller: Distiller) -> dict[str, Met]:
     """By the pairs' name. Losses that compare pairs which they did not have solved are not here."""
-    found, traces = {}, (trace.student, trace.teacher, trace.targets)
-    for name, (owner, pairs) in meetings(trace).items():
-        loss = distiller.losses[owner]
-        problems, parts = loss.problems(*traces), loss.parts(*traces)
+    found, traces, meet = {}, (trace.student, trace.teacher, trace.targets), meetings(trace)
+    owners = {owner: distiller.losses[owner] for owner, _ in meet.values()}
+    told = {owner: (loss.problems(*traces), loss.parts(*traces)) for owner, loss in owners.items()}
+    for name, (owner, pairs) in meet.items():
+        loss, (problems, parts) = owners[owner], told[owner]
         if name in problems:
             problem = problems[name]
             weights = {part: loss.weights[f"{name}_{part}"] for part in parts[name]}

@@ -11,20 +11,10 @@ from core import detectors
 from core.nn import backbones
 from core.nn.backbones import normalise
 from core.types import Images
+from tests.foreign import FAMILY, KEYS, OPTIONS
 from tests.parity import oracle, weights
 
-CASES = {
-    "conditional": {},
-    "deformable plain": {},
-    "deformable refine": {"refine": True},
-    "deformable twostage": {"refine": True, "two_stage": True},
-}
-KEYS = {
-    "conditional": "conditional_r50",
-    "deformable plain": "deformable_r50_plain",
-    "deformable refine": "deformable_r50_refine",
-    "deformable twostage": "deformable_r50_twostage",
-}
+CASES = {case: OPTIONS[case] for case in FAMILY}
 COPIES = "transformer.decoder.class_embed", "transformer.decoder.bbox_embed"  # second names of the model's own heads
 SMALL = dict(classes=7, backbone="resnet18", queries=11, layers=3, encoder_layers=2, width=64, heads=4, feedforward=48)
 VARIED = {  # what a seed draws from

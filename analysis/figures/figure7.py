@@ -12,6 +12,7 @@ from analysis import draw, style
 from analysis.captions import seeds, where
 from analysis.given import Absent, Given, Stand
 from analysis.numbers import Numbers
+from analysis.panels import grid
 
 
 def measure(given: Given) -> Numbers:
@@ -26,14 +27,7 @@ def measure(given: Given) -> Numbers:
 
 
 def of(stand: Stand, given: Given) -> list[dict]:
-    rows = []
-    for kind, group in stand.groups.items():
-        for row in group.rows:
-            found = given.measured(row)
-            rows += lines(stand, kind, row.seed, found["student"]["instability"])
-            if found["teacher"] and row is group.first:
-                rows += lines(stand, "teacher", None, found["teacher"]["instability"])
-    return rows
+    return [line for who, seed, told in given.sides(stand) for line in lines(stand, who, seed, told["instability"])]
 
 
 def lines(stand: Stand, who: str, seed: int | None, found: dict) -> list[dict]:
@@ -72,9 +66,8 @@ def compared(panel: str, alone: dict, distilled: dict) -> str:
 
 def make(numbers: Numbers) -> Figure:
     panels = list(dict.fromkeys(row["panel"] for row in numbers.rows))
-    figure = Figure(figsize=style.size(2.0 * -(-len(panels) // 3), columns=min(2, len(panels))))
-    axes = figure.subplots(-(-len(panels) // 3), min(3, len(panels)), squeeze=False).ravel()
-    for ax, panel in zip(axes, panels):
+    figure, axes = grid(panels, tall=2.0)
+    for panel, ax in axes.items():
         for who in ("student", "distilled", "teacher"):
             mine = [row for row in numbers.rows if row["panel"] == panel and row["who"] == who]
             if mine:
@@ -84,9 +77,6 @@ def make(numbers: Numbers) -> Figure:
                 draw.curve(ax, stages, values, label=style.TITLES[who], look=style.LOOKS[who])
                 ax.set_xticks(stages, [f"{k - 1} to {k}" for k in stages])
         ax.set(xlabel="decoder stages", ylabel="instability per image", ylim=(0, None))
-        ax.set_title(panel if len(panels) > 1 else "")
         ax.margins(x=0.12)
         ax.legend()
-    for ax in axes[len(panels) :]:
-        ax.axis("off")
     return figure

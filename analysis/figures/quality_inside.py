@@ -13,6 +13,7 @@ from analysis.captions import seeds, signed, where
 from analysis.given import Given, Stand
 from analysis.measured import BINS
 from analysis.numbers import Numbers
+from analysis.panels import grid
 
 FEW = 20  # queries in a bin, below which its mean is not shown
 
@@ -27,14 +28,7 @@ def measure(given: Given) -> Numbers:
 
 
 def of(stand: Stand, given: Given) -> list[dict]:
-    rows = []
-    for kind, group in stand.groups.items():
-        for row in group.rows:
-            found = given.measured(row)
-            rows += lines(stand, kind, row.seed, found["student"]["looks"])
-            if found["teacher"] and row is group.first:
-                rows += lines(stand, "teacher", None, found["teacher"]["looks"])
-    return rows
+    return [line for who, seed, told in given.sides(stand) for line in lines(stand, who, seed, told["looks"])]
 
 
 def lines(stand: Stand, who: str, seed: int | None, looks: dict) -> list[dict]:
@@ -73,18 +67,14 @@ def verdict(runs: list[dict]) -> str:
 
 def make(numbers: Numbers) -> Figure:
     panels = list(dict.fromkeys(row["panel"] for row in numbers.rows))
-    figure = Figure(figsize=style.size(2.1 * -(-len(panels) // 3), columns=min(2, len(panels))))
-    axes = figure.subplots(-(-len(panels) // 3), min(3, len(panels)), squeeze=False).ravel()
-    for ax, panel in zip(axes, panels):
+    figure, axes = grid(panels, tall=2.1)
+    for panel, ax in axes.items():
         rows = [row for row in numbers.rows if row["panel"] == panel]
         for who in ("student", "distilled", "teacher"):
             curve(ax, who, [row for row in rows if row["who"] == who])
         ax.axhline(mean(row["area"] for row in rows), color="#888888", linestyle=(0, (1, 2)), linewidth=1)
         ax.set(xlabel="quality q*", ylabel="share of mass inside boxes", xlim=(0, 1), ylim=(0, 1.05))
-        ax.set_title(panel if len(panels) > 1 else "")
         ax.legend(loc="upper left")
-    for ax in axes[len(panels) :]:
-        ax.axis("off")
     return figure
 
 

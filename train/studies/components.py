@@ -46,7 +46,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
     def train(rows: dict[str, Run]) -> None:
         found.update(run_rows(rows, at_once=at_once, each=keep))
 
-    train(under(SEEDS, "none", alone()))
+    train(under(SEEDS, {"none": alone()}))
     weights = told_of["weights"] = tuned(at_once, told_of)
     for block in (components, methods, naive, masks, profiles, others):
         train(block(weights))
@@ -69,8 +69,8 @@ def taught(**options: dict) -> Run:
     return replace(alone(), losses=losses, teacher=shapes_distill.TEACHER)
 
 
-def under(seeds: tuple[int, ...], name: str, run: Run) -> dict[str, Run]:
-    return {f"{name}-{seed}": replace(run, seed=seed) for seed in seeds}
+def under(seeds: tuple[int, ...], runs: dict[str, Run]) -> dict[str, Run]:
+    return {f"{name}-{seed}": replace(run, seed=seed) for name, run in runs.items() for seed in seeds}
 
 
 def tuned(at_once: int, told_of: dict) -> dict[str, float]:
@@ -97,60 +97,39 @@ def weighed(names: tuple[str, ...], weights: dict[str, float], **more: dict) -> 
 
 def components(weights: dict[str, float]) -> dict[str, Run]:
     """Table 7."""
-    rows = {}
-    for names in ((name,) for name in OURS):
-        rows |= under(SEEDS, names[0], weighed(names, weights))
-    rows |= under(SEEDS, "ours", weighed(OURS, weights))
-    for names in PAIRS:
-        rows |= under(FEWER, "+".join(names), weighed(names, weights))
-    return rows
+    rows = under(SEEDS, {name: weighed((name,), weights) for name in OURS} | {"ours": weighed(OURS, weights)})
+    return rows | under(FEWER, {"+".join(names): weighed(names, weights) for names in PAIRS})
 
 
 def methods(weights: dict[str, float]) -> dict[str, Run]:
     """Tables 1 and 3, with the student alone for as long as a distilled one takes."""
-    rows = {}
-    for name in METHODS:
-        rows |= under(FEWER, name, weighed((name,), weights))
     longer = replace(alone(), optim=replace(alone().optim, epochs=EQUAL_TIME), eval_every=EQUAL_TIME // 3)
-    return rows | under(FEWER, "none, equal time", longer)
+    return under(FEWER, {name: weighed((name,), weights) for name in METHODS} | {"none, equal time": longer})
 
 
 def naive(weights: dict[str, float]) -> dict[str, Run]:
     """Tables 8 and 9."""
-    return {
-        name: run
-        for title, options in NAIVE.items()
-        for name, run in under(FEWER, title, weighed(("logits",), weights, logits=options)).items()
-    }
+    return under(FEWER, {title: weighed(("logits",), weights, logits=x) for title, x in NAIVE.items()})
 
 
 def masks(weights: dict[str, float]) -> dict[str, Run]:
-    return {
-        name: run
-        for title, options in MASKS.items()
-        for name, run in under(FEWER, title, weighed(("features",), weights, features=options)).items()
-    }
+    return under(FEWER, {title: weighed(("features",), weights, features=x) for title, x in MASKS.items()})
 
 
 def profiles(weights: dict[str, float]) -> dict[str, Run]:
     """The equations as printed, and the release; their weights as they stand."""
     found = {"printed": shapes_printed.run().losses, "release": shapes_release.run().losses}
-    return {
-        name: run
-        for title, losses in found.items()
-        for name, run in under(FEWER, title, replace(taught(), losses=losses)).items()
-    }
+    return under(FEWER, {title: replace(taught(), losses=losses) for title, losses in found.items()})
 
 
 def others(weights: dict[str, float]) -> dict[str, Run]:
     """The student under itself, as it was trained alone with the same seed."""
-    rows = under(FEWER, "self", weighed(OURS, weights))
+    rows = under(FEWER, {"self": weighed(OURS, weights)})
     return {name: replace(run, teacher=place(replace(alone(), seed=run.seed))) for name, run in rows.items()}
 
 
 def first_run(name: str, weights: dict[str, float]) -> Run:
-    names: dict[str, tuple[str, ...]] = {"none": (), "ours": OURS}
-    return weighed(names.get(name, (name,)), weights) if name != "none" else alone()
+    return alone() if name == "none" else weighed(OURS if name == "ours" else (name,), weights)
 
 
 def report(found: Rows) -> None:
