@@ -30,13 +30,17 @@ BOXES = "document.querySelector('.dd-stage')?.drawn?.items.some(i => i.side !== 
 PROGRESS = "document.querySelector('.dd-wait').textContent"
 WHOLE = "document.querySelector('.dd-stage').dataset.whole"
 
-EVERYTHING = """() => {
-    const floor = document.querySelector('.dd-floor input'), prior = document.querySelector('[data-toggle=prior] input');
-    if (prior && !prior.checked) prior.click();
+FLOOR = """() => {
+    const floor = document.querySelector('.dd-floor input');
     floor.value = 0;
     floor.dispatchEvent(new Event('input'));
-    return Number(document.querySelector('.dd-stage').dataset.boxes);
 }"""
+EVERYTHING = f"""() => {{
+    const prior = document.querySelector('[data-toggle=prior] input');
+    if (prior && !prior.checked) prior.click();
+    ({FLOOR})();
+    return Number(document.querySelector('.dd-stage').dataset.boxes);
+}}"""
 # Each measures from the hand's move until what it asked for is on the page, and a frame has been drawn.
 TIMED = """const until = (ready, begun) => new Promise(done => {
     const look = () => ready() ? requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)))
@@ -58,14 +62,19 @@ PANEL = f"""layer => {{
     slider.dispatchEvent(new Event('input'));
     return until(() => (panel.dataset.shown || '').split(' ')[1] === String(layer), begun);
 }}"""
-CLICK = f"""place => {{
+CLICK = f"""k => {{
     {TIMED}
     const overlay = document.querySelector('.dd-overlay'), panel = document.querySelector('.dd-query');
+    const items = document.querySelector('.dd-stage').drawn.items, [x0, y0, x1, y1] = items[k % items.length].box;
     const area = overlay.getBoundingClientRect(), begun = performance.now(), before = panel.dataset.shown;
-    const at = {{clientX: area.left + area.width * place[0], clientY: area.top + area.height * place[1], bubbles: true}};
+    const inside = x => Math.min(0.98, Math.max(0.02, x));
+    const at = {{clientX: area.left + area.width * inside((x0 + x1) / 2),
+        clientY: area.top + area.height * inside((y0 + y1) / 2), bubbles: true}};
     overlay.dispatchEvent(new MouseEvent('click', at));
     return until(() => panel.dataset.shown !== before, begun);
 }}"""
+LET_GO = """() => document.querySelector('.dd-query .dd-close')?.click()"""
+FREE = "document.querySelector('.dd-query').dataset.shown.endsWith(' ')"
 GAMMA = f"""gamma => {{
     {TIMED}
     const slider = document.querySelector('.dd-gamma input'), side = document.querySelector('.dd-masks');
@@ -116,9 +125,7 @@ def case(name: str, folder: Path) -> dict:
         drawn, layers = page.evaluate(EVERYTHING), int(page.locator(".dd-layer input").get_attribute("max"))
         found["layer"] = [page.evaluate(LAYER, i % layers) for i in range(MOVES)]
         found["layer_panel"] = [page.evaluate(PANEL, i % layers) for i in range(MOVES)]
-        found["click"] = [
-            page.evaluate(CLICK, [0.2 + 0.6 * (i * 0.37 % 1), 0.2 + 0.6 * (i * 0.61 % 1)]) for i in range(MOVES)
-        ]
+        found["click"] = [click(page, 7 * i) for i in range(MOVES)]
         page.locator("button[data-tab=masks]").click()
         page.wait_for_selector(".dd-gamma input", timeout=WAIT)
         found["gamma"] = [page.evaluate(GAMMA, round(0.02 + 0.04 * i, 2)) for i in range(MOVES)]
@@ -127,6 +134,13 @@ def case(name: str, folder: Path) -> dict:
         late = sorted(times)[int(0.95 * len(times))]
         row |= {f"{step}_median_ms": round(median(times)), f"{step}_p95_ms": round(late)}
     return row
+
+
+def click(page, k: int) -> float:
+    """On the middle of a box, while nothing is chosen: a click beside all boxes, or on the chosen one, changes nothing."""
+    page.evaluate(LET_GO)
+    page.wait_for_function(FREE, timeout=WAIT)
+    return page.evaluate(CLICK, k)
 
 
 def first_paint(page, url: str) -> float:
@@ -145,6 +159,7 @@ def full_size(folder: Path) -> dict:
         for name, sign in (("image", TRUTH), ("progress", PROGRESS), ("first_boxes", BOXES), ("whole", WHOLE)):
             page.wait_for_function(sign, timeout=WAIT)
             row[f"{name}_ms"] = round(page.evaluate("performance.now()"))
+            page.evaluate(FLOOR)  # random weights are sure of nothing
     return row
 
 
