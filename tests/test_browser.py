@@ -266,7 +266,8 @@ def test_a_second_student_beside_the_first_and_none(page, handlers, second):
         lefts.append(page.locator(f".dd-box.chosen[data-side={side}] .edge").bounding_box()["x"])
     assert lefts[0] < lefts[1] < lefts[2]
     page.get_by_label("Beside").select_option("")
-    page.wait_for_function("!document.querySelector('[data-toggle=other]')")
+    page.wait_for_function("!document.querySelector('[data-toggle=other]')")  # the picture and its truth alone
+    shows(page, "image/7")
     assert drawn(page, "student")[0]["role"] == "student"
 
 
