@@ -11,7 +11,7 @@ from threading import Lock
 from time import monotonic
 
 from analysis.figures import KINDS, drawn, table
-from app import epochs, losses, masks, queries, stability, uploads, views
+from app import epochs, losses, masks, queries, reading, stability, uploads, views
 from app.arguments import fitting, unit, within
 from app.desk import Job
 from app.doctor import Doctor
@@ -97,12 +97,21 @@ class Handlers:
         "truth" for an object.
         """
         shown = self.shown(key, run, compare)
-        counts = shown.counts()
-        if side not in counts:
-            raise UserError(f"there is no side {side[:40]!r} here; there are {', '.join(counts)}")
+        known(shown.counts(), side, index)
         within(layer, shown.layers, "layer")
-        within(index, counts[side], side)
         return queries.target(shown, layer, index) if side == "truth" else queries.query(shown, layer, side, index)
+
+    def reading(self, key: str, layer: int, side: str, index: int, run: str = "", compare: str = "") -> dict:
+        """Where one query reads the image in one layer: {"places": [(x, y, weight)], "share" inside its box, "says"}.
+
+        Its sampling points, or its attention to each token: the weightiest, last, in fractions of the image.
+        """
+        shown = self.shown(key, run, compare)
+        known({name: count for name, count in shown.counts().items() if name != "truth"}, side, index)
+        within(layer, shown.layers, "layer")
+        place = "reading", side, *self.wanted(key, run, compare)
+        found = self.desk.get(place, lambda heard: reading.of_all(shown, side))
+        return reading.of_query(shown, side, found, layer, index)
 
     def masks(self, key: str, run: str = "", level: int = 0, stage: int = -1, gamma: float = 0.5) -> dict:
         """Where the teacher's queries look: each with score, IoU and quality, and the combined weight three ways.
@@ -225,6 +234,13 @@ class Handlers:
 
     def shown(self, key: str, run: str, compare: str) -> Shown:
         return Shown(*(self.desk.get(place, make) for place, make in self.wanted(key, run, compare).items()))
+
+
+def known(counts: dict[str, int], side: str, index: int) -> None:
+    """UserError: there is no such side, or none of it with this index."""
+    if side not in counts:
+        raise UserError(f"there is no side {side[:40]!r} here; there are {', '.join(counts)}")
+    within(index, counts[side], side)
 
 
 def progress(jobs: list[Job]) -> dict:

@@ -15,7 +15,7 @@ WEB = Path(__file__).parent / "web"
 # In the order in which they need one another; `page.js` starts.
 SCRIPTS = ("dom", "heat", "chart", "server", "state", "items", "stage", "gallery", "query", "matches", "masks")
 SCRIPTS += ("stability", "doctor", "losses", "figures", "train", "header", "page")
-VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "masks", "weighed", "mask")
+VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask")
 VIEWS += ("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload")
 VIEWS += ("figures", "figure", "file", "figure4")
 PAGE_ALONE = ("look",)  # for one who waits, not for a program

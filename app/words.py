@@ -66,6 +66,7 @@ NO_STABILITY = {
 }
 
 OVERVIEW = "Who answers for what", "The query that each object is matched with in this layer, and the cost of the pair."
+UNTOLD = "This detector does not tell where its queries read."
 NO_OVERVIEW = "Without truth, no query answers for an object."
 LOSS = {
     "given": "The terms of the step that trains, replayed on this image alone.",
@@ -137,6 +138,11 @@ def pair(name: str) -> str:
 
 def answers(name: str) -> str:
     return f"{side(name)[0]} answers with"
+
+
+def reading(places: int, kept: float, inside: float) -> str:
+    drawn = "" if kept > 0.9995 else f", of which the weightiest are drawn ({100 * kept:.0f}% of the weight)"
+    return f"Reads the image at {places} places{drawn}: {100 * inside:.0f}% of the weight lies in its own box."
 
 
 def rivals(one: str, thing: str) -> tuple[str, str]:

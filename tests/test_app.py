@@ -18,7 +18,7 @@ from torchvision.ops import box_convert, generalized_box_iou
 
 from analysis.stand_in import random_run
 from analysis.style import PAGE_COLOURS
-from app import pictures, queries, uploads, views
+from app import pictures, queries, reading, uploads, views
 from app.arguments import checked
 from app.handlers import Handlers
 from app.page import answer as reply
@@ -29,6 +29,7 @@ from core.data.batch import collate
 from core.data.shapes import Shapes
 from core.data.transforms import plain
 from core.errors import UserError
+from core.reading import readings
 from core.replay import Opened, open_run, step
 from tests import opened
 
@@ -340,6 +341,36 @@ def test_every_query_has_scores_a_box_and_says_when_it_has_no_match(shown):
         assert all(sum(row["parts"]) == pytest.approx(row["total"], rel=1e-5, abs=1e-5) for row in ranking["rows"])
 
 
+@pytest.mark.parametrize("side", ["student", "teacher", "prior"])
+def test_where_a_query_reads_is_what_its_detector_tells(handlers, run, side):
+    trace = handlers.shown("image/2", "", "").trace
+    mine, detector = (
+        (trace.teacher, run.distiller.teacher) if side == "teacher" else (trace.student, run.distiller.student)
+    )
+    group = "prior" if side == "prior" else "own"
+    for layer in range(LAYERS):
+        wanted = readings(detector, mine.memory, mine.queries[group])[layer]
+        for query in (0, QUERIES - 1):
+            told = handlers.reading("image/2", layer, side, query)
+            places, weights = wanted.places[0, query].tolist(), wanted.weights[0, query].tolist()
+            assert sorted(told["places"]) == sorted([round(x, 4), round(y, 4), w] for (x, y), w in zip(places, weights))
+            cx, cy, w, h = mine.predictions[group].boxes[layer, 0, query].tolist()
+            inside = sum(
+                weight for (x, y), weight in zip(places, weights) if abs(x - cx) <= w / 2 and abs(y - cy) <= h / 2
+            )
+            assert told["share"] == pytest.approx(inside, abs=1e-5) and f"at {len(places)} places:" in told["says"]
+
+
+def test_of_many_places_the_weightiest_are_told(handlers, monkeypatch):
+    whole = handlers.reading("image/1", 0, "student", 0)
+    monkeypatch.setattr(reading, "MOST", 3)
+    few = handlers.reading("image/1", 0, "student", 0)
+    assert few["places"] == whole["places"][-3:] and few["share"] == whole["share"]
+    assert f"{100 * sum(p[2] for p in few['places']):.0f}% of the weight)" in few["says"]
+    weights = [p[2] for p in whole["places"]]
+    assert weights == sorted(weights)
+
+
 def test_an_object_and_the_overview_show_the_costs_of_its_queries(shown):
     for layer in range(LAYERS):
         overview = queries.overview(shown, layer)
@@ -519,6 +550,13 @@ def test_unknown_keys_are_refused(handlers, key):
 def test_queries_that_are_not_there_are_refused(handlers, layer, side, index):
     with pytest.raises(UserError):
         checked(handlers.query)("image/1", layer, side, index)
+    with pytest.raises(UserError):
+        checked(handlers.reading)("image/1", layer, side, index)
+
+
+def test_an_object_reads_nothing(handlers):
+    with pytest.raises(UserError, match="no side 'truth'"):
+        handlers.reading("image/1", 0, "truth", 0)
 
 
 def test_a_question_that_makes_no_sense_is_answered_in_a_sentence(handlers):

@@ -194,6 +194,21 @@ def test_a_click_takes_the_box_under_it_and_a_second_the_one_beneath(page):
     assert box["x"] <= place["x"] <= box["x"] + box["width"] and box["y"] <= place["y"] <= box["y"] + box["height"]
 
 
+def test_where_the_chosen_query_reads_is_drawn_layer_by_layer(page, handlers):
+    page.locator("[data-toggle=reads] input").check()
+    page.evaluate("() => dd.choose({side: 'student', index: 2})")
+    for layer in (LAYERS - 1, 0):
+        slide(page, layer)
+        told = handlers.reading("image/7", layer, "student", 2)
+        page.get_by_text(told["says"]).wait_for()
+        drawn_at = page.locator(".dd-read").evaluate_all(
+            "x => x.map(e => [parseFloat(e.getAttribute('cx')) / 100, parseFloat(e.getAttribute('cy')) / 100, +e.dataset.weight])"
+        )
+        assert drawn_at == [[pytest.approx(x, abs=1e-4), pytest.approx(y, abs=1e-4), w] for x, y, w in told["places"]]
+    page.locator("[data-toggle=reads] input").uncheck()
+    assert page.locator(".dd-read").count() == 0 and page.locator(".dd-reads").is_hidden()
+
+
 def test_the_keyboard_goes_from_box_to_box_and_from_layer_to_layer(page):
     page.locator(".dd-overlay").focus()
     page.keyboard.press("ArrowRight")

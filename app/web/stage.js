@@ -7,12 +7,14 @@ const GAP = 0.02; // between panes, of the width of all
 const PLAY = 700; // milliseconds of a layer while it plays
 
 function stage(host, app) {
-  const look = {hidden: new Set(), floor: 0.3, top: 0, category: '', label: null, names: true, apart: false};
+  const look = {hidden: new Set(), floor: 0.3, top: 0, category: '', label: null, names: true, apart: false, reads: false};
   const many = make('canvas', {class: 'dd-many', 'aria-hidden': 'true', style: `inset:-${RIM}px`});
   const overlay = draw('svg', {class: 'dd-overlay', tabindex: 0, role: 'application', 'aria-label': 'Boxes over the image. Arrow keys go from box to box, Page up and Page down from layer to layer, Escape lets go.'});
-  const parts = {legend: make('div', {class: 'dd-legend'}), frame: make('div', {class: 'dd-frame'}), banner: make('p', {class: 'dd-banner', hidden: true}), wait: make('div', {class: 'dd-wait', 'aria-live': 'polite'}), notes: make('div', {class: 'dd-notes'}), live: make('p', {class: 'dd-live', 'aria-live': 'polite'}), tip: make('span', {class: 'dd-tip', hidden: true})};
+  const parts = {legend: make('div', {class: 'dd-legend'}), frame: make('div', {class: 'dd-frame'}), banner: make('p', {class: 'dd-banner', hidden: true}), wait: make('div', {class: 'dd-wait', 'aria-live': 'polite'}), notes: make('div', {class: 'dd-notes'}), reads: make('p', {class: 'dd-note dd-reads', hidden: true}), live: make('p', {class: 'dd-live', 'aria-live': 'polite'}), tip: make('span', {class: 'dd-tip', hidden: true})};
   let picture = null, scene = null, heat = null, playing = 0;
   let now = null, seen = null; // the layer, and what of it is drawn
+  let reading = null; // where the chosen query reads, once it was asked for
+  const asked = latest('reading');
   let size = {width: 0, height: 0}; // of the overlay, in pixels
 
   const state = () => app.state.get();
@@ -21,6 +23,7 @@ function stage(host, app) {
   const group = side => scene.groups.find(g => g.id === side);
   const shown = name => !look.hidden.has(name);
   const classOf = item => picture.classes[item.label];
+  const nameOf = item => `${scene.key} ${layer()} ${item.side}.${item.index}`;
   const describe = item => `${item.group.one} ${item.index}: ${classOf(item)}${item.side === 'truth' ? '' : ' ' + item.score.toFixed(2)}`;
 
   // Panes: one, or one for each network side by side, each with the truth.
@@ -106,6 +109,13 @@ function stage(host, app) {
     return [...legs, ...stops];
   }
 
+  // Where the chosen query reads the image in this layer, the weightiest on top.
+  function paintReading(item) {
+    if (!item || !reading || reading.of !== nameOf(item)) return [];
+    const pane = paneOf(item.side), most = Math.max(...reading.places.map(p => p[2]));
+    return reading.places.map(([x, y, weight]) => draw('circle', {class: `dd-read ${item.group.role}`, cx: percent(across(x, pane)), cy: percent(y), r: (1 + 4 * Math.sqrt(weight / most)).toFixed(2), 'data-weight': weight}));
+  }
+
   // Names that fit: what is chosen, the truth, then the surest first, none over another.
   function paintNames(items) {
     const taken = [], found = [], mine = chosen();
@@ -146,7 +156,7 @@ function stage(host, app) {
     paintMany(mine ? seen.items.filter(i => i !== mine && !seen.near.has(i)) : seen.items, seen.pairs.filter(p => !p.ends), Boolean(mine));
     const boxes = apart.sort((a, b) => (a === mine) - (b === mine) || area(b.box) - area(a.box)).flatMap(i => panesOf(i).map(pane => paintBox(i, pane)));
     const named = mine ? apart : look.names && seen.items.length <= LABELLED ? seen.items : [];
-    overlay.replaceChildren(...boxes, ...paintTrail(mine), ...seen.pairs.filter(p => p.ends).map(paintLine), ...paintNames(named));
+    overlay.replaceChildren(...boxes, ...paintReading(mine), ...paintTrail(mine), ...seen.pairs.filter(p => p.ends).map(paintLine), ...paintNames(named));
     report(seen.items.length);
   }
 
@@ -169,6 +179,33 @@ function stage(host, app) {
   function choose(item) {
     app.state.set(item ? {side: item.side, index: item.index} : {side: '', index: 0});
     parts.live.textContent = chosen() ? describe(chosen()) : 'nothing chosen';
+  }
+
+  // Asks where the chosen query reads, if that is to be seen.
+  async function read() {
+    const item = chosen();
+    if (!look.reads || !item || item.side === 'truth' || scene.partial) return say('');
+    const of = nameOf(item), {run, compare} = state();
+    if (reading?.of === of) return say(reading.says);
+    try {
+      const found = await asked({key: scene.key, layer: layer(), side: item.side, index: item.index, run, compare});
+      if (!found || !look.reads || !chosen() || nameOf(chosen()) !== of) return;
+      reading = {of, ...found};
+      paint();
+      say(found.says);
+    } catch (error) { app.say(error.message); }
+  }
+
+  function say(text) {
+    parts.reads.textContent = text;
+    parts.reads.hidden = !text;
+  }
+
+  function setReads(on) {
+    look.reads = on;
+    if (!on) reading = null;
+    paint();
+    read();
   }
 
   function setLayer(to) {
@@ -264,13 +301,14 @@ function stage(host, app) {
     const line = l => check(l.title, shown(l.id), on => toggle(l.id, on), {says: l.says, id: l.id, mark: make('i', {class: `stroke ${l.look}`}), count: l.id});
     const rows = [['To truth', scene.lines.filter(l => l.to === 'truth')], ['To teacher', scene.lines.filter(l => l.to !== 'truth')]].filter(([, lines]) => lines.length);
     const ways = [{id: 'one', title: 'One image', says: 'All boxes on one image'}, {id: 'apart', title: 'Side by side', says: 'An image for each network'}];
+    const reads = check('Where it reads', look.reads, setReads, {id: 'reads', says: 'Where the chosen query reads the image in this layer: its sampling points, or its attention; larger is weightier'});
     const several = scene.groups.filter(g => g.id !== 'truth' && !g.extra).length > 1;
     const names = check('Names', look.names, on => change({names: on}), {id: 'names', says: 'Class and score beside each box, where there is room'});
     const ramp = make('span', {class: 'dd-ramp', title: 'The colour of a line: from the cheapest to the dearest pair of its kind'}, 'cheap', make('i'), 'dear');
     parts.legend.replaceChildren(
       make('div', {class: 'row', role: 'group', 'aria-label': 'Boxes'}, make('span', {class: 'head'}, 'Boxes'), boxes),
       ...rows.map(([head, lines], k) => make('div', {class: 'row', role: 'group', 'aria-label': `Lines between matched pairs: ${head}`}, make('span', {class: 'head', title: 'Lines between matched pairs'}, head), lines.map(line), k === rows.length - 1 && ramp)));
-    host.querySelector('.dd-ways').replaceChildren(names, several ? segments('Layout', ways, look.apart ? 'apart' : 'one', way => change({apart: way === 'apart'})) : '');
+    host.querySelector('.dd-ways').replaceChildren(names, reads, several ? segments('Layout', ways, look.apart ? 'apart' : 'one', way => change({apart: way === 'apart'})) : '');
   }
 
   function controls() {
@@ -335,6 +373,7 @@ function stage(host, app) {
   function showScene(next) {
     setScene(next);
     host.dataset.whole = next.key;
+    read();
   }
 
   function setScene(next) {
@@ -374,7 +413,7 @@ function stage(host, app) {
   overlay.addEventListener('mousemove', hover);
   overlay.addEventListener('mouseleave', () => { cancelAnimationFrame(moved); leave(); });
   overlay.addEventListener('keydown', press);
-  host.replaceChildren(parts.legend, make('div', {class: 'dd-board'}, parts.frame, parts.wait, parts.banner), controls(), parts.notes, parts.live);
-  app.state.watch((_, changed) => { if (scene && ['layer', 'side', 'index'].some(key => changed.has(key))) paint(); });
+  host.replaceChildren(parts.legend, make('div', {class: 'dd-board'}, parts.frame, parts.wait, parts.banner), controls(), parts.reads, parts.notes, parts.live);
+  app.state.watch((_, changed) => { if (scene && ['layer', 'side', 'index'].some(key => changed.has(key))) { paint(); read(); } });
   return {showImage, showBoxes, showScene, setHeat, wait, look, paint, layer, choose, chosen, setLayer, scene: () => scene, picture: () => picture, everything: () => change({floor: 0})};
 }

@@ -54,6 +54,10 @@ class Model(Detector):
             nn.init.xavier_uniform_(conv.weight)
             nn.init.zeros_(conv.bias)
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return tuple(stage.mixing for stage in self.stages)
+
     def encode(self, images: Images) -> Memory:
         maps = self.backbone(images, divisor=DIVISOR)
         neck = tuple(self.neck_norm(project(x)) for project, x in zip(self.neck, maps))
@@ -193,6 +197,11 @@ class SamplingAndMixing(nn.Module):
 
     def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid):
         return self.mix(sample_3d(maps, self.where(content, xyzr)), content)
+
+    def read(self, memory: Memory, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid):
+        """All points count alike: mixing gives none of them a weight of its own."""
+        points = rearrange(self.where(content, xyzr)[..., :2], "b q g p two -> b q (g p) two")
+        return points, torch.full_like(points[..., 0], 1 / points.shape[2])
 
     def where(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q g p 3"]:
         """Sampling points: offsets in units of the box's width and height, and of one scale."""

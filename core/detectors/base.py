@@ -44,6 +44,13 @@ class Detector(nn.Module, ABC):
         return (True,) * self.config.classes
 
     @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        """The part of each decoder layer that reads memory, if it tells where: `read(memory, *arguments of forward)`
+        gives places (x, y) in pixels, "b q n 2", and their weights, "b q n", that sum to 1.
+        """
+        return ()
+
+    @property
     def matching(self) -> Matching:
         return self.config.matching
 

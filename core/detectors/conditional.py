@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.matching import Matching
 from core.names import OURS, RELEASED, table, translate
 from core.nn import backbones
-from core.nn.attention import SelfAttention, attend, feedforward, mlp, xavier
+from core.nn.attention import SelfAttention, attend, attention, feedforward, mlp, xavier
 from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
 from core.types import Images, Memory, Predictions, Queries
 
@@ -55,6 +55,10 @@ class Model(Detector):
         self.to_reference, self.to_scale = mlp(d, d, 2), mlp(d, d, d)
         self.to_class, self.to_box = nn.Linear(d, config.classes), mlp(d, d, d, 4)
         self.reset()
+
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return tuple(layer.reading for layer in self.decoder)
 
     def reset(self) -> None:
         """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
@@ -156,13 +160,28 @@ class ConditionalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
     ) -> Float[Tensor, "b q d"]:
-        q, k, k_place = self.content_to_q(x), self.content_to_k(memory.tokens), self.place_to_k(memory.position)
-        if self.position_to_q is not None:
-            q, k = q + self.position_to_q(position), k + k_place
-        q, k = self.beside(q, self.place_to_q(place)), self.beside(k, k_place)
+        q, k = self.compared(x, position, place, memory)
         padding, dropout = memory.padding[0].flatten(1), self.dropout if self.training else 0.0
         out = attend(q, k, self.to_v(memory.tokens), heads=self.heads, padding=padding, dropout=dropout)
         return self.to_out(out)
+
+    def compared(
+        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
+    ) -> tuple[Float[Tensor, "b q e"], Float[Tensor, "b n e"]]:
+        """Queries and keys."""
+        q, k, k_place = self.content_to_q(x), self.content_to_k(memory.tokens), self.place_to_k(memory.position)
+        if self.position_to_q is not None:
+            q, k = q + self.position_to_q(position), k + k_place
+        return self.beside(q, self.place_to_q(place)), self.beside(k, k_place)
+
+    def read(self, memory: Memory, x: Float[Tensor, "b q d"], position: Tensor, place: Tensor, _: Memory):
+        """The middle of every token, and the mean over heads of the attention that it gets."""
+        q, k = self.compared(x, position, place, memory)
+        seen = attention(q, k, heads=self.heads, padding=memory.padding[0].flatten(1)).mean(1)
+        (h, w), (stride,) = memory.shapes[0], memory.strides
+        y, x = torch.meshgrid(*(torch.arange(n, device=seen.device) for n in (h, w)), indexing="ij")
+        middle = (rearrange([x, y], "two h w -> (h w) two") + 0.5) * stride
+        return middle.expand(*seen.shape, 2), seen
 
     def beside(self, content: Float[Tensor, "b n d"], place: Float[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
         """Head by head."""

@@ -74,6 +74,10 @@ class Model(Detector):
     def proposes(self) -> bool:
         return self.config.two_stage
 
+    @property
+    def readers(self) -> tuple[nn.Module, ...]:
+        return tuple(layer.reading for layer in self.decoder)
+
     def reset(self) -> None:
         """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
         for name in ("to_proposal", "to_query") if self.config.two_stage else ("to_reference",):

@@ -1,5 +1,6 @@
 """Dot-product attention of the DETR family: after-norm, dropout on the weights."""
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -20,6 +21,15 @@ def attend(
     seen = None if padding is None else rearrange(~padding, "b n -> b 1 1 n")
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout)
     return rearrange(out, "b h q d -> b q (h d)")
+
+
+def attention(
+    q: Float[Tensor, "b q d"], k: Float[Tensor, "b n d"], *, heads: int, padding: Bool[Tensor, "b n"]
+) -> Float[Tensor, "b h q n"]:
+    """What `attend` weighs its values by."""
+    q, k = (rearrange(x, "b n (h d) -> b h n d", h=heads) for x in (q, k))
+    score = (q @ k.mT).float() * q.shape[-1] ** -0.5
+    return score.masked_fill(rearrange(padding, "b n -> b 1 1 n"), -torch.inf).softmax(-1)
 
 
 class SelfAttention(nn.Module):

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from core.nn.sampling import Grid, Sample, Shapes, table
+from core.types import Memory
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,18 @@ class DeformableAttention(nn.Module):
         values = self.to_value(tokens)
         values = torch.where(padding[..., None], values.new_zeros(()), values)
         maps = [x.unflatten(1, shape) for x, shape in zip(values.split([h * w for h, w in shapes], dim=1), shapes)]
-        weights = rearrange(self.to_weight(query), "b q (h k) -> b q h k", h=self.heads).float().softmax(-1)
-        found = Sample.apply(table(maps, self.heads), self.where(query, aim), weights, aim.grid)
+        found = Sample.apply(table(maps, self.heads), self.where(query, aim), self.weights(query), aim.grid)
         return self.to_out(rearrange(found, "b q h c -> b q (h c)").to(values.dtype))
+
+    def read(self, memory: Memory, query: Float[Tensor, "b q d"], aim: Aim, *_):
+        """Points of all heads and levels, in pixels, and the mean over heads of their weights."""
+        strides = repeat(torch.tensor(memory.strides), "l -> (h l p)", h=self.heads, p=self.points).to(query.device)
+        pixels = (self.where(query, aim) + 0.5) * strides
+        return rearrange(pixels, "b q two n -> b q n two"), self.weights(query).flatten(2) / self.heads
+
+    def weights(self, query: Float[Tensor, "b q d"]) -> Float[Tensor, "b q h k"]:
+        """Of the points of each head, over all levels."""
+        return rearrange(self.to_weight(query), "b q (h k) -> b q h k", h=self.heads).float().softmax(-1)
 
     def where(self, query: Float[Tensor, "b q d"], aim: Aim) -> Float[Tensor, "b q 2 k"]:
         """Points in places of each level."""
