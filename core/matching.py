@@ -112,13 +112,30 @@ def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tenso
 
 @torch.no_grad()
 def in_pieces(price: Callable[..., Float[Tensor, "n q t"]], *of: Tensor) -> Float[Tensor, "l b q t"]:
-    """price(*of) for tensors (l, b, q, ...) of the rows and (l, b, t, ...) of the columns, a few images at a time."""
+    """price(*of) for tensors (l, b, q, ...) of the rows and (l, b, t, ...) of the columns; on the CPU a few images at a
+    time.
+    """
     (l, b, q), t = of[0].shape[:3], of[-1].shape[2]
-    step = max(1, IN_CACHE // max(1, q * t)) if of[0].device.type == "cpu" else max(1, l * b)
     total = torch.empty(l, b, q, t, device=of[0].device)
-    for piece, *part in zip(*(x.flatten(0, 1).split(step) for x in (total, *of))):
-        piece.copy_(price(*part))
+    step = max(1, IN_CACHE // max(1, q * t)) if of[0].device.type == "cpu" else max(1, l * b)
+
+    @torch.no_grad()  # each thread has a mode of its own
+    def fill(piece: tuple[Tensor, ...]) -> None:
+        piece[0].copy_(price(*piece[1:]))
+
+    side_by_side(fill, list(zip(*(x.flatten(0, 1).split(step) for x in (total, *of)))))
     return total
+
+
+def side_by_side(function: Callable, pieces: list) -> None:
+    """Each of torch's threads takes whole pieces: meeting after every operation costs them more than a piece does."""
+    threads = torch.get_num_threads()
+    if len(pieces) > 1:
+        torch.set_num_threads(1)  # those of the pool take this over when they begin
+    try:
+        on_threads(function, pieces, threads)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @torch.no_grad()

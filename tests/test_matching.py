@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from itertools import permutations
+from threading import get_ident
 
 import numpy as np
 import pytest
@@ -289,6 +290,41 @@ def test_beside_a_gpu_the_cores_are_shared_out_among_processes(monkeypatch):
     for processes, threads in ((4, 3), (8, 1), (16, 1)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
         assert threads_beside(torch.device("cuda", 0)) == threads
+
+
+def test_prices_are_the_same_on_any_number_of_threads(monkeypatch):
+    """Of predictions in training, each thread on its own pieces; torch has as many threads afterwards as before."""
+    ((p, targets),) = draws(1, counts=(4, 0, 2))
+    p = replace(p, logits=p.logits.clone().requires_grad_(), boxes=p.boxes.clone().requires_grad_())
+    before, seen = torch.get_num_threads(), set()
+    monkeypatch.setattr(matching, "IN_CACHE", 1)  # an image a piece
+    monkeypatch.setattr(matching, "class_costs", noted(matching.class_costs, seen))
+    try:
+        found = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(posed(p, targets, Matching()).cost)
+            assert torch.get_num_threads() == threads and not found[-1].requires_grad
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found) and len({thread for thread, _ in seen}) > 1 and {count for _, count in seen} == {1}
+
+
+def noted(function, seen: set):
+    """Says who calls, and with how many threads for each operation."""
+
+    def call(*arguments):
+        seen.add((get_ident(), torch.get_num_threads()))
+        return function(*arguments)
+
+    return call
+
+
+def test_a_fault_in_one_piece_is_raised_and_threads_come_back(monkeypatch):
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError):
+        matching.side_by_side(lambda x: 1 / x, [1, 0, 1])
+    assert torch.get_num_threads() == before
 
 
 def test_prices_in_pieces_are_those_at_once(monkeypatch):
