@@ -11,7 +11,7 @@ from threading import Lock
 from time import monotonic
 
 from analysis.figures import KINDS, drawn, table
-from app import epochs, losses, masks, queries, reading, stability, uploads, views
+from app import epochs, losses, masks, queries, reading, stability, views
 from app.arguments import fitting, unit, within
 from app.desk import Job
 from app.doctor import Doctor
@@ -205,7 +205,7 @@ class Handlers:
 
         `file` is what `gradio_client.handle_file(PATH)` gives: {"path"} of a file that was uploaded here.
         """
-        digest = self.library.uploads.add(uploads.received(str(file.get("path"))))
+        digest = self.library.uploads.add(str(file.get("path")))
         return f"upload/{digest}/{number(str(score)):.2f}"
 
     # What they are made of --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from core.data.sample import Sample
 from core.errors import UserError
 
 KEPT = 16
+STRANGE = "that is no file that was uploaded here; choose an image again"
 
 
 class Uploads:
@@ -19,19 +20,32 @@ class Uploads:
 
     def __init__(self):
         self.samples: OrderedDict[str, Sample] = OrderedDict()
+        self.digests: dict[Path, str] = {}  # of what came in under a path, for as long as it is kept
         self.lock = Lock()
 
-    def add(self, path: Path) -> str:
-        """Keeps the image and removes the file. UserError: it is not a file that the page received, or no image."""
+    def add(self, path: str) -> str:
+        """Keeps the image and removes the file. UserError: it is not a file that the page received, or no image.
+
+        A path comes from the file's content, so of several who give one picture at once, who comes later finds it kept.
+        """
+        place = inside(path)
+        with self.lock:
+            if place.is_file():
+                self.digests[place] = self.read(place)
+            elif place not in self.digests:
+                raise UserError(STRANGE)
+            return self.digests[place]
+
+    def read(self, path: Path) -> str:
         try:
             sample, digest = pictures.read_upload(path), sha256(path.read_bytes()).hexdigest()[:16]
         finally:
             path.unlink(missing_ok=True)
-        with self.lock:
-            self.samples[digest] = sample
-            self.samples.move_to_end(digest)
-            while len(self.samples) > KEPT:
-                self.samples.popitem(last=False)
+        self.samples[digest] = sample
+        self.samples.move_to_end(digest)
+        while len(self.samples) > KEPT:
+            oldest, _ = self.samples.popitem(last=False)
+            self.digests = {path: kept for path, kept in self.digests.items() if kept != oldest}
         return digest
 
     def get(self, digest: str) -> Sample:
@@ -41,13 +55,13 @@ class Uploads:
             return self.samples[digest]
 
 
-def received(path: str) -> Path:
-    """A file that came in over the page; UserError for every other path, whether it exists or not."""
+def inside(path: str) -> Path:
+    """Where the page keeps what it received; UserError for every other path, whether it exists or not."""
     root = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(gettempdir(), "gradio")).resolve()
     try:
         found = Path(path).resolve()
     except (OSError, ValueError, RuntimeError):
         found = Path("/")
-    if not (found.is_relative_to(root) and found.is_file()):
-        raise UserError("that is no file that was uploaded here; choose an image again")
+    if not found.is_relative_to(root):
+        raise UserError(STRANGE)
     return found

@@ -465,6 +465,18 @@ def test_an_upload_to_a_run_without_teacher_has_no_truth(alone, upload):
     assert alone.query(key, 0, "student", 0)["matches"] == [] and alone.matches(key, 0)["rows"] == []
 
 
+def test_who_gives_the_same_picture_at_the_same_time_finds_it_kept(handlers, upload, monkeypatch):
+    """The page's server keeps one file for one content, and the first to be read has it removed."""
+    handlers.library.uploads.samples.clear()
+    path, other = upload(noise()), upload(noise(20, 30), "other.png")
+    key = handlers.upload({"path": path})
+    assert not Path(path).exists() and handlers.upload({"path": path}, 0.4) == key[:-4] + "0.40"
+    monkeypatch.setattr(uploads, "KEPT", 1)
+    handlers.upload({"path": other})
+    with pytest.raises(UserError, match="no file that was uploaded"):  # it is no longer kept
+        handlers.upload({"path": path})
+
+
 def test_only_what_was_received_is_read(handlers, tmp_path_factory, upload):
     outside = tmp_path_factory.mktemp("outside") / "mine.png"
     Image.fromarray(noise()).save(outside)

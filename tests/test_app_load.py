@@ -5,6 +5,7 @@ import random
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,11 @@ def questions(run: Path) -> list[tuple[str, dict]]:
     for key in (f"image/{k + 1}" for k in range(IMAGES)):
         found += [("image", {"key": key}), ("scene", {"key": key}), ("losses", {"key": key})]
         found += [("matches", {"key": key, "layer": layer}) for layer in range(LAYERS)]
-        found += [("query", {"key": key, "layer": 1, "side": side, "index": 3}) for side in ("student", "teacher")]
+        found += [
+            (name, {"key": key, "layer": 1, "side": side, "index": 3})
+            for name in ("query", "reading")
+            for side in ("student", "teacher")
+        ]
         found += [("masks", {"key": key, "level": 1}), ("mask", {"key": key, "queries": [2, 5]})]
         found += [("weighed", {"key": key, "gamma": gamma}) for gamma in (0.0, 0.3, 1.0)]
         found += [("term", {"key": key, "path": path}) for path in PATHS]
@@ -65,17 +70,22 @@ def test_many_users_at_once(folders, tmp_path, clients, requests, warm):
     with served(folders[0], "--compare", str(folders[1]), environment={"TMPDIR": str(tmp_path / "temporary")}) as url:
         server, users = child(), [Client(url, verbose=False) for _ in range(clients)]
 
-        def ask(place: int) -> None:
-            user, (name, asked) = users[place % clients], mixed[place]
+        def ask(user: Client, place: int) -> None:
+            name, asked = mixed[place]
             if place % 25 == 0:
                 key = user.predict(handle_file(tmp_path / "grey.png"), 0.5, api_name="/upload")
                 assert user.predict(key, api_name="/image")["width"] == 50
             assert user.predict(**asked, api_name=f"/{name}") == expected[json.dumps(mixed[place])], (name, asked)
 
+        def visit(who: int, places: range) -> None:
+            """One question after another: of a client that asks two at once, gradio_client may drop an answer."""
+            for place in places[who::clients]:
+                ask(users[who], place)
+
         with ThreadPoolExecutor(clients) as pool:
-            list(pool.map(ask, range(warm or requests)))
+            list(pool.map(visit, range(clients), repeat(range(warm or requests))))
             before = resident(server)
-            list(pool.map(ask, range(warm or requests, requests)))
+            list(pool.map(visit, range(clients), repeat(range(warm or requests, requests))))
         after, left = resident(server), [f for f in (tmp_path / "temporary").rglob("*") if f.is_file()]
         for user in users:
             user.close()

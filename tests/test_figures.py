@@ -458,6 +458,12 @@ def test_names_in_files_of_others_are_text_on_the_page(tmp_path):
     assert "<img src=x>" not in page and "&lt;img src=x&gt;" in page
 
 
+def test_a_benchmarks_file_beside_summaries_is_passed_over(tmp_path):
+    summaries.write(tmp_path / "study.json", summaries.pair(seeds=(0,)))
+    (tmp_path / "bench.json").write_text('{"name": "step", "rows": [{"case": "x", "ap": 1}], "aims": []}')
+    assert {row.name for row in rows_of(tmp_path)} == {"alone-0", "distilled-0"}
+
+
 def test_what_is_no_run_and_no_summary_is_refused(tmp_path):
     (tmp_path / "x.json").write_text('{"rows": {"a": {"nothing": 1}}}')
     with pytest.raises(UserError, match="no measured run"):
