@@ -142,7 +142,7 @@ def answers(name: str) -> str:
 
 def reading(places: int, kept: float, inside: float) -> str:
     drawn = "" if kept > 0.9995 else f", of which the weightiest are drawn ({100 * kept:.0f}% of the weight)"
-    return f"Reads the image at {places} places{drawn}: {100 * inside:.0f}% of the weight lies in its own box."
+    return f"Reads the image at {places} places{drawn}: {100 * inside:.0f}% of the weight lies in the box that it makes of them."
 
 
 def rivals(one: str, thing: str) -> tuple[str, str]:
