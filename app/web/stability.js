@@ -1,4 +1,5 @@
 // View 3: who held each object, layer by layer, how firmly, and where it flipped.
+const ROOM = 6; // cells of a ribbon beside which their margins fit; all have them in their title
 function stabilityView(app) {
   const side = make('div', {class: 'dd-stability'});
   const question = latest('stability'), history = latest('epochs');
@@ -60,7 +61,7 @@ function stabilityView(app) {
     const firm = cell.margin === null ? 1 : 1 - Math.exp(-cell.margin / 0.7);
     const now = cell.query < 0 ? 'nobody' : `query ${cell.query}`;
     const says = `${band.title}, ${band.epochs ? `epoch ${band.epochs[k]}` : `layer ${k + 1}`}: ${now}` + (cell.cost === null ? '' : `, cost ${fixed(cell.cost)}`) + (cell.margin === null ? '' : `, margin ${fixed(cell.margin)}`) + (cell.heir >= 0 ? `, then query ${cell.heir}` : '') + (flip ? `. A flip: query ${before.query} held it with a margin of ${before.margin === null ? 'none' : fixed(before.margin)}` : '');
-    return make('button', {type: 'button', class: `piece${flip ? ' flip' : ''}${before && !flip ? ' goes-on' : ''}`, title: says, 'aria-label': says, 'data-query': cell.query, 'data-margin': cell.margin, style: `--firm:${firm.toFixed(2)}`, onclick: () => go(band, cell, k)}, make('b', null, cell.query < 0 ? '–' : String(cell.query)), cell.margin !== null && make('small', null, short(cell.margin)));
+    return make('button', {type: 'button', class: `piece${flip ? ' flip' : ''}${before && !flip ? ' goes-on' : ''}`, title: says, 'aria-label': says, 'data-query': cell.query, 'data-margin': cell.margin, style: `--firm:${firm.toFixed(2)}`, onclick: () => go(band, cell, k)}, make('b', null, cell.query < 0 ? '–' : String(cell.query)), cell.margin !== null && cells.length <= ROOM && make('small', null, short(cell.margin)));
   }
 
   function go(band, cell, k) {
