@@ -4,8 +4,8 @@ Paper      DETRDistill, arXiv 2211.10156: logits, target-aware features, query-p
 Command    python -m train fit shapes_conditional_distill
 Teacher    python -m train fit shapes_conditional_teacher
 Hardware   two CPU cores, no file, no download
-Time       to be measured
-Expect     to be measured
+Time       about 4 minutes
+Expect     AP about 37 (36 to 37 over three seeds), 8 above `shapes_conditional`
 """
 
 from dataclasses import replace

