@@ -135,7 +135,7 @@ def portable(run: dict) -> dict:
     """Without the folders of this machine: files by their name and that of their folder."""
     files = {key: value and short(value) for key, value in run.items() if key in ("teacher", "init", "class_map")}
     data = {k: short(v) if v and k in ("train", "val", "images") else v for k, v in run["data"].items()}
-    return run | files | {"data": data}
+    return run | files | {"data": {"part": "val"} | data}  # cards of before there was a choice do not say it
 
 
 def short(path: str) -> str:
