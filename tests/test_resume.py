@@ -136,6 +136,35 @@ def test_a_run_that_goes_on_is_not_resumed(taught, tmp_path):
     assert finish(go_on, path) == 0, "its workers, which live on for seconds, hold nothing"
 
 
+def test_nothing_lives_on_when_a_run_is_killed(taught, tmp_path):
+    """Also where a fork server, and not the run itself, is the parent of those that read images."""
+    path = tmp_path / "run"
+    child = start(begin, taught, path, 2, None)
+    family: list[int] = []
+    while child.is_alive() and len(family) < 3:  # the server and two that read
+        family = below(child.pid)
+    child.kill()
+    assert len(family) >= 3
+    child.join()
+    until = time.monotonic() + 30
+    while time.monotonic() < until and any(map(alive, family)):
+        time.sleep(0.05)
+    assert not any(map(alive, family))
+
+
+def below(pid: int) -> list[int]:
+    """Children, and theirs."""
+    found = [int(x) for t in Path(f"/proc/{pid}/task").iterdir() for x in (t / "children").read_text().split()]
+    return [*found, *(x for child in found for x in below(child))]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 # Calls 1 and 2 measure the teacher, 3 to 6 write its matching and the card; then steps, evaluations and files in turns.
 FIRST, LAST = 7, 60
 

@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
+from threading import Thread
 
 import numpy as np
 import torch
@@ -159,7 +162,7 @@ def read(samples: Draws | Plain, groups, workers: int, pin: bool = False) -> Bat
         sampler=groups,
         collate_fn=unchanged,
         num_workers=workers,
-        worker_init_fn=leave_group,
+        worker_init_fn=settle,
         pin_memory=pin,
         generator=torch.Generator(),  # of its own: the global one belongs to the model's draws
     )
@@ -196,6 +199,16 @@ def unchanged(item):
     return item
 
 
-def leave_group(worker: int) -> None:
-    """Ctrl-C is for the main process, which finishes its step; a worker in the same group would die at once."""
+def settle(worker: int) -> None:
+    """Ctrl-C is for the main process, which finishes its step; a worker in the same group would die at once.
+
+    And a worker ends with the main process, however that ends: torch looks for the death of a worker's parent, which
+    with a fork server is not the main process.
+    """
     os.setpgrp()
+    Thread(target=end_with, args=(parent_process(),), daemon=True).start()
+
+
+def end_with(main: BaseProcess) -> None:
+    main.join()
+    os._exit(1)
