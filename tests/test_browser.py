@@ -414,7 +414,7 @@ def test_the_terms_of_the_loss_follow_the_layer(page, handlers):
             here = said(term["layers"][layer] * term["weight"]) if len(term["layers"]) > 1 else "–"
             assert cells[1:4] == [f"{said(term['sum'])} × {term['weight']:g}", here, said(term["weighted"])]
     page.locator("[data-term='logits/positive_l1']").click()
-    page.wait_for_selector(".dd-bar")
+    page.wait_for_selector(".dd-term[data-shown='logits/positive_l1 2']")
     values = handlers.term("image/7", "logits/positive_l1", layer=2)["values"]
     bars = page.locator(".dd-bar").evaluate_all("x => x.map(e => [+e.dataset.query, +e.dataset.value])")
     assert bars and all(values[q] == v for q, v in bars) and len(bars) == min(12, sum(v != 0 for v in values))

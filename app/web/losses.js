@@ -66,6 +66,7 @@ function lossesView(app) {
     const term = table.losses.flatMap(l => l.terms).find(t => t.id === told.id);
     if (!term) return;
     const where = told.layers > 1 ? `layer ${told.layer + 1} of ${told.layers}` : 'all layers together';
+    detail.dataset.shown = `${told.id} ${told.layer}`;
     const head = make('header', null, heading(`Where ${term.id.replace('/', ': ').replaceAll('_', ' ')} is`, term.says), make('span', null, where));
     if (told.heat) {
       app.stage.setHeat(canvas => paintHeat(told.heat, canvas), 'student');
