@@ -412,6 +412,6 @@ def of_folder(folder: Path) -> list[Row]:
 def summary(path: Path) -> list[Row]:
     """The rows of a JSON file, under "rows" or bare; none of what is no study's, as a benchmark's list."""
     told = read_json(path)
-    rows = told.get("rows", told) if isinstance(told, dict) else {}
-    rows = rows if isinstance(rows, dict) else {}
-    return [Row(name, row) for name, row in rows.items() if isinstance(row, dict) and set(NUMBERS[:1]) <= row.keys()]
+    rows = told.get("rows", told) if isinstance(told, dict) else told
+    named = rows.items() if isinstance(rows, dict) else ()
+    return [Row(name, row) for name, row in named if isinstance(row, dict) and set(NUMBERS[:1]) <= row.keys()]

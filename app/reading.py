@@ -7,30 +7,21 @@ from core.reading import Reading, mass_in_boxes, readings
 MOST = 256  # places that are drawn: those of the largest weight
 
 
-def network(shown: Shown, side: str) -> tuple:
-    """The detector that decoded a side, its trace, and the name of its group of queries."""
-    replay = shown.other if side == "other" else shown.main
-    if side == "teacher":
-        return replay.distiller.teacher, replay.trace.teacher, "own"
-    group = side if side in replay.trace.student.queries else "own"
-    return replay.distiller.student, replay.trace.student, group
-
-
 def of_all(shown: Shown, side: str) -> tuple[Reading, ...]:
-    """Of every query of a side, layer by layer."""
-    detector, trace, group = network(shown, side)
-    return readings(detector, trace.memory, trace.queries[group])
+    """Of every query of a side, by the detector that decoded it, layer by layer."""
+    replay, who = shown.other if side == "other" else shown.main, "teacher" if side == "teacher" else "student"
+    detector, trace = getattr(replay.distiller, who), getattr(replay.trace, who)
+    return readings(detector, trace.memory, trace.queries.get(side, trace.queries["own"]))
 
 
 def of_query(shown: Shown, side: str, found: tuple[Reading, ...], layer: int, index: int) -> dict:
     """(x, y, weight), the weightiest last, in fractions of the image; and how much of them lies in the query's box."""
-    _, trace, group = network(shown, side)
-    at = shown.layer(side, layer)
     if not found:
         return {"places": [], "share": None, "says": words.UNTOLD}
+    at = shown.layer(side, layer)
     weights, order = found[at].weights[0, index].sort()
     places = found[at].places[0, index][order]
-    inside = mass_in_boxes(found[at], trace.predictions[group].boxes[at])[0, index].item()
+    inside = mass_in_boxes(found[at], shown.sides[side].predictions.boxes[at])[0, index].item()
     rows = zip(*places[-MOST:].T.tolist(), weights[-MOST:].tolist())
     kept = weights[-MOST:].sum().item()
     return {

@@ -320,7 +320,7 @@ def noted(function, seen: set):
     return call
 
 
-def test_a_fault_in_one_piece_is_raised_and_threads_come_back(monkeypatch):
+def test_a_fault_in_one_piece_is_raised_and_threads_come_back():
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
         matching.side_by_side(lambda x: 1 / x, [1, 0, 1])

@@ -19,6 +19,15 @@ def decoded(name: str, **more):
     return model, memory, model.propose(memory)
 
 
+def told(model: Detector, memory, queries, layer: int) -> torch.Tensor:
+    """What the reader of a layer gives."""
+    heard = []
+    hook = model.readers[layer].register_forward_hook(lambda module, _, out: heard.append(out))
+    model.decode(memory, queries)
+    hook.remove()
+    return heard[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_layer_has_a_reading_whose_weights_sum_to_one(name):
     model, memory, queries = decoded(name)
@@ -44,14 +53,10 @@ def test_a_query_depends_on_the_corners_of_its_points_and_on_nothing_else(name, 
     """What one reader gives for one query, by the gradient at every place of the only map."""
     torch.manual_seed(seed)
     model, memory, queries = decoded(name, seed=seed)
-    heard = []
-    hook = model.readers[0].register_forward_hook(lambda module, arguments, out: heard.append((arguments, out)))
     source = memory.tokens if name == "deformable" else memory.neck[0]
     source.requires_grad_()
-    model.decode(memory, queries)
-    hook.remove()
     image, query = seed % 2, seed
-    (slope,) = torch.autograd.grad(heard[0][1][image, query].square().sum(), source)
+    (slope,) = torch.autograd.grad(told(model, memory, queries, 0)[image, query].square().sum(), source)
     h, w = memory.shapes[0]
     slope = slope.abs().sum(-1) if name == "deformable" else rearrange(slope.abs().sum(1), "b h w -> b (h w)")
     reading = readings(model, memory, queries)[0]
@@ -67,13 +72,11 @@ def test_a_query_depends_on_the_corners_of_its_points_and_on_nothing_else(name, 
 @pytest.mark.parametrize("seed", range(4))
 def test_attention_is_what_weighs_the_values(seed):
     model, memory, queries = decoded("conditional", seed=seed, heads=1)
-    heard = []
-    hook = model.readers[1].register_forward_hook(lambda module, _, out: heard.append(out))
-    model.decode(memory, queries)
-    hook.remove()
     reader, reading = model.readers[1], readings(model, memory, queries)[1]
     values = reader.to_v(memory.tokens)
-    torch.testing.assert_close(reader.to_out(reading.weights @ values), heard[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        reader.to_out(reading.weights @ values), told(model, memory, queries, 1), atol=1e-5, rtol=1e-4
+    )
     assert (reading.weights.masked_select(memory.padding[0].flatten(1)[:, None]) == 0).all()
     middle = reading.places[1, 0] * memory.sizes[1].flip(-1)
     w = memory.shapes[0][1]
@@ -86,10 +89,6 @@ def test_weights_of_deformable_points_make_its_samples(seed):
     model = tiny.detector("deformable", strides=(8, 16), layers=1, seed=seed)
     memory = model.encode(tiny.batch(sizes=((64, 64), (64, 64)))[0])
     queries, heads, points = model.propose(memory), model.config.heads, model.config.points
-    heard = []
-    hook = model.readers[0].register_forward_hook(lambda module, _, out: heard.append(out))
-    model.decode(memory, queries)
-    hook.remove()
     (reader,), (reading,) = model.readers, readings(model, memory, queries)
     places = rearrange(reading.places, "b q (h l p) two -> l (b h) q p two", h=heads, p=points)
     weights = rearrange(reading.weights, "b q (h l p) -> l (b h) 1 q p", h=heads, p=points) * heads
@@ -100,7 +99,7 @@ def test_weights_of_deformable_points_make_its_samples(seed):
         read = torch.nn.functional.grid_sample(maps, 2 * at - 1, align_corners=False)
         out = out + (read * weight).sum(-1)
     out = reader.to_out(rearrange(out, "(b n) c q -> b q (n c)", n=heads))
-    torch.testing.assert_close(out, heard[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(out, told(model, memory, queries, 0), atol=1e-5, rtol=1e-4)
 
 
 def test_the_share_inside_a_querys_own_box():

@@ -153,8 +153,11 @@ def test_nothing_lives_on_when_a_run_is_killed(taught, tmp_path):
 
 
 def below(pid: int) -> list[int]:
-    """Children, and theirs."""
-    found = [int(x) for t in Path(f"/proc/{pid}/task").iterdir() for x in (t / "children").read_text().split()]
+    """Children, and theirs; none of one that is gone."""
+    try:
+        found = [int(x) for t in Path(f"/proc/{pid}/task").iterdir() for x in (t / "children").read_text().split()]
+    except OSError:
+        return []
     return [*found, *(x for child in found for x in below(child))]
 
 
