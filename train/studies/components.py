@@ -1,27 +1,42 @@
 """Which part does the work: DETRDistill's losses one by one, and the methods it is compared with, on `shapes`.
 
-Tables 1, 3, 7, 8 and 9 of the paper in a size for two cores. All rows: the student of `shapes`, IMAGES images, EPOCHS
-epochs, measured on shapes/test at a third, two thirds and the end; fixed before any distilled run, from the teacher and
-the student alone. First the weight of each loss is chosen among TRIED, times the loss's own scale, by the AP on shapes/val
-of one run with another seed: the same budget for every method. Then each row under common seeds; differences are taken
-seed by seed. A row that another study has trained is taken over, and what is finished is written at once.
-Command: python -m train study components    Time: 4 hours on two cores. Result: assets/results/components.json
+Tables 1, 3, 4, 7, 8 and 9 of the paper in a size for two cores. All rows but Table 4's: the student of `shapes`, IMAGES
+images, EPOCHS epochs, measured on shapes/test at a third, two thirds and the end; fixed before the AP of any distilled run
+was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one run with
+another seed: the same budget for every method. Then each row under common seeds; differences are taken seed by seed. A row
+that another study has trained is taken over, and what is finished is written at once.
+Command: python -m train study components    Time: 2 hours on two cores. Result: assets/results/components.json
 """
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from statistics import mean
 
 from core.files import write_json
-from train.grid import place, run_rows
+from core.results import lines
+from train.grid import RUNS, place, run_rows
 from train.pace import step_seconds
 from train.paired import gain, told
-from train.recipes import shapes, shapes_distill, shapes_printed, shapes_release
+from train.recipes import shapes, shapes_conditional_e4d4_teacher, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
+from train.studies import backbones
 
-IMAGES, EPOCHS = 1200, 6
-EQUAL_TIME = 12  # epochs of the student alone in the time of the distilled one: a step of it costs about half
+IMAGES, EPOCHS = 1600, 3
+EQUAL_TIME = 6  # epochs of the student alone in the time of the distilled one: a step of it costs about half
+DEEP_EPOCHS = 3  # of all 2,400 images: Conditional DETR is slower to learn
 SEEDS, FEWER, TUNING = (0, 1, 2, 3, 4), (0, 1, 2), 100
-TRIED = (0.25, 1.0, 4.0)
+TRIED = (0.3, 1.0, 3.0)
+UNIT = {  # where a loss pulls the student's features about as hard as detection does, after 91 steps of seed 0
+    "logits": 1.0,
+    "prior": 1.0,
+    "features": 1.0,
+    "fitnet": 10.0,
+    "fgd": 0.3,
+    "mgd": 20.0,
+    "fkd": 10.0,
+    "fgfi": 5.0,
+}
 OURS = ("logits", "prior", "features")
 METHODS = ("fitnet", "fgd", "mgd", "fkd", "fgfi")
 PAIRS = (("logits", "features"), ("logits", "prior"), ("features", "prior"))
@@ -32,12 +47,16 @@ MASKS = {
     "gamma 1": {"gamma": 1.0},
     "naive": {"combine": "naive"},
 }  # "features" itself has gamma 0.5
+LIGHTER = ("resnet18", "mobilenet_v2")  # lighter than the paper's students, heavier than ours
+DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")  # layers of encoder and decoder, for the paper's 6 and 3
 NAIVE = {"positives only": {"match": "positive"}, "last stage": {"match": "positive", "stages": "last"}}
+PLACES = ("features", "decoder")
 Rows = dict[str, dict]
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -> None:
-    told_of = {"command": "python -m train study components", "images": IMAGES, "epochs": EPOCHS, "tried": list(TRIED)}
+    told_of = {"command": "python -m train study components", "images": IMAGES, "epochs": EPOCHS}
+    told_of |= {"tried": list(TRIED), "unit": UNIT}
     found: Rows = {}
 
     def keep(rows: Rows) -> None:
@@ -45,14 +64,20 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
 
     def train(rows: dict[str, Run]) -> None:
         found.update(run_rows(rows, at_once=at_once, each=keep))
+        for name, run in rows.items():
+            found[name]["gradient_share"] = gradient_share(place(run))
+        keep({})
+        report({name: found[name] for name in rows}, found)
 
     train(under(SEEDS, {"none": alone()}))
     weights = told_of["weights"] = tuned(at_once, told_of)
-    for block in (components, methods, naive, masks, profiles, others):
+    for block in (components, methods, naive, masks, profiles, itself):
         train(block(weights))
-        report(found)
+    train({"e4d4 teacher": shapes_conditional_e4d4_teacher.run()})
+    train(depths())
+    train(lighter(weights))
     told_of["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
-    keep(found)
+    keep({})
     print(f"written to {out}")
 
 
@@ -76,13 +101,13 @@ def under(seeds: tuple[int, ...], runs: dict[str, Run]) -> dict[str, Run]:
 def tuned(at_once: int, told_of: dict) -> dict[str, float]:
     """The weight of each loss, chosen on shapes/val."""
     rows = {
-        f"{name} {weight:g}": replace(on_val(taught(**{name: {"weight": weight}})), seed=TUNING)
+        f"{name} {weight:g}": replace(on_val(taught(**{name: {"weight": weight * UNIT[name]}})), seed=TUNING)
         for name in (*OURS, *METHODS)
         for weight in TRIED
     }
     found = run_rows(rows, at_once=at_once)
     told_of["tuning"] = {name: row["ap"] for name, row in found.items()}
-    best = {name: max(TRIED, key=lambda w: found[f"{name} {w:g}"]["ap"]) for name in (*OURS, *METHODS)}
+    best = {n: UNIT[n] * max(TRIED, key=lambda w: found[f"{n} {w:g}"]["ap"]) for n in (*OURS, *METHODS)}
     print("weights: " + ", ".join(f"{name} {weight:g}" for name, weight in best.items()), flush=True)
     return best
 
@@ -122,19 +147,55 @@ def profiles(weights: dict[str, float]) -> dict[str, Run]:
     return under(FEWER, {title: replace(taught(), losses=losses) for title, losses in found.items()})
 
 
-def others(weights: dict[str, float]) -> dict[str, Run]:
+def itself(weights: dict[str, float]) -> dict[str, Run]:
     """The student under itself, as it was trained alone with the same seed."""
     rows = under(FEWER, {"self": weighed(OURS, weights)})
     return {name: replace(run, teacher=place(replace(alone(), seed=run.seed))) for name, run in rows.items()}
+
+
+def depths() -> dict[str, Run]:
+    """Table 4: Conditional DETR with as many layers as its teacher or half of them; the recipes' own weights."""
+    rows = {f"{name}, alone": deep(name) for name in DEPTHS}
+    teacher = place(shapes_conditional_e4d4_teacher.run())
+    return under(FEWER, rows | {f"{name}, ours": replace(deep(f"{name}_distill"), teacher=teacher) for name in DEPTHS})
+
+
+def deep(name: str) -> Run:
+    run = import_module(f"train.recipes.shapes_conditional_{name}").run()
+    return replace(run, data=replace(run.data, part="test"), optim=replace(run.optim, epochs=DEEP_EPOCHS))
+
+
+def lighter(weights: dict[str, float]) -> dict[str, Run]:
+    """Students on torchvision's light backbones, each begun like the tiny ones, as ImageNet weights need a download."""
+    folder = RUNS / "backbones"
+    missing = tuple(name for name in LIGHTER if not (folder / f"{name}.safetensors").exists())
+    backbones.main(folder, IMAGES, missing)
+    rows = {f"{name}, alone": on_backbone(alone(), name, folder) for name in LIGHTER}
+    return under(FEWER, rows | {f"{x}, ours": on_backbone(weighed(OURS, weights), x, folder) for x in LIGHTER})
+
+
+def on_backbone(run: Run, name: str, folder: Path) -> Run:
+    return replace(run, student=replace(run.student, backbone=name), init=str(folder / f"{name}.safetensors"))
 
 
 def first_run(name: str, weights: dict[str, float]) -> Run:
     return alone() if name == "none" else weighed(OURS if name == "ours" else (name,), weights)
 
 
-def report(found: Rows) -> None:
+def gradient_share(run: Path) -> dict[str, dict[str, float]]:
+    """Of each loss in the norms of all losses' gradients at the student's features and decoder, over the looks taken."""
+    looks = [line["gradients"] for line in lines(run / "metrics.jsonl") if line.get("gradients")]
+    return {where: {loss: mean(part(look, loss, where) for look in looks) for loss in looks[0]} for where in PLACES}
+
+
+def part(look: dict, loss: str, where: str) -> float:
+    return look[loss][where] / sum(norms[where] for norms in look.values())
+
+
+def report(rows: Rows, found: Rows) -> None:
     """Of each row: AP over seeds, and what it gives beyond the student alone."""
-    for name in dict.fromkeys(name.rpartition("-")[0] for name in found):
-        seeds = [key.rpartition("-")[2] for key in found if key.rpartition("-")[0] == name]
-        mine, base = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, "none"))
-        print(f"{name:<20} AP {100 * sum(mine) / len(mine):5.1f}   {told(gain(mine, base))}", flush=True)
+    for name in dict.fromkeys(name.rpartition("-")[0] for name in rows if "-" in name):
+        seeds = [key.rpartition("-")[2] for key in rows if key.rpartition("-")[0] == name]
+        base = name.replace(", ours", ", alone") if name.endswith(", ours") else "none"
+        mine, without = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
+        print(f"{name:<22} AP {100 * mean(mine):5.1f}   {told(gain(mine, without))}", flush=True)
