@@ -127,10 +127,24 @@ def test_parity_with_transformers(case, seed):
     compare(case, build(case, seed=seed, **varied(case, seed)), draw(seed))
 
 
+@pytest.fixture
+def double(monkeypatch):
+    """Both in double precision, casts to float32 too, but for transformers' sine of proposals.
+
+    Six layers of random weights multiply roundings: in single precision transformers is as far from itself in double as from
+    ours, some of the 9 million sampling points lie within it of a grid line, where the gradient jumps, and proposals swap.
+    """
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("case", CASES)
 def test_parity_at_full_size(case):
-    compare(case, build(case, seed=9, classes=91), draw(9, sizes=[(480, 600), (448, 640)]))
+    compare(case, build(case, seed=9, classes=91).double(), draw(9, sizes=[(480, 600), (448, 640)]))
 
 
 @pytest.mark.parametrize("seed", range(2))
