@@ -15,9 +15,7 @@ CONTEXT.set_forkserver_preload(["tests.processes", "tests.runs", "train.loop", "
 
 def start(work, *arguments, size: int = 2, into: Path) -> list[str]:
     """What `work(*arguments)` gave in each process, as text, or what it raised."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     into.mkdir(parents=True, exist_ok=True)
     children = [CONTEXT.Process(target=one, args=(work, arguments, k, size, port, into)) for k in range(size)]
     for child in children:
@@ -27,6 +25,12 @@ def start(work, *arguments, size: int = 2, into: Path) -> list[str]:
         assert child.exitcode is not None, "a process hangs"
     files = [into / f"{k}.txt" for k in range(size)]
     return [file.read_text() if file.exists() else f"exit {c.exitcode}" for file, c in zip(files, children)]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def one(work, arguments, rank: int, size: int, port: int, into: Path) -> None:

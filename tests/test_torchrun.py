@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -35,9 +34,7 @@ def fit(run, path: Path):
     return loop.fit(run, path)
 
 
-@pytest.mark.slow
 def test_one_process_is_killed_and_torchrun_starts_both_again(tmp_path):
-    """Slow since gloo may hang when both meet again: in one of several runs both waited in torch's own handshake."""
     run = runs.small()
     (tmp_path / "killed.py").write_text(KILLED)
     write_json(tmp_path / "card.json", {"run": encode(run)})

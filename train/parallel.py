@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from core.errors import UserError
+from train.meeting import meet
 
 
 class Lost(RuntimeError):
@@ -56,7 +57,7 @@ def joined(cuda: bool) -> Iterator[None]:
         yield
         return
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+        meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
         yield
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
