@@ -73,8 +73,8 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
     weights = told_of["weights"] = tuned(at_once, told_of)
     for block in (components, methods, naive, masks, profiles, itself):
         train(block(weights))
-    train({"e4d4 teacher": shapes_conditional_e4d4_teacher.run()})
-    train(depths())
+    train({"e4d4 teacher": shapes_conditional_e4d4_teacher.run()} | under(FEWER, depths("alone")))
+    train(under(FEWER, depths("ours")))
     train(lighter(weights))
     told_of["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
     keep({})
@@ -153,11 +153,12 @@ def itself(weights: dict[str, float]) -> dict[str, Run]:
     return {name: replace(run, teacher=place(replace(alone(), seed=run.seed))) for name, run in rows.items()}
 
 
-def depths() -> dict[str, Run]:
+def depths(how: str) -> dict[str, Run]:
     """Table 4: Conditional DETR with as many layers as its teacher or half of them; the recipes' own weights."""
-    rows = {f"{name}, alone": deep(name) for name in DEPTHS}
+    if how == "alone":
+        return {f"{name}, alone": deep(name) for name in DEPTHS}
     teacher = place(shapes_conditional_e4d4_teacher.run())
-    return under(FEWER, rows | {f"{name}, ours": replace(deep(f"{name}_distill"), teacher=teacher) for name in DEPTHS})
+    return {f"{name}, ours": replace(deep(f"{name}_distill"), teacher=teacher) for name in DEPTHS}
 
 
 def deep(name: str) -> Run:
@@ -196,6 +197,12 @@ def report(rows: Rows, found: Rows) -> None:
     """Of each row: AP over seeds, and what it gives beyond the student alone."""
     for name in dict.fromkeys(name.rpartition("-")[0] for name in rows if "-" in name):
         seeds = [key.rpartition("-")[2] for key in rows if key.rpartition("-")[0] == name]
-        base = name.replace(", ours", ", alone") if name.endswith(", ours") else "none"
-        mine, without = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
-        print(f"{name:<22} AP {100 * mean(mine):5.1f}   {told(gain(mine, without))}", flush=True)
+        mine, base = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base_of(name)))
+        beyond = told(gain(mine, base)) if name != base_of(name) else ""
+        print(f"{name:<22} AP {100 * mean(mine):5.1f}   {beyond}", flush=True)
+
+
+def base_of(name: str) -> str:
+    """The row of the same student alone."""
+    student, _, how = name.rpartition(", ")
+    return f"{student}, alone" if student and how in ("alone", "ours") else "none"
