@@ -20,7 +20,7 @@ from train.pace import step_seconds
 from train.paired import gain, told
 from train.recipes import shapes, shapes_conditional_e4d4_teacher, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
-from train.studies import backbones
+from train.studies import backbones, twins
 
 IMAGES, EPOCHS = 1600, 3
 EQUAL_TIME = 6  # epochs of the student alone in the time of the distilled one: a step of it costs about half
@@ -48,6 +48,7 @@ MASKS = {
     "naive": {"combine": "naive"},
 }  # "features" itself has gamma 0.5
 LIGHTER = ("resnet18", "mobilenet_v2")  # lighter than the paper's students, heavier than ours
+ELSEWHERE = {"deformable": 2, "conditional": 3}  # epochs
 DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")  # layers of encoder and decoder, for the paper's 6 and 3
 NAIVE = {"positives only": {"match": "positive"}, "last stage": {"match": "positive", "stages": "last"}}
 PLACES = ("features", "decoder")
@@ -75,6 +76,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
         train(block(weights))
     train({"e4d4 teacher": shapes_conditional_e4d4_teacher.run()} | under(FEWER, depths("alone")))
     train(under(FEWER, depths("ours")))
+    train(twins.teachers() | elsewhere(weights))
     train(lighter(weights))
     told_of["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
     keep({})
@@ -166,6 +168,19 @@ def deep(name: str) -> Run:
     return replace(run, data=replace(run.data, part="test"), optim=replace(run.optim, epochs=DEEP_EPOCHS))
 
 
+def elsewhere(weights: dict[str, float]) -> dict[str, Run]:
+    """Methods on the other two detectors, with the weights found for AdaMixer, on all images for fewer epochs."""
+    rows = {}
+    for kind, epochs in ELSEWHERE.items():
+        start = twins.recipe(twins.TWINS[kind])
+        data, optim = replace(start.data, part="test"), replace(start.optim, epochs=epochs)
+        rows[f"{kind}, alone"] = mine = replace(start, data=data, optim=optim)
+        teacher = place(twins.teachers()[f"{kind}-teacher"])
+        for title, names in {"fitnet": ("fitnet",), "fgd": ("fgd",), "ours": OURS}.items():
+            rows[f"{kind}, {title}"] = replace(mine, losses=weighed(names, weights).losses, teacher=teacher)
+    return under(FEWER, rows)
+
+
 def lighter(weights: dict[str, float]) -> dict[str, Run]:
     """Students on torchvision's light backbones, each begun like the tiny ones, as ImageNet weights need a download."""
     folder = RUNS / "backbones"
@@ -194,15 +209,15 @@ def part(look: dict, loss: str, where: str) -> float:
 
 
 def report(rows: Rows, found: Rows) -> None:
-    """Of each row: AP over seeds, and what it gives beyond the student alone."""
-    for name in dict.fromkeys(name.rpartition("-")[0] for name in rows if "-" in name):
+    """Of each row: AP over seeds, and what it gives beyond the same student alone."""
+    for name in dict.fromkeys(name.rpartition("-")[0] for name in rows if name[-1].isdigit()):
         seeds = [key.rpartition("-")[2] for key in rows if key.rpartition("-")[0] == name]
-        mine, base = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base_of(name)))
-        beyond = told(gain(mine, base)) if name != base_of(name) else ""
+        mine, base = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base_of(name, found)))
+        beyond = told(gain(mine, base)) if name != base_of(name, found) else ""
         print(f"{name:<22} AP {100 * mean(mine):5.1f}   {beyond}", flush=True)
 
 
-def base_of(name: str) -> str:
+def base_of(name: str, found: Rows) -> str:
     """The row of the same student alone."""
-    student, _, how = name.rpartition(", ")
-    return f"{student}, alone" if student and how in ("alone", "ours") else "none"
+    own = f"{name.rpartition(', ')[0]}, alone"
+    return own if f"{own}-0" in found else "none"
