@@ -1,8 +1,8 @@
 """Which part does the work: DETRDistill's losses one by one, and the methods it is compared with, on `shapes`.
 
 Tables 1, 3, 4, 7, 8 and 9 of the paper in a size for two cores. All rows but Table 4's: the student of `shapes`, IMAGES
-images, EPOCHS epochs, measured on shapes/test at a third, two thirds and the end; fixed before the AP of any distilled run
-was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one run with
+images, EPOCHS epochs, measured on shapes/test at a third, two thirds and the end; other students at the end. Fixed before
+the AP of any distilled run was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one run with
 another seed: the same budget for every method. Then each row under common seeds; differences are taken seed by seed. A row
 that another study has trained is taken over, and what is finished is written at once.
 Command: python -m train study components    Time: 2 hours on two cores. Result: assets/results/components.json
@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import mean
 
 from core.files import write_json
+from core.paired import gain, told
 from core.results import lines
 from train.grid import RUNS, place, run_rows
 from train.pace import step_seconds
-from train.paired import gain, told
 from train.recipes import shapes, shapes_conditional_e4d4_teacher, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
@@ -165,7 +165,12 @@ def depths(how: str) -> dict[str, Run]:
 
 def deep(name: str) -> Run:
     run = import_module(f"train.recipes.shapes_conditional_{name}").run()
-    return replace(run, data=replace(run.data, part="test"), optim=replace(run.optim, epochs=DEEP_EPOCHS))
+    return at_the_end(replace(run, optim=replace(run.optim, epochs=DEEP_EPOCHS)))
+
+
+def at_the_end(run: Run) -> Run:
+    """Measured on shapes/test, once."""
+    return replace(run, data=replace(run.data, part="test"), eval_every=run.optim.epochs)
 
 
 def elsewhere(weights: dict[str, float]) -> dict[str, Run]:
@@ -173,8 +178,8 @@ def elsewhere(weights: dict[str, float]) -> dict[str, Run]:
     rows = {}
     for kind, epochs in ELSEWHERE.items():
         start = twins.recipe(twins.TWINS[kind])
-        data, optim = replace(start.data, part="test"), replace(start.optim, epochs=epochs)
-        rows[f"{kind}, alone"] = mine = replace(start, data=data, optim=optim)
+        mine = at_the_end(replace(start, optim=replace(start.optim, epochs=epochs)))
+        rows[f"{kind}, alone"] = mine
         teacher = place(twins.teachers()[f"{kind}-teacher"])
         for title, names in {"fitnet": ("fitnet",), "fgd": ("fgd",), "ours": OURS}.items():
             rows[f"{kind}, {title}"] = replace(mine, losses=weighed(names, weights).losses, teacher=teacher)
@@ -191,7 +196,8 @@ def lighter(weights: dict[str, float]) -> dict[str, Run]:
 
 
 def on_backbone(run: Run, name: str, folder: Path) -> Run:
-    return replace(run, student=replace(run.student, backbone=name), init=str(folder / f"{name}.safetensors"))
+    student, init = replace(run.student, backbone=name), str(folder / f"{name}.safetensors")
+    return at_the_end(replace(run, student=student, init=init))
 
 
 def first_run(name: str, weights: dict[str, float]) -> Run:
