@@ -1,10 +1,10 @@
 """Which part does the work: DETRDistill's losses one by one, and the methods it is compared with, on `shapes`.
 
-Tables 1, 3, 4, 7, 8 and 9 of the paper in a size for two cores. All rows but Table 4's: the student of `shapes`, IMAGES
-images, EPOCHS epochs, measured on shapes/test at a third, two thirds and the end; other students at the end. Fixed before
-the AP of any distilled run was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one run with
-another seed: the same budget for every method. Then each row under common seeds; differences are taken seed by seed. A row
-that another study has trained is taken over, and what is finished is written at once.
+Tables 1, 3, 4, 7, 8 and 9 of the paper in a size for two cores. Most rows: the student of `shapes`, IMAGES images, EPOCHS
+epochs, measured on shapes/test at a third, two thirds and the end; other students at the end. Fixed before the AP of any
+distilled run was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one
+run with another seed: the same budget for every method. Then each row under common seeds; differences are taken seed by
+seed. A row that another study has trained is taken over, and what is finished is written at once.
 Command: python -m train study components    Time: 2 hours on two cores. Result: assets/results/components.json
 """
 
