@@ -62,7 +62,6 @@ def test_the_step_is_measured_whole_and_in_parts():
     _, whole, host = found["rows"]
     parts = ("student", "teacher", "extra", "distilled", "matching", *step.LOSSES)
     assert all(whole[f"{part}_ms"] > 0 for part in parts)
-    assert whole["distilled_ms"] > max(whole[f"{part}_ms"] for part in parts if part != "distilled")
     assert all(host[f"{part}_ms"] > 0 for part in ("cost", "copy", "solve", "index"))
     assert [a["value"] for a in found["aims"]] == [whole["ratio"]]
 
