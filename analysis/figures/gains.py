@@ -74,7 +74,7 @@ def beyond(found: Seeds, base: Seeds) -> dict:
 def where(row: Row) -> str:
     limit = row.run["data"]["train_limit"]
     images = f" of {limit:,} images" if limit else ""
-    part = "/test" if row.run["data"].get("part") == "test" else ""
+    part = " (test)" if row.run["data"].get("part") == "test" else ""
     return f"{title(row.detector)}, {row.data}{part}, {row.told['epochs']} epochs{images}"
 
 
