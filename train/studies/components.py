@@ -1,6 +1,6 @@
 """Which part does the work: DETRDistill's losses one by one, and the methods it is compared with, on `shapes`.
 
-Tables 1, 3, 4, 7, 8 and 9 of the paper in a size for two cores. Most rows: the student of `shapes`, IMAGES images, EPOCHS
+Tables 1, 3, 7, 8 and 9 of the paper in a size for two cores. Most rows: the student of `shapes`, IMAGES images, EPOCHS
 epochs, measured on shapes/test at a third, two thirds and the end; other students at the end. Fixed before the AP of any
 distilled run was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one
 run with another seed: the same budget for every method. Then each row under common seeds; differences are taken seed by
@@ -9,7 +9,6 @@ Command: python -m train study components    Time: 2 hours on two cores. Result:
 """
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from statistics import mean
 
@@ -18,13 +17,12 @@ from core.paired import gain, told
 from core.results import lines
 from train.grid import RUNS, place, run_rows
 from train.pace import step_seconds
-from train.recipes import shapes, shapes_conditional_e4d4_teacher, shapes_distill, shapes_printed, shapes_release
+from train.recipes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
 
 IMAGES, EPOCHS = 1600, 3
 EQUAL_TIME = 6  # epochs of the student alone in the time of the distilled one: a step of it costs about half
-DEEP_EPOCHS = 3  # of all 2,400 images: Conditional DETR is slower to learn
 SEEDS, FEWER, TUNING = (0, 1, 2, 3, 4), (0, 1, 2), 100
 TRIED = (0.3, 1.0, 3.0)
 UNIT = {  # where a loss pulls the student's features about as hard as detection does, after 91 steps of seed 0
@@ -49,7 +47,6 @@ MASKS = {
 }  # "features" itself has gamma 0.5
 LIGHTER = ("resnet18", "mobilenet_v2")  # lighter than the paper's students, heavier than ours
 ELSEWHERE = {"deformable": 2, "conditional": 3}  # epochs
-DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")  # layers of encoder and decoder, for the paper's 6 and 3
 NAIVE = {"positives only": {"match": "positive"}, "last stage": {"match": "positive", "stages": "last"}}
 PLACES = ("features", "decoder")
 Rows = dict[str, dict]
@@ -74,8 +71,6 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
     weights = told_of["weights"] = tuned(at_once, told_of)
     for block in (components, methods, naive, masks, profiles, itself):
         train(block(weights))
-    train({"e4d4 teacher": shapes_conditional_e4d4_teacher.run()} | under(FEWER, depths("alone")))
-    train(under(FEWER, depths("ours")))
     train(lighter(weights))
     train(twins.teachers() | elsewhere(weights))
     told_of["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
@@ -153,19 +148,6 @@ def itself(weights: dict[str, float]) -> dict[str, Run]:
     """The student under itself, as it was trained alone with the same seed."""
     rows = under(FEWER, {"self": weighed(OURS, weights)})
     return {name: replace(run, teacher=place(replace(alone(), seed=run.seed))) for name, run in rows.items()}
-
-
-def depths(how: str) -> dict[str, Run]:
-    """Table 4: Conditional DETR with as many layers as its teacher or half of them; the recipes' own weights."""
-    if how == "alone":
-        return {f"{name}, alone": deep(name) for name in DEPTHS}
-    teacher = place(shapes_conditional_e4d4_teacher.run())
-    return {f"{name}, ours": replace(deep(f"{name}_distill"), teacher=teacher) for name in DEPTHS}
-
-
-def deep(name: str) -> Run:
-    run = import_module(f"train.recipes.shapes_conditional_{name}").run()
-    return at_the_end(replace(run, optim=replace(run.optim, epochs=DEEP_EPOCHS)))
 
 
 def at_the_end(run: Run) -> Run:
