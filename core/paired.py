@@ -18,5 +18,10 @@ def told(found: dict[str, float | None]) -> str:
     """In points of 100. An interval that holds 0 does not tell the two apart."""
     if found["half"] is None:
         return f"{100 * found['mean']:+.1f}"
-    apart = "" if abs(found["mean"]) > found["half"] else ", not separable"
-    return f"{100 * found['mean']:+.1f} ± {100 * found['half']:.1f}{apart}"
+    same = "" if apart(found["mean"], found["half"]) else ", not separable"
+    return f"{100 * found['mean']:+.1f} ± {100 * found['half']:.1f}{same}"
+
+
+def apart(mean: float, half: float | None) -> bool:
+    """Whether the interval leaves 0 out; one seed has none."""
+    return half is not None and abs(mean) > half

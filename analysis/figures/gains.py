@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from analysis import style
 from analysis.given import Absent, Given, Row, title
 from analysis.numbers import Numbers
-from core.paired import gain
+from core.paired import apart, gain
 
 Seeds = dict[int | None, Row]
 
 
 def measure(given: Given) -> Numbers:
-    settings = [found for found in named(given.rows).values() if next(iter(found.values())).run]
+    settings = [found for found in named(given.rows).values() if first(found).run]
     alone = [found for found in settings if first(found).kind == "student"]
     rows = [beyond(found, base) for found in settings if (base := base_of(found, alone))]
     if not rows:
@@ -30,12 +30,16 @@ ABOUT = "AP beyond that of the same student alone, seed by seed; 95% intervals, 
 
 
 def named(rows: list[Row]) -> dict[tuple, Seeds]:
-    """Rows of one name over seeds, the seed at its end cut off."""
+    """Rows of one name over seeds."""
     found: dict[tuple, Seeds] = {}
     for row in rows:
-        name = re.sub(rf"-{row.seed}$", "", row.name)
-        found.setdefault((row.training, row.kind, name), {})[row.seed] = row
+        found.setdefault((row.training, row.kind, name(row)), {})[row.seed] = row
     return found
+
+
+def name(row: Row) -> str:
+    """The seed at its end cut off."""
+    return re.sub(rf"-{row.seed}$", "", row.name)
 
 
 def first(found: Seeds) -> Row:
@@ -61,7 +65,7 @@ def beyond(found: Seeds, base: Seeds) -> dict:
     row, told = first(found), gain(mine, without)
     return {
         "where": where(first(base)),
-        "how": re.sub(rf"-{row.seed}$", "", row.name),
+        "how": name(row),
         "who": row.kind,
         "seeds": len(seeds),
         "alone": mean(without),
@@ -81,7 +85,8 @@ def where(row: Row) -> str:
 def outcome(rows: list[dict]) -> str:
     rows = [row for row in rows if row["who"] == "distilled"]
     several = [row for row in rows if row["half"] is not None]
-    better, worse = (sum(sign * row["gain"] > row["half"] for row in several) for sign in (1, -1))
+    told = [row["gain"] for row in rows if apart(row["gain"], row["half"])]
+    better, worse = (sum(sign * x > 0 for x in told) for sign in (1, -1))
     lone = f", and {len(rows) - len(several)} of one seed alone" if len(rows) > len(several) else ""
     rest = len(several) - better - worse
     return f"Of {len(several)} ways to distil, {better} gain, {worse} lose, {rest} cannot be told from none{lone}."
@@ -106,7 +111,8 @@ def make(numbers: Numbers) -> Figure:
 
 
 def mark(ax, y: float, row: dict) -> None:
-    look, half = style.LOOKS[row["who"]], row["half"] or 0.0
-    told = row["half"] is not None and abs(row["gain"]) > half
-    fill = look["color"] if told else "white"
-    ax.errorbar([row["gain"]], [y], xerr=[half], fmt=look["marker"], color=look["color"], mfc=fill, elinewidth=0.9)
+    look = style.LOOKS[row["who"]]
+    fill = look["color"] if apart(row["gain"], row["half"]) else "white"
+    ax.errorbar(
+        [row["gain"]], [y], xerr=[row["half"] or 0.0], fmt=look["marker"], color=look["color"], mfc=fill, elinewidth=0.9
+    )

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
+from core.doctor.records import PLACES, read
 from core.files import write_json
 from core.paired import gain, told
-from core.results import lines
 from train.grid import RUNS, place, run_rows
 from train.pace import step_seconds
 from train.recipes import shapes, shapes_distill, shapes_printed, shapes_release
@@ -48,7 +48,6 @@ MASKS = {
 LIGHTER = ("resnet18", "mobilenet_v2")  # lighter than the paper's students, heavier than ours
 ELSEWHERE = {"deformable": 2, "conditional": 3}  # epochs
 NAIVE = {"positives only": {"match": "positive"}, "last stage": {"match": "positive", "stages": "last"}}
-PLACES = ("features", "decoder")
 Rows = dict[str, dict]
 
 
@@ -63,7 +62,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
     def train(rows: dict[str, Run]) -> None:
         found.update(run_rows(rows, at_once=at_once, each=keep))
         for name, run in rows.items():
-            found[name]["gradient_share"] = gradient_share(place(run))
+            found[name]["gradient_share"] = {at: read(place(run)).gradient(at) for at in PLACES}
         keep({})
         report({name: found[name] for name in rows}, found)
 
@@ -184,16 +183,6 @@ def on_backbone(run: Run, name: str, folder: Path) -> Run:
 
 def first_run(name: str, weights: dict[str, float]) -> Run:
     return alone() if name == "none" else weighed(OURS if name == "ours" else (name,), weights)
-
-
-def gradient_share(run: Path) -> dict[str, dict[str, float]]:
-    """Of each loss in the norms of all losses' gradients at the student's features and decoder, over the looks taken."""
-    looks = [line["gradients"] for line in lines(run / "metrics.jsonl") if line.get("gradients")]
-    return {where: {loss: mean(part(look, loss, where) for look in looks) for loss in looks[0]} for where in PLACES}
-
-
-def part(look: dict, loss: str, where: str) -> float:
-    return look[loss][where] / sum(norms[where] for norms in look.values())
 
 
 def report(rows: Rows, found: Rows) -> None:
