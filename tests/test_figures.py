@@ -195,6 +195,16 @@ def test_gains_are_of_common_seeds_against_the_same_student(tmp_path):
     assert marks[12.0] == style.DISTILLED and marks[0.0] == "white"
 
 
+def test_a_setting_is_one_whatever_its_rows_are_called_and_so_is_a_name(tmp_path):
+    """Of one setting a seed has another name; the student under itself has another teacher for each seed."""
+    rows = {f"none-{k}": row(0.4, k) for k in range(3)} | {"ours-0": row(0.5, 0, OURS), "other-1": row(0.6, 1, OURS)}
+    for k in range(3):
+        rows[f"self-{k}"] = row(0.45, k, OURS) | {"teacher": 0.3 + 0.01 * k}
+    found = read([summaries.write(tmp_path / "s.json", rows)], tmp_path)
+    told = {r["how"]: r["seeds"] for r in figures.make("gains", found).numbers.rows}
+    assert told == {"ours": 2, "self": 3}
+
+
 def test_gradient_shares_add_up(tmp_path):
     norms = {"detection": {"features": 3.0, "decoder": 1.0}, "prior": {"features": 1.0, "decoder": None}}
     notes = [{"gradients": norms, "step": step} for step in (1, 201)]

@@ -14,7 +14,7 @@ LONGER = {"color": style.STUDENT, "linestyle": (0, (1, 1)), "marker": "^"}
 
 def measure(given: Given) -> Numbers:
     stands = given.stands()
-    stands = [stand for stand in stands if stand.whole] or stands[:1]
+    stands = [stand for stand in stands if stand.whole and len(stand.first.told["ap_by_epoch"]) > 1] or stands[:1]
     if not stands:
         raise Absent("it needs runs or a study whose rows say what was trained")
     stands = apart(stands)[:MOST]
@@ -71,7 +71,7 @@ def make(numbers: Numbers) -> Figure:
         epochs.set_title(panel, loc="left")
         minutes.set(xlabel="minutes of training, mean over seeds", xlim=(0, None))
         epochs.xaxis.set_major_locator(MaxNLocator(integer=True))
-        epochs.legend(loc="lower right")
+        epochs.legend(loc="best")
     return figure
 
 

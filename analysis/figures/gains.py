@@ -10,7 +10,7 @@ from statistics import mean
 from matplotlib.figure import Figure
 
 from analysis import style
-from analysis.given import Absent, Given, Row, title
+from analysis.given import Absent, Given, Group, Row, title
 from analysis.numbers import Numbers
 from core.paired import apart, gain
 
@@ -18,7 +18,7 @@ Seeds = dict[int | None, Row]
 
 
 def measure(given: Given) -> Numbers:
-    settings = [found for found in named(given.rows).values() if first(found).run]
+    settings = named([group for group in given.groups() if group.first.run])
     alone = [found for found in settings if first(found).kind == "student"]
     rows = [beyond(found, base) for found in settings if (base := base_of(found, alone))]
     if not rows:
@@ -29,12 +29,13 @@ def measure(given: Given) -> Numbers:
 ABOUT = "AP beyond that of the same student alone, seed by seed; 95% intervals, hollow where they hold 0."
 
 
-def named(rows: list[Row]) -> dict[tuple, Seeds]:
-    """Rows of one name over seeds."""
+def named(groups: list[Group]) -> list[Seeds]:
+    """Settings over seeds; those of one name are one, such as the student under itself, whose teacher has its seed."""
     found: dict[tuple, Seeds] = {}
-    for row in rows:
-        found.setdefault((row.training, row.kind, name(row)), {})[row.seed] = row
-    return found
+    for group in groups:
+        row = group.first
+        found.setdefault((row.training, row.kind, name(row)), {}).update({row.seed: row for row in group.rows})
+    return list(found.values())
 
 
 def name(row: Row) -> str:
