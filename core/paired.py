@@ -10,8 +10,8 @@ from scipy.stats import t
 def gain(mine: Sequence[float], base: Sequence[float]) -> dict[str, float | None]:
     """Mean of the differences seed by seed, and half the width of its 95% interval (Student's t); None of one seed."""
     found = [a - b for a, b in zip(mine, base, strict=True)]
-    half = t.ppf(0.975, len(found) - 1) * stdev(found) / sqrt(len(found)) if len(found) > 1 else None
-    return {"mean": mean(found), "half": half and float(half)}
+    half = float(t.ppf(0.975, len(found) - 1)) * stdev(found) / sqrt(len(found)) if len(found) > 1 else None
+    return {"mean": mean(found), "half": half}
 
 
 def told(found: dict[str, float | None]) -> str:
