@@ -1,32 +1,47 @@
-"""Real photos: a teacher, then the student alone and distilled over two seeds, on a COCO-format folder of yours.
+"""Real photos: a teacher, then the student alone and distilled over three seeds, on a COCO-format folder of yours.
 
-EfficientNet-Lite2 teaches EfficientNet-Lite0, both with ImageNet weights from the timm extra; recipes coco_teacher, coco
-and coco_distill as they stand.
+EfficientNet-Lite2 teaches EfficientNet-Lite0, both with ImageNet weights from the timm extra: recipes coco_teacher, coco
+and coco_distill as they stand, or those of another detector. `--epochs` are the student's; the teacher has twice as many.
+Stopped and called again, it goes on, and trains no finished row anew.
 Command: python -m train study photos --train TRAIN.json --val VAL.json --images FOLDER    Result: --out FILE
 """
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from train.grid import RUNS, kept, place, run_rows
 from train.pace import step_seconds
-from train.recipes import coco, coco_distill, coco_teacher
 from train.run import Run
 from train.studies.demo import line, timed
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
+RECIPES = {"adamixer": "coco", "deformable": "coco_deformable", "conditional": "coco_conditional"}
 
 
-def main(train: Path, val: Path, images: Path, at_once: int = 2, out: Path | None = None) -> None:
-    def on(run: Run, **changes) -> Run:
-        return replace(run, data=replace(run.data, train=train, val=val, images=images), **changes)
+def main(
+    train: Path,
+    val: Path,
+    images: Path,
+    detector: Literal["adamixer", "deformable", "conditional"] = "adamixer",
+    epochs: int = 20,
+    at_once: int = 2,
+    out: Path | None = None,
+) -> None:
+    def on(role: str, **changes) -> Run:
+        run = import_module(f"train.recipes.{RECIPES[detector]}{role}").run()
+        data = replace(run.data, train=train, val=val, images=images)
+        optim = replace(run.optim, epochs=2 * epochs if role == "_teacher" else epochs)
+        return replace(run, data=data, optim=optim, **changes)
 
-    out = out or RUNS / "photos.json"
+    out = out or RUNS / f"photos_{detector}.json"
     command = f"python -m train study photos --train {train.name} --val {val.name} --images {images.name}"
-    keep, teacher = kept(out, command=command), on(coco_teacher.run())
-    alone = {f"alone-{seed}": on(coco.run(), seed=seed) for seed in SEEDS}
+    command += f" --detector {detector} --epochs {epochs}"
+    keep, teacher = kept(out, command=command), on("_teacher")
+    alone = {f"alone-{seed}": on("", seed=seed) for seed in SEEDS}
     found = run_rows({"teacher": teacher, **alone}, at_once=at_once, each=keep)
-    distilled = {f"distilled-{seed}": on(coco_distill.run(), seed=seed, teacher=place(teacher)) for seed in SEEDS}
+    distilled = {f"distilled-{seed}": on("_distill", seed=seed, teacher=place(teacher)) for seed in SEEDS}
     found |= run_rows(distilled, at_once=at_once, each=lambda rows: keep(found | rows))
     pace = step_seconds({"alone": alone["alone-0"], "distilled": distilled["distilled-0"]}, steps=10)
     found = {
