@@ -24,4 +24,5 @@ def run() -> Run:
         data=Data(kind="coco", augment=AUGMENT),
         optim=Optim(lr=4e-4, backbone_lr=0.25, epochs=20, batch=4, warmup=100, schedule="flat-decay", clip=10.0),
         init="imagenet",
+        channels_last=True,  # a quarter faster on two cores: depthwise convolutions
     )
