@@ -4,7 +4,7 @@ Paper      DETRDistill, arXiv 2211.10156, Table 4, in a size for two CPU cores
 Command    python -m train fit shapes_conditional_e2d2
 Hardware   two CPU cores, no file, no download
 Time       to be measured
-Expect     AP about 7 after 3 epochs; the end is to be measured
+Expect     AP to be measured
 """
 
 from dataclasses import replace

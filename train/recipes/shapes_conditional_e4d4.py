@@ -4,7 +4,9 @@ Paper      DETRDistill, arXiv 2211.10156, Table 4, in a size for two CPU cores
 Command    python -m train fit shapes_conditional_e4d4
 Hardware   two CPU cores, no file, no download
 Time       to be measured
-Expect     AP below 1 after 3 epochs: with 4 layers in the encoder it does not learn at this rate
+Expect     AP to be measured
+
+At the rate of `shapes_conditional`, 0.001 after 80 steps, nothing learns with 4 layers in the encoder: AP 0.2 after 16 epochs.
 """
 
 from dataclasses import replace
@@ -15,4 +17,5 @@ from train.run import Run
 
 def run() -> Run:
     start = shapes_conditional.run()
-    return replace(start, name="shapes_conditional_e4d4", student=replace(start.student, encoder_layers=4, layers=4))
+    student, optim = replace(start.student, encoder_layers=4, layers=4), replace(start.optim, lr=5e-4, warmup=300)
+    return replace(start, name="shapes_conditional_e4d4", student=student, optim=optim)

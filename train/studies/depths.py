@@ -1,0 +1,44 @@
+"""Table 4 in a size for two cores: Conditional DETR with as many layers as its teacher, or half, in encoder and decoder.
+
+Recipes shapes_conditional_e4d4_teacher, and _e4d4, _e4d2, _e2d4 and _e2d2 alone and distilled, EPOCHS epochs of all images,
+measured once on shapes/test, three seeds. The rate and its warm-up were found with students alone and with the teacher, as
+were the epochs; all three losses weigh 1, as in the recipes. Stopped and called again, it trains no finished row anew.
+Command: python -m train study depths    Time: TIME on two cores. Result: assets/results/depths.json
+"""
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from core.paired import gain, told
+from train.grid import kept, place, run_rows
+from train.run import Run
+
+DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")
+SEEDS, EPOCHS = (0, 1, 2), 4
+TEACHER = {"teacher": import_module("train.recipes.shapes_conditional_e4d4_teacher").run()}
+
+
+def main(at_once: int = 2, out: Path = Path("assets/results/depths.json")) -> None:
+    keep = kept(out, command="python -m train study depths", epochs=EPOCHS)
+    found = run_rows(TEACHER | students("alone"), at_once=at_once, each=keep)
+    found |= run_rows(students("ours"), at_once=at_once, each=lambda rows: keep(found | rows))
+    for depth in DEPTHS:
+        mine, base = ([found[f"{depth}, {how}-{seed}"]["ap"] for seed in SEEDS] for how in ("ours", "alone"))
+        print(f"{depth}  alone {percent(base)}  distilled {percent(mine)}  {told(gain(mine, base))}")
+    print(f"written to {out}")
+
+
+def students(how: str) -> dict[str, Run]:
+    return {f"{depth}, {how}-{seed}": replace(student(depth, how), seed=seed) for depth in DEPTHS for seed in SEEDS}
+
+
+def student(depth: str, how: str) -> Run:
+    run = import_module(f"train.recipes.shapes_conditional_{depth}{'_distill' if how == 'ours' else ''}").run()
+    data, optim = replace(run.data, part="test"), replace(run.optim, epochs=EPOCHS)
+    teacher = place(TEACHER["teacher"]) if how == "ours" else None
+    return replace(run, data=data, optim=optim, teacher=teacher, eval_every=EPOCHS)
+
+
+def percent(scores: list[float]) -> str:
+    return ", ".join(f"{100 * ap:.1f}" for ap in scores)
