@@ -7,21 +7,20 @@ Command: python -m train study depths    Time: TIME on two cores. Result: assets
 """
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from core.paired import gain, told
 from train.grid import kept, place, run_rows
 from train.run import Run
+from train.studies.twins import recipe
 
 DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")
-SEEDS, EPOCHS = (0, 1, 2), 4
-TEACHER = {"teacher": import_module("train.recipes.shapes_conditional_e4d4_teacher").run()}
+SEEDS, EPOCHS = (0, 1, 2), 3
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/depths.json")) -> None:
     keep = kept(out, command="python -m train study depths", epochs=EPOCHS)
-    found = run_rows(TEACHER | students("alone"), at_once=at_once, each=keep)
+    found = run_rows({"teacher": teacher()} | students("alone"), at_once=at_once, each=keep)
     found |= run_rows(students("ours"), at_once=at_once, each=lambda rows: keep(found | rows))
     for depth in DEPTHS:
         mine, base = ([found[f"{depth}, {how}-{seed}"]["ap"] for seed in SEEDS] for how in ("ours", "alone"))
@@ -29,15 +28,19 @@ def main(at_once: int = 2, out: Path = Path("assets/results/depths.json")) -> No
     print(f"written to {out}")
 
 
+def teacher() -> Run:
+    return recipe("shapes_conditional_e4d4_teacher")
+
+
 def students(how: str) -> dict[str, Run]:
     return {f"{depth}, {how}-{seed}": replace(student(depth, how), seed=seed) for depth in DEPTHS for seed in SEEDS}
 
 
 def student(depth: str, how: str) -> Run:
-    run = import_module(f"train.recipes.shapes_conditional_{depth}{'_distill' if how == 'ours' else ''}").run()
+    run = recipe(f"shapes_conditional_{depth}{'_distill' if how == 'ours' else ''}")
     data, optim = replace(run.data, part="test"), replace(run.optim, epochs=EPOCHS)
-    teacher = place(TEACHER["teacher"]) if how == "ours" else None
-    return replace(run, data=data, optim=optim, teacher=teacher, eval_every=EPOCHS)
+    path = place(teacher()) if how == "ours" else None
+    return replace(run, data=data, optim=optim, teacher=path, eval_every=EPOCHS)
 
 
 def percent(scores: list[float]) -> str:

@@ -3,11 +3,11 @@
 EfficientNet-Lite2 teaches EfficientNet-Lite0, both with ImageNet weights from the timm extra: recipes coco_teacher, coco
 and coco_distill as they stand, or those of another detector. `--epochs` are the student's; the teacher has twice as many.
 Stopped and called again, it goes on, and trains no finished row anew.
-Command: python -m train study photos --train TRAIN.json --val VAL.json --images FOLDER    Result: --out FILE
+Command: python -m train study photos --train TRAIN.json --val VAL.json --images FOLDER; QUICK=1 for eight images.
+Result: --out FILE
 """
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from train.grid import RUNS, kept, place, run_rows
 from train.pace import step_seconds
 from train.run import Run
 from train.studies.demo import line, timed
+from train.studies.twins import recipe
 
 SEEDS = (0, 1, 2)
 RECIPES = {"adamixer": "coco", "deformable": "coco_deformable", "conditional": "coco_conditional"}
@@ -30,7 +31,7 @@ def main(
     out: Path | None = None,
 ) -> None:
     def on(role: str, **changes) -> Run:
-        run = import_module(f"train.recipes.{RECIPES[detector]}{role}").run()
+        run = recipe(RECIPES[detector] + role)
         data = replace(run.data, train=train, val=val, images=images)
         optim = replace(run.optim, epochs=2 * epochs if role == "_teacher" else epochs)
         return replace(run, data=data, optim=optim, **changes)
