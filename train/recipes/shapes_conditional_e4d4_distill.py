@@ -4,8 +4,8 @@ Paper      DETRDistill, arXiv 2211.10156, Table 4, in a size for two CPU cores
 Command    python -m train fit shapes_conditional_e4d4_distill
 Teacher    python -m train fit shapes_conditional_e4d4_teacher
 Hardware   two CPU cores, no file, no download
-Time       to be measured
-Expect     AP to be measured
+Time       about 11 minutes
+Expect     AP about 12 after 3 epochs (10 to 15 over three seeds), 8 above `shapes_conditional_e4d4`
 """
 
 from dataclasses import replace
