@@ -52,6 +52,10 @@ def test_photos_teach_a_student_of_every_detector(detector, monkeypatch, tmp_pat
     assert written["command"].endswith(f"--detector {detector} --epochs 1")
     assert set(written["step_seconds"]) == {"alone", "distilled"}
     epochs = {name: row["epochs"] for name, row in written["rows"].items()}
-    assert epochs == {"teacher": 2, "alone-0": 1, "distilled-0": 1}
-    assert {row["run"]["student"]["detector"] for row in written["rows"].values()} == {detector}
+    assert epochs == {"teacher": 1, "alone-0": 1, "distilled-0": 1}
+    cards = [read_json(path) for path in tmp_path.glob("runs/rows/*/card.json")]
+    assert {card["run"]["student"]["detector"] for card in cards} == {detector} and len(cards) == 3
     assert f"written to {tmp_path / 'photos.json'}" in capsys.readouterr().out
+    monkeypatch.setattr("train.grid.start", None)  # called again, it trains nothing
+    photos.main(data, data, data.parent / "images", detector, epochs=1, out=tmp_path / "again.json")
+    assert read_json(tmp_path / "again.json")["rows"].keys() == written["rows"].keys()

@@ -3,7 +3,7 @@
 Recipes shapes_conditional_e4d4_teacher, and _e4d4, _e4d2, _e2d4 and _e2d2 alone and distilled, EPOCHS epochs of all images,
 measured once on shapes/test, three seeds. The rate and its warm-up were found with students alone and with the teacher, as
 were the epochs; all three losses weigh 1, as in the recipes. Stopped and called again, it trains no finished row anew.
-Command: python -m train study depths    Time: 40 minutes on two cores. Result: assets/results/depths.json
+Command: python -m train study depths    Time: 40 minutes on two cores; QUICK=1 for seconds. Result: assets/results/depths.json
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from pathlib import Path
 from core.paired import gain, told
 from train.grid import kept, place, run_rows
 from train.run import Run
-from train.studies.twins import recipe
+from train.studies.twins import recipe, short
 
 DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")
 SEEDS, EPOCHS = (0, 1, 2), 3
@@ -40,7 +40,7 @@ def student(depth: str, how: str) -> Run:
     run = recipe(f"shapes_conditional_{depth}{'_distill' if how == 'ours' else ''}")
     data, optim = replace(run.data, part="test"), replace(run.optim, epochs=EPOCHS)
     path = place(teacher()) if how == "ours" else None
-    return replace(run, data=data, optim=optim, teacher=path, eval_every=EPOCHS)
+    return short(replace(run, data=data, optim=optim, teacher=path, eval_every=EPOCHS))
 
 
 def percent(scores: list[float]) -> str:

@@ -15,7 +15,7 @@ from train.grid import RUNS, kept, place, run_rows
 from train.pace import step_seconds
 from train.run import Run
 from train.studies.demo import line, timed
-from train.studies.twins import recipe
+from train.studies.twins import recipe, short
 
 SEEDS = (0, 1, 2)
 RECIPES = {"adamixer": "coco", "deformable": "coco_deformable", "conditional": "coco_conditional"}
@@ -34,7 +34,7 @@ def main(
         run = recipe(RECIPES[detector] + role)
         data = replace(run.data, train=train, val=val, images=images)
         optim = replace(run.optim, epochs=2 * epochs if role == "_teacher" else epochs)
-        return replace(run, data=data, optim=optim, **changes)
+        return short(replace(run, data=data, optim=optim, **changes))
 
     out = out or RUNS / f"photos_{detector}.json"
     command = f"python -m train study photos --train {train.name} --val {val.name} --images {images.name}"

@@ -38,7 +38,11 @@ def main(at_once: int = 2, out: Path = Path("assets/results/twins.json")) -> Non
 
 
 def recipe(name: str) -> Run:
-    run = import_module(f"train.recipes.{name}").run()
+    return short(import_module(f"train.recipes.{name}").run())
+
+
+def short(run: Run) -> Run:
+    """In QUICK's form, if that is asked for."""
     return quick(run) if os.environ.get("QUICK") == "1" else run
 
 
