@@ -3,7 +3,7 @@
 Paper      none: Conditional DETR (arXiv 2108.06152) on ImageNet's EfficientNet-Lite0 (the timm extra), images at 144 x 192
 Command    python -m train fit coco_conditional --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
-Time       to be measured
+Time       4 minutes for 296 photos and 20 epochs on one core of a busy machine
 Expect     depends on the data
 """
 

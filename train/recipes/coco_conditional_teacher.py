@@ -3,7 +3,7 @@
 Paper      none: the teacher of DETRDistill (arXiv 2211.10156) on ImageNet's EfficientNet-Lite2 (the timm extra)
 Command    python -m train fit coco_conditional_teacher --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
-Time       to be measured
+Time       10 minutes for 296 photos and 40 epochs on one core of a busy machine
 Expect     depends on the data
 """
 

@@ -3,7 +3,7 @@
 Paper      none: Deformable DETR (arXiv 2010.04159) on ImageNet's EfficientNet-Lite0 (the timm extra), images at 144 x 192
 Command    python -m train fit coco_deformable --data.train TRAIN.json --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
-Time       to be measured
+Time       9 minutes for 296 photos and 20 epochs on one core of a busy machine
 Expect     depends on the data
 """
 

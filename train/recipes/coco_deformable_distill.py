@@ -4,7 +4,7 @@ Paper      DETRDistill, arXiv 2211.10156: logits, target-aware features, query-p
 Command    python -m train fit coco_deformable_distill --teacher runs/coco_deformable_teacher --data.train TRAIN.json
            --data.val VAL.json --data.images FOLDER
 Hardware   two CPU cores for some hundred photos, or a GPU
-Time       to be measured
+Time       16 minutes for 296 photos and 20 epochs on one core of a busy machine
 Expect     depends on the data
 """
 
