@@ -41,6 +41,9 @@ def test_the_study_of_depths_ends_in_its_table(monkeypatch, tmp_path, capsys):
     gain = 100 * (rows["e2d2, ours-3"]["ap"] - rows["e2d2, alone-3"]["ap"])
     assert f"distilled {100 * rows['e2d2, ours-3']['ap']:.1f}  {gain:+.1f}" in said[-2]
     assert rows["e2d2, alone-3"]["teacher"] is None and rows["e2d2, ours-3"]["teacher"] >= 0
+    monkeypatch.setattr("train.grid.start", None)  # called again, it trains nothing and writes the same
+    depths.main(out=tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "depths.json").read_bytes()
 
 
 @pytest.mark.parametrize("detector", photos.RECIPES)

@@ -4,7 +4,7 @@ Paper      DETRDistill, arXiv 2211.10156, Table 4, in a size for two CPU cores
 Command    python -m train fit shapes_conditional_e4d2_distill
 Teacher    python -m train fit shapes_conditional_e4d4_teacher
 Hardware   two CPU cores, no file, no download
-Time       about 9 minutes
+Time       about 10 minutes
 Expect     AP about 11 after 3 epochs (9 to 13 over three seeds), 6 above `shapes_conditional_e4d2`
 """
 

@@ -3,7 +3,7 @@
 Paper      DETRDistill, arXiv 2211.10156, Table 4, in a size for two CPU cores
 Command    python -m train fit shapes_conditional_e4d4_teacher
 Hardware   two CPU cores, no file, no download
-Time       about 9 minutes
+Time       about 11 minutes
 Expect     AP about 45
 """
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from core.paired import gain, told
 from train.grid import kept, place, run_rows
 from train.run import Run
-from train.studies.twins import recipe, short
+from train.studies.components import at_the_end
+from train.studies.twins import recipe, scores, short
 
 DEPTHS = ("e4d4", "e4d2", "e2d4", "e2d2")
 SEEDS, EPOCHS = (0, 1, 2), 3
@@ -22,9 +23,11 @@ def main(at_once: int = 2, out: Path = Path("assets/results/depths.json")) -> No
     keep = kept(out, command="python -m train study depths", epochs=EPOCHS)
     found = run_rows({"teacher": teacher()} | students("alone"), at_once=at_once, each=keep)
     found |= run_rows(students("ours"), at_once=at_once, each=lambda rows: keep(found | rows))
+    keep(found)
     for depth in DEPTHS:
-        mine, base = ([found[f"{depth}, {how}-{seed}"]["ap"] for seed in SEEDS] for how in ("ours", "alone"))
-        print(f"{depth}  alone {percent(base)}  distilled {percent(mine)}  {told(gain(mine, base))}")
+        mine, base = ([found[f"{depth}, {how}-{seed}"] for seed in SEEDS] for how in ("ours", "alone"))
+        beyond = told(gain(*([row["ap"] for row in rows] for rows in (mine, base))))
+        print(f"{depth}  alone {scores(base)}  distilled {scores(mine)}  {beyond}")
     print(f"written to {out}")
 
 
@@ -38,10 +41,5 @@ def students(how: str) -> dict[str, Run]:
 
 def student(depth: str, how: str) -> Run:
     run = recipe(f"shapes_conditional_{depth}{'_distill' if how == 'ours' else ''}")
-    data, optim = replace(run.data, part="test"), replace(run.optim, epochs=EPOCHS)
     path = place(teacher()) if how == "ours" else None
-    return short(replace(run, data=data, optim=optim, teacher=path, eval_every=EPOCHS))
-
-
-def percent(scores: list[float]) -> str:
-    return ", ".join(f"{100 * ap:.1f}" for ap in scores)
+    return short(at_the_end(replace(run, optim=replace(run.optim, epochs=EPOCHS), teacher=path)))
