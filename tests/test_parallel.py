@@ -39,12 +39,13 @@ def emptied(real):
 
 
 def stirred(real):
-    """A new student's queries are alike, so whom they are matched with is a matter of the last bits."""
+    """The queries of new networks are alike, so whom they are matched with is a matter of the last bits."""
 
     def build(run):
         job = real(run)
         torch.manual_seed(0)
-        tiny.stir(job.distiller.student, 0.3)
+        for network in filter(None, (job.distiller.student, job.distiller.teacher)):
+            tiny.stir(network, 0.3)
         return job
 
     return build
@@ -67,12 +68,9 @@ def taught(tmp_path_factory) -> Path:
     return loop.fit(runs.small(), tmp_path_factory.mktemp("teacher") / "run")
 
 
-@pytest.mark.parametrize("double, near, compared", [(True, 1e-5, 20), (False, 1e-4, 10)])
-def test_two_processes_are_one(double, near, compared, taught, tmp_path):
-    """20 steps: alone and distilled, with images without objects, uneven parts of a step, and two passes of a process.
-
-    In single precision the first 10 are compared: later a match that is nearly a tie may fall the other way.
-    """
+@pytest.mark.parametrize("double, near", [(True, 1e-5), (False, 1e-4)])
+def test_two_processes_are_one(double, near, taught, tmp_path):
+    """20 steps: alone and distilled, with images without objects, uneven parts of a step, and two passes of a process."""
     cases = {"alone": case("adamixer"), "distilled": case("adamixer", taught)}
     passes = replace(OPTIM, epochs=10, batch=8, passes=2)
     if double:
@@ -83,7 +81,7 @@ def test_two_processes_are_one(double, near, compared, taught, tmp_path):
         assert said == ["None"] * k
     for name in cases:
         one, two = tmp_path / "1" / name, tmp_path / "2" / name
-        for a, b in list(zip(runs.steps(one), runs.steps(two), strict=True))[:compared]:
+        for a, b in zip(runs.steps(one), runs.steps(two), strict=True):
             assert b["terms"] == pytest.approx(a["terms"], rel=near, abs=near), (name, a["step"])
         if double:
             mine, theirs = (load_file(state.path(path)) for path in (one, two))
