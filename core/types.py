@@ -4,7 +4,6 @@ Axes    b image    l decoder layer    q query    n memory token    d channel    
 Boxes   (cx, cy, w, h), each in [0, 1] of the image without its padding; a model never clamps them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -28,9 +27,6 @@ class Images:
     def to(self, device) -> "Images":
         return Images(*(x.to(device, non_blocking=True) for x in vars(self).values()))
 
-    def pin_memory(self) -> "Images":
-        return Images(*(x.pin_memory() for x in vars(self).values()))
-
 
 @dataclass(frozen=True)
 class Targets:
@@ -49,17 +45,12 @@ class Targets:
         return sum(self.counts)
 
     def to(self, device) -> "Targets":
-        return self.each(lambda x: x.to(device, non_blocking=True))
+        moved = {k: x.to(device, non_blocking=True) for k, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)
 
     def within(self, step: Int[Tensor, " n"], processes: int) -> "Targets":
         """As a part of that step."""
         return replace(self, step=step, processes=processes)
-
-    def pin_memory(self) -> "Targets":
-        return self.each(Tensor.pin_memory)
-
-    def each(self, move: Callable[[Tensor], Tensor]) -> "Targets":
-        return replace(self, **{name: move(x) for name, x in vars(self).items() if isinstance(x, Tensor)})
 
 
 @dataclass(frozen=True)

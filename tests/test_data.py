@@ -13,6 +13,7 @@ from core.data.batch import collate
 from core.data.coco import Coco
 from core.data.loader import Loader, evaluation
 from core.data.order import aspect_group, batches
+from core.data.parcel import pack, unpack
 from core.data.picture import read_picture
 from core.data.sample import Category, Dataset, Sample
 from core.data.shapes import Shapes
@@ -208,6 +209,20 @@ def test_collate_pads_at_the_bottom_and_on_the_right():
         assert images.pixels[k].sum() == sample.pixels.sum()
         own = corners(targets.boxes[targets.image == k]) * torch.tensor([width, height, width, height])
         torch.testing.assert_close(own, sample.boxes)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_parcel_holds_a_batch_in_one_piece_of_memory(seed):
+    """Odd sizes leave gaps between tensors; some images, or all, have no objects."""
+    samples = [plain(painted(10 * seed + k), Augment(sizes=(31 + seed,), longest=45)) for k in range(3)]
+    bare = [replace(s, boxes=s.boxes[:0], labels=s.labels[:0]) for s in samples]
+    for given in (samples, samples[:1] + bare, bare):
+        batch = collate(given)
+        found = unpack(pack(*batch))
+        assert same_batches([found], [batch])
+        tensors = [x for part in found for x in vars(part).values() if torch.is_tensor(x)]
+        assert len(tensors) == 8 and len({x.untyped_storage().data_ptr() for x in tensors}) == 1
+        assert all(x.data_ptr() % x.element_size() == 0 for x in tensors)
 
 
 def test_a_batch_without_objects():

@@ -80,6 +80,7 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
         t = Training(job, path, log, interrupt)
         t.start()
         while t.progress.epoch < run.optim.epochs:
+            job.distiller.train()  # an evaluation leaves it otherwise
             while t.progress.position < steps:
                 begun = perf_counter()
                 passes = t.next_passes()
@@ -168,7 +169,6 @@ class Training:
         """One update; its record, fetched from the device in one copy."""
         distiller, optimizer = self.job.distiller, self.optimizer
         optim.set_rate(optimizer, rate)
-        distiller.train()
         found = [self.one_pass(*parts, k, last=k + 1 == len(passes)) for k, parts in enumerate(passes)]
         self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
@@ -189,7 +189,7 @@ class Training:
     def one_pass(self, images: Images, targets: Targets, k: int, *, last: bool) -> Found:
         """Forward and backward of a part of the step. What it found is small: memory is for one pass."""
         run, device, objects = self.job.run, self.job.device, bool((targets.step > 0).any())
-        torch.manual_seed(seed_of(run.seed, self.progress.step, self.ranks.rank, k))
+        reseed(device, seed_of(run.seed, self.progress.step, self.ranks.rank, k))
         with nullcontext() if last or self.ranks.size == 1 else self.pass_.no_sync():
             if self.cache:
                 self.cache.expect(images)
@@ -295,6 +295,13 @@ def witness(job: Job, distiller: nn.Module) -> dict:
 def seed_of(*place: int) -> int:
     """Of what a pass draws at random, so that a resumed run draws the same: (seed, step, process, pass)."""
     return int(np.random.SeedSequence(place).generate_state(1)[0])
+
+
+def reseed(device: torch.device, seed: int) -> None:
+    """As torch.manual_seed, for one device: that one also notes the stack for every kind of device there is, at 1 ms a call."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def numbers(found: list[Found], norm: torch.Tensor, distiller: nn.Module) -> dict:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from core.data.batch import collate
 from core.data.order import batches, share
+from core.data.parcel import Parcel, pack, unpack
 from core.data.sample import Dataset, Sample
 from core.data.transforms import Augment, plain, training
 from core.errors import UserError
@@ -148,9 +149,9 @@ class Fetch:
 
     samples: Draws | Plain
 
-    def __getitem__(self, keys: Sequence) -> tuple[Images, Targets] | UserError:
+    def __getitem__(self, keys: Sequence) -> Parcel | UserError:
         try:
-            return collate([self.samples[key] for key in keys])
+            return pack(*collate([self.samples[key] for key in keys]))
         except UserError as error:
             return error
 
@@ -169,7 +170,7 @@ def read(samples: Draws | Plain, groups, workers: int, pin: bool = False) -> Bat
     for item in watched(loader):
         if isinstance(item, UserError):
             raise item
-        yield item
+        yield unpack(item)
 
 
 def watched(loader: DataLoader) -> Iterator:

@@ -1,0 +1,52 @@
+"""A batch on its way from the process that reads it: in one piece of memory, for each piece is a connection of its own."""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from core.types import Images, Targets
+
+ALIGNED = 8  # bytes: a tensor begins where its largest numbers may
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """All tensors of a batch, one after another."""
+
+    memory: UInt8[Tensor, " bytes"]
+    places: dict[str, tuple[torch.dtype, torch.Size]]  # in the order of the memory
+    counts: tuple[int, ...]
+
+    def pin_memory(self) -> "Parcel":
+        return replace(self, memory=self.memory.pin_memory())
+
+
+def pack(images: Images, targets: Targets) -> Parcel:
+    """Of a batch as it is collated: no part of a step yet."""
+    tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels", "image")}
+    places = {name: (x.dtype, x.shape) for name, x in tensors.items()}
+    return Parcel(torch.cat([raw(x) for x in tensors.values()]), places, targets.counts)
+
+
+def unpack(parcel: Parcel) -> tuple[Images, Targets]:
+    """Views of the parcel's memory."""
+    pieces = parcel.memory.split([-(-size(*place) // ALIGNED) * ALIGNED for place in parcel.places.values()])
+    found = {
+        name: piece[: size(dtype, shape)].view(dtype).view(shape)
+        for piece, (name, (dtype, shape)) in zip(pieces, parcel.places.items())
+    }
+    images = Images(*(found.pop(name) for name in Images.__dataclass_fields__))
+    return images, Targets(**found, counts=parcel.counts)
+
+
+def raw(x: Tensor) -> UInt8[Tensor, " bytes"]:
+    """Its bytes, and zeros up to where the next may begin."""
+    flat = x.reshape(-1).view(torch.uint8)
+    return torch.nn.functional.pad(flat, (0, -len(flat) % ALIGNED))
+
+
+def size(dtype: torch.dtype, shape: torch.Size) -> int:
+    return dtype.itemsize * prod(shape)
