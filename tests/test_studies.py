@@ -46,7 +46,11 @@ def test_the_study_of_depths_ends_in_its_table(monkeypatch, tmp_path, capsys):
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "depths.json").read_bytes()
 
 
-@pytest.mark.parametrize("detector", photos.RECIPES)
+# One detector in CI: the other two take two more minutes there.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("adamixer", "deformable")]
+
+
+@pytest.mark.parametrize("detector", [*SLOW, "conditional"])
 def test_photos_teach_a_student_of_every_detector(detector, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(photos, "SEEDS", (0,))
     data = write_folder(tmp_path / "photos")
