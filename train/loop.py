@@ -80,7 +80,7 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
         t = Training(job, path, log, interrupt)
         t.start()
         while t.progress.epoch < run.optim.epochs:
-            job.distiller.train()  # an evaluation leaves it otherwise
+            job.distiller.train()  # an evaluation put the student into eval mode
             while t.progress.position < steps:
                 begun = perf_counter()
                 passes = t.next_passes()

@@ -1,11 +1,11 @@
 """A batch on its way from the process that reads it: in one piece of memory, for each piece is a connection of its own."""
 
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+from torch.nn.functional import pad
 
 from core.types import Images, Targets
 
@@ -33,20 +33,18 @@ def pack(images: Images, targets: Targets) -> Parcel:
 
 def unpack(parcel: Parcel) -> tuple[Images, Targets]:
     """Views of the parcel's memory."""
-    pieces = parcel.memory.split([-(-size(*place) // ALIGNED) * ALIGNED for place in parcel.places.values()])
+    places = parcel.places.items()
+    pieces = parcel.memory.split(
+        [-(-dtype.itemsize * shape.numel() // ALIGNED) * ALIGNED for _, (dtype, shape) in places]
+    )
     found = {
-        name: piece[: size(dtype, shape)].view(dtype).view(shape)
-        for piece, (name, (dtype, shape)) in zip(pieces, parcel.places.items())
+        name: piece.view(dtype)[: shape.numel()].view(shape) for piece, (name, (dtype, shape)) in zip(pieces, places)
     }
-    images = Images(*(found.pop(name) for name in Images.__dataclass_fields__))
+    images = Images(*(found.pop(field.name) for field in fields(Images)))
     return images, Targets(**found, counts=parcel.counts)
 
 
 def raw(x: Tensor) -> UInt8[Tensor, " bytes"]:
     """Its bytes, and zeros up to where the next may begin."""
     flat = x.reshape(-1).view(torch.uint8)
-    return torch.nn.functional.pad(flat, (0, -len(flat) % ALIGNED))
-
-
-def size(dtype: torch.dtype, shape: torch.Size) -> int:
-    return dtype.itemsize * prod(shape)
+    return pad(flat, (0, -len(flat) % ALIGNED))
