@@ -5,11 +5,12 @@ from html import escape
 from pathlib import Path
 
 from analysis import figures, tables
-from analysis.given import Given
-from analysis.progress import watched
-from analysis.tables.layout import Table, cells
+from analysis.catalogue import FIGURES, TABLES, in_order, title
+from analysis.inputs.given import Given
+from analysis.tables._layout import Table, cells
 from core.errors import UserError
 from core.files import write_bytes
+from core.progress import watched
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -29,13 +30,13 @@ nav a { margin-right: 1rem }
 
 def write(given: Given, out: Path, *, interactive: bool = False) -> Path:
     """The page, index.html in `out`; figures and tables go into folders beside it."""
-    jobs = [("figures", name) for name in figures.names()] + [("tables", name) for name in tables.names()]
+    jobs = [("figures", name) for name in in_order(FIGURES)] + [("tables", name) for name in in_order(TABLES)]
     parts, missing = {"figures": [], "tables": []}, []
     for kind, name in watched(jobs, "report", len(jobs)):
         try:
             parts[kind].append(MAKERS[kind](given, out, name, interactive))
         except UserError as error:
-            missing.append((TITLES[kind](name), name, str(error)))
+            missing.append((title(FILES[kind], name), name, str(error)))
     path = out / "index.html"
     write_bytes(path, "\n".join(html(given, parts, missing)).encode())
     return path
@@ -56,7 +57,7 @@ def table(given: Given, out: Path, name: str, interactive: bool) -> str:
     written = tables.save(made, out / "tables", name)
     links = " ".join(f'<a href="tables/{p.name}">{p.suffix[1:]}</a>' for p in written)
     absent = "" if made.measured else '<p class="absent">Nothing that was given belongs into this table.</p>'
-    body = f'<section id="{name}"><h2>{escape(tables.title(name))}</h2>{grid(made)}'
+    body = f'<section id="{name}"><h2>{escape(title(TABLES, name))}</h2>{grid(made)}'
     return f"{body}<p>{escape(made.note)} {links}</p>{absent}</section>"
 
 
@@ -84,7 +85,7 @@ def html(given: Given, parts: dict[str, list[str]], missing: list[tuple[str, str
         yield f'<a id="{kind}"></a>'
         yield from parts[kind]
     yield '<h2 id="absent">What is absent</h2>'
-    items = (f"<li>{escape(title)} (<code>{name}</code>): {escape(why)}</li>" for title, name, why in missing)
+    items = (f"<li>{escape(named)} (<code>{name}</code>): {escape(why)}</li>" for named, name, why in missing)
     yield f"<ul class='absent'>{''.join(items)}</ul>" if missing else "<p>Nothing.</p>"
 
 
@@ -99,4 +100,4 @@ def sources(given: Given) -> str:
 
 
 MAKERS = {"figures": figure, "tables": table}
-TITLES = {"figures": figures.title, "tables": tables.title}
+FILES = {"figures": FIGURES, "tables": TABLES}

@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the cores to the browser
         try:
-            from app.serve import Wish, serve  # gradio reads its environment when it is imported, and takes its time
+            from app.server.serve import Wish, serve
 
             taught_by = teacher[0] if teacher else asked.teacher
             serve(Wish(student, taught_by, asked.compare, asked.data, asked.images, asked.port))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.losses.base import Loss
-from core.matching import solve, to_truth
+from core.matching.solving import solve, to_truth
 from core.types import DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
 Weights = dict[str, dict[str, float]]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import Phase
 
-from tests import tiny
+from tests.helpers import tiny
 
 hypothesis.settings.register_profile(
     "same every time",

@@ -1,4 +1,7 @@
-"""What a training run is: frozen dataclasses, the only schema of flags and cards."""
+"""The configuration of a training run: frozen dataclasses, the only schema of flags and cards.
+
+The comment beside a field is its help text.
+"""
 
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
@@ -22,71 +25,77 @@ Losses = make_dataclass(
 
 @dataclass(frozen=True)
 class Data:
-    kind: Literal["shapes", "coco"] = "shapes"  # drawn shapes, or a folder in COCO format
-    train: Path | None = None  # COCO instances JSON to learn from
-    val: Path | None = None  # COCO instances JSON to be measured on
-    images: Path | None = None  # folder of the images of both; else `images` beside each JSON, or COCO's own
-    train_limit: int | None = None  # take the first n images
-    val_limit: int | None = None
-    size: int = 96  # side of the drawn shapes images, in pixels
-    part: Literal["val", "test"] = "val"  # of the drawn shapes, to be measured on
-    aspect_groups: int = 0  # of upright and of lying images each; a batch is of one group, so little is padded; 0: any
+    """Training and validation images, and how they are augmented."""
+
+    kind: Literal["shapes", "coco"] = "shapes"  # Dataset: generated shapes, or images in COCO format.
+    train: Path | None = None  # COCO instances JSON of the training images.
+    val: Path | None = None  # COCO instances JSON of the validation images.
+    images: Path | None = None  # Folder of the images. Default: `images` beside each JSON, or COCO's own layout.
+    train_limit: int | None = None  # Use only the first N training images.
+    val_limit: int | None = None  # Use only the first N validation images.
+    size: int = 96  # Side of the generated shapes images, in pixels.
+    part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
+    aspect_groups: int = 0  # Groups of aspect ratios, of upright and of wide images each; a batch is of one group.
     augment: Augment = Augment()
 
 
 @dataclass(frozen=True)
 class Optim:
-    """AdamW."""
+    """AdamW with a learning-rate schedule."""
 
-    lr: float = 1e-3
-    backbone_lr: float = 1.0  # times lr
-    slow: tuple[str, ...] = ()  # parts of names of the student's weights that learn at slow_lr times lr
-    slow_lr: float = 0.1
-    weight_decay: float = 1e-4
-    epochs: int = 12
-    batch: int = 8  # images a step, of all processes together
-    passes: int = 1  # that a process makes for its part of a step, where memory is short: the same step
-    warmup: int = 80  # steps of linear warm-up
-    warmup_from: float | None = None  # times lr, at the first step; None: 1 / warmup
-    schedule: Literal["cosine", "step", "flat-decay"] = "cosine"
-    milestones: tuple[int, ...] = ()  # step: epochs after which the rate drops
-    drop: float = 0.1  # step: by this factor
-    tail: float = 0.3  # flat-decay: the last part of training, in which the rate falls to 0 in a line
-    clip: float = 10.0  # L2 norm of the gradient
-    ema: float = 0.0  # decay of a running mean of the weights, which is then measured and kept as the best; 0: none
+    lr: float = 1e-3  # Learning rate.
+    backbone_lr: float = 1.0  # Learning rate of the backbone, as a multiple of lr.
+    slow: tuple[str, ...] = ()  # Parts of parameter names; parameters that match learn at slow_lr times lr.
+    slow_lr: float = 0.1  # Learning rate of the parameters in `slow`, as a multiple of lr.
+    weight_decay: float = 1e-4  # Weight decay.
+    epochs: int = 12  # Epochs to train.
+    batch: int = 8  # Images in a step, over all processes.
+    passes: int = 1  # Forward and backward passes in which a process makes its part of a step, to save memory.
+    warmup: int = 80  # Steps of linear warm-up.
+    warmup_from: float | None = None  # Learning rate of the first step, as a multiple of lr. Default: 1 / warmup.
+    schedule: Literal["cosine", "step", "flat-decay"] = "cosine"  # Learning-rate schedule.
+    milestones: tuple[int, ...] = ()  # Epochs after which the schedule `step` lowers the learning rate.
+    drop: float = 0.1  # Factor by which the schedule `step` lowers the learning rate.
+    tail: float = 0.3  # Last share of training, in which the schedule `flat-decay` falls linearly to 0.
+    clip: float = 10.0  # Largest L2 norm of the gradient.
+    ema: float = 0.0  # Decay of an average of the weights, which is evaluated and kept instead of them; 0 is off.
 
 
 @dataclass(frozen=True)
 class Run:
-    name: str  # of its folder in runs/
+    """One training run: everything that its card says, and every flag of `python -m train fit`."""
+
+    name: str  # Name of the run; its folder is runs/NAME.
     student: Student
     losses: Losses
     data: Data = Data()
     optim: Optim = Optim()
-    teacher: Path | None = None  # a run or a .safetensors file
-    teacher_cache: Path | None = None  # folder that keeps the teacher's answers, where training shows a picture twice
-    class_map: Path | None = None  # JSON: each class of the data to the teacher's of another name, or a list of them
-    init: str | None = None  # first weights: `imagenet` or a file of the backbone's, or a detector's .safetensors
-    seed: int = 0
-    eval_every: int = 1  # epochs
-    checkpoint_every: int = 200  # steps
-    keep: int = 1  # last checkpoints
-    on_nan: Literal["stop", "skip"] = (
-        "stop"  # what follows a loss, cost or gradient that is not finite; always a report
-    )
-    gradients_every: int = 200  # steps between two looks at the gradient of each loss; 0: never
-    recorded: int = 32  # first images to be measured on, whose matching is recorded epoch by epoch
-    workers: int = 0  # processes that read images
-    threads: int = 0  # of torch on the CPU; 0 leaves its choice
-    device: str = "auto"  # auto takes cuda if there is one
-    amp: Literal["off", "bf16", "fp16"] = "off"
-    channels_last: bool = False  # memory format of the images, faster on recent GPUs
-    compile: bool = False  # encoders and decoders by torch.compile: slow to start, and not the same bits
-    tensorboard: bool = False
-    trackio: bool = False  # an extra
+    teacher: Path | None = None  # Teacher: a run, or a .safetensors file.
+    teacher_cache: Path | None = None  # Folder that caches the teacher's outputs for images that training repeats.
+    class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.
+    init: str | None = None  # Initial weights: `imagenet`, a file for the backbone, or a detector's .safetensors.
+    seed: int = 0  # Random seed.
+    eval_every: int = 1  # Epochs between evaluations.
+    checkpoint_every: int = 200  # Steps between checkpoints.
+    keep: int = 1  # Number of latest checkpoints to keep.
+    on_nan: Literal["stop", "skip"] = "stop"  # What to do when a loss, cost or gradient is not finite.
+    gradients_every: int = 200  # Steps between measurements of each loss's gradient; 0 is never.
+    recorded: int = 32  # Number of validation images whose matching is recorded in every epoch.
+    workers: int = 0  # Processes that load images.
+    threads: int = 0  # CPU threads of torch; 0 leaves the choice to torch.
+    device: str = "auto"  # Device to train on; auto takes cuda if there is one.
+    amp: Literal["off", "bf16", "fp16"] = "off"  # Automatic mixed precision.
+    channels_last: bool = False  # Use the channels-last memory format, faster on recent GPUs.
+    compile: bool = False  # Compile encoders and decoders with torch.compile; slow to start, results differ slightly.
+    tensorboard: bool = False  # Log to TensorBoard, in the run's folder.
+    trackio: bool = False  # Log to trackio, on this machine (needs the extra `trackio`).
+
+
+USUAL = ("name", "teacher", "data.train", "data.val", "data.images", "optim.epochs", "optim.batch", "optim.lr")
+USUAL += ("seed", "workers", "device", "amp")  # the flags that most people set, and `fit RECIPE --help` shows
 
 
 def quick(run: Run) -> Run:
-    """The same in seconds, for trying a command."""
+    """The same run on a few images for one epoch, which takes seconds: for trying a command."""
     data = replace(run.data, train_limit=8, val_limit=4)
     return replace(run, data=data, optim=replace(run.optim, epochs=1, batch=2, warmup=0))

@@ -1,11 +1,11 @@
 """Each module in this folder is one benchmark, and its file's name is its name: `run()` -> (rows, aims)."""
 
 import os
-import pkgutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from time import perf_counter, process_time
+
+from analysis.catalogue import BENCHES
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,9 @@ class Aim:
     met: bool
 
 
-def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__))
-
-
 def run(name: str) -> dict:
-    """{"name", "rows": [{"case", ...}], "aims": [{"aim", "value", "met"}]}."""
-    rows, aims = import_module(f"{__name__}.{name}").run()
+    """Runs one benchmark: {"name", "rows": [{"case", ...}], "aims": [{"aim", "value", "met"}]}."""
+    rows, aims = BENCHES.module(name).run()
     return {"name": name, "rows": rows, "aims": [asdict(a) for a in aims]}
 
 

@@ -15,7 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from analysis.bench import Aim
-from analysis.stand_in import TINY, build, configs, photos, write_run
+from analysis.bench._random_runs import TINY, build, configs, photos, write_run
 from core.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -23,9 +23,9 @@ from numpy.random import Generator, default_rng
 
 from analysis.bench import Aim
 from core.data.category import Category
-from core.detections import Detections
 from core.errors import UserError
-from core.evaluate import NUMBERS, average_precision, records
+from core.metrics.coco_ap import NUMBERS, average_precision, records
+from core.metrics.detections import Detections
 
 IMAGES, BOXES = 118_287, 860_001
 CATEGORIES = tuple(Category(id, f"class {id}") for id in range(1, 91) if id % 9)  # 80 of sparse ids
@@ -35,7 +35,7 @@ TOP = 100  # detections an image
 READ = r"""
 import re, sys, time
 from pathlib import Path
-from core.data.instances import read_instances
+from core.data.coco.instances import read_instances
 wall, cpu = time.perf_counter(), time.process_time()
 found = read_instances(Path(sys.argv[1]))
 peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])

@@ -15,10 +15,10 @@ from time import perf_counter
 import torch
 
 from analysis.bench import Aim, machine
-from analysis.collect import BATCH, collect
-from analysis.stand_in import random_run
+from analysis.bench._random_runs import random_run
+from analysis.query_table.collect import BATCH, collect
 from core.data.loader import evaluation
-from core.replay import Opened, open_run
+from core.runs.open import Opened, open_run
 
 PAIR = {"queries": 20, "layers": 3, "size": 96, "backbone": "tiny32x2"}
 TURNS = 5

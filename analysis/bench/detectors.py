@@ -23,11 +23,12 @@ from analysis.bench import Aim, machine
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import detectors
-from core.checkpoint import load_detector, save_detector
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.losses.detection import compare
-from core.matching import Matching, to_truth
+from core.matching.costs import Matching
+from core.matching.solving import to_truth
+from core.runs.checkpoint import load_detector, save_detector
 from core.types import Images, Predictions, Targets
 
 ROOT = Path(__file__).parents[2]

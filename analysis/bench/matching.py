@@ -18,8 +18,9 @@ from torch import Tensor
 
 from analysis.bench import Aim, fastest, machine
 from core.errors import UserError
-from core.hungarian import assignment
-from core.matching import Matching, assign, posed, to_truth
+from core.matching.costs import Matching
+from core.matching.hungarian import assignment
+from core.matching.solving import assign, posed, to_truth
 from core.types import Assignment, Predictions, Targets
 
 LAYERS, CLASSES = 6, 80

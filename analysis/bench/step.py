@@ -21,7 +21,7 @@ from core import detectors, losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, look_on, total, weights_of
 from core.losses.base import Loss
-from core.matching import assign, in_one_copy, posed, solve, to_device, to_truth
+from core.matching.solving import assign, in_one_copy, posed, solve, to_device, to_truth
 from core.types import DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
 
 LOSSES = ("detection", "logits", "features", "prior")

@@ -33,10 +33,10 @@ from core.data.transforms import Augment
 from core.distiller import Distiller
 from core.errors import UserError
 from core.types import Images, Targets
-from train import loop
-from train.build import build, dataset
+from train.engine import loop
 from train.exports import hf
-from train.recipes import shapes
+from train.job.build import build, dataset
+from train.recipes.on_shapes import shapes
 from train.run import Data, Run
 
 WORK = ("forward", "backward", "optimiser")

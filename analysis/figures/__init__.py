@@ -9,17 +9,16 @@ Its docstring's first line is its title.
 import csv
 import io
 import os
-import pkgutil
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from analysis import style, twin
-from analysis.given import Given
-from analysis.numbers import Numbers
+from analysis.catalogue import FIGURES, title
+from analysis.drawing import plotly_page, style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
 from core.files import write_bytes
 
 KINDS = ("pdf", "svg", "png")
@@ -33,26 +32,12 @@ class Made:
     figure: Figure
 
 
-def names() -> list[str]:
-    """Those of the paper first."""
-    return sorted(
-        (m.name for m in pkgutil.iter_modules(__path__)), key=lambda name: (not name.startswith("figure"), name)
-    )
-
-
-def module(name: str):
-    return import_module(f"{__name__}.{name}")
-
-
-def title(name: str) -> str:
-    return module(name).__doc__.strip().partition("\n")[0].rstrip(".")
-
-
 def make(name: str, given: Given) -> Made:
-    """A figure of what is given; UserError says in one sentence what is missing."""
-    numbers = module(name).measure(given)
+    """Makes one figure from what is given; UserError says in one sentence what is missing."""
+    module = FIGURES.module(name)
+    numbers = module.measure(given)
     with matplotlib.rc_context(style.RC):
-        return Made(name, title(name), numbers, module(name).make(numbers))
+        return Made(name, title(FIGURES, name), numbers, module.make(numbers))
 
 
 def save(made: Made, folder: Path, *, interactive: bool = False) -> list[Path]:
@@ -61,7 +46,7 @@ def save(made: Made, folder: Path, *, interactive: bool = False) -> list[Path]:
     files = {kind: drawn(made.figure, kind) for kind in KINDS}
     files |= {"csv": table(made.numbers.rows), "txt": (made.numbers.caption + "\n").encode()}
     if interactive:
-        files["html"] = twin.page(made.figure, made.name, f"{made.title}. {made.numbers.caption}").encode()
+        files["html"] = plotly_page.page(made.figure, made.name, f"{made.title}. {made.numbers.caption}").encode()
     written = [Path(folder) / f"{made.name}.{kind}" for kind in files]
     for path, data in zip(written, files.values()):
         write_bytes(path, data)

@@ -2,10 +2,10 @@
 
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.captions import of_seeds
-from analysis.given import Absent, Given
-from analysis.numbers import Numbers
+from analysis.drawing import draw, style
+from analysis.drawing.captions import of_seeds
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
 
 PARTS = {"class": "the same class", "iou": "IoU of their boxes", "object": "the same true object"}
 LOOKS = {

@@ -2,10 +2,11 @@
 
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.captions import where
-from analysis.given import Given, Stand
-from analysis.numbers import Numbers
+from analysis.drawing import draw, style
+from analysis.drawing.captions import where
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Stand
 
 FEW = 20  # detections in a bin, below which its share is not shown
 

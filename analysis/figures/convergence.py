@@ -3,10 +3,11 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import draw, style
-from analysis.captions import seeds, where
-from analysis.given import Absent, Given, Group, Stand, apart
-from analysis.numbers import Numbers
+from analysis.drawing import draw, style
+from analysis.drawing.captions import seeds, where
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.groups import Group, Stand, apart
 
 MOST = 4  # students on a page
 LONGER = {"color": style.STUDENT, "linestyle": (0, (1, 1)), "marker": "^"}

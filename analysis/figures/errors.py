@@ -4,11 +4,12 @@ from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.captions import seeds, where
-from analysis.given import Given, Stand
-from analysis.numbers import Numbers
-from core.tide import KINDS
+from analysis.drawing import draw, style
+from analysis.drawing.captions import seeds, where
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Stand
+from core.metrics.tide import KINDS
 
 NAMES = {"cls": "class", "loc": "location", "both": "both", "dupe": "duplicate", "bkg": "background", "miss": "missed"}
 MOST = 4  # students on a page

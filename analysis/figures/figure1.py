@@ -5,10 +5,12 @@ Bars of teacher, student and distilled student; the paper's has AdaMixer, Deform
 
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.captions import seeds, signed, where
-from analysis.given import Absent, Given, apart, title
-from analysis.numbers import Numbers
+from analysis.drawing import draw, style
+from analysis.drawing.captions import seeds, signed, where
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.groups import apart
+from analysis.inputs.rows import title
 
 
 def measure(given: Given) -> Numbers:

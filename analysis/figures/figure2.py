@@ -10,13 +10,15 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn.functional import interpolate
 
-from analysis import draw, style
-from analysis.given import SHIPPED, Absent, Given, Row, title
-from analysis.numbers import Numbers
-from analysis.picture import Seen, seen
-from core import fcos
+from analysis.drawing import draw, style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.one_image import Seen, seen
+from analysis.inputs.rows import Row, title
+from core.project import ASSETS
+from core.runs import fcos
 
-WEIGHTS = SHIPPED / "fcos_shapes.safetensors"  # made by `python -m train study convolutional`
+WEIGHTS = ASSETS / "fcos_shapes.safetensors"  # made by `python -m train study convolutional`
 IMAGES, SHOWN = 60, 2  # measured, and shown: those with most objects
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.given import Given, Row, title
-from analysis.numbers import Numbers
-from analysis.picture import Seen, seen
+from analysis.drawing import draw, style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from analysis.inputs.one_image import Seen, seen
+from analysis.inputs.rows import Row, title
 from core.boxes import iou
 
 LETTERS = "bcdef"

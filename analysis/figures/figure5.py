@@ -4,10 +4,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from analysis import style
-from analysis.given import Given
-from analysis.numbers import Numbers
-from core.stages import taught
+from analysis.drawing import style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from core.losses._layer_mapping import taught
 
 PRINTED = (6, 3)  # stages of teacher and student in the paper's figure
 COLOURS = {"teacher": style.TEACHER, "student": style.DISTILLED}

@@ -8,11 +8,12 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.captions import seeds, where
-from analysis.given import Absent, Given, Stand
-from analysis.numbers import Numbers
-from analysis.panels import grid
+from analysis.drawing import draw, style
+from analysis.drawing.captions import seeds, where
+from analysis.drawing.panels import grid
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.groups import Stand
 
 
 def measure(given: Given) -> Numbers:

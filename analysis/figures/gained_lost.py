@@ -8,11 +8,12 @@ from einops import rearrange
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from analysis import draw, style
-from analysis.given import Absent, Given, Stand
-from analysis.numbers import Numbers
-from core.changes import SURE, changes
-from core.hits import overlaps
+from analysis.drawing import draw, style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.groups import Stand
+from core.metrics.gained_lost import SURE, changes
+from core.metrics.hits import overlaps
 
 TILES = 6  # of each kind
 MARGIN = 0.6  # of the object's longer side, around it

@@ -9,10 +9,12 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
-from analysis import style
-from analysis.given import Absent, Given, Group, Row, title
-from analysis.numbers import Numbers
-from core.paired import apart, gain
+from analysis.drawing import style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.groups import Group
+from analysis.inputs.rows import Row, title
+from core.metrics.paired import apart, gain
 
 Seeds = dict[int | None, Row]
 

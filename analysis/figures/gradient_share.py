@@ -5,9 +5,10 @@ L2 norms of the gradient of each weighted loss at the student's features and in 
 
 from matplotlib.figure import Figure
 
-from analysis import style
-from analysis.given import Absent, Given, title
-from analysis.numbers import Numbers
+from analysis.drawing import style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.rows import title
 
 PLACES = {"features": "at the features", "decoder": "in the decoder"}
 COLOURS = {"detection": style.TRUTH, "logits": style.DISTILLED, "features": style.TEACHER, "prior": style.MATCH}

@@ -5,13 +5,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 
-from analysis import draw, style
-from analysis.given import Given, Row, title
-from analysis.measured import by_layer
-from analysis.numbers import Numbers
-from analysis.picture import Seen, seen
-from core.matching import Matching, costs, weighted
-from core.measures import between_stages, margins
+from analysis.drawing import draw, style
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from analysis.inputs.one_image import Seen, seen
+from analysis.inputs.rows import Row, title
+from analysis.query_table.measure import by_layer
+from core.matching.costs import Matching, costs, weighted
+from core.matching.margins import margins
+from core.metrics.instability import between_stages
 from core.types import Trace
 
 MASKS = 4  # at most

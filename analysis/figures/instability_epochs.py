@@ -7,11 +7,12 @@ earlier. From the assignments that a run records (RUN/assignments.parquet).
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import draw, style
-from analysis.captions import of_seeds
-from analysis.given import Absent, Given, Group
-from analysis.logged import ASSIGNMENTS
-from analysis.numbers import Numbers
+from analysis.drawing import draw, style
+from analysis.drawing.captions import of_seeds
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Absent, Given
+from analysis.inputs.groups import Group
+from analysis.inputs.logged import ASSIGNMENTS
 
 
 def measure(given: Given) -> Numbers:

@@ -8,12 +8,13 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
-from analysis import draw, style
-from analysis.captions import seeds, signed, where
-from analysis.given import Given, Stand
-from analysis.measured import BINS
-from analysis.numbers import Numbers
-from analysis.panels import grid
+from analysis.drawing import draw, style
+from analysis.drawing.captions import seeds, signed, where
+from analysis.drawing.panels import grid
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Stand
+from analysis.query_table.measure import BINS
 
 FEW = 20  # queries in a bin, below which its mean is not shown
 

@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import style
-from analysis.captions import signed
-from analysis.given import Given, Group, Stand
-from analysis.numbers import Numbers
+from analysis.drawing import style
+from analysis.drawing.captions import signed
+from analysis.figures.base import Numbers
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Group, Stand
 
 LOOKS, STABLE = "good queries look at objects", "distilled students match more stably"
 WHO = ("teacher", "student", "distilled")

@@ -1,7 +1,9 @@
 """Table 1: distilling features as for convolutional detectors, over training."""
 
-from analysis.given import Given, Group, title
-from analysis.tables.layout import Here, Line, Table, contexts, of_values
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Group
+from analysis.inputs.rows import title
+from analysis.tables._layout import Here, Line, Table, contexts, of_values
 
 SHARES = {"third": 1 / 3, "two": 2 / 3, "end": 1.0}  # of training
 METRICS = {"third": "AP at 1/3", "two": "AP at 2/3", "end": "AP at the end"}

@@ -1,7 +1,9 @@
 """Table 10: lightweight students of a large teacher."""
 
-from analysis.given import TITLES, Given, Group, title
-from analysis.tables.layout import COCO, Line, Table, contexts, of_group, of_teacher
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Group
+from analysis.inputs.rows import TITLES, title
+from analysis.tables._layout import COCO, Line, Table, contexts, of_group, of_teacher
 
 BACKBONES = {"resnet18": "R18", "mobilenet_v2": "MBv2"}
 PAPER = {  # teacher R101

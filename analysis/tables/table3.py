@@ -1,7 +1,9 @@
 """Table 3: the three detectors, a student as deep as its teacher."""
 
-from analysis.given import TITLES, Given, Group, title
-from analysis.tables.layout import COCO, Line, Table, contexts, of_group, of_teacher
+from analysis.inputs.given import Given
+from analysis.inputs.groups import Group
+from analysis.inputs.rows import TITLES, title
+from analysis.tables._layout import COCO, Line, Table, contexts, of_group, of_teacher
 
 METRICS = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
 LABELS = {

@@ -2,8 +2,10 @@
 
 import json
 
-from analysis.given import OURS, Given, Group, title
-from analysis.tables.layout import COCO, Line, Table, of_group, of_teacher
+from analysis.inputs.given import OURS, Given
+from analysis.inputs.groups import Group
+from analysis.inputs.rows import title
+from analysis.tables._layout import COCO, Line, Table, of_group, of_teacher
 
 METRICS = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
 DEPTHS = {  # encoder, decoder: student, distilled; Conditional DETR R101 to R50

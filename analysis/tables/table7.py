@@ -1,7 +1,8 @@
 """Table 7: each component of DETRDistill, alone and together."""
 
-from analysis.given import Given, title
-from analysis.tables.layout import COCO, Line, Table, contexts, of_group
+from analysis.inputs.given import Given
+from analysis.inputs.rows import title
+from analysis.tables._layout import COCO, Line, Table, contexts, of_group
 
 METRICS = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
 ROWS = {  # AdaMixer R50, 12 epochs: LD, FD, AD

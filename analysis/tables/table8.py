@@ -1,8 +1,8 @@
 """Table 8: logits distillation of the positive queries alone, and of the negative ones too."""
 
-from analysis.given import Given
-from analysis.tables.layout import COCO, Line, Table, of_group
-from analysis.variants import baseline, who
+from analysis.inputs.given import Given
+from analysis.tables._layout import COCO, Line, Table, of_group
+from analysis.tables._variants import baseline, who
 
 METRICS = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
 ROWS = {

@@ -1,8 +1,8 @@
 """Table 9: logits distillation stage by stage, and of the last stage alone."""
 
-from analysis.given import Given
-from analysis.tables.layout import COCO, Line, Table, of_group
-from analysis.variants import baseline, who
+from analysis.inputs.given import Given
+from analysis.tables._layout import COCO, Line, Table, of_group
+from analysis.tables._variants import baseline, who
 
 METRICS = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
 ROWS = {"last": "last stage only", "from_last": "every stage from the teacher's last", "each": "stage by stage"}

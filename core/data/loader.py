@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from core.data.batch import collate
 from core.data.order import batches, share
-from core.data.parcel import Parcel, pack, unpack
+from core.data.packed_batch import Parcel, pack, unpack
 from core.data.sample import Dataset, Sample
 from core.data.transforms import Augment, plain, training
 from core.errors import UserError

@@ -1,24 +1,28 @@
-"""Each module in this folder but `base` is one detector, and its file's name is its name."""
+"""Detectors. Each module in this folder is one detector, and its file's name is its name; `base` and files that begin with _ are not."""
 
-import pkgutil
-from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from core.drop_ins import DropIns
+
+FILES = DropIns(Path(__file__).parent, __name__, "detector", ("Config", "Model"))
 
 
 def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    """The names of all detectors."""
+    return FILES.names()
 
 
-def module(name: str):
+def module(name: str) -> ModuleType:
     """The detector's module, with its `Config` and `Model`; ValueError names the alternatives."""
-    if name not in names():
-        raise ValueError(f"no detector {name!r}; there are {', '.join(names())}")
-    return import_module(f"{__name__}.{name}")
+    return FILES.module(name)
 
 
 def build(name: str, **options):
+    """A detector with new weights; `options` are fields of its `Config`."""
     return module(name).Model(module(name).Config(**options))
 
 
 def name_of(config) -> str:
-    """The name under which a detector's Config was found."""
+    """The detector's name, given its Config: the name of the file that defines the Config."""
     return type(config).__module__.rsplit(".", 1)[-1]

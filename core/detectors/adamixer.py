@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from core.boxes import corners
 from core.detectors.base import Detector
-from core.matching import Matching
-from core.names import OURS, RELEASED, table, translate
+from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.pyramid import Pyramid, pyramid, sample_3d
+from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
 
 DIVISOR = 32  # images are padded to it, or a level's size times its stride would differ from level to level

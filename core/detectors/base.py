@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from core.matching import Matching
+from core.matching.costs import Matching
 from core.types import Images, Memory, Predictions, Queries
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.matching import Matching
-from core.names import OURS, RELEASED, table, translate
+from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, attend, attention, feedforward, mlp, xavier
 from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
+from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
 
 

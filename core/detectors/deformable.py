@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.matching import Matching
-from core.names import OURS, RELEASED, table, translate
+from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, mlp, xavier
 from core.nn.deformable import Aim, DeformableAttention, aim
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
 from core.nn.sampling import Grid, grid
+from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
 
 

@@ -1,20 +1,22 @@
-"""Each module in this folder but `base` is one loss, and its file's name is its name."""
+"""Losses. Each module in this folder is one loss, and its file's name is its name; `base` and files that begin with _ are not."""
 
-import pkgutil
-from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
+from core.drop_ins import DropIns
 from core.losses.base import Loss
+
+FILES = DropIns(Path(__file__).parent, __name__, "loss", ("Config", "Model"))
 
 
 def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    """The names of all losses."""
+    return FILES.names()
 
 
-def module(name: str):
+def module(name: str) -> ModuleType:
     """The loss's module, with its `Config` and `Model`; ValueError names the alternatives."""
-    if name not in names():
-        raise ValueError(f"no loss {name!r}; there are {', '.join(names())}")
-    return import_module(f"{__name__}.{name}")
+    return FILES.module(name)
 
 
 def build(name: str, config, student, teacher) -> Loss:

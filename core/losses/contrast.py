@@ -25,8 +25,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.losses import logits
+from core.losses._layer_mapping import Which
 from core.losses.base import Loss, need_teacher, spread
-from core.stages import Which
 from core.types import Outcome
 
 WEIGHT = 0.2

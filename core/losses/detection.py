@@ -9,7 +9,8 @@ from torch import Tensor
 
 from core.boxes import giou
 from core.losses.base import Loss, per_process, spread
-from core.matching import Matching, posed
+from core.matching.costs import Matching
+from core.matching.solving import posed
 from core.types import Assignment, Outcome, Predictions, Targets
 
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from core.boxes import iou
 from core.errors import UserError
-from core.imitation import Imitation, Level, Source
+from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import Loss, need_teacher, per_process
-from core.matching import padded
+from core.matching.costs import padded
 from core.types import Outcome, Targets, Trace
 
 Mask = Literal["cosine", "signed", "inner"]

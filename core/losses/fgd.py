@@ -1,7 +1,7 @@
 """FGD: imitate the teacher's features, objects and background apart, and what each place takes from the whole image.
 
 Yang et al., Focal and Global Knowledge Distillation for Detectors, CVPR 2022, arXiv 2111.11837; release yzd-v/FGD. With
-the attentions of places and channels, A^S and A^C (Eq. 4 to 7, `core.imitation`), and R the block of Eq. 12:
+the attentions of places and channels, A^S and A^C (Eq. 4 to 7, `core.losses._imitation`), and R the block of Eq. 12:
 
     feature     sum (alpha M + beta (1 - M)) S A^S A^C (F_T - f(F_S))^2      Eq. 8; A^S and A^C are the teacher's
     attention   gamma sum |A^S_T - A^S_S|                                    Eq. 9; `channels` is the same for A^C
@@ -27,9 +27,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from core.boxes import in_pixels
-from core.imitation import Imitation, Level, Source, channel_attention, spatial_attention
+from core.losses._imitation import Imitation, Level, Source, channel_attention, spatial_attention
 from core.losses.base import Loss, need_teacher, per_process
-from core.matching import padded
+from core.matching.costs import padded
 from core.types import Outcome, Targets
 
 SLACK = 1e-3  # of a place: an edge so near to the next place is on the line between them

@@ -25,9 +25,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import in_pixels
-from core.imitation import Imitation, Level, Source
+from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import Loss, need_teacher, per_process
-from core.matching import padded
+from core.matching.costs import padded
 from core.types import Outcome, Targets
 
 LAMBDA = 0.01

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.imitation import Imitation, Source
+from core.losses._imitation import Imitation, Source
 from core.losses.base import Loss, need_teacher, per_process
 from core.types import Outcome
 

@@ -5,7 +5,7 @@ release ArchipLab-LinfengZhang/Object-Detection-Knowledge-Distillation-ICLR2021,
 the length (not its square) of a difference, over channels and places of a level:
 
     feature    sqrt(sum M_s M_c (F_T - f(F_S))^2), attention-guided; M is the mean of both detectors' attentions, of places
-               and of channels (`core.imitation`), and has no gradient
+               and of channels (`core.losses._imitation`), and has no gradient
     spatial    of the maps' means over channels, the student's through a 3x3 convolution
     channel    of the maps' means over places, the student's through a linear layer
     relation   of r(F_T) and the student's f(r(F_S)), each detector with a non-local block r of its own, which trains
@@ -28,7 +28,7 @@ from einops import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from core.imitation import Imitation, Level, Source, channel_attention, mean_of_places, phi, spatial_attention
+from core.losses._imitation import Imitation, Level, Source, channel_attention, mean_of_places, phi, spatial_attention
 from core.losses.base import Loss, need_teacher, per_process
 from core.types import Outcome
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from core.boxes import centers, corners, giou
 from core.errors import UserError
+from core.losses._layer_mapping import Stages, Which, taught
 from core.losses.base import Loss, need_teacher, per_process, spread
 from core.losses.detection import focal
-from core.matching import Matching, box_costs, focal_cost, in_pieces, starts, weighted
-from core.stages import Stages, Which, taught
+from core.matching.costs import Matching, box_costs, focal_cost, in_pieces, starts, weighted
 from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
 

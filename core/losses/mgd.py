@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from core.imitation import Imitation, Level, Source
+from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import Loss, need_teacher, per_process
 from core.types import Outcome
 

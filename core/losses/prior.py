@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from core.errors import UserError
+from core.losses._layer_mapping import taught
 from core.losses.base import Loss, need_teacher
 from core.losses.detection import compare
-from core.stages import taught
 from core.types import Assignment, Outcome
 
 

@@ -7,13 +7,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from core import detectors
-from core.config import decode
 from core.data.transforms import Augment
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import write_bytes, write_json
-from core.names import HUB, OURS, to_native, translate
 from core.nn.backbones import STRIDES
+from core.runs.config import decode
+from core.tensor_names import HUB, OURS, to_native, translate
 
 CLASSES = {"conditional": "ConditionalDetr", "deformable": "DeformableDetr"}
 RESNETS = {

@@ -15,10 +15,10 @@ from torch import nn
 
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.inference import Inference
+from core.runs.inference import Inference
 from core.types import Images, Predictions
-from train.score import score
-from train.trial import Trial, trial
+from train.engine.evaluate import score
+from train.exports._trial import Trial, trial
 
 FILE, NEEDS, OPSET = "student.onnx", ("onnx", "onnxscript", "onnxruntime"), 18
 INPUTS, OUTPUTS = ("pixels", "padding", "sizes"), ("logits", "boxes")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from core.checkpoint import save_detector
 from core.detectors.base import Detector
+from core.runs.checkpoint import save_detector
 
 
 def export(detector: Detector, card: dict, folder: Path) -> str:

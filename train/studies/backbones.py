@@ -13,13 +13,13 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from core.checkpoint import save_module
 from core.data.loader import Loader
-from core.data.shapes import Shapes
+from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment
 from core.losses.detection import focal
-from core.matching import Matching
+from core.matching.costs import Matching
 from core.nn.backbones import Backbone, build
+from core.runs.checkpoint import save_module
 from core.types import Targets
 
 EPOCHS, BATCH, RATE, SEED = 6, 16, 3e-3, 0

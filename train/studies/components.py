@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-from core.doctor.records import PLACES, read
 from core.files import write_json
-from core.paired import gain, told
-from train.grid import RUNS, place, run_rows
-from train.pace import step_seconds
-from train.recipes import shapes, shapes_distill, shapes_printed, shapes_release
+from core.metrics.paired import gain, told
+from core.runs.diagnose.history import PLACES, read
+from train.recipes.on_shapes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
+from train.studies._grid import RUNS, place, run_rows
+from train.studies._pace import step_seconds
 
 IMAGES, EPOCHS = 1600, 3
 EQUAL_TIME = 6  # epochs of the student alone in the time of the distilled one: a step of it costs about half

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from core import fcos
 from core.boxes import corners
 from core.data.loader import Loader, evaluation
-from core.data.shapes import Shapes
+from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment
-from core.evaluate import average_precision
+from core.metrics.coco_ap import average_precision
+from core.runs import fcos
 from core.types import Targets
 
 EPOCHS, BATCH, RATE, SEED, SIZE = 8, 16, 2e-3, 0, 96

@@ -11,14 +11,14 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from core.checkpoint import read
 from core.errors import UserError
 from core.files import read_json, write_json
-from train.build import ROOT
-from train.grid import RUNS, finished, run_rows
-from train.pace import step_seconds
-from train.recipes import shapes, shapes_distill
+from core.project import ROOT
+from core.runs.checkpoint import read
+from train.recipes.on_shapes import shapes, shapes_distill
 from train.run import Run, quick
+from train.studies._grid import RUNS, finished, run_rows
+from train.studies._pace import step_seconds
 
 SEEDS = ROOT / "assets" / "results" / "demo_seeds.json"
 TITLES = {

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.files import write_json
-from core.results import result
-from train.grid import RUNS, run_rows
-from train.pace import step_seconds
+from core.runs.results import result
 from train.run import Run
+from train.studies._grid import RUNS, run_rows
+from train.studies._pace import step_seconds
 from train.studies.demo import TITLES, line, pair, timed
 
 SEEDS = (0, 1, 2)

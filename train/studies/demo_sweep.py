@@ -8,9 +8,9 @@ Command: python -m train study demo_sweep    Time: 15 minutes on two cores. Resu
 from dataclasses import replace
 from pathlib import Path
 
-from train.grid import kept, run_rows
-from train.recipes import shapes
+from train.recipes.on_shapes import shapes
 from train.run import Run
+from train.studies._grid import kept, run_rows
 
 ROWS = [("cosine", 5e-4), ("cosine", 1e-3), ("cosine", 2e-3), ("flat-decay", 5e-4), ("flat-decay", 1e-3)]
 

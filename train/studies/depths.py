@@ -9,9 +9,9 @@ Command: python -m train study depths    Time: 40 minutes on two cores; QUICK=1 
 from dataclasses import replace
 from pathlib import Path
 
-from core.paired import gain, told
-from train.grid import kept, place, run_rows
+from core.metrics.paired import gain, told
 from train.run import Run
+from train.studies._grid import kept, place, run_rows
 from train.studies.components import at_the_end
 from train.studies.twins import recipe, scores, short
 

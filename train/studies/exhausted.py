@@ -10,10 +10,10 @@ Command: python -m train study exhausted    Time: 25 minutes on two cores. Resul
 from dataclasses import replace
 from pathlib import Path
 
-from train.grid import RUNS, kept, place, run_rows
-from train.recipes import shapes, shapes_distill
+from train.recipes.on_shapes import shapes, shapes_distill
 from train.run import Run
 from train.studies import backbones
+from train.studies._grid import RUNS, kept, place, run_rows
 from train.studies.demo import line
 
 IMAGES, EPOCHS, SEEDS = 150, 240, (0, 1)

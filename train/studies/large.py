@@ -12,11 +12,11 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from core.checkpoint import read
 from core.files import write_bytes
-from train.grid import RUNS, run_rows
-from train.recipes import shapes_distill, shapes_teacher
+from core.runs.checkpoint import read
+from train.recipes.on_shapes import shapes_distill, shapes_teacher
 from train.run import Run
+from train.studies._grid import RUNS, run_rows
 from train.studies.demo import line
 
 SIZE, IMAGES, EPOCHS = 320, 600, 3

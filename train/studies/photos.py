@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from train.grid import RUNS, kept, place, run_rows
-from train.pace import step_seconds
 from train.run import Run
+from train.studies._grid import RUNS, kept, place, run_rows
+from train.studies._pace import step_seconds
 from train.studies.demo import line, timed
 from train.studies.twins import recipe, short
 

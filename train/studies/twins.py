@@ -8,12 +8,12 @@ Command: python -m train study twins    Time: 55 minutes on two cores; QUICK=1 f
 
 import os
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
-from train.grid import RUNS, Rows, kept, place, run_rows
-from train.pace import step_seconds
+from train import recipes
 from train.run import Run, quick
+from train.studies._grid import RUNS, Rows, kept, place, run_rows
+from train.studies._pace import step_seconds
 
 SEEDS = (0, 1, 2)
 TWINS = {  # each detector's recipe of the student alone
@@ -38,7 +38,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/twins.json")) -> Non
 
 
 def recipe(name: str) -> Run:
-    return short(import_module(f"train.recipes.{name}").run())
+    return short(recipes.recipe(name))
 
 
 def short(run: Run) -> Run:

@@ -1,0 +1,75 @@
+"""Shapes: a made-up dataset that needs no file, for tests, the demo and laptop runs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.category import Category
+from core.data.sample import Sample
+from core.data.shapes.outlines import NAMES
+from core.data.shapes.scenes import draw_scene, paint, seen
+from core.errors import UserError
+
+COUNTS = {"train": 2400, "val": 500, "test": 500}
+SMALLEST = 32  # pixels a side: below it the smallest shapes are dots
+
+
+class Shapes:
+    """1 to 8 shapes of 8 classes over a textured ground, partly hiding one another.
+
+    Image i depends on (seed, split, i) alone: not on the count, and its scene not on the size.
+    Boxes are those of whole shapes; a shape less than 40% visible is painted but is no object. Held in memory.
+    """
+
+    categories = tuple(Category(k, name) for k, name in enumerate(NAMES, start=1))
+
+    def __init__(self, split: str = "train", count: int | None = None, size: int = 96, seed: int = 0):
+        if split not in COUNTS:
+            raise UserError(f"shapes has no split {split!r}; choose one of {', '.join(COUNTS)}")
+        count = COUNTS[split] if count is None else count
+        if count < 1 or size < SMALLEST:
+            raise UserError(f"shapes has count {count} and size {size}; they must be at least 1 and {SMALLEST}")
+        self.size = size
+        self.ids = tuple(range(1, count + 1))
+        self.sizes = np.full((count, 2), size)
+        self.pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)
+        self.boxes: list[Tensor] = []
+        self.labels: list[Tensor] = []
+        for index in range(count):
+            self.add(index, np.random.default_rng((seed, list(COUNTS).index(split), index)))
+
+    def add(self, index: int, rng: np.random.Generator) -> None:
+        scene = draw_scene(rng)
+        shapes = seen(scene)
+        self.pixels[index] = torch.from_numpy(paint(scene, self.size)).permute(2, 0, 1)
+        self.boxes.append(torch.tensor(np.stack([s.box for s in shapes]) * self.size, dtype=torch.float32))
+        self.labels.append(torch.tensor([s.label for s in shapes]))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(
+            self.pixels[index], self.boxes[index], self.labels[index], self.ids[index], (self.size, self.size)
+        )
+
+    def truth(self) -> dict:
+        """Category ids, image ids and annotation ids start at 1."""
+        objects = [(s.id, *o) for s in self for o in zip(s.labels.tolist(), s.boxes.tolist())]
+        return {
+            "images": [{"id": id, "width": self.size, "height": self.size} for id in self.ids],
+            "annotations": [annotation(k, *o) for k, o in enumerate(objects, start=1)],
+            "categories": [vars(c) for c in self.categories],
+        }
+
+
+def annotation(id: int, image: int, label: int, box: list[float]) -> dict:
+    x, y, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
+    return {
+        "id": id,
+        "image_id": image,
+        "category_id": Shapes.categories[label].id,
+        "bbox": [x, y, width, height],
+        "area": width * height,
+        "iscrowd": 0,
+    }

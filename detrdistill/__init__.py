@@ -1,0 +1,1 @@
+"""DETRDistill: knowledge distillation for the DETR family."""

@@ -1,0 +1,107 @@
+"""Benchmarks in their short form: what they compare does the same work; how fast, they say when they are run."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from analysis import bench
+from analysis.bench import detectors, matching, step
+from core.matching.costs import Matching
+from core.matching.solving import posed, to_truth
+from train.__main__ import main
+from train.recipes.on_shapes import shapes, shapes_distill, shapes_teacher
+from train.run import Losses
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setenv("QUICK", "1")
+    monkeypatch.setattr(matching, "TIMES", 1)
+    monkeypatch.setattr(step, "TIMES", 1)
+    monkeypatch.setattr(detectors, "train", lambda *words: main([str(w) for w in words]))
+
+
+def test_matching_finds_scipys_optimum_in_every_case():
+    found = bench.run("matching")
+    cases = [r for r in found["rows"] if "ratio" in r]
+    assert len(cases) == 2 and all(r["off"] <= 1e-9 and r["whole_batch_ms"] > 0 < r["image_by_image_ms"] for r in cases)
+    assert any("optimum" in a["aim"] and a["met"] for a in found["aims"])
+
+
+def test_an_answer_that_is_not_optimal_is_told():
+    p, targets = matching.scene(2, 12, 5)
+    answer, cost = to_truth({"it": (p, Matching())}, targets)["it"], posed(p, targets, Matching()).cost.numpy()
+    assert matching.excess(cost, answer, targets) == 0
+    answer.query[:2] = answer.query[:2].flip(0)
+    assert matching.excess(cost, answer, targets) > 1e-3
+
+
+def test_the_plain_matcher_asks_scipy_once_for_every_image_and_layer(monkeypatch):
+    from transformers.loss import loss_deformable_detr
+
+    p, targets = matching.scene(3, 12, 5)
+    cost, calls = posed(p, targets, Matching()).cost.numpy(), []
+    monkeypatch.setattr(
+        loss_deformable_detr, "linear_sum_assignment", lambda c: calls.append(c.numpy()) or linear_sum_assignment(c)
+    )
+    for together in (False, True):
+        calls.clear()
+        matching.plain(p, targets, together=together)
+        assert np.allclose(np.stack(calls).reshape(cost.shape), cost, atol=1e-4)
+
+
+def test_the_step_is_that_of_the_shapes_recipe():
+    student, teacher = (recipe.run().student for recipe in (shapes, shapes_teacher))
+    mine, theirs = step.pair("adamixer", "tiny16x1", "tiny32x2", **step.SMALL)
+    assert (mine.config, theirs.config) == (student, teacher)
+    losses = shapes_distill.run().losses
+    assert {name for name in vars(Losses()) if getattr(losses, name).weight} == set(step.LOSSES)
+
+
+def test_the_step_is_measured_whole_and_in_parts():
+    found = bench.run("step")
+    _, whole, host = found["rows"]
+    parts = ("student", "teacher", "extra", "distilled", "matching", *step.LOSSES)
+    assert all(whole[f"{part}_ms"] > 0 for part in parts)
+    assert all(host[f"{part}_ms"] > 0 for part in ("cost", "copy", "solve", "index"))
+    assert [a["value"] for a in found["aims"]] == [whole["ratio"]]
+
+
+@pytest.mark.parametrize("kind", detectors.KINDS)
+def test_both_detectors_do_the_same_work(kind, tmp_path):
+    """The same predictions, loss and gradients, of as many weights."""
+    ours, theirs = detectors.pair(kind, tmp_path, detectors.QUICK_OPTIONS)
+    images, targets = step.random_batch(1, 64, 96, 80)
+    assert detectors.difference(ours, theirs, images) < 1e-4
+    lengths = []
+    for model in (ours, theirs):
+        detectors.ways(model, images, targets, ours.matching)["step"]()
+        lengths.append(float(sum(p.grad.double().pow(2).sum() for p in model.parameters() if p.grad is not None)))
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-3) and lengths[0] > 0
+    rows = detectors.timed(kind, ours, theirs, (64, 96), 1, 1)
+    assert [r["case"].split(", ")[1] for r in rows] == ["forward", "step"]
+    assert all(r["lowest"] <= r["ratio"] <= r["highest"] and r["ours_ms"] > 0 < r["theirs_ms"] for r in rows)
+
+
+def test_aims_are_those_of_the_worst_case():
+    def rows(**ratios):
+        return [{"case": "machine"}, *({"case": case, "ratio": ratio} for case, ratio in ratios.items())]
+
+    fine = {
+        "deformable, forward, 1 x 1, 1 thread": 0.9,
+        "deformable, step, 1 x 1, 1 thread": 0.6,
+        "deformable, step, 1 x 1, 2 threads": 0.65,
+        "deformable, memory of a step, 1 x 1": 0.8,
+        "conditional, forward, 1 x 1, 1 thread": 0.9,
+    }
+    assert [a.met for a in detectors.aims(rows(**fine))] == [True] * 4
+    assert [a.value for a in detectors.aims(rows(**fine))] == [0.65, 0.8, 0.9, 0.9]
+    for case, met in zip(fine, ([1, 1, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 0])):
+        assert [a.met for a in detectors.aims(rows(**fine | {case: 1.1}))] == [bool(x) for x in met]
+
+
+@pytest.mark.slow
+def test_the_detectors_are_measured_in_time_and_memory():
+    found = bench.run("detectors")
+    assert [r["case"].split(", ")[0] for r in found["rows"][1:]] == ["conditional"] * 5 + ["deformable"] * 5
+    assert all(r["ours_MB"] > 1 < r["theirs_MB"] for r in found["rows"] if "memory" in r["case"])

@@ -1,0 +1,163 @@
+"""One forward pass at a time, the latest asked first, and none that nobody waits for."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from app.worker import desk
+from app.worker.desk import Desk
+from app.worker.memory import Memory, size
+from core.errors import UserError
+
+
+@pytest.fixture
+def quiet(monkeypatch) -> Desk:
+    monkeypatch.setattr(desk, "CALM", 0.02)
+    return Desk(Memory(1 << 20))
+
+
+class Gate:
+    """A pass that says when it began and waits until it may go on."""
+
+    def __init__(self, name: str, log: list):
+        self.name, self.log, self.begun, self.go = name, log, threading.Event(), threading.Event()
+
+    def __call__(self, heard):
+        self.begun.set()
+        self.log.append(self.name)
+        assert self.go.wait(10)
+        heard("teacher", self.name)
+        return self.name
+
+
+def test_a_value_is_made_once_and_an_error_reaches_whoever_asked(quiet):
+    made = []
+    for _ in range(3):
+        assert quiet.get("a", lambda heard: made.append(1) or "value") == "value"
+    assert made == [1]
+
+    def fails(heard):
+        raise UserError("no such thing")
+
+    for _ in range(2):
+        with pytest.raises(UserError, match="no such thing"):
+            quiet.get("b", fails)
+    assert quiet.jobs == {}
+
+
+def test_the_latest_question_comes_first_and_what_nobody_waits_for_is_not_begun(quiet):
+    log: list[str] = []
+    gates = {name: Gate(name, log) for name in "abcd"}
+    first = quiet.want({"a": gates["a"]}, "one page")
+    assert gates["a"].begun.wait(10)
+    quiet.want({"b": gates["b"]}, "another page")
+    quiet.want({"c": gates["c"]}, "a third page")
+    quiet.want({"d": gates["d"]}, "another page")  # which no longer waits for b
+    for gate in gates.values():
+        gate.go.set()
+    quiet.wait(first + quiet.want({"c": gates["c"]}, "end") + quiet.want({"d": gates["d"]}, "end too"), seconds=10)
+    assert log == ["a", "d", "c"] and quiet.jobs == {}
+
+
+def test_a_pass_that_all_have_left_stops_when_a_detector_is_done(quiet):
+    log: list[str] = []
+    gate = Gate("a", log)
+    (job,) = quiet.want({"a": gate}, "page")
+    assert gate.begun.wait(10)
+    quiet.want({}, "page")
+    gate.go.set()
+    quiet.wait([job], seconds=10)
+    assert isinstance(job.error, desk.Dropped) and quiet.memory.get("a") is None
+    assert quiet.get("a", lambda heard: "anew") == "anew"
+
+
+def test_parts_are_told_before_the_whole(quiet):
+    gate = Gate("a", [])
+    (job,) = quiet.want({"a": gate}, "page")
+    quiet.wait([job], seconds=0.05, beyond=0)
+    assert job.stage == 0 and not job.done
+    gate.go.set()
+    quiet.wait([job], seconds=10)
+    assert job.stage == 2 and job.result() == "a" and job.heard == {"teacher": "a"}
+
+
+def test_chores_go_on_when_nothing_is_asked_and_one_that_fails_is_over(quiet, capsys):
+    done = []
+
+    def chore(name, count):
+        for k in range(count):
+            done.append((name, k))
+            yield
+        raise ZeroDivisionError(name)
+
+    quiet.chore(chore("a", 2))
+    quiet.chore(chore("b", 1))
+    until = time.monotonic() + 10
+    while quiet.chores and time.monotonic() < until:
+        time.sleep(0.01)
+    assert done == [("a", 0), ("a", 1), ("b", 0)] and "ZeroDivisionError: b" in capsys.readouterr().err
+    assert quiet.get("x", lambda heard: "alive") == "alive"
+
+
+def test_between_the_things_of_a_long_pass_what_was_asked_meanwhile_is_made(quiet):
+    went, first = [], threading.Event()
+
+    def long(heard):
+        for k in quiet.between(range(3)):
+            went.append(k)
+            first.set()
+            while k == 0 and len(quiet.jobs) < 2:  # until another asks
+                time.sleep(0.001)
+        return "long"
+
+    (job,) = quiet.want({"long": long}, "doctor")
+    assert first.wait(10)
+    assert quiet.get("short", lambda heard: went.append("short") or "short") == "short"
+    quiet.wait([job], seconds=10)
+    assert job.result() == "long" and went == [0, "short", 1, 2]
+
+
+def test_a_long_pass_ends_with_the_desk(quiet):
+    begun = threading.Event()
+
+    def long(heard):
+        for _ in quiet.between(iter(int, 1)):  # without end
+            begun.set()
+
+    (job,) = quiet.want({"long": long}, "doctor")
+    assert begun.wait(10)
+    quiet.close()
+    assert job.done and not quiet.thread.is_alive()
+
+
+def test_many_pages_at_once_get_what_they_asked_for(quiet):
+    def visit(page: int, found: list):
+        for k in range(20):
+            key = (page * 7 + k * 3) % 11
+            found.append(quiet.get(key, lambda heard, key=key: f"value of {key}") == f"value of {key}")
+
+    found: list[bool] = []
+    pages = [threading.Thread(target=visit, args=(p, found)) for p in range(20)]
+    for page in pages:
+        page.start()
+    for page in pages:
+        page.join()
+    assert len(found) == 400 and all(found) and quiet.jobs == {}
+
+
+def test_memory_holds_the_latest_within_its_budget():
+    memory = Memory(100)
+    for key, count in (("a", 40), ("b", 40)):
+        memory.put(key, torch.zeros(count, dtype=torch.uint8))
+    assert memory.get("a") is not None
+    memory.put("c", torch.zeros(40, dtype=torch.uint8))
+    assert list(memory.values) == ["a", "c"] and memory.get("b") is None
+    memory.put("huge", torch.zeros(1000, dtype=torch.uint8))
+    assert list(memory.values) == ["huge"] == list(memory.sizes)
+
+
+def test_size_counts_every_tensor_wherever_it_is():
+    x = torch.zeros(3, dtype=torch.float32)
+    assert size({"a": [x, (x, None)], "b": "text"}) == 24

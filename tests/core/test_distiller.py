@@ -1,0 +1,288 @@
+from copy import deepcopy
+from itertools import product
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from core import detectors, losses
+from core.distiller import Distiller, total
+from core.matching import solving
+from core.types import DistillTrace, no_targets
+from tests.helpers import tiny
+
+kinds = pytest.mark.parametrize("kind", detectors.names())
+DISTILLING = [n for n in losses.names() if n != "detection"]
+PAPER = ["logits", "features", "prior"]
+
+
+@pytest.fixture
+def solved(monkeypatch):
+    """Shapes of the problems that the solver was given."""
+    calls, real = [], solving.assignment
+    monkeypatch.setattr(solving, "assignment", lambda cost: calls.append(cost.shape) or real(cost))
+    return calls
+
+
+@pytest.fixture
+def copied(monkeypatch):
+    """What went to the host, copy by copy."""
+    calls, real = [], solving.to_host
+    monkeypatch.setattr(solving, "to_host", lambda tensors: (tensors and calls.append(len(tensors))) or real(tensors))
+    return calls
+
+
+def same(a: DistillTrace, b: DistillTrace) -> bool:
+    maps = [(x, b.outcomes[name].maps[key]) for name, o in a.outcomes.items() for key, x in o.maps.items()]
+    return torch.equal(a.total, b.total) and all(torch.equal(x, y) for x, y in maps)
+
+
+@kinds
+def test_the_total_is_the_sum_of_the_logged_parts(kind, batch):
+    """Statement 36: each part counts as its weight says, and there is no other."""
+    scales = {name: 0.5 + i for i, name in enumerate(losses.names())}
+    step = tiny.distiller(*tiny.pair(kind), scales=scales)
+    trace = step(*batch)
+    parts = trace.parts()
+    assert {f"{name}/{key}" for name, w in step.weights.items() for key in w} == parts.keys()
+    expected = sum(
+        scales[n] * loss.weights[key] * parts[f"{n}/{key}"] for n, loss in step.losses.items() for key in loss.weights
+    )
+    assert trace.total.item() == pytest.approx(float(expected), rel=1e-5)
+    assert not any(x.requires_grad for x in parts.values())
+    for name, key in ((n, k) for n, w in step.weights.items() for k in w):
+        more = {n: {k: x + 10 * ((n, k) == (name, key)) for k, x in w.items()} for n, w in step.weights.items()}
+        gained = (total(trace.outcomes, more) - trace.total).item()
+        assert gained == pytest.approx(10 * float(parts[f"{name}/{key}"]), rel=1e-3, abs=1e-3)
+
+
+def test_weights_and_maps_must_be_the_same(batch):
+    step = tiny.distiller(tiny.detector("adamixer"))
+    for weights in ({}, {"class": 1.0}, {"class": 1.0, "l1": 1.0, "giou": 1.0, "goiu": 1.0}):
+        with pytest.raises(KeyError, match="'detection'"):
+            Distiller(step.student, dict(step.losses), {"detection": weights})(*batch)
+    for weights in ({}, {**step.weights, "priro": {"class": 1.0}}):
+        with pytest.raises(KeyError, match="priro|detection"):
+            Distiller(step.student, dict(step.losses), weights)(*batch)
+
+
+@kinds
+def test_25_queries_of_the_teacher_cost_no_solver_call(kind, batch, solved):
+    """K layers x B images: so many calls for the student's own, so many for the teacher, none for the group."""
+    student, teacher = tiny.pair(kind)
+    for names, times in (
+        (["detection"], 2),
+        (["detection", "prior"], 2),
+        (["detection", "features"], 2),
+        (["detection", "prior", "logits"], 4),
+    ):
+        solved.clear()
+        tiny.distiller(student, teacher, names)(*batch)
+        assert len(solved) == times * 2 * 2, names
+    solved.clear()
+    tiny.distiller(student)(*batch)
+    assert sorted(solved) == sorted([(10, 3), (10, 1)] * 2)
+
+
+@kinds
+def test_a_step_copies_to_the_host_twice_and_a_plain_one_once(kind, batch, copied):
+    tiny.distiller(*tiny.pair(kind))(*batch)
+    assert len(copied) == 2
+    copied.clear()
+    tiny.distiller(tiny.detector(kind))(*batch)
+    assert len(copied) == 1
+
+
+class Watch(TorchDispatchMode):
+    """Lists the operations whose result's size or value Python has to ask the device for."""
+
+    ASKING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        by_mask = name in ("index", "index_put", "_unsafe_index") and any(
+            x is not None and x.dtype == torch.bool for x in args[1]
+        )
+        if by_mask or any(word in name for word in self.ASKING):
+            self.asked.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@kinds
+def test_nothing_else_waits_for_the_device(kind, batch):
+    step = tiny.distiller(*tiny.pair(kind)).train()
+    with Watch() as watch:
+        step(*batch).total.backward()
+    assert watch.asked == []
+
+
+@kinds
+def test_losses_are_float32_under_autocast(kind, batch):
+    """Their own layers too: under bfloat16 they are those of the same detectors' bfloat16 outputs."""
+    step = tiny.distiller(*tiny.pair(kind))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = step(*batch)
+    pairs = {name: o.pairs for name, o in found.outcomes.items()}
+    assert found.total.dtype == torch.float32
+    for name, loss in step.losses.items():
+        again = tiny.outcome(loss, found.student, found.teacher, found.targets)
+        assert again.pairs.keys() == pairs[name].keys()
+        for key, x in found.outcomes[name].maps.items():
+            assert x.dtype == torch.float32 and torch.equal(x, again.maps[key]), (name, key)
+
+
+@kinds
+def test_26_teacher_equal_to_student_makes_the_prior_the_detection_loss(kind):
+    student = tiny.detector(kind)
+    step = tiny.distiller(student, deepcopy(student))
+    for seed in range(4):
+        found = step(*tiny.batch(seed=seed, counts=(4, seed))).outcomes
+        for key, expected in found["detection"].maps.items():
+            torch.testing.assert_close(found["prior"].maps[key], expected)
+        assert tiny.rows(found["prior"].pairs["prior"]) == tiny.rows(found["detection"].pairs["truth"])
+
+
+@kinds
+def test_27_the_group_keeps_the_teachers_assignment_as_the_student_changes(kind, batch):
+    step = tiny.distiller(*tiny.pair(kind))
+    before = step(*batch)
+    tiny.stir(step.student, 0.5)
+    after = step(*batch)
+    assert not torch.equal(before.student.predictions["prior"].boxes, after.student.predictions["prior"].boxes)
+    for trace in (before, after):
+        assert tiny.rows(trace.outcomes["prior"].pairs["prior"]) == tiny.rows(before.teacher.assignment)
+    assert tiny.rows(before.teacher.assignment) != tiny.rows(before.student.assignment)
+
+
+@kinds
+def test_28_groups_are_apart(kind, batch, monkeypatch):
+    """Own predictions are the same bits with the group and without; the group's do not know the student's queries."""
+    student, teacher = tiny.pair(kind)
+    step = tiny.distiller(student, teacher)
+    full, plain = step(*batch), tiny.distiller(student)(*batch)
+    for field, x in vars(plain.student.own).items():
+        assert torch.equal(x, getattr(full.student.own, field))
+    propose, order = student.propose, torch.randperm(10)
+    monkeypatch.setattr(student, "propose", lambda memory: tiny.reordered(propose(memory), order[:6]))
+    other = step(*batch)
+    assert other.student.own.boxes.shape[2] == 6
+    for field, x in vars(full.student.predictions["prior"]).items():
+        assert torch.equal(x, getattr(other.student.predictions["prior"], field))
+    assert full.student.predictions["prior"].boxes.shape[2] == 12, "as many as the teacher has queries"
+
+
+@kinds
+def test_the_group_is_the_teachers_queries_decoded_by_the_student(kind, batch):
+    step = tiny.distiller(*tiny.pair(kind))
+    trace = step(*batch)
+    direct = step.student.decode(trace.student.memory, trace.teacher.queries["own"])
+    assert torch.equal(direct.boxes, trace.student.predictions["prior"].boxes)
+    assert torch.equal(step.teacher(batch[0]).logits, trace.teacher.own.logits)
+    assert torch.equal(step.student(batch[0]).logits, trace.student.own.logits)
+
+
+@kinds
+def test_34_losses_of_weight_0_are_absent_bit_for_bit(kind, batch):
+    student, teacher = tiny.pair(kind)
+    plain, off = tiny.distiller(student), tiny.distiller(student, teacher, scales=dict.fromkeys(DISTILLING, 0.0))
+    gradients = []
+    for step in (plain, off):
+        student.zero_grad()
+        trace = step(*batch)
+        trace.total.backward()
+        gradients.append([p.grad.clone() for p in student.parameters() if p.requires_grad])
+        assert torch.equal(trace.total, plain(*batch).total)
+    assert all(torch.equal(a, b) for a, b in zip(*gradients))
+
+
+def test_34_each_term_can_be_switched_on_alone(batch):
+    """The rows of the paper's Table 7, the rest of their grid, and each other loss: the same whatever stands beside it."""
+    student, teacher = tiny.pair("adamixer")
+    everything = tiny.distiller(student, teacher)
+    found = everything(*batch)
+    rows = [[n for n, on in zip(PAPER, row) if on] for row in product((False, True), repeat=len(PAPER))]
+    for row in rows + [[n] for n in DISTILLING if n not in PAPER]:
+        step = tiny.distiller(student, teacher, ["detection", *row])
+        for name, loss in step.losses.items():
+            loss.load_state_dict(everything.losses[name].state_dict())
+        trace = step(*batch)
+        assert list(trace.outcomes) == ["detection", *row]
+        assert trace.student.predictions.keys() == {"own"} | ({"prior"} & set(row))
+        for name, outcome in trace.outcomes.items():
+            for key, x in outcome.maps.items():
+                torch.testing.assert_close(x, found.outcomes[name].maps[key])
+
+
+@kinds
+def test_35_the_teacher_is_untouched_by_training(kind, batch):
+    step = tiny.distiller(*tiny.pair(kind)).train()
+    before = deepcopy(step.teacher.state_dict())
+    optimizer = torch.optim.AdamW([p for p in step.parameters() if p.requires_grad], lr=3e-3, weight_decay=0.1)
+    totals = []
+    for _ in range(12):
+        trace = step(*batch)
+        optimizer.zero_grad()
+        trace.total.backward()
+        optimizer.step()
+        totals.append(trace.total.item())
+    assert not any(m.training for m in step.teacher.modules())
+    assert all(torch.equal(x, before[name]) for name, x in step.teacher.state_dict().items())
+    assert all(p.grad is None and not p.requires_grad for p in step.teacher.parameters())
+    assert totals[-1] < 0.9 * totals[0], "and the student learns"
+
+
+@kinds
+def test_train_and_eval_leave_the_teacher_in_eval(kind):
+    step = tiny.distiller(*tiny.pair(kind))
+    for mode in (True, False, True):
+        assert step.train(mode) is step and step.student.training == mode and not step.teacher.training
+    assert all(loss.training for loss in step.losses.values())
+
+
+@kinds
+def test_replaying_a_step_gives_the_same_bits(kind, batch):
+    step = tiny.distiller(*tiny.pair(kind))
+    trained = step(*batch)
+    with torch.no_grad():
+        assert same(trained, step(*batch)) and same(trained, deepcopy(step)(*batch))
+
+
+@kinds
+def test_a_batch_is_its_images_taken_together(kind):
+    """Maps of an image do not depend on its neighbours, but for what they are divided by: objects, pairs, images."""
+    step = tiny.distiller(*tiny.pair(kind))
+    images, truth = tiny.batch(((64, 64), (64, 64)), counts=(2, 3))
+    whole = step(images, truth)
+    for i in (0, 1):
+        keep = truth.image == i
+        one = type(images)(*(x[i : i + 1] for x in vars(images).values()))
+        alone = step(
+            one, type(truth)(truth.boxes[keep], truth.labels[keep], 0 * truth.labels[keep], (truth.counts[i],))
+        )
+        shares = dict.fromkeys(("detection", "prior"), truth.counts[i] / 5)
+        shares |= dict.fromkeys(("features", "fitnet", "fgd", "fkd", "fgfi", "mgd"), 1 / 2)
+        for name, share in shares.items():
+            for key, x in whole.outcomes[name].maps.items():
+                torch.testing.assert_close(x[:, i], alone.outcomes[name].maps[key][:, 0] * share, rtol=2e-3, atol=1e-5)
+
+
+def test_without_truth_the_teacher_still_teaches(batch):
+    images, _ = batch
+    trace = tiny.distiller(*tiny.pair("adamixer"))(images, no_targets(2))
+    parts = trace.parts()
+    assert parts["logits/negative_l1"] > 0 and parts["logits/positive_l1"] == parts["detection/l1"] == 0
+    assert all(parts[k] == 0 for k in parts if k.startswith(("features", "fgfi")))
+
+
+def test_a_cost_that_is_not_finite_names_detector_layer_and_image(batch):
+    for whose in ("student", "teacher"):
+        step = tiny.distiller(*tiny.pair("adamixer"))
+        model = getattr(step, whose)
+        with torch.no_grad():
+            model.stages[1].to_class[-1].bias.fill_(torch.nan)
+        with pytest.raises(FloatingPointError, match=f"truth {whose}.*layer 1, image 0"):
+            step(*batch)

@@ -1,0 +1,25 @@
+"""Every flag of `python -m train`, one a line: what tests/train/cli/flags.txt holds.
+
+Written again by: python -m tests.helpers.flags_of > tests/train/cli/flags.txt
+"""
+
+from dataclasses import replace
+
+from core import detectors
+from train.cli.check_flags import Check
+from train.cli.flags import leaves
+from train.cli.verbs import Doctor, Measure
+from train.recipes.on_shapes import shapes
+
+
+def flags() -> list[str]:
+    run, other = shapes.run(), {"eval": Measure(), "check": Check(), "doctor": Doctor()}
+    found = [f"{verb} --{name}" for verb, given in other.items() for name in leaves(given)]
+    for kind in detectors.names():
+        student = replace(run, student=detectors.module(kind).Config())
+        found += [f"fit --{name}" + f"  ({kind})" * name.startswith("student.") for name in leaves(student)]
+    return sorted({flag.replace("_", "-") for flag in found})
+
+
+if __name__ == "__main__":
+    print("\n".join(flags()))

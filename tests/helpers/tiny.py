@@ -1,0 +1,166 @@
+"""Builders of small things: batches, detectors with random weights, distillers."""
+
+from dataclasses import fields, replace
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from core import detectors, losses
+from core.distiller import Distiller, weights_of
+from core.matching.costs import Matching
+from core.matching.solving import solve, to_truth
+from core.types import Images, Memory, Outcome, Predictions, Queries, Targets, Trace
+
+COMMON = {
+    "classes": 4,
+    "backbone": "tiny8x1",
+    "frozen": 0,
+    "queries": 10,
+    "layers": 2,
+    "width": 64,
+    "heads": 4,
+    "feedforward": 32,
+}
+OPTIONS = {
+    "adamixer": {"groups": 4, "points": 4, "mixed_points": 4},
+    "conditional": {"strides": (16,), "encoder_layers": 1},
+    "deformable": {"points": 2, "encoder_layers": 1},
+}
+
+
+def config(name: str, **more):
+    """The detector's Config at a size that takes milliseconds; options that it does not know are left out."""
+    kind = detectors.module(name).Config
+    known = {f.name for f in fields(kind)}
+    return kind(**{k: v for k, v in (COMMON | OPTIONS.get(name, {}) | more).items() if k in known})
+
+
+def detector(name: str, *, seed: int = 1, **more):
+    """In eval mode, with noise on every parameter, so that no layer is at rest and no two queries are alike."""
+    torch.manual_seed(seed)
+    return stir(detectors.module(name).Model(config(name, **more))).eval()
+
+
+@torch.no_grad()
+def stir(module: nn.Module, scale: float = 1.0) -> nn.Module:
+    for p in module.parameters():
+        p.add_(torch.randn_like(p), alpha=0.2 * scale if p.dim() == 1 else scale / p[0].numel() ** 0.5)
+    return module
+
+
+def batch(sizes=((64, 64), (48, 64)), counts=(3, 1), classes: int = 4, seed: int = 0) -> tuple[Images, Targets]:
+    """Coloured squares of these sizes (height, width), padded with zeros, and boxes inside [0, 1]."""
+    draw = torch.Generator().manual_seed(seed)
+    height, width = (max(x) for x in zip(*sizes))
+    squares = torch.randint(
+        0, 256, (len(sizes), 3, -(-height // 16), -(-width // 16)), generator=draw, dtype=torch.uint8
+    )
+    pixels = squares.repeat_interleave(16, 2).repeat_interleave(16, 3)[..., :height, :width]
+    padding = torch.ones(len(sizes), height, width, dtype=torch.bool)
+    for pad, (h, w) in zip(padding, sizes):
+        pad[:h, :w] = False
+    pixels = pixels.masked_fill(padding[:, None], 0)
+    sizes = torch.tensor(sizes)
+    return Images(pixels, padding, sizes, 2 * sizes, torch.arange(len(sizes)) + 7), targets(counts, classes, draw)
+
+
+def targets(counts: tuple[int, ...], classes: int, draw: torch.Generator) -> Targets:
+    labels = torch.randint(0, classes, (sum(counts),), generator=draw)
+    image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return Targets(boxes((sum(counts),), draw), labels, image, tuple(counts))
+
+
+def boxes(shape: tuple[int, ...], draw: torch.Generator) -> torch.Tensor:
+    """Random boxes inside [0, 1]."""
+    size = torch.rand(*shape, 2, generator=draw) * 0.45 + 0.05
+    center = size / 2 + torch.rand(*shape, 2, generator=draw) * (1 - size)
+    return torch.cat([center, size], -1)
+
+
+def distiller(student, teacher=None, names=None, scales=None, **configs) -> Distiller:
+    """With the losses called `names` (all of them if there is a teacher), each counting 1 unless `scales` says otherwise."""
+    names = names or (losses.names() if teacher else ["detection"])
+    parts = {n: losses.build(n, losses.module(n).Config(**configs.get(n, {})), student, teacher) for n in names}
+    return Distiller(student, parts, weights_of(parts, dict.fromkeys(names, 1.0) | (scales or {})), teacher).eval()
+
+
+def pair(name: str, **more) -> tuple:
+    """A student, and a teacher with other weights and more queries."""
+    return detector(name, seed=1), detector(name, **({"seed": 2, "queries": 12} | more))
+
+
+def reordered(queries: Queries, order: torch.Tensor) -> Queries:
+    return replace(queries, **{k: x[:, order] for k, x in vars(queries).items() if isinstance(x, torch.Tensor)})
+
+
+def stand(**more) -> SimpleNamespace:
+    """What a loss may ask of a detector, without one."""
+    about = {
+        "kind": "adamixer",
+        "width": 6,
+        "strides": (8, 16),
+        "layers": 2,
+        "classes": 4,
+        "queries": 7,
+        "matching": Matching(),
+        "proposes": False,
+    }
+    about |= more
+    about["known"] = about.get("known", (True,) * about["classes"])
+    return SimpleNamespace(**about, config=SimpleNamespace(**about))
+
+
+def predictions(
+    draw: torch.Generator, images: int, layers: int = 2, queries: int = 7, classes: int = 4, width: int = 6
+) -> Predictions:
+    """Random logits and boxes; some boxes reach beyond the image."""
+    shape = layers, images, queries
+    shift = 0.1 * torch.randn(*shape, 2, generator=draw).clamp(-2, 2)
+    inside = boxes(shape, draw)
+    reaching = torch.cat([inside[..., :2] + shift, inside[..., 2:]], -1)
+    return Predictions(
+        torch.randn(*shape, classes, generator=draw) * 2, reaching, torch.randn(*shape, width, generator=draw)
+    )
+
+
+def memory(draw: torch.Generator, images: int, about, padded: bool = True, shapes=((4, 5), (2, 3))) -> Memory:
+    """Random features; a corner of each level is valid."""
+    neck = tuple(torch.randn(images, about.width, h, w, generator=draw) for h, w in shapes)
+    padding = tuple(torch.zeros(images, h, w, dtype=torch.bool) for h, w in shapes)
+    for pad in padding if padded else ():
+        for image in pad:
+            image[int(torch.randint(1, 5, (), generator=draw)) :] = True
+            image[:, int(torch.randint(1, 6, (), generator=draw)) :] = True
+    return Memory(neck, padding, about.strides, torch.tensor([[32, 40]] * images))
+
+
+def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Trace, Trace, Targets]:
+    """Of a student and a teacher that are made of random numbers; the student has decoded the teacher's queries too."""
+    draw, student, teacher = (
+        torch.Generator().manual_seed(seed),
+        student or stand(),
+        teacher or stand(width=8, queries=9),
+    )
+    truth, images = targets(counts, student.classes, draw), len(counts)
+    s, t = (predictions(draw, images, x.layers, x.queries, x.classes, x.width) for x in (student, teacher))
+    prior = predictions(draw, images, student.layers, teacher.queries, student.classes, student.width)
+    found = to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
+    mine = Trace(memory(draw, images, student), {"own": Queries()}, {"own": s, "prior": prior}, found["s"])
+    theirs = memory(draw, images, teacher)
+    theirs = Memory(theirs.neck, mine.memory.padding, theirs.strides, theirs.sizes)
+    return mine, Trace(theirs, {"own": Queries()}, {"own": t}, found["t"]), truth
+
+
+def outcome(loss, student: Trace, teacher: Trace | None, truth: Targets) -> Outcome:
+    """What the Distiller does with a loss."""
+    return loss(student, teacher, truth, solve({"loss": loss.problems(student, teacher, truth)})["loss"])
+
+
+def sums(found: Outcome) -> dict[str, float]:
+    return {name: float(x.detach().sum()) for name, x in found.maps.items()}
+
+
+def rows(a) -> set[tuple[int, ...]]:
+    """The pairs (layer, image, query, target) of an assignment."""
+    return set(zip(*(x.tolist() for x in (a.layer, a.image, a.query, a.target))))

@@ -1,1 +1,0 @@
-"""The same weights in our detectors and in others', and what each makes of the same images."""

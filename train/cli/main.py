@@ -1,0 +1,149 @@
+"""The command line of `python -m train`: finds the verb, checks the words that follow, and returns an exit code.
+
+Torch is imported only once a verb that needs it is known to be spelled right.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from core.drop_ins import DropIns
+from core.errors import UserError
+from core.runs.config import meant
+from train import exports, recipes, studies
+from train.cli import recipe_list
+from train.errors import Failed, Lost, NotFinite, Stopped
+
+USAGE = """\
+usage: python -m train VERB ...
+
+  list [WORD]               the recipes, or those that mention WORD; --long adds score, time and paper
+  fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
+  resume RUN                continue a run that was stopped
+  eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
+  doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
+  check ANNOTATIONS.json    every fault of a COCO file and its images, before training meets it
+  study NAME                train several runs and print a table
+  import FILE_OR_FOLDER     turn weights trained elsewhere into a run: --out RUN; [--classes JSON]
+  export RUN                write the student for use elsewhere: --to safetensors|hf|onnx --out FOLDER
+"""
+VERBS = ("list", "fit", "resume", "eval", "doctor", "check", "study", "import", "export")
+OPEN_A_RUN = ("resume", "eval", "doctor", "export")
+
+
+def main(words: list[str]) -> int:
+    """Runs one command and returns its exit code.
+
+    0 is success; 1 a loss that is not finite, or faulty data, runs or machines; 2 a user's mistake; 130 an interruption;
+    128 + n signal n.
+    """
+    try:
+        code = run(words) or 0
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        if prints():
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output, such as `head`, has stopped reading
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def run(words: list[str]) -> int | None:
+    """Runs one command; None means success."""
+    verb, rest = (words[0], words[1:]) if words else ("--help", [])
+    if verb in ("--help", "-h"):
+        print(USAGE, end="")
+        return None
+    require_known("verb", verb, VERBS)
+    if verb == "list":
+        print(recipe_list.text(rest))
+        print_notes(recipes.FILES)
+        return None
+    if verb == "check":
+        from train.cli import check_flags
+
+        path, asked = check_flags.parse(rest)
+        from train.cli import check_data
+
+        return check_data.run(path, asked)
+    if not rest or rest[0] in ("--help", "-h"):
+        print(usage(verb))
+        return None
+    return start(verb, rest)
+
+
+def usage(verb: str) -> str:
+    """One verb's line of the usage; below it the recipes or studies that it takes."""
+    line = next(line for line in USAGE.splitlines() if line.split()[:1] == [verb])
+    listed = {"fit": recipe_list.recipes_text, "study": recipe_list.studies_text}.get(verb)
+    return f"usage: python -m train {' '.join(line.split())}" + (f"\n\n{listed()}" if listed else "")
+
+
+def start(verb: str, rest: list[str]) -> int:
+    """Checks the names that follow a verb, then imports torch and does what the verb says."""
+    first, arguments = rest[0], rest[1:]
+    if verb == "fit":
+        card, arguments = take_card(rest)
+        recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+        if recipe or not card:
+            require_known("recipe", recipe or first, recipes.names())
+    if verb == "study":
+        require_known("study", first, studies.FILES.names())
+    if verb in OPEN_A_RUN and not Path(first).exists():
+        raise UserError(f"{first}: no such run")
+    if "RANK" in os.environ:  # torch warns when a search for unused weights has found none
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from train.cli import verbs
+
+    try:
+        match verb:
+            case "fit":
+                verbs.fit(recipe, card, arguments)
+            case "resume":
+                verbs.resume(Path(first), arguments)
+            case "eval":
+                verbs.evaluate(Path(first), arguments)
+            case "doctor":
+                return verbs.doctor(Path(first), arguments)
+            case "study":
+                verbs.study(first, arguments)
+            case "import":
+                verbs.import_run(Path(first), arguments)
+            case "export":
+                verbs.export(Path(first), arguments, exports.FILES.names())
+    except (Stopped, NotFinite, Failed, Lost) as error:
+        if prints() or isinstance(error, Lost):
+            print(error, file=sys.stderr)
+        return getattr(error, "code", 1)
+    return 0
+
+
+def prints() -> bool:
+    """Whether this process prints: of the processes that torchrun starts, only the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def print_notes(files: DropIns) -> None:
+    """Names the files of a drop-in folder that were left out, and why."""
+    for note in files.notes():
+        print(f"note: {note}", file=sys.stderr)
+
+
+def take_card(words: list[str]) -> tuple[Path | None, list[str]]:
+    """Splits `--card FILE` from the other words."""
+    if "--card" not in words:
+        return None, list(words)
+    at = words.index("--card")
+    if at + 1 == len(words):
+        raise UserError("--card needs a file: the card.json of a run")
+    return Path(words[at + 1]), words[:at] + words[at + 2 :]
+
+
+def require_known(kind: str, word: str, known) -> None:
+    """UserError: the word is not among the known ones; the nearest is suggested."""
+    if word not in known:
+        raise UserError(f"no {kind} {word!r}{meant(word, known)}")

@@ -1,0 +1,20 @@
+"""Conditional DETR on ResNet-50 with 6 layers in the encoder and 3 in the decoder, alone.
+
+Paper      DETRDistill, arXiv 2211.10156, Table 4; Conditional DETR, arXiv 2108.06152
+Command    python -m train fit conditional_e6d3 --data.train coco/annotations/instances_train2017.json
+           --data.val coco/annotations/instances_val2017.json
+Hardware   8 GPUs of 2 images in the original: torchrun --nproc-per-node 8 -m train fit ...
+Time       not measured
+Expect     AP 30.3 in Table 4
+Tiny       shapes_conditional_e4d2
+"""
+
+from dataclasses import replace
+
+from train.recipes.from_papers import conditional_e6d6
+from train.run import Run
+
+
+def run() -> Run:
+    start = conditional_e6d6.run()
+    return replace(start, name="conditional_e6d3", student=replace(start.student, encoder_layers=6, layers=3))

@@ -1,0 +1,12 @@
+"""Average precision as text."""
+
+
+def table(scores: dict) -> str:
+    """AP x 100, then AP of each class."""
+    head = [("AP", "ap"), ("AP50", "ap50"), ("AP75", "ap75"), ("APs", "aps"), ("APm", "apm"), ("APl", "apl")]
+    rows = [f"{title:>8} {percent(scores[key])}" for title, key in head]
+    return "\n".join(rows + [f"{percent(ap)}  {name}" for name, ap in scores["per_class"].items()])
+
+
+def percent(value: float | None) -> str:
+    return "   - " if value is None else f"{100 * value:5.1f}"
