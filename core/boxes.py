@@ -25,7 +25,9 @@ def in_pixels(boxes: Float[Tensor, "b n 4"], sizes: Int[Tensor, "b 2"]) -> Float
     return corners(boxes.float()) * repeat(sizes.flip(1).float(), "b side -> b 1 (two side)", two=2)
 
 
-def overlap(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
+def iou_and_giou(
+    a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]
+) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
     """(IoU, GIoU) of each (cx, cy, w, h) box with its counterpart; broadcasts.
 
     Empty boxes give 0 and a finite GIoU. Rezatofighi et al., CVPR 2019.
@@ -38,14 +40,14 @@ def overlap(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> tuple[Float
     return iou, iou - (outer - union) / outer.clamp(min=EMPTY)
 
 
-def apart(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, " 4 *n"]:
+def coordinates_first(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, " 4 *n"]:
     """Coordinate by coordinate in memory: all pairs of many boxes need no tensor of pairs x 4, nor strides of four."""
     return boxes.float().movedim(-1, 0).contiguous()
 
 
 def sides(boxes: Float[Tensor, "*n 4"]) -> tuple[Float[Tensor, " 2 *n"], Float[Tensor, " 2 *n"]]:
     """(left, top) and (right, bottom)."""
-    center, half = apart(boxes).split(2)
+    center, half = coordinates_first(boxes).split(2)
     half = half / 2
     return center - half, center + half
 
@@ -56,8 +58,8 @@ def area(size: Float[Tensor, " 2 *n"]) -> Float[Tensor, "*n"]:
 
 
 def iou(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> Float[Tensor, "*n"]:
-    return overlap(a, b)[0]
+    return iou_and_giou(a, b)[0]
 
 
 def giou(a: Float[Tensor, "*#n 4"], b: Float[Tensor, "*#n 4"]) -> Float[Tensor, "*n"]:
-    return overlap(a, b)[1]
+    return iou_and_giou(a, b)[1]

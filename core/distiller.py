@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.losses.base import Loss
-from core.matching.solving import solve, to_truth
+from core.matching.solving import match_to_truth, solve
 from core.types import DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
 Weights = dict[str, dict[str, float]]
@@ -24,7 +24,7 @@ class Decoded:
     predictions: dict[str, Predictions]
 
 
-Heard = Callable[[str, Decoded], None]  # is told who is done, "teacher" or "student", as soon as it is
+OnDecoded = Callable[[str, Decoded], None]  # is told who is done, "teacher" or "student", as soon as it is
 
 
 class Distiller(nn.Module):
@@ -45,17 +45,19 @@ class Distiller(nn.Module):
             self.teacher.eval()
         return self
 
-    def forward(self, images: Images, targets: Targets, heard: Heard = lambda who, found: None) -> DistillTrace:
-        theirs = None if self.teacher is None else look_on(self.teacher, images)
+    def forward(
+        self, images: Images, targets: Targets, on_decoded: OnDecoded = lambda who, found: None
+    ) -> DistillTrace:
+        theirs = None if self.teacher is None else run_teacher(self.teacher, images)
         if theirs is not None:
-            heard("teacher", theirs)
+            on_decoded("teacher", theirs)
 
         def ask(own: Queries) -> dict[str, Queries]:
             queries = None if theirs is None else theirs.queries["own"]
             return {name: q for loss in self.losses.values() for name, q in loss.ask(own, queries, targets).items()}
 
         mine = decode(self.student, images, ask)
-        heard("student", mine)
+        on_decoded("student", mine)
         with in_float32(images.pixels.device.type):
             student, teacher = self.matched(mine, theirs, targets)
             wanted = {name: loss.problems(student, teacher, targets) for name, loss in self.losses.items()}
@@ -68,7 +70,7 @@ class Distiller(nn.Module):
         found = {"student": (mine.predictions["own"], self.student.matching)}
         if theirs is not None:
             found["teacher"] = theirs.predictions["own"], self.teacher.matching
-        answers = to_truth(found, targets)
+        answers = match_to_truth(found, targets)
         student = Trace(**vars(mine), assignment=answers["student"])
         return student, theirs and Trace(**vars(theirs), assignment=answers["teacher"])
 
@@ -79,7 +81,7 @@ def in_float32(device: str) -> AbstractContextManager:
 
 
 @torch.no_grad()
-def look_on(teacher: Detector, images: Images) -> Decoded:
+def run_teacher(teacher: Detector, images: Images) -> Decoded:
     """no_grad, not inference mode: the teacher's tensors are saved for the student's backward."""
     return decode(teacher, images, ask=lambda own: {})
 
@@ -101,6 +103,6 @@ def total(outcomes: dict[str, Outcome], weights: Weights) -> Tensor:
     return sum(weight * m.sum() for weight, m in parts if weight)  # what counts nothing leaves the gradient's very bits
 
 
-def weights_of(losses: dict[str, Loss], scales: dict[str, float]) -> Weights:
+def map_weights(losses: dict[str, Loss], scales: dict[str, float]) -> Weights:
     """What each map counts: the loss's own weight of it times the loss's scale."""
     return {name: {key: scales[name] * w for key, w in loss.weights.items()} for name, loss in losses.items()}

@@ -11,7 +11,7 @@ from core import detectors, losses
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment, crop
 from core.files import write_json
-from core.runs.checkpoint import save_detector, save_module, sha
+from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
 
 TINY = {"classes": 8, "backbone": "tiny16x1", "frozen": 0, "strides": (4, 8, 16), "width": 64, "heads": 4}
@@ -76,7 +76,7 @@ def write_run(folder: Path, student: nn.Module, teacher: nn.Module | None, chose
     note = None
     if teacher is not None:
         save_detector(folder / "teacher.safetensors", teacher, card | {"data": data})
-        note = {"path": "teacher.safetensors", "sha256": sha(folder / "teacher.safetensors")}
+        note = {"path": "teacher.safetensors", "sha256": sha256_of(folder / "teacher.safetensors")}
     run = {"data": data, "student": encode(student.config), "losses": {name: encode(c) for name, c in chosen.items()}}
     write_json(folder / "card.json", card | {"run": run, "teacher": note})
     return folder

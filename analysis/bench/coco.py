@@ -24,7 +24,7 @@ from numpy.random import Generator, default_rng
 from analysis.bench import Aim
 from core.data.category import Category
 from core.errors import UserError
-from core.metrics.coco_ap import NUMBERS, average_precision, records
+from core.metrics.coco_ap import NUMBERS, average_precision, coco_results
 from core.metrics.detections import Detections
 
 IMAGES, BOXES = 118_287, 860_001
@@ -178,7 +178,7 @@ def by_pycocotools(truth: dict, found: list[Detections], categories: tuple[Categ
         raise UserError("this compares with pycocotools: pip install -e '.[dev]'") from None
     with contextlib.redirect_stdout(io.StringIO()):
         indices = []
-        for annotations in (copy.deepcopy(truth["annotations"]), records(found, categories)):
+        for annotations in (copy.deepcopy(truth["annotations"]), coco_results(found, categories)):
             indices.append(COCO())
             indices[-1].dataset = truth | {"annotations": annotations}
             indices[-1].createIndex()

@@ -18,7 +18,7 @@ from analysis.bench import Aim, machine
 from analysis.bench._random_runs import random_run
 from analysis.query_table.collect import BATCH, collect
 from core.data.loader import evaluation
-from core.runs.open import Opened, open_run
+from core.runs.open import OpenRun, open_run
 
 PAIR = {"queries": 20, "layers": 3, "size": 96, "backbone": "tiny32x2"}
 TURNS = 5
@@ -40,7 +40,7 @@ def run() -> tuple[list[dict], list[Aim]]:
     return [begun, row], [Aim(f"at most {MOST} times the bare forward passes", row["ratio"], row["ratio"] <= MOST)]
 
 
-def turn(opened: Opened, out: Path) -> dict:
+def turn(opened: OpenRun, out: Path) -> dict:
     begun = perf_counter()
     forward(opened)
     between = perf_counter()
@@ -51,7 +51,7 @@ def turn(opened: Opened, out: Path) -> dict:
 
 
 @torch.no_grad()
-def forward(opened: Opened, batches: int | None = None) -> None:
+def forward(opened: OpenRun, batches: int | None = None) -> None:
     for images, _ in islice(evaluation(opened.data, opened.augment, BATCH), batches):
         opened.distiller.teacher(images)
         opened.distiller.student(images)

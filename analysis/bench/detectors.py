@@ -25,9 +25,9 @@ from analysis.bench.step import random_batch
 from core import detectors
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.losses.detection import compare
+from core.losses.detection import set_loss
 from core.matching.costs import Matching
-from core.matching.solving import to_truth
+from core.matching.solving import match_to_truth
 from core.runs.checkpoint import load_detector, save_detector
 from core.types import Images, Predictions, Targets
 
@@ -126,8 +126,8 @@ def ways(model: nn.Module, images: Images, targets: Targets, matching: Matching)
 
 
 def criterion(found: Predictions, targets: Targets, matching: Matching) -> Tensor:
-    answers = to_truth({"it": (found, matching)}, targets)["it"]
-    maps = compare(found, targets, answers, matching)
+    answers = match_to_truth({"it": (found, matching)}, targets)["it"]
+    maps = set_loss(found, targets, answers, matching)
     return sum(matching.weights[name] * x.sum() for name, x in maps.items())
 
 

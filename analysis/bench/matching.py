@@ -19,8 +19,8 @@ from torch import Tensor
 from analysis.bench import Aim, fastest, machine
 from core.errors import UserError
 from core.matching.costs import Matching
-from core.matching.hungarian import assignment
-from core.matching.solving import assign, posed, to_truth
+from core.matching.hungarian import optimal_assignment
+from core.matching.solving import assign, match_to_truth, truth_problem
 from core.types import Assignment, Predictions, Targets
 
 LAYERS, CLASSES = 6, 80
@@ -55,12 +55,12 @@ def keep_freed_memory() -> None:
 
 def case(images: int, queries: int, objects: int) -> dict:
     p, targets = scene(images, queries, objects)
-    cost, wanted = posed(p, targets, Matching()).cost.numpy(), np.ones((LAYERS, images, objects), dtype=bool)
+    cost, wanted = truth_problem(p, targets, Matching()).cost.numpy(), np.ones((LAYERS, images, objects), dtype=bool)
     ways = {
-        "ours": lambda: to_truth({"it": (p, Matching())}, targets)["it"],
+        "ours": lambda: match_to_truth({"it": (p, Matching())}, targets)["it"],
         "image by image": lambda: plain(p, targets, together=False),
         "whole batch": lambda: plain(p, targets, together=True),
-        "cost": lambda: posed(p, targets, Matching()),
+        "cost": lambda: truth_problem(p, targets, Matching()),
         "solve": lambda: assign(cost, wanted, [], "it", threads=torch.get_num_threads()),
     }
     many = images**2 * queries * objects > MANY
@@ -137,10 +137,10 @@ def excess(cost: np.ndarray, answer: Assignment, targets: Targets) -> float:
 def solvers(side: int) -> list[dict]:
     """One square problem, priced: what each solver takes for it on one thread."""
     p, targets = scene(2, side, side)
-    tables = posed(p, targets, Matching()).cost.flatten(0, 1).numpy()
+    tables = truth_problem(p, targets, Matching()).cost.flatten(0, 1).numpy()
     ways = {
         "scipy": lambda: [linear_sum_assignment(x) for x in tables],
-        "ours": lambda: [assignment(x) for x in tables],
+        "ours": lambda: [optimal_assignment(x) for x in tables],
     }
     if find_spec("lap"):
         import lap

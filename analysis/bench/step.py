@@ -19,9 +19,9 @@ from analysis.bench import Aim, fastest, machine
 from analysis.bench.matching import keep_freed_memory, scene
 from core import detectors, losses
 from core.detectors.base import Detector
-from core.distiller import Distiller, look_on, total, weights_of
+from core.distiller import Distiller, map_weights, run_teacher, total
 from core.losses.base import Loss
-from core.matching.solving import assign, in_one_copy, posed, solve, to_device, to_truth
+from core.matching.solving import assign, in_one_copy, match_to_truth, solve, to_device, truth_problem
 from core.types import DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
 
 LOSSES = ("detection", "logits", "features", "prior")
@@ -58,7 +58,7 @@ def case(name: str, student: Detector, teacher: Detector, images: int, height: i
     trace = leaves(both(*batch))
     ways = {
         "student": lambda: alone(*batch).total.backward(),
-        "teacher": lambda: look_on(teacher, batch[0]),
+        "teacher": lambda: run_teacher(teacher, batch[0]),
         "extra": extra(student, teacher, batch[0]),
         "distilled": lambda: both(*batch).total.backward(),
         "matching": lambda: matched(both, trace),
@@ -88,12 +88,12 @@ def random_batch(images: int, height: int, width: int, classes: int) -> tuple[Im
 
 def distiller(student: Detector, names: tuple[str, ...], teacher: Detector | None = None) -> Distiller:
     parts = {n: losses.build(n, losses.module(n).Config(), student, teacher) for n in names}
-    return Distiller(student, parts, weights_of(parts, dict.fromkeys(names, 1.0)), teacher).train()
+    return Distiller(student, parts, map_weights(parts, dict.fromkeys(names, 1.0)), teacher).train()
 
 
 def extra(student: Detector, teacher: Detector, images: Images) -> Callable[[], None]:
     """The teacher's queries through the student's decoder, and back to its memory."""
-    queries = look_on(teacher, images).queries["own"].detach()
+    queries = run_teacher(teacher, images).queries["own"].detach()
     with torch.no_grad():
         memory = student.encode(images)
 
@@ -122,7 +122,7 @@ def leaves(trace: DistillTrace) -> DistillTrace:
 
 def matched(step: Distiller, trace: DistillTrace) -> None:
     sides = {"student": (step.student, trace.student), "teacher": (step.teacher, trace.teacher)}
-    to_truth({name: (t.own, detector.matching) for name, (detector, t) in sides.items()}, trace.targets)
+    match_to_truth({name: (t.own, detector.matching) for name, (detector, t) in sides.items()}, trace.targets)
     solve({n: loss.problems(trace.student, trace.teacher, trace.targets) for n, loss in step.losses.items()})
 
 
@@ -140,11 +140,13 @@ def host(images: int, queries: int) -> dict:
     sides = {"student": mine, "teacher": theirs}
     student, teacher = (
         Trace(Memory((), (), (), torch.zeros(images, 2, dtype=torch.long)), {"own": Queries()}, {"own": p}, a)
-        for p, a in zip(sides.values(), to_truth({n: (p, loss.matching) for n, p in sides.items()}, targets).values())
+        for p, a in zip(
+            sides.values(), match_to_truth({n: (p, loss.matching) for n, p in sides.items()}, targets).values()
+        )
     )
 
     def cost() -> dict[str, Problem]:
-        return {n: posed(p, targets, loss.matching) for n, p in sides.items()} | loss.problems(
+        return {n: truth_problem(p, targets, loss.matching) for n, p in sides.items()} | loss.problems(
             student, teacher, targets
         )
 

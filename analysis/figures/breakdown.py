@@ -9,7 +9,7 @@ from analysis.drawing.captions import seeds, where
 from analysis.figures.base import Numbers
 from analysis.inputs.given import Given
 from analysis.inputs.groups import Stand
-from core.metrics.coco_ap import CROWDS
+from core.metrics.coco_ap import OBJECT_COUNTS
 
 SIZES = {"aps": "small", "apm": "medium", "apl": "large"}
 MOST = 12  # classes that are shown: those with the largest change
@@ -39,7 +39,9 @@ def by_size(found: dict) -> list[dict]:
 
 
 def by_crowding(found: dict) -> list[dict]:
-    values = {name: {who: [r["crowding"][name]["ap"] for r in rs] for who, rs in found.items()} for name in CROWDS}
+    values = {
+        name: {who: [r["crowding"][name]["ap"] for r in rs] for who, rs in found.items()} for name in OBJECT_COUNTS
+    }
     return table("objects", values)
 
 

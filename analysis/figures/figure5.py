@@ -7,7 +7,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from analysis.drawing import style
 from analysis.figures.base import Numbers
 from analysis.inputs.given import Given
-from core.losses._layer_mapping import taught
+from core.losses._layer_mapping import layer_pairs
 
 PRINTED = (6, 3)  # stages of teacher and student in the paper's figure
 COLOURS = {"teacher": style.TEACHER, "student": style.DISTILLED}
@@ -24,7 +24,7 @@ def measure(given: Given) -> Numbers:
     rows = [
         {"panel": why, "teacher_stages": t, "student_stages": s, "teacher": theirs + 1, "student": mine + 1}
         for (t, s), why in pairs.items()
-        for mine, theirs in taught(s, t)
+        for mine, theirs in layer_pairs(s, t)
     ]
     told = (
         "the deeper one's stages are grouped evenly, and each stage of a group counts (their sum, or as the run says)"

@@ -12,7 +12,7 @@ from analysis.drawing import draw, style
 from analysis.figures.base import Numbers
 from analysis.inputs.given import Absent, Given
 from analysis.inputs.groups import Stand
-from core.metrics.gained_lost import SURE, changes
+from core.metrics.gained_lost import MIN_SCORE, changes
 from core.metrics.hits import overlaps
 
 TILES = 6  # of each kind
@@ -37,9 +37,7 @@ def measure(given: Given) -> Numbers:
     told = ", ".join(f"{n} {kind}" for kind, n in counts.items())
     which = f"first {tables[0].about['images']} images, seed {rows[0].seed}"
     about = f"Of {len(seen.object)} objects on {stand.label} ({which}): {told}"
-    rule = (
-        f"Found: by a detection of its class at IoU 0.5 that scores {SURE} or more; shown: the largest changes of score"
-    )
+    rule = f"Found: by a detection of its class at IoU 0.5 that scores {MIN_SCORE} or more; shown: the largest changes of score"
     return Numbers(
         [{k: v for k, v in t.items() if k != "rows"} for t in tiles], f"{about}. {rule}.", list(zip(tiles, extra))
     )
@@ -75,7 +73,7 @@ def tile(seen, place: int, kind: str, found, table) -> dict:
 def nearest(detections, table, row: int) -> dict | None:
     """Of the model's sure detections the one that overlaps the object most, if by anything."""
     here = np.flatnonzero(
-        (detections.image_ids.numpy() == table.objects.image[row]) & (detections.scores.numpy() >= SURE)
+        (detections.image_ids.numpy() == table.objects.image[row]) & (detections.scores.numpy() >= MIN_SCORE)
     )
     if not len(here):
         return None

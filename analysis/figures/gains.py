@@ -14,7 +14,7 @@ from analysis.figures.base import Numbers
 from analysis.inputs.given import Absent, Given
 from analysis.inputs.groups import Group
 from analysis.inputs.rows import Row, title
-from core.metrics.paired import apart, gain
+from core.metrics.paired import is_significant, paired_gain
 
 Seeds = dict[int | None, Row]
 
@@ -65,7 +65,7 @@ def base_of(found: Seeds, alone: list[Seeds]) -> Seeds | None:
 def beyond(found: Seeds, base: Seeds) -> dict:
     seeds = sorted(found.keys() & base.keys(), key=str)
     mine, without = ([100 * side[seed].told["ap"] for seed in seeds] for side in (found, base))
-    row, told = first(found), gain(mine, without)
+    row, told = first(found), paired_gain(mine, without)
     return {
         "where": where(first(base)),
         "how": name(row),
@@ -88,7 +88,7 @@ def where(row: Row) -> str:
 def outcome(rows: list[dict]) -> str:
     rows = [row for row in rows if row["who"] == "distilled"]
     several = [row for row in rows if row["half"] is not None]
-    told = [row["gain"] for row in rows if apart(row["gain"], row["half"])]
+    told = [row["gain"] for row in rows if is_significant(row["gain"], row["half"])]
     better, worse = (sum(sign * x > 0 for x in told) for sign in (1, -1))
     lone = f", and {len(rows) - len(several)} of one seed alone" if len(rows) > len(several) else ""
     rest = len(several) - better - worse
@@ -115,7 +115,7 @@ def make(numbers: Numbers) -> Figure:
 
 def mark(ax, y: float, row: dict) -> None:
     look = style.LOOKS[row["who"]]
-    fill = look["color"] if apart(row["gain"], row["half"]) else "white"
+    fill = look["color"] if is_significant(row["gain"], row["half"]) else "white"
     ax.errorbar(
         [row["gain"]], [y], xerr=[row["half"] or 0.0], fmt=look["marker"], color=look["color"], mfc=fill, elinewidth=0.9
     )

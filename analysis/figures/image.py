@@ -11,9 +11,9 @@ from analysis.inputs.given import Given
 from analysis.inputs.one_image import Seen, seen
 from analysis.inputs.rows import Row, title
 from analysis.query_table.measure import by_layer
-from core.matching.costs import Matching, costs, weighted
+from core.matching.costs import Matching, costs, weighted_sum
 from core.matching.margins import margins
-from core.metrics.instability import between_stages
+from core.metrics.instability import assigned_objects, between_layers
 from core.types import Trace
 
 MASKS = 4  # at most
@@ -26,7 +26,7 @@ def measure(given: Given) -> Numbers:
     image = given.image if given.image is not None else restless(given, row)
     found = seen(given, row, image)
     rows = [r for who, side in sides(found).items() for r in answers(found, who, side)]
-    unstable = {who: sum(between_stages(answered(side)).tolist()) for who, side in sides(found).items()}
+    unstable = {who: sum(between_layers(assigned_objects(side).numpy()).tolist()) for who, side in sides(found).items()}
     told = ", ".join(f"{who} {value:.0f}" for who, value in unstable.items())
     about = f"Image {image} of {title(row.detector)} on {row.data}, run {row.name}"
     says = "Cells name the query that answers for an object in a stage and its margin: what the assignment would lose without it"
@@ -57,16 +57,9 @@ def matching(found: Seen, who: str) -> Matching:
     return getattr(found.run.distiller, who).matching
 
 
-def answered(side: Trace) -> np.ndarray:
-    """The object of each query, "l 1 q", -1 without one."""
-    v = np.full(side.own.logits.shape[:3], -1)
-    v[tuple(x.numpy() for x in side.assignment.index)] = side.assignment.target.numpy()
-    return v
-
-
 def answers(found: Seen, who: str, side: Trace) -> list[dict]:
     """A row for each stage and object: its query, the pair's cost, margin and runner-up."""
-    cost = weighted(costs(side.own, found.trace.targets, matching(found, who)), matching(found, who).weights)
+    cost = weighted_sum(costs(side.own, found.trace.targets, matching(found, who)), matching(found, who).weights)
     rows, before = [], {}
     for layer in range(len(side.own.logits)):
         a = side.assignment.of(layer=layer, image=0)

@@ -15,7 +15,7 @@ from analysis.query_table.read import Collected, opened
 from core import losses
 from core.errors import UserError
 from core.files import read_json, write_json
-from core.runs.open import Opened, open_run
+from core.runs.open import OpenRun, open_run
 
 LIMIT = 500  # images of a run that are looked at
 OURS = frozenset({"logits", "features", "prior"})  # the losses of DETRDistill
@@ -93,7 +93,7 @@ class Given:
             raise Absent(f"{why} needs a run{LACKING[kind]}: give its folder")
         return found
 
-    def opened(self, row: Row) -> Opened:
+    def opened(self, row: Row) -> OpenRun:
         return self.once("opened", row, lambda: open_run(row.folder))
 
     def collected(self, row: Row) -> Collected:

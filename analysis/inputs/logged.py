@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
-from core.metrics.instability import instability
-from core.runs.results import lines
+from core.metrics.instability import instability, objects_by_query
+from core.runs.results import read_lines
 
 ASSIGNMENTS = "assignments.parquet"
 
 
 def logged(run: Path) -> dict[str, list[dict]]:
-    notes = (line for line in lines(run / "metrics.jsonl") if line.get("gradients"))
+    notes = (line for line in read_lines(run / "metrics.jsonl") if line.get("gradients"))
     return {"gradients": [{k: note[k] for k in ("step", "gradients")} for note in notes], "epochs": by_epoch(run)}
 
 
@@ -29,8 +30,9 @@ def by_epoch(run: Path) -> list[dict]:
     places = {image: k for k, image in enumerate(sorted(table["image"].unique()))}
     shape, epochs = (len(places), int(table["query"].max()) + 1), {}
     for epoch, part in table.groupby("epoch"):
-        epochs[int(epoch)] = v = np.full(shape, -1)
-        v[part["image"].map(places).to_numpy(), part["query"].to_numpy()] = part["object"].to_numpy()
+        columns = (part["image"].map(places), part["query"], part["object"])
+        image, query, objects = (torch.tensor(column.to_numpy(dtype=np.int64)) for column in columns)
+        epochs[int(epoch)] = objects_by_query((image, query), objects, shape).numpy()
     order = sorted(epochs)
     pairs = zip(order, order[1:])
     return [{"epoch": now, "instability": float(instability(epochs[now], epochs[old]))} for old, now in pairs]

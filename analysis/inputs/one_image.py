@@ -14,9 +14,9 @@ from core.boxes import corners
 from core.data.sample import Sample
 from core.data.transforms import plain
 from core.losses import features
-from core.metrics.query_masks import each_box, look, query_masks
-from core.metrics.query_quality import Parts, parts
-from core.runs.open import Opened, step
+from core.metrics.query_masks import inside_each_object, mask_statistics, query_masks
+from core.metrics.query_quality import QualityParts, quality_parts
+from core.runs.open import OpenRun, replay
 from core.types import DistillTrace, Trace
 
 
@@ -26,7 +26,7 @@ class Seen:
 
     sample: Sample
     trace: DistillTrace
-    run: Opened
+    run: OpenRun
 
     @property
     def pixels(self) -> np.ndarray:
@@ -69,17 +69,17 @@ class Seen:
         mask = "cosine" if self.config.mask == "signed" else self.config.mask
         psi = query_masks(side, source=self.config.source, mask=mask)
         level = min(range(len(psi)), key=lambda k: side.memory.strides[k])
-        return psi[level][0].numpy(), each_box(side.memory, self.trace.targets, level)[0].numpy()
+        return psi[level][0].numpy(), inside_each_object(side.memory, self.trace.targets, level)[0].numpy()
 
     @property
     def stride(self) -> int:
         return min(self.looker[1].memory.strides)
 
-    def quality(self) -> Parts:
-        return parts(self.looker[1], self.trace.targets)
+    def quality(self) -> QualityParts:
+        return quality_parts(self.looker[1], self.trace.targets)
 
     def inside(self) -> np.ndarray:
-        return look(self.looker[1], self.trace.targets, source=self.config.source).inside[0].numpy()
+        return mask_statistics(self.looker[1], self.trace.targets, source=self.config.source).inside[0].numpy()
 
 
 def seen(given: Given, row: Row, image: int) -> Seen:
@@ -88,4 +88,4 @@ def seen(given: Given, row: Row, image: int) -> Seen:
     if image not in run.data.ids:
         raise Absent(f"{row.name} has no image {image}; its images are {run.data.ids[0]} to {run.data.ids[-1]}")
     sample = run.data[run.data.ids.index(image)]
-    return Seen(plain(sample, run.augment), step(run, sample), run)
+    return Seen(plain(sample, run.augment), replay(run, sample), run)

@@ -20,14 +20,14 @@ import torch
 from analysis.query_table.rows import record
 from core import losses
 from core.data.loader import evaluation
-from core.distiller import Distiller, weights_of
+from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.files import read_json, write_bytes, write_json
-from core.metrics.coco_ap import on
+from core.metrics.coco_ap import restricted_to
 from core.progress import watched
-from core.runs.checkpoint import sha
+from core.runs.checkpoint import sha256_of
 from core.runs.config import encode
-from core.runs.open import Opened
+from core.runs.open import OpenRun
 from core.types import Images, Targets
 
 VERSION = 1  # of the columns
@@ -35,7 +35,7 @@ BATCH = 16
 PART = 4  # batches in a file
 
 
-def collect(run: Opened, out: Path, *, limit: int | None = None, batch: int = BATCH, workers: int = 0) -> Path:
+def collect(run: OpenRun, out: Path, *, limit: int | None = None, batch: int = BATCH, workers: int = 0) -> Path:
     """The table in the folder `out`; what is there already is kept.
 
     UserError: `out` holds another collection, or an image cannot be read.
@@ -63,10 +63,10 @@ def part(out: Path, start: int) -> Path:
     return out / f"part-{start:07}.parquet"
 
 
-def describe(run: Opened, limit: int | None = None, batch: int = BATCH) -> tuple[dict, bytes]:
+def describe(run: OpenRun, limit: int | None = None, batch: int = BATCH) -> tuple[dict, bytes]:
     """What decides the numbers, as about.json has it, and the truth of the images, as truth.json has it."""
     count = min(len(run.data), limit or len(run.data))
-    truth = json.dumps(on(set(run.data.ids[:count]), run.data.truth(), [])[0]).encode()
+    truth = json.dumps(restricted_to(set(run.data.ids[:count]), run.data.truth(), [])[0]).encode()
     return {
         "version": VERSION,
         "images": count,
@@ -75,7 +75,7 @@ def describe(run: Opened, limit: int | None = None, batch: int = BATCH) -> tuple
         "augment": encode(run.augment),
         "teacher": run.card["teacher"] and run.card["teacher"]["sha256"],
         "categories": [vars(c) for c in run.data.categories],
-        "student": sha(run.path / "student.safetensors"),
+        "student": sha256_of(run.path / "student.safetensors"),
         "truth": sha256(truth).hexdigest(),
     }, truth
 
@@ -109,7 +109,7 @@ def watcher(whole: Distiller) -> Distiller:
         config = whole.losses["logits"].config
     config = replace(config, match="all" if config.match == "all" else "positive")
     built = {"logits": losses.build("logits", config, student, teacher)}
-    return Distiller(student, built, weights_of(built, {"logits": 1.0}), teacher).eval()
+    return Distiller(student, built, map_weights(built, {"logits": 1.0}), teacher).eval()
 
 
 @torch.no_grad()

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.query_table.read import Collected
+from core.losses.features import quality
 from core.metrics import tide
 from core.metrics.calibration import calibration
-from core.metrics.coco_ap import average_precision, by_crowding
+from core.metrics.coco_ap import ap_by_object_count, average_precision
 from core.metrics.hits import hits
 from core.metrics.instability import instability
 from core.metrics.query_masks import rank_correlation
@@ -46,7 +47,9 @@ def side(table: Collected, name: str) -> dict:
         "looks": looks(table, name),
         "errors": tide.costs(found, table.objects) | {"counts": {kind: e.count(kind) for kind in tide.KINDS}},
         "calibration": asdict(calibration(found.scores[~right.ignored].numpy(), right.right[~right.ignored])),
-        "crowding": {name: short(told) for name, told in by_crowding(table.truth, [found], table.categories).items()},
+        "crowding": {
+            name: short(told) for name, told in ap_by_object_count(table.truth, [found], table.categories).items()
+        },
     }
 
 
@@ -77,12 +80,12 @@ def looks(table: Collected, name: str) -> dict:
     last = table.layers(name) - 1
     rows = table.rows(["image", "score", "overlap", "inside", "entropy", "area"], side=name, layer=last)
     rows = rows[rows["area"] > 0]
-    quality = rows["score"] ** GAMMA * rows["overlap"] ** (1 - GAMMA)
+    q_star = quality(rows["score"], rows["overlap"], GAMMA)
     images = rows["image"].nunique()
-    q, inside = (x.to_numpy().reshape(images, -1) for x in (quality, rows["inside"]))
+    q, inside = (x.to_numpy().reshape(images, -1) for x in (q_star, rows["inside"]))
     each = rank_correlation(q, inside)
     each = each[~np.isnan(each)]
-    place = np.minimum((quality * BINS).astype(int), BINS - 1)
+    place = np.minimum((q_star * BINS).astype(int), BINS - 1)
     means = rows.groupby(place)[["inside", "entropy"]].mean().reindex(range(BINS))
     return {
         "images": len(each),

@@ -20,10 +20,11 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from core.boxes import corners
-from core.metrics.agreement import agreement, answers
+from core.metrics.agreement import agreement
 from core.metrics.detections import Detections, select
-from core.metrics.query_masks import look
-from core.metrics.query_quality import parts
+from core.metrics.instability import assigned_objects
+from core.metrics.query_masks import mask_statistics
+from core.metrics.query_quality import quality_parts
 from core.types import DistillTrace, Images, Targets, Trace
 
 TYPES = {
@@ -62,7 +63,7 @@ def columns_of(side: Trace, trace: DistillTrace, images: Images) -> dict[str, Te
     every = torch.arange(max(score.shape), device=score.device)
     layers, batch, queries = score.shape
     scale = rearrange(images.original.flip(1).to(p.boxes), "b xy -> 1 b 1 xy").repeat(1, 1, 1, 2)
-    q = parts(side, targets)
+    q = quality_parts(side, targets)
     return {
         "image": repeat(images.ids, "b -> l b q", l=layers, q=queries),
         "layer": repeat(every[:layers], "l -> l b q", b=batch, q=queries),
@@ -70,7 +71,7 @@ def columns_of(side: Trace, trace: DistillTrace, images: Images) -> dict[str, Te
         "label": label,
         "score": score,
         **dict(zip(("x0", "y0", "x1", "y1"), (corners(p.boxes.float()) * scale).unbind(-1))),
-        "object": in_image(answers(side), targets),
+        "object": in_image(assigned_objects(side), targets),
         "object_score": q.assigned_score,
         "object_overlap": q.assigned_overlap,
         "overlap": q.overlap,
@@ -99,7 +100,7 @@ def partners(side: Trace, trace: DistillTrace) -> dict[str, Tensor]:
 
 
 def looks(side: Trace, targets: Targets) -> dict[str, Tensor]:
-    seen, shape = look(side, targets), side.own.logits.shape[:3]
+    seen, shape = mask_statistics(side, targets), side.own.logits.shape[:3]
     values = {"inside": seen.inside, "entropy": seen.entropy}
     blank = torch.full((shape[0] - 1, *shape[1:]), torch.nan, device=seen.area.device)
     last = {key: torch.cat([blank, x[None]]) for key, x in values.items()}

@@ -26,7 +26,7 @@ class Doctor:
         with self.lock:
             if key not in self.going:
                 make = {
-                    key: lambda heard: examine(
+                    key: lambda on_decoded: examine(
                         samples.run, limit=IMAGES, watch=lambda images, _: self.counted(key, images)
                     )
                 }

@@ -8,6 +8,7 @@ from time import time
 from core.data.shapes.dataset import COUNTS
 from core.errors import UserError
 from core.files import read_json
+from core.runs.results import sum_by_loss
 
 POINTS = 400  # of a curve, at most
 FRESH = 45.0  # seconds after which a log that nobody writes to is that of a run that stopped
@@ -57,19 +58,10 @@ class Log:
     def step(self, record: dict) -> None:
         self.last = record
         if self.seen % self.every == 0:
-            self.steps.append({"step": record["step"], "total": record["total"]} | by_loss(record["weighted"]))
+            self.steps.append({"step": record["step"], "total": record["total"]} | sum_by_loss(record["weighted"]))
         self.seen += 1
         if len(self.steps) > POINTS:
             self.steps, self.every = self.steps[::2], self.every * 2
-
-
-def by_loss(terms: dict[str, float]) -> dict[str, float]:
-    """Terms named loss/map, summed for each loss."""
-    found: dict[str, float] = {}
-    for name, value in terms.items():
-        loss = name.partition("/")[0]
-        found[loss] = found.get(loss, 0.0) + value
-    return found
 
 
 def report(folder: Path, log: Log) -> dict:

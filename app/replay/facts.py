@@ -8,11 +8,10 @@ import torch
 
 from core.data.batch import images
 from core.data.sample import Sample
-from core.metrics.agreement import answers
 from core.metrics.detections import select
-from core.metrics.gained_lost import SURE, Changes, finding_scores
+from core.metrics.gained_lost import MIN_SCORE, Changes, finding_scores
 from core.metrics.hits import Objects
-from core.metrics.instability import between_stages
+from core.metrics.instability import assigned_objects, between_layers
 from core.types import DistillTrace, Predictions, Trace
 
 
@@ -42,7 +41,7 @@ def facts(trace: DistillTrace, sample: Sample, price: torch.Tensor) -> Facts:
 
 
 def unstable(side: Trace) -> tuple[float, ...]:
-    return tuple(between_stages(answers(side).numpy()).tolist())
+    return tuple(between_layers(assigned_objects(side).numpy()).tolist())
 
 
 def holders(side: Trace, objects: int) -> list[list[int]]:
@@ -75,4 +74,4 @@ def objects(sample: Sample) -> Objects:
 
 def change(before: Sequence[float], after: Sequence[float]) -> list[str]:
     """Of each object, from the scores that found it: kept, gained, lost, or missed by both."""
-    return Changes(np.arange(len(after)), np.array(before), np.array(after), SURE).kind.tolist()
+    return Changes(np.arange(len(after)), np.array(before), np.array(after), MIN_SCORE).kind.tolist()

@@ -73,5 +73,5 @@ def met(trace: DistillTrace, distiller: Distiller) -> dict[str, Met]:
 def layers_of(loss, problem: Problem) -> dict[tuple[int, int], int]:
     every = torch.arange(len(problem.cost))
     none = torch.zeros_like(every)
-    told = loss.met(Assignment(every, none, none, none))
+    told = loss.with_layers(Assignment(every, none, none, none))
     return {pair: k for k, pair in enumerate(zip(told.layer.tolist(), told.target_layer.tolist()))}

@@ -14,8 +14,8 @@ from app import words
 from app.replay.pairs import Met, meetings, met
 from core.data.sample import Sample
 from core.distiller import Distiller
-from core.matching.costs import Matching, costs, weighted
-from core.runs.open import Opened
+from core.matching.costs import Matching, costs, weighted_sum
+from core.runs.open import OpenRun
 from core.types import Assignment, DistillTrace, Predictions
 
 Truth = Literal["given", "pseudo", "none"]
@@ -36,7 +36,7 @@ class Replay:
 
     key: str
     name: str
-    run: Opened
+    run: OpenRun
     sample: Sample
     trace: DistillTrace
     truth: Truth
@@ -69,7 +69,7 @@ class Replay:
     @cached_property
     def prices(self) -> dict[str, Tensor]:
         """What was solved: the weighted cost of every query of a side for every object, "l b q t"."""
-        return {name: weighted(self.costs[name], s.matching.weights) for name, s in self.sides.items()}
+        return {name: weighted_sum(self.costs[name], s.matching.weights) for name, s in self.sides.items()}
 
     @cached_property
     def met(self) -> dict[str, Met]:

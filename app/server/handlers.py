@@ -110,7 +110,7 @@ class Handlers:
         known({name: count for name, count in shown.counts().items() if name != "truth"}, side, index)
         within(layer, shown.layers, "layer")
         place = "reading", side, *self.wanted(key, run, compare)
-        found = self.desk.get(place, lambda heard: sampling.of_all(shown, side))
+        found = self.desk.get(place, lambda on_decoded: sampling.of_all(shown, side))
         return sampling.of_query(shown, side, found, layer, index)
 
     def masks(self, key: str, run: str = "", level: int = 0, stage: int = -1, gamma: float = 0.5) -> dict:
@@ -230,7 +230,7 @@ class Handlers:
     def wanted(self, key: str, run: str, compare: str) -> dict:
         """What has to be made to show an image."""
         both = [s for s in self.pair(run, compare) if s is not None]
-        return {(s.version, s.check(key)): lambda heard, s=s: s.replay(key, heard) for s in both}
+        return {(s.version, s.check(key)): lambda on_decoded, s=s: s.replay(key, on_decoded) for s in both}
 
     def shown(self, key: str, run: str, compare: str) -> Shown:
         return Shown(*(self.desk.get(place, make) for place, make in self.wanted(key, run, compare).items()))
@@ -254,7 +254,7 @@ def progress(jobs: list[Job]) -> dict:
     if all(job.done for job in jobs):
         replays: list[Replay] = [job.result() for job in jobs]
         return told | {"scene": scene.scene(Shown(*replays))}
-    return told | {"boxes": [scene.first_boxes(who, x.predictions["own"]) for who, x in jobs[0].heard.items()]}
+    return told | {"boxes": [scene.first_boxes(who, x.predictions["own"]) for who, x in jobs[0].decoded.items()]}
 
 
 def ids(runs: list) -> list[str]:

@@ -14,8 +14,8 @@ from app.replay.facts import Facts, change, facts
 from app.worker.desk import Desk
 from app.worker.samples import Samples
 from core.errors import UserError
-from core.matching.costs import costs, weighted
-from core.runs.open import step
+from core.matching.costs import costs, weighted_sum
+from core.runs.open import replay
 
 FORMAT = 1  # of the files; another one when a fact changes its meaning
 FILES = 64  # kept at most, the latest used
@@ -54,12 +54,12 @@ class Survey:
         run = self.samples.run
         try:
             sample = run.data[place]
-            trace = step(run, sample)
+            trace = replay(run, sample)
         except (UserError, FloatingPointError):  # the page says why once the image is chosen
             self.broken.add(place)
             return
         matching = run.distiller.student.matching
-        price = weighted(costs(trace.student.own, trace.targets, matching), matching.weights)
+        price = weighted_sum(costs(trace.student.own, trace.targets, matching), matching.weights)
         self.known[place] = facts(trace, sample, price)
         with open(file, "a", encoding="utf-8") as out:
             out.write(json.dumps({"place": place} | asdict(self.known[place])) + "\n")

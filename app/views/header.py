@@ -1,10 +1,10 @@
 """What run this is, as plain data."""
 
 from app.worker.samples import Samples
-from app.worker.scores import best
 from core.detectors.base import Detector
 from core.metrics.query_quality import GAMMA
-from core.runs.open import Opened
+from core.runs.open import OpenRun
+from core.runs.results import best_ap
 
 
 def about(id: str, samples: Samples) -> dict:
@@ -36,7 +36,7 @@ def one(detector: Detector, ap: float | None) -> dict:
     }
 
 
-def scores(run: Opened) -> dict[str, float]:
+def scores(run: OpenRun) -> dict[str, float]:
     """As training measured them; a teacher that was put beside a student later was not measured there."""
-    found = best(run.path) if run.path.is_dir() else {}
+    found = best_ap(run.path) if run.path.is_dir() else {}
     return found if run.card.get("teacher") else {name: ap for name, ap in found.items() if name != "teacher"}

@@ -20,8 +20,15 @@ from app.worker.memory import Memory as Kept
 from core.data.transforms import plain
 from core.errors import UserError
 from core.losses import features
-from core.metrics.query_masks import each_box, in_boxes, mass_inside, query_masks, rank_correlation, spatial_entropy
-from core.metrics.query_quality import Parts, parts
+from core.metrics.query_masks import (
+    inside_each_object,
+    inside_objects,
+    mass_inside,
+    query_masks,
+    rank_correlation,
+    spatial_entropy,
+)
+from core.metrics.query_quality import QualityParts, quality_parts
 
 # What the release does, PAPER's equations aside: masks merged first, score x best IoU, the best 100 pairs, cosine.
 RELEASE = features.Config(combine="merged", quality="product", top=100, mask="signed", scale="none", source="neck")
@@ -60,14 +67,14 @@ class Place:
     def weight(self, config: features.Config, gamma: float) -> Tensor:
         """W of the loss with these options, "h w"."""
         teacher, targets = self.replay.trace.teacher, self.replay.trace.targets
-        query, score = features.chosen(teacher.own.logits[self.stage], config.top)
+        query, score = features.top_queries(teacher.own.logits[self.stage], config.top)
         if config.quality == "assigned":
-            q = features.quality(teacher, targets, gamma, self.stage).gather(1, query)
+            q = features.assigned_quality(teacher, targets, gamma, self.stage).gather(1, query)
         else:
-            q = score * features.best_overlap(teacher.own.boxes[self.stage], targets).gather(1, query)
+            q = score * features.best_iou(teacher.own.boxes[self.stage], targets).gather(1, query)
         psi = self.psi(config)
         psi = psi if config.top is None else psi[:, query[0]]
-        return features.weigh(psi, q, self.valid, combine=config.combine, scale=config.scale)[0]
+        return features.combine_masks(psi, q, self.valid, combine=config.combine, scale=config.scale)[0]
 
     def heat(self, values: Tensor) -> dict:
         return heat(values, self.replay.trace.teacher.memory, self.level)
@@ -86,7 +93,7 @@ def place(replay: Replay, level: int, stage: int, kept: Kept, where: tuple) -> P
 @torch.no_grad()
 def overview(at: Place, gamma: float) -> dict:
     """Every query with what makes its quality; the combined weight three ways; and where the feature loss is."""
-    found = parts(at.replay.trace.teacher, at.replay.trace.targets)
+    found = quality_parts(at.replay.trace.teacher, at.replay.trace.targets)
     return {
         "level": at.level,
         "stage": at.stage,
@@ -95,14 +102,14 @@ def overview(at: Place, gamma: float) -> dict:
         "truth": at.replay.truth,
         "queries": queries(at, found, gamma),
         "correlation": correlation(at, found, gamma),
-        "area": (in_boxes(*seen(at)) & at.valid).sum().item() / at.valid.sum().item(),
+        "area": (inside_objects(*seen(at)) & at.valid).sum().item() / at.valid.sum().item(),
         "weights": [way(at, name, gamma) for name in words.WEIGHTS],
         "loss": where_the_loss_is(at),
         "panels": panels(at),
     }
 
 
-def queries(at: Place, found: Parts, gamma: float) -> list[dict]:
+def queries(at: Place, found: QualityParts, gamma: float) -> list[dict]:
     """By their place in the teacher; the page sorts them by `quality`."""
     p = at.replay.trace.teacher.own
     label = p.logits[at.stage, 0].argmax(-1).tolist()
@@ -121,14 +128,14 @@ def spread(at: Place) -> tuple[Tensor, Tensor]:
     """Of each query's mask: the share of its mass that lies in true boxes, and how evenly it is spread."""
     psi = at.psi(at.config).clamp(min=0)
     psi = psi * at.valid[:, None]
-    return mass_inside(psi, in_boxes(*seen(at)))[0], spatial_entropy(psi, at.valid)[0]
+    return mass_inside(psi, inside_objects(*seen(at)))[0], spatial_entropy(psi, at.valid)[0]
 
 
 def seen(at: Place) -> tuple:
     return at.replay.trace.teacher.memory, at.replay.trace.targets, at.level
 
 
-def correlation(at: Place, found: Parts, gamma: float) -> float | None:
+def correlation(at: Place, found: QualityParts, gamma: float) -> float | None:
     """Spearman's, of quality and mass inside boxes over the queries that have a mask."""
     inside, quality = spread(at)[0].numpy(), found.ranking(gamma)[at.stage, 0].numpy()
     keep = np.isfinite(inside)
@@ -149,7 +156,7 @@ def way(at: Place, name: str, gamma: float) -> dict:
 @torch.no_grad()
 def weighed(at: Place, gamma: float) -> dict:
     """What a step of gamma changes."""
-    found = parts(at.replay.trace.teacher, at.replay.trace.targets)
+    found = quality_parts(at.replay.trace.teacher, at.replay.trace.targets)
     return {
         "gamma": gamma,
         "quality": [number(x) for x in found.ranking(gamma)[at.stage, 0].tolist()],
@@ -198,7 +205,7 @@ class Level(Seen):
         side, targets = self.looker[1], self.trace.targets
         mask = "cosine" if self.config.mask == "signed" else self.config.mask
         psi = query_masks(side, source=self.config.source, mask=mask)[self.level]
-        return psi[0].numpy(), each_box(side.memory, targets, self.level)[0].numpy()
+        return psi[0].numpy(), inside_each_object(side.memory, targets, self.level)[0].numpy()
 
     @property
     def stride(self) -> int:

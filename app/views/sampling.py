@@ -2,19 +2,19 @@
 
 from app import words
 from app.replay.shown import Shown
-from core.metrics.sampling_locations import Reading, mass_in_boxes, readings
+from core.metrics.sampling_locations import SamplingLocations, mass_in_boxes, sampling_locations
 
 MOST = 256  # places that are drawn: those of the largest weight
 
 
-def of_all(shown: Shown, side: str) -> tuple[Reading, ...]:
+def of_all(shown: Shown, side: str) -> tuple[SamplingLocations, ...]:
     """Of every query of a side, by the detector that decoded it, layer by layer."""
     replay, who = shown.other if side == "other" else shown.main, "teacher" if side == "teacher" else "student"
     detector, trace = getattr(replay.distiller, who), getattr(replay.trace, who)
-    return readings(detector, trace.memory, trace.queries.get(side, trace.queries["own"]))
+    return sampling_locations(detector, trace.memory, trace.queries.get(side, trace.queries["own"]))
 
 
-def of_query(shown: Shown, side: str, found: tuple[Reading, ...], layer: int, index: int) -> dict:
+def of_query(shown: Shown, side: str, found: tuple[SamplingLocations, ...], layer: int, index: int) -> dict:
     """(x, y, weight), the weightiest last, in fractions of the image; and how much of them lies in the query's box."""
     if not found:
         return {"places": [], "share": None, "says": words.UNTOLD}

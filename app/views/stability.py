@@ -10,8 +10,7 @@ from app.replay.shown import Shown
 from app.views.gallery import Survey
 from app.views.scene import changes
 from core.matching.margins import margins
-from core.metrics.agreement import answers
-from core.metrics.instability import between_stages
+from core.metrics.instability import assigned_objects, between_layers
 from core.types import Trace
 
 ORDER = ("teacher", "student", "other")  # from above
@@ -47,7 +46,7 @@ def band(shown: Shown, side: str, surveys: list[Survey]) -> dict:
         "at": [shown.layer(side, k) for k in range(shown.layers)],
         "cells": cells,
         "flips": sum(a["query"] != b["query"] for row in cells for a, b in zip(row, row[1:])),
-        "instability": between_stages(answers(trace).numpy()).tolist(),
+        "instability": between_layers(assigned_objects(trace).numpy()).tolist(),
         "set": of_set(side, surveys),
     }
 

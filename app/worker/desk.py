@@ -11,7 +11,7 @@ from threading import Condition, Thread
 from time import monotonic
 
 from app.worker.memory import Memory
-from core.distiller import Decoded, Heard
+from core.distiller import Decoded, OnDecoded
 
 CALM = 0.4  # seconds without a question before chores go on
 PATIENCE = 600.0  # seconds after which an answer is given up
@@ -24,17 +24,17 @@ class Dropped(Exception):
 class Job:
     """One value that is being made, and what is known of it so far."""
 
-    def __init__(self, key: Hashable, make: Callable[[Heard], object]):
+    def __init__(self, key: Hashable, make: Callable[[OnDecoded], object]):
         self.key, self.make = key, make
         self.wanted: set[Hashable] = set()  # by whom
-        self.heard: dict[str, Decoded] = {}  # detectors that are done
+        self.decoded: dict[str, Decoded] = {}  # detectors that are done
         self.begun: float | None = None
         self.done, self.value, self.error = False, None, None
 
     @property
     def stage(self) -> int:
         """Grows with what is known."""
-        return len(self.heard) + self.done
+        return len(self.decoded) + self.done
 
     def result(self):
         if self.error is not None:
@@ -52,7 +52,7 @@ class Desk:
         self.thread: Thread | None = None
         self.closed = False
 
-    def get(self, key: Hashable, make: Callable[[Heard], object]):
+    def get(self, key: Hashable, make: Callable[[OnDecoded], object]):
         """The value under `key`, from memory or made now. What `make` raises passes through."""
         if (value := self.memory.get(key)) is not None:
             return value
@@ -62,7 +62,7 @@ class Desk:
         self.leave(who)
         return job.result()
 
-    def want(self, wanted: dict[Hashable, Callable[[Heard], object]], who: Hashable) -> list[Job]:
+    def want(self, wanted: dict[Hashable, Callable[[OnDecoded], object]], who: Hashable) -> list[Job]:
         """The jobs of these values, which are those that `who` waits for from now on, and no others."""
         with self.turn:
             found = [self.job(key, make) for key, make in wanted.items()]
@@ -74,7 +74,7 @@ class Desk:
             self.turn.notify_all()
         return found
 
-    def job(self, key: Hashable, make: Callable[[Heard], object]) -> Job:
+    def job(self, key: Hashable, make: Callable[[OnDecoded], object]) -> Job:
         job = self.jobs.pop(key, None) or Job(key, make)
         if not job.done and (value := self.memory.get(key)) is not None:
             job.done, job.value = True, value
@@ -162,15 +162,15 @@ class Desk:
                 raise Dropped
 
     def run(self, job: Job) -> None:
-        def heard(who: str, found: Decoded) -> None:
+        def on_decoded(who: str, found: Decoded) -> None:
             with self.turn:
                 if self.closed or not job.wanted:
                     raise Dropped
-                job.heard[who] = found
+                job.decoded[who] = found
                 self.turn.notify_all()
 
         try:
-            job.value = job.make(heard)
+            job.value = job.make(on_decoded)
             self.memory.put(job.key, job.value)
         except Exception as error:  # whoever waits is told
             job.error = error
@@ -180,7 +180,7 @@ class Desk:
     def finish(self, job: Job) -> None:
         self.asked = monotonic()
         if isinstance(job.error, Dropped) and job.wanted and not self.closed:  # by somebody who came just then
-            job.begun, job.error, job.heard = None, None, {}
+            job.begun, job.error, job.decoded = None, None, {}
             return
         job.done = True
         self.jobs.pop(job.key, None)

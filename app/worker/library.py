@@ -10,14 +10,14 @@ from weakref import WeakValueDictionary
 
 from app.worker.desk import Desk
 from app.worker.samples import Samples
-from app.worker.scores import best
 from app.worker.uploads import Uploads
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import read_json
 from core.project import ASSETS
-from core.runs.checkpoint import load_detector, sha
+from core.runs.checkpoint import load_detector, sha256_of
 from core.runs.open import open_run
+from core.runs.results import best_ap
 
 RUNS, SHIPPED = Path("runs"), ASSETS / "runs"
 OPEN = 4  # runs at once
@@ -45,7 +45,7 @@ class Detectors:
         self.cards: dict[str, dict] = {}
 
     def load(self, path: Path) -> tuple[Detector, dict]:
-        key = sha(path) if Path(path).is_file() else ""
+        key = sha256_of(path) if Path(path).is_file() else ""
         detector = self.found.get(key)
         if detector is None:
             detector, card = load_detector(path)
@@ -153,6 +153,10 @@ def about(source: Source) -> dict:
         lacks = "" if weights(source).exists() else "no weights yet: it has not finished its first epoch"
     except (UserError, KeyError, TypeError):
         return {"student": "", "teacher": "", "ap": None, "lacks": "its card.json is not that of a run"}
+    try:
+        ap = best_ap(source.path).get("student") if card else None
+    except UserError as error:
+        ap, lacks = None, lacks or str(error)
     teacher = str(source.teacher or (card.get("teacher") or {}).get("path", ""))
     words = [str(student[k]) for k in ("backbone",) if k in student]
-    return {"student": ", ".join(words), "teacher": teacher, "ap": best(source.path).get("student"), "lacks": lacks}
+    return {"student": ", ".join(words), "teacher": teacher, "ap": ap, "lacks": lacks}

@@ -14,10 +14,10 @@ from app.worker.memory import Memory
 from app.worker.uploads import Uploads
 from core.data.batch import images
 from core.data.sample import Sample
-from core.distiller import Heard
+from core.distiller import OnDecoded
 from core.errors import UserError
 from core.metrics.detections import select
-from core.runs.open import Opened, step
+from core.runs.open import OpenRun, replay
 from core.types import DistillTrace
 
 THUMBNAILS = 1000  # kept at once, some kB each
@@ -28,7 +28,7 @@ PSEUDO = "No ground truth: pseudo truth from teacher queries scoring {floor:.2f}
 class Samples:
     """Keys are "image/ID", or "upload/DIGEST/SCORE" with the score from which teacher queries are pseudo truth."""
 
-    def __init__(self, run: Opened, version: Hashable, uploads: Uploads, memory: Memory):
+    def __init__(self, run: OpenRun, version: Hashable, uploads: Uploads, memory: Memory):
         """`version` tells this run, with these weights, from every other."""
         self.run, self.version, self.uploads, self.memory = run, version, uploads, memory
         self.truth = run.data.truth()
@@ -50,7 +50,7 @@ class Samples:
             found[a["image_id"]][name[a["category_id"]]] += 1
         return list(found.values())
 
-    def of(self, run: Opened, version: Hashable) -> "Samples":
+    def of(self, run: OpenRun, version: Hashable) -> "Samples":
         """The same images in another run. UserError: it knows other classes."""
         if run.classes != self.run.classes:
             raise UserError(f"{run.path} knows other classes than {self.run.path}; choose a run of the same data")
@@ -82,29 +82,29 @@ class Samples:
             number(score)
         return key
 
-    def replay(self, key: str, heard: Heard) -> Replay:
+    def replay(self, key: str, on_decoded: OnDecoded) -> Replay:
         """The step on this image. Without ground truth the teacher's sure queries stand in for it."""
         kind, rest = split(key)
         sample = self.sample(key)
         if kind == "image":
-            return self.show(key, sample, "given", heard)
+            return self.show(key, sample, "given", on_decoded)
         if self.run.distiller.teacher is None:
-            return self.show(key, sample, "none", heard, NO_TRUTH)
+            return self.show(key, sample, "none", on_decoded, NO_TRUTH)
         digest, _, score = rest.partition("/")
         floor = number(score)
-        found = pseudo(self.untold(digest, sample, heard), sample, floor)
-        return self.show(key, found, "pseudo", heard, PSEUDO.format(floor=floor, count=len(found.labels)))
+        found = pseudo(self.untold(digest, sample, on_decoded), sample, floor)
+        return self.show(key, found, "pseudo", on_decoded, PSEUDO.format(floor=floor, count=len(found.labels)))
 
-    def untold(self, digest: str, sample: Sample, heard: Heard) -> DistillTrace:
+    def untold(self, digest: str, sample: Sample, on_decoded: OnDecoded) -> DistillTrace:
         """The step on an upload without objects, which every score starts from."""
         place = self.version, "untold", digest
         if (trace := self.memory.get(place)) is None:
-            trace = step(self.run, sample, heard)
+            trace = replay(self.run, sample, on_decoded)
             self.memory.put(place, trace)
         return trace
 
-    def show(self, key: str, sample: Sample, truth: str, heard: Heard, banner: str = "") -> Replay:
-        return Replay(key, self.name(key), self.run, sample, step(self.run, sample, heard), truth, banner)
+    def show(self, key: str, sample: Sample, truth: str, on_decoded: OnDecoded, banner: str = "") -> Replay:
+        return Replay(key, self.name(key), self.run, sample, replay(self.run, sample, on_decoded), truth, banner)
 
     def thumbnail(self, place: int) -> str:
         """Empty where the image cannot be read: it says why once it is chosen."""

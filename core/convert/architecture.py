@@ -1,6 +1,6 @@
 """The architecture that tensors have, as fields of the detector's Config."""
 
-from core.convert.tensors import Named, refined
+from core.convert.tensors import RenamedTensors, refined
 from core.errors import UserError
 from core.nn.backbones import STRIDES
 
@@ -11,7 +11,7 @@ RESNETS = {  # blocks of each stage, and whether they are bottlenecks
 }
 
 
-class Said(dict):
+class Stated(dict):
     """What a file says of its making, where its weights cannot tell; what it leaves out is assumed, and `assumed` lists it."""
 
     USUAL = {"heads": 8, "dropout": 0.1, "dilation": False, "queries": 300}  # as the originals have it
@@ -25,7 +25,7 @@ class Said(dict):
         return self.USUAL[key]
 
 
-def sizes(named: Named, said: Said) -> dict:
+def architecture(named: RenamedTensors, said: Stated) -> dict:
     """UserError: a tensor that tells is missing, or it is a variant that there is not here."""
     found = {"adamixer": adamixer, "conditional": conditional, "deformable": deformable}[named.kind](named, said)
     if found["heads"] < 1 or found["width"] % found["heads"]:
@@ -33,7 +33,7 @@ def sizes(named: Named, said: Said) -> dict:
     return found
 
 
-def resnet(named: Named) -> tuple[str, bool]:
+def resnet(named: RenamedTensors) -> tuple[str, bool]:
     """Its name, and whether it has bottlenecks."""
     blocks = tuple(named.count(f"backbone.body.layer{k}") for k in range(1, 5))
     wide = "backbone.body.layer1.0.conv3.weight" in named
@@ -46,7 +46,7 @@ def resnet(named: Named) -> tuple[str, bool]:
     return RESNETS[blocks, wide], wide
 
 
-def strides(named: Named, convolutions: list[str], wide: bool) -> list[int]:
+def strides(named: RenamedTensors, convolutions: list[str], wide: bool) -> list[int]:
     """Of levels, by their projections: a ResNet's channels double with its stride, and a 3 x 3 halves a map."""
     found = []
     for name in convolutions:
@@ -61,7 +61,7 @@ def strides(named: Named, convolutions: list[str], wide: bool) -> list[int]:
     return found
 
 
-def adamixer(named: Named, said: Said) -> dict:
+def adamixer(named: RenamedTensors, said: Stated) -> dict:
     backbone, wide = resnet(named)
     queries, width = named.shape("content.weight", 2)
     mixed = named.usual("stages.*.mixing.to_out.weight", 1) // max(width, 1)
@@ -83,7 +83,7 @@ def adamixer(named: Named, said: Said) -> dict:
     }
 
 
-def family(named: Named, said: Said) -> dict:
+def family(named: RenamedTensors, said: Stated) -> dict:
     """What Conditional and Deformable DETR have in common."""
     return {
         "backbone": resnet(named)[0],
@@ -95,7 +95,7 @@ def family(named: Named, said: Said) -> dict:
     }
 
 
-def conditional(named: Named, said: Said) -> dict:
+def conditional(named: RenamedTensors, said: Stated) -> dict:
     queries, width = named.shape("query.weight", 2)
     return family(named, said) | {
         "strides": [16] if said["dilation"] else [32],
@@ -106,7 +106,7 @@ def conditional(named: Named, said: Said) -> dict:
     }
 
 
-def deformable(named: Named, said: Said) -> dict:
+def deformable(named: RenamedTensors, said: Stated) -> dict:
     if said["dilation"]:
         raise UserError(f"{named.foreign.path} is a Deformable DETR on a dilated backbone, which there is not here")
     levels, width = named.shape("level", 2)

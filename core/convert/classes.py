@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.convert.read import Foreign
+from core.convert.read import ForeignWeights
 from core.data.category import Category
 from core.data.coco.rules import faults_of, of_category, same_names
 from core.errors import UserError
@@ -30,7 +30,7 @@ class Classes:
     source: str  # of the names, as a phrase
 
 
-def classes(foreign: Foreign, kind: str, count: int, given: Path | None) -> Classes:
+def classes(foreign: ForeignWeights, kind: str, count: int, given: Path | None) -> Classes:
     """Of `count` rows. The DETR family's are COCO's ids, AdaMixer's the categories by id.
 
     `given` holds a list of names, or is a COCO instances file. UserError where it, or the file's own names, do not fit.
@@ -58,7 +58,7 @@ def is_coco(named: dict[int, str]) -> bool:
     return by_id or list(named.values()) == list(COCO.values())
 
 
-def with_ids(foreign: Foreign, count: int, named: dict[int, str]) -> Classes:
+def with_ids(foreign: ForeignWeights, count: int, named: dict[int, str]) -> Classes:
     if not len(foreign.ids) == len(named) == count:
         raise UserError(
             f"{foreign.path} has {len(foreign.ids)} category_ids and {len(named)} names for {count} classes"
@@ -68,7 +68,7 @@ def with_ids(foreign: Foreign, count: int, named: dict[int, str]) -> Classes:
     )
 
 
-def from_file(given: Path, foreign: Foreign, kind: str, count: int, named: dict[int, str]) -> Classes:
+def from_file(given: Path, foreign: ForeignWeights, kind: str, count: int, named: dict[int, str]) -> Classes:
     told = read_json(given)
     if isinstance(told, list) and all(isinstance(x, str) and x for x in told):
         found, rows = tuple(Category(k, name) for k, name in enumerate(told)), tuple(range(len(told)))

@@ -40,7 +40,7 @@ BACKBONE = "model.backbone.conv_encoder.model."  # in transformers' folders
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignWeights:
     path: Path
     style: Literal[1, 2]  # RELEASED or HUB: whose names the tensors have
     tensors: dict[str, Tensor]
@@ -51,7 +51,7 @@ class Foreign:
     native: bool = False  # whether its backbone was transformers' own ResNet; `tensors` has torchvision's names
 
 
-def read(path: Path) -> Foreign:
+def read(path: Path) -> ForeignWeights:
     """UserError, in one sentence, where it cannot be read or is not safe to read."""
     if path.is_dir():
         return read_folder(path)
@@ -62,7 +62,7 @@ def read(path: Path) -> Foreign:
     return read_pth(path)
 
 
-def read_pth(path: Path) -> Foreign:
+def read_pth(path: Path) -> ForeignWeights:
     """{model, args, ..} as the DETR family writes it, {state_dict, meta, ..} as MMDetection does, or tensors alone."""
     held = unpickle(path)
     held = held if isinstance(held, dict) else {}
@@ -70,7 +70,9 @@ def read_pth(path: Path) -> Foreign:
     tensors = {name: x for name, x in tensors.items() if isinstance(name, str) and torch.is_tensor(x)}
     if not tensors:
         raise UserError(f"{path} holds no tensors under model or state_dict; give the file that a training wrote")
-    return Foreign(path, RELEASED, tensors, told(held.get("args"), f"{path}: args"), class_names(held.get("meta")))
+    return ForeignWeights(
+        path, RELEASED, tensors, told(held.get("args"), f"{path}: args"), class_names(held.get("meta"))
+    )
 
 
 def told(args, where: str) -> dict:
@@ -101,7 +103,7 @@ def unpickle(path: Path):
         raise UserError(f"{path} is not a file of weights that is safe to read ({reason})") from None
 
 
-def read_folder(path: Path) -> Foreign:
+def read_folder(path: Path) -> ForeignWeights:
     """A folder of transformers' save_pretrained, or of our export."""
     config, where = read_json(path / "config.json"), f"{path / 'config.json'}"
     if not isinstance(config, dict):
@@ -111,7 +113,9 @@ def read_folder(path: Path) -> Foreign:
     held = read_safetensors(path / "model.safetensors")
     tensors = joined({from_native(k) if k.startswith(BACKBONE) else k: x for k, x in held.items()}, path)
     native = any(k.startswith(f"{BACKBONE}embedder.") for k in held)
-    return Foreign(path, HUB, tensors, options(config, where), labels(config, where), ids, image_size(path), native)
+    return ForeignWeights(
+        path, HUB, tensors, options(config, where), labels(config, where), ids, image_size(path), native
+    )
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from core import detectors
-from core.convert.architecture import Said, sizes
+from core.convert.architecture import Stated, architecture
 from core.convert.classes import Classes, classes
-from core.convert.read import Foreign
-from core.convert.tensors import Named, renamed
+from core.convert.read import ForeignWeights
+from core.convert.tensors import RenamedTensors, renamed
 from core.data.category import Category
 from core.detectors.base import Detector
 from core.errors import UserError
@@ -32,7 +32,7 @@ HEADS = {  # the last layers of the class heads
 
 
 @dataclass(frozen=True)
-class Found:
+class Converted:
     """A foreign detector as ours, and lines (title, text) that name what became of each tensor."""
 
     detector: Detector
@@ -40,19 +40,19 @@ class Found:
     report: tuple[tuple[str, str], ...]
 
 
-def recognise(foreign: Foreign, given: Path | None = None) -> Found:
+def convert(foreign: ForeignWeights, given: Path | None = None) -> Converted:
     """UserError names the first tensor that does not fit, with the shapes. `given` names the classes."""
-    named, said = renamed(foreign, kind_of(foreign)), Said(foreign.said)
-    config = sizes(named, said)
+    named, said = renamed(foreign, kind_of(foreign)), Stated(foreign.said)
+    config = architecture(named, said)
     count = config["classes"]
     kept = classes(foreign, named.kind, count, given)
     select(named, kept, count)
     model = build(named, config | {"classes": len(kept.rows)})
     model.load_state_dict(named)
-    return Found(model.eval(), kept.categories, tuple(report(named, kept, count, said.assumed)))
+    return Converted(model.eval(), kept.categories, tuple(report(named, kept, count, said.assumed)))
 
 
-def build(named: Named, config: dict) -> Detector:
+def build(named: RenamedTensors, config: dict) -> Detector:
     """Without memory first, so that what does not fit is said at once."""
     path, make = named.foreign.path, detectors.module(named.kind).Model
     config = decode_detector({"detector": named.kind, "config": config}, f"{path}")
@@ -67,7 +67,7 @@ def build(named: Named, config: dict) -> Detector:
     return make(config)
 
 
-def kind_of(foreign: Foreign) -> str:
+def kind_of(foreign: ForeignWeights) -> str:
     for sign, kind in SIGNS.items():
         if any(re.fullmatch(sign, name) for name in foreign.tensors):
             return kind
@@ -78,7 +78,7 @@ def kind_of(foreign: Foreign) -> str:
     )
 
 
-def select(named: Named, kept: Classes, count: int) -> None:
+def select(named: RenamedTensors, kept: Classes, count: int) -> None:
     """Rows of the class heads. A two-stage encoder's first row is no class, but any object, and stays the first."""
     if kept.rows == tuple(range(count)):
         return
@@ -92,7 +92,7 @@ def select(named: Named, kept: Classes, count: int) -> None:
         named[name] = x[rows]
 
 
-def match(named: Named, own: dict[str, Tensor]) -> None:
+def match(named: RenamedTensors, own: dict[str, Tensor]) -> None:
     for name, x in own.items():
         if name not in named and name.endswith("num_batches_tracked"):
             named[name] = torch.zeros_like(x, device="cpu")  # a counter that nothing reads
@@ -103,7 +103,7 @@ def match(named: Named, own: dict[str, Tensor]) -> None:
         raise UserError(f"{named.foreign.path} has the tensor {key} {shape}, which this {named.kind} lacks")
 
 
-def report(named: Named, kept: Classes, count: int, assumed: dict) -> list[tuple[str, str]]:
+def report(named: RenamedTensors, kept: Classes, count: int, assumed: dict) -> list[tuple[str, str]]:
     known = [c.name for c in kept.categories]
     again = [name for names in named.origin.values() for name in names[1:]]
     gone = [str(row) for row in range(count) if row not in kept.rows]

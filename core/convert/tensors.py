@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core import detectors
-from core.convert.read import Foreign
+from core.convert.read import ForeignWeights
 from core.errors import UserError
 from core.tensor_names import OURS, to_native, translate
 
@@ -17,10 +17,10 @@ DROPPED = {
 }
 
 
-class Named(dict[str, Tensor]):
+class RenamedTensors(dict[str, Tensor]):
     """One that is missing is missed in a sentence, by the file's own name for it."""
 
-    def __init__(self, foreign: Foreign, kind: str):
+    def __init__(self, foreign: ForeignWeights, kind: str):
         super().__init__()
         self.foreign, self.kind = foreign, kind
         self.origin: dict[str, list[str]] = {}  # the file's names of each
@@ -72,9 +72,9 @@ class Named(dict[str, Tensor]):
         return 1 + max((int(m[1]) for m in found if m), default=-1)
 
 
-def renamed(foreign: Foreign, kind: str) -> Named:
+def renamed(foreign: ForeignWeights, kind: str) -> RenamedTensors:
     """UserError: a tensor that no such detector has, or two that should be one."""
-    named, rows = Named(foreign, kind), detectors.module(kind).NAMES
+    named, rows = RenamedTensors(foreign, kind), detectors.module(kind).NAMES
     shared = kind == "deformable" and not refined(foreign)  # one pair of heads, which is listed for each layer
     for name, x in foreign.tensors.items():
         ours = translate(name, rows, foreign.style, OURS)
@@ -89,11 +89,11 @@ def renamed(foreign: Foreign, kind: str) -> Named:
     return named
 
 
-def refined(foreign: Foreign) -> bool:
+def refined(foreign: ForeignWeights) -> bool:
     return foreign.said.get("refine", any("decoder.bbox_embed." in name for name in foreign.tensors))
 
 
-def tie(named: Named) -> None:
+def tie(named: RenamedTensors) -> None:
     """Heads that transformers left out of the file, since they were the first one's."""
     for first in [name for name in named if re.match(r"to_(class|box)\.0\.", name)]:
         for k in range(1, named.count("decoder") + named.two_stage):

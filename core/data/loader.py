@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from core.data.batch import collate
 from core.data.order import batches, share
-from core.data.packed_batch import Parcel, pack, unpack
+from core.data.packed_batch import PackedBatch, pack, unpack
 from core.data.sample import Dataset, Sample
 from core.data.transforms import Augment, plain, training
 from core.errors import UserError
@@ -149,7 +149,7 @@ class Fetch:
 
     samples: Draws | Plain
 
-    def __getitem__(self, keys: Sequence) -> Parcel | UserError:
+    def __getitem__(self, keys: Sequence) -> PackedBatch | UserError:
         try:
             return pack(*collate([self.samples[key] for key in keys]))
         except UserError as error:

@@ -13,25 +13,25 @@ ALIGNED = 8  # bytes: a tensor begins where its largest numbers may
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PackedBatch:
     """All tensors of a batch, one after another."""
 
     memory: UInt8[Tensor, " bytes"]
     places: dict[str, tuple[torch.dtype, torch.Size]]  # in the order of the memory
     counts: tuple[int, ...]
 
-    def pin_memory(self) -> "Parcel":
+    def pin_memory(self) -> "PackedBatch":
         return replace(self, memory=self.memory.pin_memory())
 
 
-def pack(images: Images, targets: Targets) -> Parcel:
+def pack(images: Images, targets: Targets) -> PackedBatch:
     """Of a batch as it is collated: no part of a step yet."""
     tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels", "image")}
     places = {name: (x.dtype, x.shape) for name, x in tensors.items()}
-    return Parcel(torch.cat([raw(x) for x in tensors.values()]), places, targets.counts)
+    return PackedBatch(torch.cat([raw(x) for x in tensors.values()]), places, targets.counts)
 
 
-def unpack(parcel: Parcel) -> tuple[Images, Targets]:
+def unpack(parcel: PackedBatch) -> tuple[Images, Targets]:
     """Views of the parcel's memory."""
     places = parcel.places.items()
     pieces = parcel.memory.split(

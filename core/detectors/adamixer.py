@@ -55,7 +55,7 @@ class Model(Detector):
             nn.init.zeros_(conv.bias)
 
     @property
-    def readers(self) -> tuple[nn.Module, ...]:
+    def samplers(self) -> tuple[nn.Module, ...]:
         return tuple(stage.mixing for stage in self.stages)
 
     def encode(self, images: Images) -> Memory:
@@ -198,7 +198,9 @@ class SamplingAndMixing(nn.Module):
     def forward(self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid):
         return self.mix(sample_3d(maps, self.where(content, xyzr)), content)
 
-    def read(self, memory: Memory, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid):
+    def sampling_locations(
+        self, memory: Memory, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid
+    ):
         """All points count alike: mixing gives none of them a weight of its own."""
         points = rearrange(self.where(content, xyzr)[..., :2], "b q g p two -> b q (g p) two")
         return points, torch.full_like(points[..., 0], 1 / points.shape[2])

@@ -44,7 +44,7 @@ class Detector(nn.Module, ABC):
         return (True,) * self.config.classes
 
     @property
-    def readers(self) -> tuple[nn.Module, ...]:
+    def samplers(self) -> tuple[nn.Module, ...]:
         """The part of each decoder layer that reads memory, if it tells where: `read(memory, *arguments of forward)`
         gives places (x, y) in pixels, "b q n 2", and their weights, "b q n", that sum to 1.
         """

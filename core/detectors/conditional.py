@@ -57,7 +57,7 @@ class Model(Detector):
         self.reset()
 
     @property
-    def readers(self) -> tuple[nn.Module, ...]:
+    def samplers(self) -> tuple[nn.Module, ...]:
         return tuple(layer.reading for layer in self.decoder)
 
     def reset(self) -> None:
@@ -174,7 +174,7 @@ class ConditionalAttention(nn.Module):
             q, k = q + self.position_to_q(position), k + k_place
         return self.beside(q, self.place_to_q(place)), self.beside(k, k_place)
 
-    def read(self, memory: Memory, x: Float[Tensor, "b q d"], position: Tensor, place: Tensor, _: Memory):
+    def sampling_locations(self, memory: Memory, x: Float[Tensor, "b q d"], position: Tensor, place: Tensor, _: Memory):
         """The middle of every token, and the mean over heads of the attention that it gets."""
         q, k = self.compared(x, position, place, memory)
         seen = attention(q, k, heads=self.heads, padding=memory.padding[0].flatten(1)).mean(1)

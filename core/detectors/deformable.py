@@ -75,7 +75,7 @@ class Model(Detector):
         return self.config.two_stage
 
     @property
-    def readers(self) -> tuple[nn.Module, ...]:
+    def samplers(self) -> tuple[nn.Module, ...]:
         return tuple(layer.reading for layer in self.decoder)
 
     def reset(self) -> None:
@@ -115,7 +115,12 @@ class Model(Detector):
     def grid(self, memory: Memory) -> Grid:
         c, device = self.config, memory.sizes.device
         return grid(
-            memory.shapes, images=memory.sizes.shape[0], readers=c.heads, groups=c.heads, points=c.points, device=device
+            memory.shapes,
+            images=memory.sizes.shape[0],
+            readers=c.heads,
+            groups=c.heads,
+            points=c.points,
+            device=device,
         )
 
     def aim(self, reference: Float[Tensor, "b q k"], memory: Memory, grid: Grid) -> Aim:

@@ -21,14 +21,14 @@ class Level:
     """A level of the teacher, and the student's map in its channels and on its places."""
 
     stride: int  # the teacher's
-    mine: Float[Tensor, "b c h w"]  # c is d, unless there is no phi
-    theirs: Float[Tensor, "b d h w"]
+    student: Float[Tensor, "b c h w"]  # c is d, unless there is no phi
+    teacher: Float[Tensor, "b d h w"]
     valid: Bool[Tensor, "b h w"]  # False where a place is padding
 
     @property
     def gap(self) -> Float[Tensor, "b h w"]:
         """Mean over channels of the squared difference, 0 in padding."""
-        return F.mse_loss(self.mine, self.theirs, reduction="none").sum(1) / self.mine.shape[1] * self.valid
+        return F.mse_loss(self.student, self.teacher, reduction="none").sum(1) / self.student.shape[1] * self.valid
 
     @property
     def places(self) -> Float[Tensor, "b 1 1"]:
@@ -45,8 +45,8 @@ class Imitation(nn.Module):
     def __init__(self, student, teacher, *, source: Source, adapter: bool = True):
         super().__init__()
         self.source, self.strides = source, (student.strides, teacher.strides)
-        self.pairs = meeting(student.strides, teacher.strides)
-        make = phi if adapter else (lambda *_: nn.Identity())
+        self.pairs = pair_levels(student.strides, teacher.strides)
+        make = channel_adapter if adapter else (lambda *_: nn.Identity())
         self.adapters = nn.ModuleList(make(student.width, teacher.width) for _ in self.pairs)
 
     @property
@@ -70,12 +70,12 @@ class Imitation(nn.Module):
         mine, theirs, found = student.maps(self.source), teacher.maps(self.source), []
         for (s, t), adapt in zip(self.pairs, self.adapters):
             stride = teacher.strides[t]
-            moved = onto(adapt(mine[s].float()), student.strides[s], stride, theirs[t].shape[-2:])
+            moved = resample(adapt(mine[s].float()), student.strides[s], stride, theirs[t].shape[-2:])
             found.append(Level(stride, moved, theirs[t].float(), ~teacher.padding[t]))
         return found
 
 
-def meeting(mine: Sequence[int], theirs: Sequence[int]) -> list[tuple[int, int]]:
+def pair_levels(mine: Sequence[int], theirs: Sequence[int]) -> list[tuple[int, int]]:
     """Levels of student and teacher, each in at most one pair, the nearest strides first; in the student's order."""
     gaps = sorted((abs(log2(a / b)), s, t) for s, a in enumerate(mine) for t, b in enumerate(theirs))
     pairs: list[tuple[int, int]] = []
@@ -85,7 +85,7 @@ def meeting(mine: Sequence[int], theirs: Sequence[int]) -> list[tuple[int, int]]
     return sorted(pairs)
 
 
-def phi(mine: int, theirs: int) -> nn.Conv2d:
+def channel_adapter(mine: int, theirs: int) -> nn.Conv2d:
     conv = nn.Conv2d(mine, theirs, 1)
     if mine == theirs:
         nn.init.dirac_(conv.weight)
@@ -93,7 +93,7 @@ def phi(mine: int, theirs: int) -> nn.Conv2d:
     return conv
 
 
-def onto(x: Float[Tensor, "b d h w"], stride: int, to: int, shape: Sequence[int]) -> Float[Tensor, "b d H W"]:
+def resample(x: Float[Tensor, "b d h w"], stride: int, to: int, shape: Sequence[int]) -> Float[Tensor, "b d H W"]:
     """A map of one stride read at the places of another; zero beyond its rim. Places are squares of `stride` pixels."""
     height, width = shape
     if (stride, *x.shape[-2:]) == (to, height, width):

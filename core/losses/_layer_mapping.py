@@ -8,10 +8,10 @@ from torch import nn
 
 from core.types import Assignment
 
-Which = Literal["each", "last", "from_last"]
+LayerMapping = Literal["each", "last", "from_last"]
 
 
-def taught(student: int, teacher: int, which: Which = "each") -> list[tuple[int, int]]:
+def layer_pairs(student: int, teacher: int, which: LayerMapping = "each") -> list[tuple[int, int]]:
     """Pairs (student's layer, teacher's layer), from 0, in order.
 
     `each`: the deeper one's layers are grouped evenly, so 6 that teach 3 are {1, 2}, {3, 4}, {5, 6}, and 3 that teach 6
@@ -30,20 +30,20 @@ def group(layer: int, student: int, teacher: int) -> range:
     return range(first, max(first + 1, (layer + 1) * teacher // student))
 
 
-class Stages(nn.Module):
+class LayerPairs(nn.Module):
     """Pairs of layers as index vectors that follow the device of the loss that holds them."""
 
     def __init__(self, pairs: Sequence[tuple[int, int]]):
         super().__init__()
         self.pairs = tuple(pairs)
-        mine, theirs = torch.tensor(self.pairs).unbind(1)
-        self.register_buffer("mine", mine, persistent=False)
-        self.register_buffer("theirs", theirs, persistent=False)
-        self.register_buffer("share", 1 / mine.bincount()[mine], persistent=False)
+        student, teacher = torch.tensor(self.pairs).unbind(1)
+        self.register_buffer("student", student, persistent=False)
+        self.register_buffer("teacher", teacher, persistent=False)
+        self.register_buffer("share", 1 / student.bincount()[student], persistent=False)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def met(self, a: Assignment) -> Assignment:
+    def with_layers(self, a: Assignment) -> Assignment:
         """An assignment whose layers count the pairs, with the layers of student and teacher instead."""
-        return Assignment(self.mine[a.layer], a.image, a.query, a.target, self.theirs[a.layer])
+        return Assignment(self.student[a.layer], a.image, a.query, a.target, self.teacher[a.layer])

@@ -39,7 +39,7 @@ class Loss(nn.Module, ABC):
         """What the costs of its problems are made of, "l b q t" and unweighted, under the names that `weights` has them."""
         return {}
 
-    def met(self, a: Assignment) -> Assignment:
+    def with_layers(self, a: Assignment) -> Assignment:
         """An assignment of one of its problems, in the layers of student and teacher instead of the problem's own."""
         return a
 
@@ -49,12 +49,12 @@ class Loss(nn.Module, ABC):
     ) -> Outcome: ...
 
 
-def need_teacher(name: str, teacher) -> None:
+def require_teacher(name: str, teacher) -> None:
     if teacher is None:
         raise UserError(f"the loss {name!r} needs a teacher: give --teacher RUN, or set --losses.{name}.weight 0")
 
 
-def per_process(targets: Targets, each: Callable[[Tensor], Tensor] = torch.Tensor.clone) -> Float[Tensor, ""]:
+def normaliser(targets: Targets, each: Callable[[Tensor], Tensor] = torch.Tensor.clone) -> Float[Tensor, ""]:
     """The sum over the images of the whole step of `each` of an image's objects, at least 1, by the number of processes.
 
     What a loss divides its sum by. Gradients are averaged over processes and added over passes, so the step is that of
@@ -67,6 +67,8 @@ def per_process(targets: Targets, each: Callable[[Tensor], Tensor] = torch.Tenso
     return total.clamp(min=1) / targets.processes
 
 
-def spread(values: Float[Tensor, " m"], a: Assignment, *, like: Float[Tensor, "l b q c"]) -> Float[Tensor, "l b q"]:
+def scatter_to_queries(
+    values: Float[Tensor, " m"], a: Assignment, *, like: Float[Tensor, "l b q c"]
+) -> Float[Tensor, "l b q"]:
     """Values of pairs, at the places of their queries; a query in several pairs has their sum."""
     return torch.zeros_like(like[..., 0], dtype=values.dtype).index_put(a.index, values, accumulate=True)

@@ -25,8 +25,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.losses import logits
-from core.losses._layer_mapping import Which
-from core.losses.base import Loss, need_teacher, spread
+from core.losses._layer_mapping import LayerMapping
+from core.losses.base import Loss, require_teacher, scatter_to_queries
 from core.types import Outcome
 
 WEIGHT = 0.2
@@ -39,7 +39,7 @@ class Config:
     width: int = 512  # of the projection
     class_weight: float | None = 1.0  # of the matching's cost; None: that of the student's own detection loss
     clamp: bool = True  # the teacher's boxes to the image, in that cost
-    stages: Which = "each"  # of the decoder: which layer of the teacher meets which of the student's
+    stages: LayerMapping = "each"  # of the decoder: which layer of the teacher meets which of the student's
 
 
 class Model(Loss):
@@ -47,7 +47,7 @@ class Model(Loss):
 
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("contrast", teacher)
+        require_teacher("contrast", teacher)
         logits.refuse_other_classes("contrast", student, teacher)
         options = {key: getattr(config, key) for key in ("class_weight", "clamp", "stages")}
         self.matched = logits.Model(logits.Config(match="all", **options), student, teacher)
@@ -59,12 +59,12 @@ class Model(Loss):
 
     def forward(self, student, teacher, targets, pairs):
         stages = self.matched.stages
-        met, layers = stages.met(pairs["contrast"]), len(stages)
+        met, layers = stages.with_layers(pairs["contrast"]), len(stages)
         parts = [met.of_layer(layer, layers=layers) for layer in range(layers)]
         values = torch.cat([self.compare(student.own.hidden[a.index], teacher.own.hidden[a.other]) for a in parts])
         queries = student.own.logits.shape[2], teacher.own.logits.shape[2]
         values = values * self.matched.scale(pairs["contrast"], targets, "all", queries)
-        return Outcome({"contrast": spread(values, met, like=student.own.logits)}, {"contrast": met})
+        return Outcome({"contrast": scatter_to_queries(values, met, like=student.own.logits)}, {"contrast": met})
 
     def compare(self, mine: Float[Tensor, "m d"], theirs: Float[Tensor, "m e"]) -> Float[Tensor, " m"]:
         if len(mine) < 2:

@@ -21,8 +21,8 @@ from torch import Tensor
 from core.boxes import iou
 from core.errors import UserError
 from core.losses._imitation import Imitation, Level, Source
-from core.losses.base import Loss, need_teacher, per_process
-from core.matching.costs import padded
+from core.losses.base import Loss, normaliser, require_teacher
+from core.matching.costs import padded_targets
 from core.types import Outcome, Targets, Trace
 
 Mask = Literal["cosine", "signed", "inner"]
@@ -54,7 +54,7 @@ class Config:
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("features", teacher)
+        require_teacher("features", teacher)
         if not config.adapter and student.width != teacher.width:
             raise UserError(
                 f"the loss 'features' cannot compare a student of width {student.width} with a teacher of width "
@@ -71,7 +71,7 @@ class Model(Loss):
         looks, maps = [self.lookers(teacher, targets, stage) for stage in self.stages], {}
         for name, level in zip(self.weights, self.imitation(student.memory, teacher.memory)):
             weight = torch.stack([self.look(level, queries, q) for queries, q in looks])
-            each = level.places * per_process(targets, torch.ones_like)
+            each = level.places * normaliser(targets, torch.ones_like)
             each = each * len(self.weights) if self.config.levels == "mean" else each
             maps[name] = weight * (level.gap / each)
         return Outcome(maps)
@@ -79,21 +79,21 @@ class Model(Loss):
     @torch.no_grad()
     def lookers(self, teacher: Trace, targets: Targets, layer: int) -> tuple[Tensor, Tensor]:
         """The teacher's queries that look, "b m d", and the quality of each, "b m"."""
-        query, score = chosen(teacher.own.logits[layer], self.config.top)
+        query, score = top_queries(teacher.own.logits[layer], self.config.top)
         if self.config.quality == "assigned":
-            value = quality(teacher, targets, self.config.gamma, layer).gather(1, query)
+            value = assigned_quality(teacher, targets, self.config.gamma, layer).gather(1, query)
         else:
-            value = score * best_overlap(teacher.own.boxes[layer], targets).gather(1, query)
+            value = score * best_iou(teacher.own.boxes[layer], targets).gather(1, query)
         hidden = teacher.own.hidden[layer]
         return hidden.gather(1, repeat(query, "b m -> b m d", d=hidden.shape[-1])), value
 
     def look(self, level: Level, queries: Float[Tensor, "b m d"], q: Float[Tensor, "b m"]) -> Float[Tensor, "b h w"]:
         how = {name: getattr(self.config, name) for name in ("mask", "combine", "scale")}
-        return look(level.theirs, queries, q, level.valid, **how)
+        return feature_weight(level.teacher, queries, q, level.valid, **how)
 
 
 @torch.no_grad()
-def look(
+def feature_weight(
     memory: Float[Tensor, "b d h w"],
     queries: Float[Tensor, "b q d"],
     q: Float[Tensor, "b q"],
@@ -104,10 +104,10 @@ def look(
     scale: str,
 ) -> Float[Tensor, "b h w"]:
     """W: where the queries look, weighted by their quality. No gradient: it is the teacher's alone."""
-    return weigh(masks(memory, queries, mask), q, valid, combine=combine, scale=scale)
+    return combine_masks(masks(memory, queries, mask), q, valid, combine=combine, scale=scale)
 
 
-def weigh(
+def combine_masks(
     psi: Float[Tensor, "b q h w"],
     q: Float[Tensor, "b q"],
     valid: Bool[Tensor, "b h w"],
@@ -153,7 +153,7 @@ def merged(psi: Float[Tensor, "b q h w"], q: Float[Tensor, "b q"], valid: Bool[T
 COMBINE = {"each": each, "naive": naive, "merged": merged}
 
 
-def chosen(logits: Float[Tensor, "b q c"], top: int | None) -> tuple[Int[Tensor, "b m"], Float[Tensor, "b m"]]:
+def top_queries(logits: Float[Tensor, "b q c"], top: int | None) -> tuple[Int[Tensor, "b m"], Float[Tensor, "b m"]]:
     """Queries and their scores: each with its best class, or the `top` (query, class) pairs, where one may come twice."""
     scores = logits.float().sigmoid()
     if top is None:
@@ -163,20 +163,25 @@ def chosen(logits: Float[Tensor, "b q c"], top: int | None) -> tuple[Int[Tensor,
     return place // scores.shape[-1], value
 
 
+def quality(score, overlap, gamma: float):
+    """Eq. 8 of DETRDistill: score^gamma x IoU^(1 - gamma), for tensors, arrays or columns of a table."""
+    return score**gamma * overlap ** (1 - gamma)
+
+
 @torch.no_grad()
-def quality(teacher: Trace, targets: Targets, gamma: float, layer: int = -1) -> Float[Tensor, "b q"]:
+def assigned_quality(teacher: Trace, targets: Targets, gamma: float, layer: int = -1) -> Float[Tensor, "b q"]:
     """Eq. 8: score^gamma x IoU^(1 - gamma) with the object assigned to a query in that layer, 0 without one."""
     p, a = teacher.own, teacher.assignment
     here = a.of_layer(layer % len(p.logits), layers=len(p.logits))
     score = p.logits[(*here.index, targets.labels[here.target])].float().sigmoid()
-    value = score**gamma * iou(p.boxes[here.index], targets.boxes[here.target]) ** (1 - gamma)
+    value = quality(score, iou(p.boxes[here.index], targets.boxes[here.target]), gamma)
     return torch.zeros_like(p.logits[0, ..., 0], dtype=torch.float32).index_put((here.image, here.query), value)
 
 
 @torch.no_grad()
-def best_overlap(boxes: Float[Tensor, "b q 4"], targets: Targets) -> Float[Tensor, "b q"]:
+def best_iou(boxes: Float[Tensor, "b q 4"], targets: Targets) -> Float[Tensor, "b q"]:
     """The highest IoU with any object of the image, of whatever class; 1 where it has none."""
-    true, _, valid = padded(targets)
+    true, _, valid = padded_targets(targets)
     if not valid.shape[1]:
         return torch.ones_like(boxes[..., 0], dtype=torch.float32)
     found = iou(rearrange(boxes, "b q k -> b q 1 k"), rearrange(true, "b t k -> b 1 t k"))

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from core.boxes import in_pixels
 from core.losses._imitation import Imitation, Level, Source, channel_attention, spatial_attention
-from core.losses.base import Loss, need_teacher, per_process
-from core.matching.costs import padded
+from core.losses.base import Loss, normaliser, require_teacher
+from core.matching.costs import padded_targets
 from core.types import Outcome, Targets
 
 SLACK = 1e-3  # of a place: an edge so near to the next place is on the line between them
@@ -49,7 +49,7 @@ class Config:
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("fgd", teacher)
+        require_teacher("fgd", teacher)
         self.config = config
         adapter = student.width != teacher.width
         self.imitation = Imitation(student, teacher, source=config.source, adapter=adapter)
@@ -61,7 +61,7 @@ class Model(Loss):
         self.weights = {name: w for name, w in weights.items() if w}
 
     def forward(self, student, teacher, targets, pairs):
-        levels, images = self.imitation(student.memory, teacher.memory), per_process(targets, torch.ones_like)
+        levels, images = self.imitation(student.memory, teacher.memory), normaliser(targets, torch.ones_like)
         gaps = [self.attentions(level) for level in levels]
         maps = {name: rearrange(list(x), "n b -> 1 b n") for name, x in zip(("attention", "channels"), zip(*gaps))}
         for i, (name, level) in enumerate(zip(self.imitation.names, levels)):
@@ -72,13 +72,13 @@ class Model(Loss):
 
     def attentions(self, level: Level) -> list[Float[Tensor, " b"]]:
         """Eq. 9, of places and of channels."""
-        theirs, mine = ((x, level.valid, self.config.temperature) for x in (level.theirs, level.mine))
+        theirs, mine = ((x, level.valid, self.config.temperature) for x in (level.teacher, level.student))
         return [(f(*theirs) - f(*mine)).abs().flatten(1).sum(1) for f in (spatial_attention, channel_attention)]
 
     def feature(self, level: Level, targets: Targets, sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b h w"]:
         """Eq. 8, by place."""
-        theirs = level.theirs, level.valid, self.config.temperature
-        gap = einsum(channel_attention(*theirs), (level.theirs - level.mine).pow(2), "b d, b d h w -> b h w")
+        theirs = level.teacher, level.valid, self.config.temperature
+        gap = einsum(channel_attention(*theirs), (level.teacher - level.student).pow(2), "b d, b d h w -> b h w")
         inside, outside = scales(level, targets, sizes)
         return (self.config.foreground * inside + self.config.background * outside) * spatial_attention(*theirs) * gap
 
@@ -91,7 +91,7 @@ class Relation(nn.Module):
         self.mine, self.theirs = Context(width), Context(width)
 
     def forward(self, level: Level) -> Float[Tensor, "b h w"]:
-        gap = self.theirs(level.theirs, level.valid) - self.mine(level.mine, level.valid)
+        gap = self.theirs(level.teacher, level.valid) - self.mine(level.student, level.valid)
         return gap.pow(2).sum(1) * level.valid
 
 
@@ -124,7 +124,7 @@ def scales(
     level: Level, targets: Targets, sizes: Int[Tensor, "b 2"]
 ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
     """M S and (1 - M) S of Eq. 3."""
-    boxes, _, real = padded(targets)
+    boxes, _, real = padded_targets(targets)
     low, high = (in_pixels(boxes, sizes) / level.stride).split(2, dim=-1)
     first, last = (low + SLACK).floor(), (high - SLACK).ceil()
     columns, rows = (along(first[..., i], last[..., i], n) for i, n in enumerate(level.valid.shape[:0:-1]))

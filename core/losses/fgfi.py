@@ -26,8 +26,8 @@ from torch import Tensor
 
 from core.boxes import in_pixels
 from core.losses._imitation import Imitation, Level, Source
-from core.losses.base import Loss, need_teacher, per_process
-from core.matching.costs import padded
+from core.losses.base import Loss, normaliser, require_teacher
+from core.matching.costs import padded_targets
 from core.types import Outcome, Targets
 
 LAMBDA = 0.01
@@ -45,7 +45,7 @@ class Config:
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("fgfi", teacher)
+        require_teacher("fgfi", teacher)
         self.config = config
         self.imitation = Imitation(student, teacher, source=config.source)
         self.weights, self.notes = dict.fromkeys(self.imitation.names, LAMBDA), self.imitation.notes
@@ -54,14 +54,14 @@ class Model(Loss):
         levels = self.imitation(student.memory, teacher.memory)
         near = self.near(levels, targets, teacher.memory.sizes)
         count = sum(x.sum((-2, -1), keepdim=True) for x in near).clamp(min=1)
-        maps = [x * (level.theirs - level.mine).pow(2).sum(1) for x, level in zip(near, levels)]
-        each = 2 * count * per_process(targets, torch.ones_like)
+        maps = [x * (level.teacher - level.student).pow(2).sum(1) for x, level in zip(near, levels)]
+        each = 2 * count * normaliser(targets, torch.ones_like)
         return Outcome({name: x[None] / each for name, x in zip(self.weights, maps)})
 
     @torch.no_grad()
     def near(self, levels: list[Level], targets: Targets, sizes: Int[Tensor, "b 2"]) -> list[Bool[Tensor, "b _ _"]]:
         """I of each level."""
-        boxes = padded(targets)[0]  # where an image has fewer objects, an empty box, which overlaps nothing
+        boxes = padded_targets(targets)[0]  # where an image has fewer objects, an empty box, which overlaps nothing
         truth, shapes = in_pixels(boxes, sizes), list(anchors(self.config.sides, self.config.ratios))
         found = [best(level, shapes, truth) for level in levels]
         return [(x > self.config.psi * x.amax((-2, -1), keepdim=True)).any(1) for x in found]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from core.losses._imitation import Imitation, Source
-from core.losses.base import Loss, need_teacher, per_process
+from core.losses.base import Loss, normaliser, require_teacher
 from core.types import Outcome
 
 
@@ -22,12 +22,12 @@ class Config:
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("fitnet", teacher)
+        require_teacher("fitnet", teacher)
         self.imitation = Imitation(student, teacher, source=config.source)
         self.weights = dict.fromkeys(self.imitation.names, 1.0)
         self.notes = self.imitation.notes
 
     def forward(self, student, teacher, targets, pairs):
         levels = self.imitation(student.memory, teacher.memory)
-        each = per_process(targets, torch.ones_like) * len(levels)
+        each = normaliser(targets, torch.ones_like) * len(levels)
         return Outcome({name: (x.gap / (x.places * each))[None] for name, x in zip(self.weights, levels)})

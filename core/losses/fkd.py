@@ -28,8 +28,16 @@ from einops import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from core.losses._imitation import Imitation, Level, Source, channel_attention, mean_of_places, phi, spatial_attention
-from core.losses.base import Loss, need_teacher, per_process
+from core.losses._imitation import (
+    Imitation,
+    Level,
+    Source,
+    channel_adapter,
+    channel_attention,
+    mean_of_places,
+    spatial_attention,
+)
+from core.losses.base import Loss, normaliser, require_teacher
 from core.types import Outcome
 
 KEYS = 32  # pixels between the places that a non-local block looks at
@@ -49,7 +57,7 @@ class Config:
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("fkd", teacher)
+        require_teacher("fkd", teacher)
         self.imitation = Imitation(student, teacher, source=config.source, adapter=False)
         self.notes, names = self.imitation.notes, self.imitation.names
         strides = [teacher.strides[t] for _, t in self.imitation.pairs]
@@ -59,7 +67,7 @@ class Model(Loss):
         self.weights["channel"] = config.attention
 
     def forward(self, student, teacher, targets, pairs):
-        maps, channels, images = {}, [], per_process(targets, torch.ones_like)
+        maps, channels, images = {}, [], normaliser(targets, torch.ones_like)
         for name, head, level in zip(self.imitation.names, self.heads, self.imitation(student.memory, teacher.memory)):
             squares = head(level)
             channels.append(length(squares.pop("channel")).sum(1) / images)
@@ -79,7 +87,11 @@ class Head(nn.Module):
     def __init__(self, mine: int, theirs: int, stride: int, temperature: float):
         super().__init__()
         self.temperature = temperature
-        self.feature, self.relation, self.spatial = phi(mine, theirs), phi(mine, theirs), nn.Conv2d(1, 1, 3, padding=1)
+        self.feature, self.relation, self.spatial = (
+            channel_adapter(mine, theirs),
+            channel_adapter(mine, theirs),
+            nn.Conv2d(1, 1, 3, padding=1),
+        )
         self.channel = nn.Linear(mine, theirs)
         self.mine, self.theirs = (NonLocal(width, max(2, KEYS // stride)) for width in (mine, theirs))
         nn.init.dirac_(self.spatial.weight)
@@ -90,7 +102,7 @@ class Head(nn.Module):
 
     def forward(self, level: Level) -> dict[str, Float[Tensor, " b *_"]]:
         """Squared differences by place, and by channel."""
-        theirs, mine, valid = level.theirs, level.mine, level.valid
+        theirs, mine, valid = level.teacher, level.student, level.valid
         adapted = self.feature(mine)
         relation = self.theirs(theirs, valid) - self.relation(self.mine(mine, valid))
         spatial = theirs.mean(1) - self.spatial(mine.mean(1, keepdim=True) * valid[:, None])[:, 0]
@@ -106,7 +118,7 @@ class Head(nn.Module):
         self, gap: Float[Tensor, "b d h w"], adapted: Float[Tensor, "b d h w"], level: Level
     ) -> Float[Tensor, "b h w"]:
         with torch.no_grad():
-            both = [(x, level.valid, self.temperature) for x in (level.theirs, adapted)]
+            both = [(x, level.valid, self.temperature) for x in (level.teacher, adapted)]
             place, channel = (sum(f(*x) for x in both) / 2 for f in (spatial_attention, channel_attention))
         return place * einsum(channel, gap, "b d, b d h w -> b h w")
 

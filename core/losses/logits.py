@@ -20,10 +20,10 @@ from torch import Tensor
 
 from core.boxes import centers, corners, giou
 from core.errors import UserError
-from core.losses._layer_mapping import Stages, Which, taught
-from core.losses.base import Loss, need_teacher, per_process, spread
-from core.losses.detection import focal
-from core.matching.costs import Matching, box_costs, focal_cost, in_pieces, starts, weighted
+from core.losses._layer_mapping import LayerMapping, LayerPairs, layer_pairs
+from core.losses.base import Loss, normaliser, require_teacher, scatter_to_queries
+from core.losses.detection import focal_loss
+from core.matching.costs import Matching, box_costs, first_objects, focal_cost, in_chunks, weighted_sum
 from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
 
@@ -40,7 +40,7 @@ class Config:
     )
     subtract_entropy: bool = True  # soft scores cost and count their divergence, 0 where student and teacher agree
     clamp: bool = False  # the teacher's boxes to the image, as the release does
-    stages: Which = "each"  # of the decoder: which layer of the teacher teaches which of the student's
+    stages: LayerMapping = "each"  # of the decoder: which layer of the teacher teaches which of the student's
     group: Literal["sum", "mean"] = "sum"  # over the teacher's layers that teach one of the student's
 
 
@@ -51,27 +51,27 @@ NO_TERM = "negative", "class"  # background is all there is to say
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("logits", teacher)
+        require_teacher("logits", teacher)
         refuse_other_classes("logits", student, teacher)
-        self.config, self.matching = config, priced(student.matching, config)
-        self.stages = Stages(taught(student.config.layers, teacher.config.layers, config.stages))
+        self.config, self.matching = config, with_class_weight(student.matching, config)
+        self.stages = LayerPairs(layer_pairs(student.config.layers, teacher.config.layers, config.stages))
         self.register_buffer("known", torch.tensor(teacher.known), persistent=False)
         parts = [(kind, p) for kind in KINDS[config.match] for p in self.matching.weights if (kind, p) != NO_TERM]
         self.weights = {f"{kind}_{part}": self.matching.weights[part] for kind, part in parts}
 
     @torch.no_grad()
     def problems(self, student, teacher, targets):
-        mine, theirs = self.stages.mine, self.stages.theirs
+        mine, theirs = self.stages.student, self.stages.teacher
         boxes = student.own.boxes[mine], self.boxes(teacher)[theirs]
-        place = in_pieces(lambda *x: weighted(box_costs(*x, self.matching), self.matching.weights), *boxes)
-        found = answering(teacher)[theirs]
+        place = in_chunks(lambda *x: weighted_sum(box_costs(*x, self.matching), self.matching.weights), *boxes)
+        found = is_matched(teacher)[theirs]
         scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
 
         def price(place: Tensor, mine: Tensor, theirs: Tensor, found: Tensor) -> Tensor:
-            return place.add(in_pieces(self.class_price, mine, theirs, found), alpha=self.matching.class_weight)
+            return place.add(in_chunks(self.class_price, mine, theirs, found), alpha=self.matching.class_weight)
 
         def positive() -> Problem:
-            names, valid = (x[theirs] for x in answerers(teacher, targets))
+            names, valid = (x[theirs] for x in matched_queries(teacher, targets))
             few = place.gather(-1, repeat(names, "l b t -> l b q t", q=place.shape[2]))
             return Problem(price(few, scores[0], at(scores[1], names), valid), valid, names=names)
 
@@ -90,10 +90,10 @@ class Model(Loss):
     @torch.no_grad()
     def whole(self, student: Trace, teacher: Trace) -> dict[str, Float[Tensor, "l b q t"]]:
         """Of every pair, boxes first."""
-        mine, theirs = self.stages.mine, self.stages.theirs
+        mine, theirs = self.stages.student, self.stages.teacher
         place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
         scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
-        return place | {"class": in_pieces(self.class_price, *scores, answering(teacher)[theirs])}
+        return place | {"class": in_chunks(self.class_price, *scores, is_matched(teacher)[theirs])}
 
     def class_price(
         self, mine: Float[Tensor, "n q c"], theirs: Float[Tensor, "n t c"], found: Bool[Tensor, "n t"]
@@ -103,12 +103,12 @@ class Model(Loss):
         label = repeat(theirs.argmax(-1), "n t -> n q t", q=mine.shape[1])
         return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "n t -> n 1 t")
 
-    def met(self, a):
-        return self.stages.met(a)
+    def with_layers(self, a):
+        return self.stages.with_layers(a)
 
     def forward(self, student, teacher, targets, pairs):
-        s, t, found, maps = student.own, self.boxes(teacher), answering(teacher), {}
-        met = {kind: self.met(a) for kind, a in pairs.items()}
+        s, t, found, maps = student.own, self.boxes(teacher), is_matched(teacher), {}
+        met = {kind: self.with_layers(a) for kind, a in pairs.items()}
         for kind, a in met.items():
             values, scale = {}, self.scale(pairs[kind], targets, kind, (s.logits.shape[2], t.shape[2]))
             if kind != "negative":
@@ -117,7 +117,7 @@ class Model(Loss):
             mine, theirs = s.boxes[a.index], t[a.other]
             distance = self.matching.coordinates(mine) - self.matching.coordinates(theirs)
             values |= {"l1": distance.abs().sum(-1), "giou": 1 - giou(mine, theirs)}
-            maps |= {f"{kind}_{part}": spread(scale * v, a, like=s.logits) for part, v in values.items()}
+            maps |= {f"{kind}_{part}": scatter_to_queries(scale * v, a, like=s.logits) for part, v in values.items()}
         return Outcome(maps, met)
 
     def class_loss(
@@ -128,7 +128,7 @@ class Model(Loss):
             return cross_entropy(mine, theirs.sigmoid()) - floor
         best = rearrange(theirs.argmax(-1), "m -> m 1")
         want = torch.zeros_like(theirs).scatter(-1, best, 1.0) * rearrange(found, "m -> m 1")
-        return focal(mine, want, self.matching) if self.config.target == "focal" else cross_entropy(mine, want)
+        return focal_loss(mine, want, self.matching) if self.config.target == "focal" else cross_entropy(mine, want)
 
     def heard(self, logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
         """In float32; of a class that the teacher does not know, nothing: no cost, no loss, no gradient."""
@@ -144,7 +144,7 @@ class Model(Loss):
         share = share if self.config.group == "mean" else torch.ones_like(share)
         if self.config.normalise == "sum":
             return share * targets.processes
-        return share / per_process(targets, lambda objects: pairs_in(objects, *queries)[kind])
+        return share / normaliser(targets, lambda objects: pairs_in(objects, *queries)[kind])
 
 
 def pairs_in(objects: Int[Tensor, " n"], mine: int, theirs: int) -> dict[str, Int[Tensor, " n"]]:
@@ -158,7 +158,7 @@ def pairs_in(objects: Int[Tensor, " n"], mine: int, theirs: int) -> dict[str, In
     }
 
 
-def priced(matching: Matching, config: Config) -> Matching:
+def with_class_weight(matching: Matching, config: Config) -> Matching:
     """The weights of cost and loss."""
     weight = matching.class_weight if config.class_weight is None else config.class_weight
     return replace(matching, class_weight=weight)
@@ -173,17 +173,17 @@ def refuse_other_classes(name: str, student, teacher) -> None:
         )
 
 
-def answering(trace: Trace) -> Bool[Tensor, "l b q"]:
+def is_matched(trace: Trace) -> Bool[Tensor, "l b q"]:
     """Which queries answer for an object."""
     logits = trace.own.logits
     one = torch.ones((), dtype=torch.bool, device=logits.device)
     return torch.zeros_like(logits[..., 0], dtype=torch.bool).index_put(trace.assignment.index, one)
 
 
-def answerers(trace: Trace, targets: Targets) -> tuple[Int[Tensor, "l b t"], Bool[Tensor, "l b t"]]:
+def matched_queries(trace: Trace, targets: Targets) -> tuple[Int[Tensor, "l b t"], Bool[Tensor, "l b t"]]:
     """The query that answers for each object of `padded`, and whether there is one."""
     a = trace.assignment
-    index = a.layer, a.image, a.target - starts(targets)[a.image]
+    index = a.layer, a.image, a.target - first_objects(targets)[a.image]
     names = a.query.new_zeros(*trace.own.logits.shape[:2], max(targets.counts, default=0))
     valid = torch.zeros_like(names, dtype=torch.bool).index_put(index, torch.ones_like(a.query, dtype=torch.bool))
     return names.index_put(index, a.query), valid

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from core.losses._imitation import Imitation, Level, Source
-from core.losses.base import Loss, need_teacher, per_process
+from core.losses.base import Loss, normaliser, require_teacher
 from core.types import Outcome
 
 ALPHA = 2e-5
@@ -39,7 +39,7 @@ class Model(Loss):
 
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("mgd", teacher)
+        require_teacher("mgd", teacher)
         self.hidden = config.hidden
         adapter = student.width != teacher.width
         self.imitation = Imitation(student, teacher, source=config.source, adapter=adapter)
@@ -49,9 +49,9 @@ class Model(Loss):
     def forward(self, student, teacher, targets, pairs):
         levels = self.imitation(student.memory, teacher.memory)
         seen = self.draw(levels)
-        made = [block(x.mine, m & x.valid, x.valid) for block, x, m in zip(self.blocks, levels, seen)]
-        gaps = [(x.theirs - m).pow(2).sum(1) * x.valid for x, m in zip(levels, made)]
-        images = per_process(targets, torch.ones_like)
+        made = [block(x.student, m & x.valid, x.valid) for block, x, m in zip(self.blocks, levels, seen)]
+        gaps = [(x.teacher - m).pow(2).sum(1) * x.valid for x, m in zip(levels, made)]
+        images = normaliser(targets, torch.ones_like)
         return Outcome({name: gap[None] / images for name, gap in zip(self.weights, gaps)})
 
     def draw(self, levels: list[Level]) -> list[Bool[Tensor, "b _ _"]]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from core.errors import UserError
-from core.losses._layer_mapping import taught
-from core.losses.base import Loss, need_teacher
-from core.losses.detection import compare
+from core.losses._layer_mapping import layer_pairs
+from core.losses.base import Loss, require_teacher
+from core.losses.detection import set_loss
 from core.types import Assignment, Outcome
 
 
@@ -26,23 +26,23 @@ class Model(Loss):
 
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("prior", teacher)
-        refuse_strangers(student, teacher)
+        require_teacher("prior", teacher)
+        refuse_other_kinds(student, teacher)
         self.matching, self.weights = student.matching, student.matching.weights
         self.layers = teacher.config.layers
         self.last = list(
-            dict(taught(student.config.layers, self.layers)).values()
+            dict(layer_pairs(student.config.layers, self.layers)).values()
         )  # teacher's layer for each of the student's
 
     def ask(self, student, teacher, targets):
         return {"prior": teacher.detach()}
 
     def forward(self, student, teacher, targets, pairs):
-        a = relayered(teacher.assignment, self.last, layers=self.layers)
-        return Outcome(compare(student.predictions["prior"], targets, a, self.matching), {"prior": a})
+        a = select_layers(teacher.assignment, self.last, layers=self.layers)
+        return Outcome(set_loss(student.predictions["prior"], targets, a, self.matching), {"prior": a})
 
 
-def relayered(a: Assignment, chosen: list[int], *, layers: int) -> Assignment:
+def select_layers(a: Assignment, chosen: list[int], *, layers: int) -> Assignment:
     """The pairs of the `chosen` of `layers` layers, counted anew from 0."""
     if chosen == list(range(layers)):
         return a
@@ -52,7 +52,7 @@ def relayered(a: Assignment, chosen: list[int], *, layers: int) -> Assignment:
     return Assignment(*map(torch.cat, (counted, *rest)))
 
 
-def refuse_strangers(student, teacher) -> None:
+def refuse_other_kinds(student, teacher) -> None:
     origin = {True: "queries from the encoder", False: "learnt queries"}
     mine, theirs = (f"{x.kind} of width {x.width} with {origin[x.proposes]}" for x in (student, teacher))
     if mine != theirs:

@@ -9,8 +9,8 @@ from einops import repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from core.boxes import apart, corners, giou
-from core.matching.threads import side_by_side
+from core.boxes import coordinates_first, corners, giou
+from core.matching.threads import run_chunks
 from core.types import Predictions, Targets
 
 IN_CACHE = 2**18  # pairs that the CPU prices at a time, so that what is made on the way stays in its cache
@@ -36,7 +36,7 @@ class Matching:
         return corners(boxes.float()) if self.box == "xyxy" else boxes.float()
 
 
-def padded(targets: Targets) -> tuple[Float[Tensor, "b t 4"], Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+def padded_targets(targets: Targets) -> tuple[Float[Tensor, "b t 4"], Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
     """Boxes, labels and validity of the objects, image by image; t is the largest count."""
     shape = (len(targets.counts), max(targets.counts, default=0))
     slot = torch.cat([torch.arange(n) for n in targets.counts]).to(targets.labels.device, non_blocking=True)
@@ -46,7 +46,7 @@ def padded(targets: Targets) -> tuple[Float[Tensor, "b t 4"], Int[Tensor, "b t"]
     return boxes, labels, valid
 
 
-def starts(targets: Targets) -> Int[Tensor, " b"]:
+def first_objects(targets: Targets) -> Int[Tensor, " b"]:
     """Where the objects of each image begin."""
     return torch.tensor([0, *targets.counts[:-1]]).cumsum(0).to(targets.labels.device, non_blocking=True)
 
@@ -57,7 +57,7 @@ def costs(p: Predictions, targets: Targets, matching: Matching) -> dict[str, Flo
 
     Columns beyond an image's own count are padding. DETR, arXiv 2005.12872; focal form of Deformable DETR.
     """
-    boxes, labels, _ = (repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in padded(targets))
+    boxes, labels, _ = (repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in padded_targets(targets))
     return pair_costs(p.logits, p.boxes, labels, boxes, matching)
 
 
@@ -94,11 +94,11 @@ def box_costs(
 ) -> dict[str, Float[Tensor, "*n q t"]]:
     """L1 distance and negated GIoU of every pair."""
     mine, theirs = mine[..., :, None, :], theirs[..., None, :, :]
-    away = apart(matching.coordinates(mine)) - apart(matching.coordinates(theirs))
+    away = coordinates_first(matching.coordinates(mine)) - coordinates_first(matching.coordinates(theirs))
     return {"l1": away.abs_().sum(0), "giou": -giou(mine, theirs)}
 
 
-def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     (first, total), *rest = parts.items()
     total = weights[first] * total
     for name, part in rest:
@@ -107,7 +107,7 @@ def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tenso
 
 
 @torch.no_grad()
-def in_pieces(price: Callable[..., Float[Tensor, "n q t"]], *of: Tensor) -> Float[Tensor, "l b q t"]:
+def in_chunks(price: Callable[..., Float[Tensor, "n q t"]], *of: Tensor) -> Float[Tensor, "l b q t"]:
     """price(*of) for tensors (l, b, q, ...) of the rows and (l, b, t, ...) of the columns; on the CPU a few images at a
     time.
     """
@@ -119,5 +119,5 @@ def in_pieces(price: Callable[..., Float[Tensor, "n q t"]], *of: Tensor) -> Floa
     def fill(piece: tuple[Tensor, ...]) -> None:
         piece[0].copy_(price(*piece[1:]))
 
-    side_by_side(fill, list(zip(*(x.flatten(0, 1).split(step) for x in (total, *of)))))
+    run_chunks(fill, list(zip(*(x.flatten(0, 1).split(step) for x in (total, *of)))))
     return total

@@ -12,7 +12,7 @@ TRUSTED = 1e6  # times what columns cost at the least, up to which prices leave 
 Solution = tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]
 
 
-def assignment(cost: Float[np.ndarray, "q t"]) -> Solution:
+def optimal_assignment(cost: Float[np.ndarray, "q t"]) -> Solution:
     """(rows, columns) at the least total cost.
 
     Where all columns are assigned, a price taken off a column changes every total alike, so the optimum stays. With
@@ -21,11 +21,11 @@ def assignment(cost: Float[np.ndarray, "q t"]) -> Solution:
     if len(cost) < PRICED or cost.shape[0] != cost.shape[1]:
         return linear_sum_assignment(cost)
     reduced = cost.astype(np.float64)
-    reduced -= prices(cost)
+    reduced -= column_prices(cost)
     return linear_sum_assignment(reduced)
 
 
-def prices(cost: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
+def column_prices(cost: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
     """What columns cost in optimal transport with entropy, by over-relaxed scaling (Sinkhorn; Cuturi, NeurIPS 2013).
 
     By einsum: a BLAS would start threads of its own, and add up in an order that depends on their number.

@@ -21,14 +21,14 @@ def margins(
 
 def margin(cost: Float[ndarray, "q t"], best: float, query: int, target: int) -> tuple[float, int]:
     """The same of one pair; `best` is the least total cost."""
-    other = forbidding(cost, query, target)
+    other = optimum_without(cost, query, target)
     if other is None:
         return np.inf, -1
     heir = next((int(a) for a, b in zip(*other) if b == target), -1)
     return max(float(cost[other].sum()) - best, 0.0), heir
 
 
-def forbidding(cost: Float[ndarray, "q t"], query: int, target: int) -> tuple[ndarray, ndarray] | None:
+def optimum_without(cost: Float[ndarray, "q t"], query: int, target: int) -> tuple[ndarray, ndarray] | None:
     """The optimum without this pair; None where there is none."""
     other = cost.copy()
     other[query, target] = np.inf

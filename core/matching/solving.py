@@ -9,30 +9,30 @@ from einops import rearrange, repeat
 from jaxtyping import Int
 from torch import Tensor
 
-from core.matching.costs import Matching, in_pieces, padded, pair_costs, starts, weighted
-from core.matching.hungarian import assignment
-from core.matching.threads import on_threads, threads_beside
+from core.matching.costs import Matching, first_objects, in_chunks, padded_targets, pair_costs, weighted_sum
+from core.matching.hungarian import optimal_assignment
+from core.matching.threads import map_on_threads, solver_threads
 from core.types import Assignment, Predictions, Problem, Targets
 
 THREADED = 64  # queries and objects from which a problem is worth a thread
 
 
 @torch.no_grad()
-def to_truth(found: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
+def match_to_truth(found: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
     """The assignment of each detector's queries to the objects, by the detector's name; one copy for all of them."""
-    return solve({"truth": {name: posed(p, targets, m) for name, (p, m) in found.items()}})["truth"]
+    return solve({"truth": {name: truth_problem(p, targets, m) for name, (p, m) in found.items()}})["truth"]
 
 
 @torch.no_grad()
-def posed(p: Predictions, targets: Targets, matching: Matching) -> Problem:
+def truth_problem(p: Predictions, targets: Targets, matching: Matching) -> Problem:
     """Which query answers for which object: the columns are those of `padded`, the answer's targets are of the batch."""
-    boxes, labels, valid = padded(targets)
-    names = rearrange(starts(targets), "b -> b 1") + torch.arange(labels.shape[1], device=labels.device)
+    boxes, labels, valid = padded_targets(targets)
+    names = rearrange(first_objects(targets), "b -> b 1") + torch.arange(labels.shape[1], device=labels.device)
     boxes, labels, valid, names = (
         repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in (boxes, labels, valid, names)
     )
-    price = in_pieces(
-        lambda *of: weighted(pair_costs(*of, matching), matching.weights), p.logits, p.boxes, labels, boxes
+    price = in_chunks(
+        lambda *of: weighted_sum(pair_costs(*of, matching), matching.weights), p.logits, p.boxes, labels, boxes
     )
     return Problem(price, valid, names=names)
 
@@ -50,7 +50,7 @@ def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, As
         for name, problem in problems.items():
             cost, columns = next(answers), next(answers).astype(bool)
             taken = [solved[group][earlier] for earlier in problem.without]
-            threads = threads_beside(problem.cost.device)
+            threads = solver_threads(problem.cost.device)
             solved[group][name] = assign(cost, columns, taken, f"{group} {name}".strip(), threads=threads)
     return to_device(solved, groups)
 
@@ -73,11 +73,11 @@ def assign(
             raise FloatingPointError(
                 f"the cost of matching ({name}) is not finite: layer {place[0]}, image {place[1]} of the batch"
             )
-        row, column = assignment(part)
+        row, column = optimal_assignment(part)
         return q[row], t[column]
 
     places = list(np.ndindex(*cost.shape[:2]))
-    found = on_threads(answer, places, threads if min(cost.shape[2:]) >= THREADED else 1)
+    found = map_on_threads(answer, places, threads if min(cost.shape[2:]) >= THREADED else 1)
     query, target = (np.concatenate(x) for x in zip(*found))
     layer, image = np.repeat(np.array(places), [len(q) for q, _ in found], axis=0).T
     return np.stack([layer, image, query, target], 1)
@@ -105,10 +105,12 @@ def to_device(solved: dict[str, dict[str, np.ndarray]], groups) -> dict[str, dic
     table = torch.from_numpy(np.concatenate(rows)).to(device, non_blocking=True)
     parts = iter(table.split([len(r) for r in rows]))
     return {
-        group: {name: named(Assignment(*next(parts).unbind(1)), groups[group][name].names) for name in answers}
+        group: {
+            name: with_target_names(Assignment(*next(parts).unbind(1)), groups[group][name].names) for name in answers
+        }
         for group, answers in solved.items()
     }
 
 
-def named(a: Assignment, names: Int[Tensor, "l b t"] | None) -> Assignment:
+def with_target_names(a: Assignment, names: Int[Tensor, "l b t"] | None) -> Assignment:
     return a if names is None else replace(a, target=names[a.layer, a.image, a.target])

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import iou
+from core.metrics.instability import assigned_objects
 from core.types import Assignment, Trace
 
 
@@ -31,7 +32,7 @@ class Agreement:
 def agreement(student: Trace, teacher: Trace, pairs: Assignment) -> Agreement:
     """Of pairs as a loss compared them: `pairs.other` are the teacher's queries, as in the loss `logits`."""
     mine, theirs = student.own, teacher.own
-    object_s, object_t = answers(student)[pairs.index], answers(teacher)[pairs.other]
+    object_s, object_t = assigned_objects(student)[pairs.index], assigned_objects(teacher)[pairs.other]
     return Agreement(
         pairs.layer,
         pairs.image,
@@ -39,10 +40,3 @@ def agreement(student: Trace, teacher: Trace, pairs: Assignment) -> Agreement:
         iou(mine.boxes[pairs.index], theirs.boxes[pairs.other]),
         (object_s == object_t) & (object_s >= 0),
     )
-
-
-def answers(trace: Trace) -> Int[Tensor, "l b q"]:
-    """The object of the batch that each query answers for, -1 without one."""
-    a, logits = trace.assignment, trace.own.logits
-    none = torch.full(logits.shape[:3], -1, dtype=a.target.dtype, device=logits.device)
-    return none.index_put(a.index, a.target)

@@ -11,7 +11,7 @@ from core.data.category import Category
 from core.metrics.detections import Detections
 
 NUMBERS = ("ap", "ap50", "ap75", "aps", "apm", "apl")  # the first six of COCOeval.stats
-CROWDS = {"1 or 2": (1, 2), "3 to 5": (3, 5), "6 or more": (6, float("inf"))}  # objects in an image
+OBJECT_COUNTS = {"1 or 2": (1, 2), "3 to 5": (3, 5), "6 or more": (6, float("inf"))}  # objects in an image
 
 
 def average_precision(truth: dict, detections: list[Detections], categories: Sequence[Category]) -> dict:
@@ -19,7 +19,7 @@ def average_precision(truth: dict, detections: list[Detections], categories: Seq
 
     Each is 0 .. 1, or None where the truth holds no such object. `truth` is a COCO instances dict.
     """
-    found = truth | {"annotations": records(detections, categories)}
+    found = truth | {"annotations": coco_results(detections, categories)}
     evaluation = COCOeval_faster(index(numbered(truth)), index(found), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
@@ -28,17 +28,19 @@ def average_precision(truth: dict, detections: list[Detections], categories: Seq
     return numbers | {"per_class": per_class(evaluation, categories)}
 
 
-def by_crowding(truth: dict, detections: list[Detections], categories: Sequence[Category], crowds=CROWDS) -> dict:
+def ap_by_object_count(
+    truth: dict, detections: list[Detections], categories: Sequence[Category], crowds=OBJECT_COUNTS
+) -> dict:
     """`average_precision` over the images with so many objects, crowd regions aside, and how many those are ("images")."""
     counts = Counter(a["image_id"] for a in truth["annotations"] if not a.get("iscrowd", 0))
     found = {}
     for name, (low, high) in crowds.items():
         ids = {id for id, count in counts.items() if low <= count <= high}
-        found[name] = {"images": len(ids)} | average_precision(*on(ids, truth, detections), categories)
+        found[name] = {"images": len(ids)} | average_precision(*restricted_to(ids, truth, detections), categories)
     return found
 
 
-def on(ids: Collection[int], truth: dict, detections: list[Detections]) -> tuple[dict, list[Detections]]:
+def restricted_to(ids: Collection[int], truth: dict, detections: list[Detections]) -> tuple[dict, list[Detections]]:
     """Truth and detections of some images alone."""
     wanted = torch.tensor(sorted(ids), dtype=torch.long)
     images = [i for i in truth["images"] if i["id"] in ids]
@@ -59,7 +61,7 @@ def index(dataset: dict) -> COCO:
     return coco
 
 
-def records(detections: list[Detections], categories: Sequence[Category]) -> list[dict]:
+def coco_results(detections: list[Detections], categories: Sequence[Category]) -> list[dict]:
     """As COCO results, with the category ids of the annotation file."""
     ids = [c.id for c in categories]
     rows = (row for d in detections for row in zip(*(x.tolist() for x in (d.boxes, d.scores, d.labels, d.image_ids))))

@@ -11,7 +11,7 @@ from core.metrics.detections import Detections
 from core.metrics.hits import Objects, hits
 
 Kind = Literal["kept", "gained", "lost", "missed"]
-SURE = 0.3  # a detection of a lower score has found nothing that anybody would be shown
+MIN_SCORE = 0.3  # a detection of a lower score has found nothing that anybody would be shown
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Changes:
         return int((self.kind == kind).sum())
 
 
-def changes(before: Detections, after: Detections, truth: Objects, sure: float = SURE) -> Changes:
+def changes(before: Detections, after: Detections, truth: Objects, sure: float = MIN_SCORE) -> Changes:
     """Two models on the same images. An object is found by a detection of its class, at IoU 0.5, that scores `sure`."""
     rows = np.flatnonzero(~truth.crowd)
     return Changes(rows, *(finding_scores(found, truth)[rows] for found in (before, after)), sure)

@@ -11,7 +11,7 @@ from numpy import ndarray
 from core.data.category import Category
 from core.metrics.detections import Detections
 
-FOUND = 0.5  # IoU from which an object counts as found
+MIN_IOU = 0.5  # IoU from which an object counts as found
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class Meeting:
+class ImageOverlaps:
     """Detections and objects of one image, as rows of both tables."""
 
     detections: Int[ndarray, " n"]  # the best first
@@ -71,11 +71,11 @@ def objects(truth: dict, categories: Sequence[Category]) -> Objects:
     )
 
 
-def hits(found: Detections, truth: Objects, iou: float = FOUND) -> Hits:
+def hits(found: Detections, truth: Objects, iou: float = MIN_IOU) -> Hits:
     """The best first, each detection takes the free object of its class that it overlaps most, if by `iou` or more."""
     object_of = np.full(len(found), -1)
     detection_of, ignored = np.full(len(truth), -1), np.zeros(len(found), dtype=bool)
-    for m in meetings(found, truth, iou):
+    for m in image_overlaps(found, truth, iou):
         for row, column in claims(m.iou * m.same, iou):
             object_of[m.detections[row]], detection_of[m.objects[column]] = m.objects[column], m.detections[row]
         ignored[m.detections] = m.ignored
@@ -92,7 +92,7 @@ def claims(overlap: Float[ndarray, "n t"], least: float) -> Iterator[tuple[int, 
             yield int(row), int(column)
 
 
-def meetings(found: Detections, truth: Objects, iou: float = FOUND) -> Iterator[Meeting]:
+def image_overlaps(found: Detections, truth: Objects, iou: float = MIN_IOU) -> Iterator[ImageOverlaps]:
     """Image by image, those with detections; a detection lies in a crowd region by `iou` or more of its own area."""
     image, label, score = (x.numpy() for x in (found.image_ids, found.labels, found.scores))
     boxes = found.boxes.double().numpy()
@@ -104,7 +104,7 @@ def meetings(found: Detections, truth: Objects, iou: float = FOUND) -> Iterator[
         one, many = here[~truth.crowd[here]], here[truth.crowd[here]]
         same = [label[rows][:, None] == truth.label[columns] for columns in (one, many)]
         crowded = (overlaps(boxes[rows], truth.boxes[many], crowd=True) >= iou) & same[1]
-        yield Meeting(rows, one, overlaps(boxes[rows], truth.boxes[one], crowd=False), same[0], crowded.any(1))
+        yield ImageOverlaps(rows, one, overlaps(boxes[rows], truth.boxes[one], crowd=False), same[0], crowded.any(1))
 
 
 def overlaps(a: Float[ndarray, "n 4"], b: Float[ndarray, "t 4"], *, crowd: bool) -> Float[ndarray, "n t"]:

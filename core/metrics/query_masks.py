@@ -18,14 +18,14 @@ from torch import Tensor
 from core.boxes import corners
 from core.losses._imitation import Source
 from core.losses.features import Mask, masks
-from core.matching.costs import padded
+from core.matching.costs import padded_targets
 from core.types import Memory, Targets, Trace
 
 TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
-class Look:
+class MaskStatistics:
     """Of the queries of one layer."""
 
     inside: Float[Tensor, "b q"]  # share of the mask's mass in true boxes; NaN without any mass
@@ -34,13 +34,15 @@ class Look:
 
 
 @torch.no_grad()
-def look(trace: Trace, targets: Targets, *, source: Source = "encoder", mask: Mask = "cosine", layer: int = -1) -> Look:
+def mask_statistics(
+    trace: Trace, targets: Targets, *, source: Source = "encoder", mask: Mask = "cosine", layer: int = -1
+) -> MaskStatistics:
     parts = []
     for psi, level in zip(query_masks(trace, source=source, mask=mask, layer=layer), range(len(trace.memory.strides))):
-        inside, valid = in_boxes(trace.memory, targets, level), ~trace.memory.padding[level]
+        inside, valid = inside_objects(trace.memory, targets, level), ~trace.memory.padding[level]
         area = (inside & valid).sum((-2, -1)) / valid.sum((-2, -1)).clamp(min=1)
         parts.append((mass_inside(psi, inside), spatial_entropy(psi, valid), area))
-    return Look(*(torch.stack(x).nanmean(0) for x in zip(*parts)))
+    return MaskStatistics(*(torch.stack(x).nanmean(0) for x in zip(*parts)))
 
 
 @torch.no_grad()
@@ -51,14 +53,14 @@ def query_masks(trace: Trace, *, source: Source, mask: Mask, layer: int = -1) ->
     return [psi.mul_(rearrange(~pad, "b h w -> b 1 h w")) for psi, pad in zip(found, trace.memory.padding)]
 
 
-def in_boxes(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b h w"]:
+def inside_objects(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b h w"]:
     """Places of a level whose centre lies in a true box of their image."""
     rows, columns = (x.float() for x in in_spans(memory, targets, level))
     return rows.mT @ columns > 0
 
 
-def each_box(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b t h w"]:
-    """The same for every object; objects as in `core.matching.costs.padded`."""
+def inside_each_object(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b t h w"]:
+    """The same for every object; objects as in `core.matching.costs.padded_targets`."""
     rows, columns = in_spans(memory, targets, level)
     return rearrange(rows, "b t h -> b t h 1") & rearrange(columns, "b t w -> b t 1 w")
 
@@ -66,7 +68,7 @@ def each_box(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b t 
 def in_spans(memory: Memory, targets: Targets, level: int) -> tuple[Bool[Tensor, "b t h"], Bool[Tensor, "b t w"]]:
     """Rows and columns of a level whose centre lies in an object's box."""
     (height, width), stride = memory.shapes[level], memory.strides[level]
-    boxes, _, valid = padded(targets)
+    boxes, _, valid = padded_targets(targets)
     x0, y0, x1, y1 = (rearrange(x, "b t -> b t 1") for x in corners(boxes).unbind(-1))
     size = rearrange(memory.sizes, "b side -> b 1 1 side").float()
     y, x = ((torch.arange(n, device=boxes.device) + 0.5) * stride for n in (height, width))

@@ -13,15 +13,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import iou
-from core.losses.base import spread
-from core.losses.features import best_overlap
+from core.losses.base import scatter_to_queries
+from core.losses.features import best_iou, quality
 from core.types import Targets, Trace
 
 GAMMA = 0.5  # the default of the loss `features`
 
 
 @dataclass(frozen=True)
-class Parts:
+class QualityParts:
     """What the quality of each query is made of."""
 
     score: Float[Tensor, "l b q"]  # of its best class
@@ -30,21 +30,21 @@ class Parts:
     assigned_overlap: Float[Tensor, "l b q"]  # IoU with its object; 0 without one
 
     def ranking(self, gamma: float = GAMMA) -> Float[Tensor, "l b q"]:
-        return self.score**gamma * self.overlap ** (1 - gamma)
+        return quality(self.score, self.overlap, gamma)
 
     def assigned(self, gamma: float = GAMMA) -> Float[Tensor, "l b q"]:
-        return self.assigned_score**gamma * self.assigned_overlap ** (1 - gamma)
+        return quality(self.assigned_score, self.assigned_overlap, gamma)
 
 
 @torch.no_grad()
-def parts(trace: Trace, targets: Targets) -> Parts:
+def quality_parts(trace: Trace, targets: Targets) -> QualityParts:
     """Of every layer."""
     p, a = trace.own, trace.assignment
-    overlap = best_overlap(rearrange(p.boxes, "l b q k -> b (l q) k"), targets)
+    overlap = best_iou(rearrange(p.boxes, "l b q k -> b (l q) k"), targets)
     score = p.logits[(*a.index, targets.labels[a.target])].float().sigmoid()
     met = (score, iou(p.boxes[a.index], targets.boxes[a.target]))
-    return Parts(
+    return QualityParts(
         p.logits.float().amax(-1).sigmoid(),
         rearrange(overlap, "b (l q) -> l b q", l=len(p.logits)),
-        *(spread(x, a, like=p.logits) for x in met),
+        *(scatter_to_queries(x, a, like=p.logits) for x in met),
     )

@@ -12,7 +12,7 @@ from core.types import Memory, Queries
 
 
 @dataclass(frozen=True)
-class Reading:
+class SamplingLocations:
     """Of one decoder layer: (x, y) in [0, 1] of the image without its padding, or beyond; weights sum to 1 over n."""
 
     places: Float[Tensor, "b q n 2"]
@@ -20,16 +20,16 @@ class Reading:
 
 
 @torch.no_grad()
-def readings(detector: Detector, memory: Memory, queries: Queries) -> tuple[Reading, ...]:
-    """Of each decoder layer; nothing of a detector that names no `readers`."""
-    found: list[Reading] = []
+def sampling_locations(detector: Detector, memory: Memory, queries: Queries) -> tuple[SamplingLocations, ...]:
+    """Of each decoder layer; nothing of a detector that names no `samplers`."""
+    found: list[SamplingLocations] = []
     size = memory.sizes.flip(-1)[:, None, None]  # (width, height)
 
-    def listen(reader, arguments, _) -> None:
-        pixels, weights = reader.read(memory, *arguments)
-        found.append(Reading(pixels / size, weights))
+    def listen(sampler, arguments, _) -> None:
+        pixels, weights = sampler.sampling_locations(memory, *arguments)
+        found.append(SamplingLocations(pixels / size, weights))
 
-    hooks = [reader.register_forward_hook(listen) for reader in detector.readers]
+    hooks = [sampler.register_forward_hook(listen) for sampler in detector.samplers]
     try:
         detector.decode(memory, queries)
     finally:
@@ -38,7 +38,7 @@ def readings(detector: Detector, memory: Memory, queries: Queries) -> tuple[Read
     return tuple(found)
 
 
-def mass_in_boxes(reading: Reading, boxes: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q"]:
+def mass_in_boxes(reading: SamplingLocations, boxes: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q"]:
     """The share of each query's weight at places inside its own box."""
     low, high = corners(boxes)[:, :, None].split(2, dim=-1)
     inside = ((reading.places >= low) & (reading.places <= high)).all(-1)

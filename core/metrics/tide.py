@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from core.metrics.detections import Detections
-from core.metrics.hits import FOUND, Hits, Meeting, Objects, hits, meetings
+from core.metrics.hits import MIN_IOU, Hits, ImageOverlaps, Objects, hits, image_overlaps
 
 GROUND = 0.1  # IoU up to which a detection overlaps nothing
 KINDS = ("cls", "loc", "both", "dupe", "bkg", "miss")
@@ -46,7 +46,7 @@ def errors(found: Detections, truth: Objects) -> Errors:
     """Every wrong detection has one kind; every object is found, or missed, or what an error of class or place is about."""
     found_by = hits(found, truth)
     kind, about = np.full(len(found), -1), np.full(len(found), -1)
-    for m in meetings(found, truth):
+    for m in image_overlaps(found, truth):
         kind[m.detections], about[m.detections] = judged(m, found_by)
     kind[~found_by.wrong] = -1
     about[(kind != KINDS.index("cls")) & (kind != KINDS.index("loc"))] = -1
@@ -55,16 +55,16 @@ def errors(found: Detections, truth: Objects) -> Errors:
     return Errors(found_by, kind, about, (found_by.detection < 0) & ~spoken_of & ~truth.crowd)
 
 
-def judged(m: Meeting, h: Hits) -> tuple[Int[ndarray, " n"], Int[ndarray, " n"]]:
+def judged(m: ImageOverlaps, h: Hits) -> tuple[Int[ndarray, " n"], Int[ndarray, " n"]]:
     """The kind of each detection of an image were it wrong, and the object that it overlaps most."""
     if not len(m.objects):
         return np.full(len(m.detections), KINDS.index("bkg")), np.full(len(m.detections), -1)
     right, other, taken = m.iou * m.same, m.iou * ~m.same, m.iou * m.same * (h.detection[m.objects] >= 0)
     near = right.max(1)
     cases = {
-        "loc": (GROUND <= near) & (near < FOUND),
-        "cls": other.max(1) >= FOUND,
-        "dupe": taken.max(1) >= FOUND,
+        "loc": (GROUND <= near) & (near < MIN_IOU),
+        "cls": other.max(1) >= MIN_IOU,
+        "dupe": taken.max(1) >= MIN_IOU,
         "bkg": m.iou.max(1) <= GROUND,
     }
     kind = np.select(list(cases.values()), [KINDS.index(k) for k in cases], KINDS.index("both"))

@@ -69,7 +69,7 @@ class DeformableAttention(nn.Module):
         found = Sample.apply(table(maps, self.heads), self.where(query, aim), self.weights(query), aim.grid)
         return self.to_out(rearrange(found, "b q h c -> b q (h c)").to(values.dtype))
 
-    def read(self, memory: Memory, query: Float[Tensor, "b q d"], aim: Aim, *_):
+    def sampling_locations(self, memory: Memory, query: Float[Tensor, "b q d"], aim: Aim, *_):
         """Points of all heads and levels, in pixels, and the mean over heads of their weights."""
         strides = repeat(torch.tensor(memory.strides), "l -> (h l p)", h=self.heads, p=self.points).to(query.device)
         pixels = (self.where(query, aim) + 0.5) * strides

@@ -11,12 +11,12 @@ from torch import nn
 
 from core import detectors, losses
 from core.detectors.base import Detector
-from core.distiller import Distiller, weights_of
+from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.files import read_json, write_bytes
 from core.losses.base import Loss
-from core.runs.class_mapping import Columns, translated
-from core.runs.config import decode, decode_detector, encode, meant
+from core.runs.class_mapping import ClassMap, map_classes
+from core.runs.config import decode, decode_detector, did_you_mean, encode
 
 Load = Callable[[Path], tuple[Detector, dict]]  # as `load_detector`
 
@@ -37,16 +37,16 @@ def load_detector(path: Path) -> tuple[Detector, dict]:
 
     UserError, naming the file, where it is missing, is no safetensors file of ours (a pickle, say), or does not fit.
     """
-    tensors, card = read(path)
+    tensors, card = read_tensors(path)
     if not {"detector", "config"} <= card.keys():
         raise UserError(f"{path} has no card of a detector in its header; give a run of `python -m train fit`")
     config = decode_detector({k: card[k] for k in ("detector", "config")}, f"the card of {path}")
     detector = detectors.module(card["detector"]).Model(config)
-    fill(detector, tensors, path)
+    load_into(detector, tensors, path)
     return detector.eval(), card
 
 
-def read(path: Path) -> tuple[dict, dict]:
+def read_tensors(path: Path) -> tuple[dict, dict]:
     """Tensors and card of a file."""
     try:
         with safe_open(path, "pt") as file:
@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[dict, dict]:
         ) from None
 
 
-def fill(module: nn.Module, tensors: dict, path: Path) -> None:
+def load_into(module: nn.Module, tensors: dict, path: Path) -> None:
     own = module.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
         mine, theirs = (tuple(x[name].shape) if name in x else None for x in (own, tensors))
@@ -76,7 +76,7 @@ def fill(module: nn.Module, tensors: dict, path: Path) -> None:
     module.load_state_dict(tensors)
 
 
-def sha(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     return sha256(Path(path).read_bytes()).hexdigest()
 
 
@@ -97,8 +97,8 @@ def open_distiller(run: Path, load: Load | None = None) -> tuple[Distiller, dict
     student, _ = load(run / "student.safetensors")
     teacher = open_teacher(run, card["teacher"], load) if card.get("teacher") else None
     parts, scales = build_losses(configs, student, teacher, str(run / "card.json"))
-    distiller = Distiller(student, parts, weights_of(parts, scales), teacher)
-    fill(distiller.losses, read(run / "losses.safetensors")[0], run / "losses.safetensors")
+    distiller = Distiller(student, parts, map_weights(parts, scales), teacher)
+    load_into(distiller.losses, read_tensors(run / "losses.safetensors")[0], run / "losses.safetensors")
     return distiller.eval(), card
 
 
@@ -119,10 +119,10 @@ def open_teacher(run: Path, note, load: Load) -> Detector:
     path = next((p for p in (weights_file(Path(named)), weights_file(run / named)) if p.is_file()), None)
     if path is None:
         raise UserError(f"{run}: its teacher {named} is gone; put it back, or give --teacher RUN")
-    if sha(path) != digest:
+    if sha256_of(path) != digest:
         raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
-    told = decode(Columns | None, note.get("columns"), f"{run / 'card.json'}: teacher.columns")
-    return translated(load(path)[0], told)
+    told = decode(ClassMap | None, note.get("columns"), f"{run / 'card.json'}: teacher.columns")
+    return map_classes(load(path)[0], told)
 
 
 def build_losses(
@@ -132,7 +132,7 @@ def build_losses(
     parts, scales = {}, {}
     for name, data in configs.items():
         if name not in losses.names():
-            raise UserError(f"{where}: no loss {name!r}{meant(name, losses.names())}")
+            raise UserError(f"{where}: no loss {name!r}{did_you_mean(name, losses.names())}")
         config = decode(losses.module(name).Config, data, f"{where}: losses.{name}")
         if config.weight:
             parts[name], scales[name] = losses.build(name, config, student, teacher), config.weight

@@ -10,13 +10,13 @@ from core.detectors.base import Detector
 from core.errors import UserError
 from core.types import SILENT, Images, Memory, Predictions, Queries
 
-Columns = tuple[tuple[int, ...], ...]  # for each class of the student, those of the teacher that are it
+ClassMap = tuple[tuple[int, ...], ...]  # for each class of the student, those of the teacher that are it
 
 
-class Translated(Detector):
+class ClassMapped(Detector):
     """A class of several columns has the highest of their logits; one of none is `known` False and never seen."""
 
-    def __init__(self, detector: Detector, columns: Columns):
+    def __init__(self, detector: Detector, columns: ClassMap):
         super().__init__()
         self.detector, self.columns = detector, columns
         self.config = replace(detector.config, classes=len(columns))
@@ -52,13 +52,13 @@ class Translated(Detector):
         return logits[..., self.column].masked_fill(self.empty, SILENT).amax(-1)
 
 
-def translated(detector: Detector, columns: Columns | None) -> Detector:
-    return detector if columns is None else Translated(detector, columns)
+def map_classes(detector: Detector, columns: ClassMap | None) -> Detector:
+    return detector if columns is None else ClassMapped(detector, columns)
 
 
-def columns(
+def class_map(
     ours: Sequence[str], theirs: Sequence[str], said: Mapping[str, Sequence[str]], where: str
-) -> Columns | None:
+) -> ClassMap | None:
     """Which of their classes is each of ours: those that `said` names, else the one of the same name.
 
     None where the two lists are the same. UserError: a name that is in no list, or a class of ours without any of theirs
@@ -81,7 +81,7 @@ def columns(
     return tuple(tuple(theirs.index(other) for other in named[name]) for name in ours)
 
 
-def read_map(data, where: str) -> dict[str, list[str]]:
+def read_class_map(data, where: str) -> dict[str, list[str]]:
     """{"our class": "their class", or a list of them}; UserError where it is something else."""
     if not isinstance(data, dict):
         raise UserError(f"{where} must hold one object, our class to theirs, not a {type(data).__name__}")

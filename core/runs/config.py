@@ -63,7 +63,7 @@ def decode_detector(data, where: str):
     known(data, ("detector", "config"), where)
     name = data.get("detector")
     if name not in detectors.names():
-        raise UserError(f"{where}: no detector {name!r}{meant(str(name), detectors.names())}")
+        raise UserError(f"{where}: no detector {name!r}{did_you_mean(str(name), detectors.names())}")
     return decode_fields(detectors.module(name).Config, data.get("config", {}), f"{where}.config")
 
 
@@ -81,14 +81,14 @@ def known(data, names, where: str) -> None:
         refuse(where, "an object", data)
     for key in data:
         if key not in names:
-            raise UserError(f"{where}: no field {key!r}{meant(key, names)}")
+            raise UserError(f"{where}: no field {key!r}{did_you_mean(key, names)}")
 
 
 def refuse(where: str, wanted: str, data):
     raise UserError(f"{where} must be {wanted}, not {data!r}")
 
 
-def meant(word: str, names) -> str:
+def did_you_mean(word: str, names) -> str:
     """The end of a sentence about an unknown word."""
     near = get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"; perhaps you meant {near[0]}" if near else f"; there are {', '.join(names)}"

@@ -16,7 +16,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from core.metrics.detections import Detections
 from core.nn import backbones, pretrained
-from core.runs.checkpoint import fill, read, save_module
+from core.runs.checkpoint import load_into, read_tensors, save_module
 from core.types import Images
 
 STRIDES = (4, 8, 16)
@@ -61,9 +61,9 @@ def save(path: Path, model: FCOS, card: dict) -> None:
 
 def load(path: Path) -> tuple[FCOS, dict]:
     """In eval mode, and its card; UserError where the file is missing or does not fit."""
-    tensors, card = read(path)
+    tensors, card = read_tensors(path)
     model = build(len(card.get("categories", ())), card.get("size", 96))
-    fill(model, tensors, path)
+    load_into(model, tensors, path)
     return model.eval(), card
 
 

@@ -10,7 +10,7 @@ from core.data.coco.dataset import Coco
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment, plain
-from core.distiller import Distiller, Heard
+from core.distiller import Distiller, OnDecoded
 from core.errors import UserError
 from core.runs.checkpoint import Load, load_detector, open_distiller
 from core.runs.config import decode
@@ -19,7 +19,7 @@ from core.types import DistillTrace
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenRun:
     """A run folder, or a file of weights, its networks in eval mode, and the images it was measured on."""
 
     path: Path
@@ -41,14 +41,14 @@ def open_run(
     *,
     teacher: Path | None = None,
     load: Load = load_detector,
-) -> Opened:
+) -> OpenRun:
     """UserError, in one sentence, where the run or its data cannot be read. `teacher` takes the place of the run's own."""
     distiller, card, notes = open_networks(Path(path), teacher, load)
     card = card if "run" in card else card | {"run": {"data": card.get("data")}}
     if card["run"]["data"] is None:
         raise UserError(f"{path} does not say how its images were made; give a run of `python -m train fit`")
     augment = decode(Augment, card["run"]["data"]["augment"], f"{path}: data.augment")
-    return Opened(path, card, distiller, open_data(card, path, data, images), augment, notes)
+    return OpenRun(path, card, distiller, open_data(card, path, data, images), augment, notes)
 
 
 def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distiller, dict, tuple[str, ...]]:
@@ -78,6 +78,6 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
 
 
 @torch.no_grad()
-def step(run: Opened, sample: Sample, heard: Heard = lambda who, found: None) -> DistillTrace:
+def replay(run: OpenRun, sample: Sample, on_decoded: OnDecoded = lambda who, found: None) -> DistillTrace:
     """The whole step on one image."""
-    return run.distiller(*collate([plain(sample, run.augment)]), heard)
+    return run.distiller(*collate([plain(sample, run.augment)]), on_decoded)

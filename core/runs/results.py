@@ -1,6 +1,7 @@
-"""What a run folder says of its training: the row that studies write, and tables and figures read."""
+"""What a run folder says of its training: its log, its scores, and the row that studies write and figures read."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import UserError
@@ -8,14 +9,47 @@ from core.files import read_json
 from core.metrics.coco_ap import NUMBERS
 
 
-def lines(path: Path) -> list[dict]:
-    """Of a JSON lines file; none where there is no file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def read_lines(path: Path, *, containing: str = "") -> list[dict]:
+    """The objects of a JSON lines file, or those whose line contains a text; none where there is no file.
+
+    A last line that is not whole is left out: training is still writing it. UserError: another line is not JSON.
+    """
+    if not path.exists():
+        return []
+    *lines, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    if last.endswith("}"):
+        lines.append(last)
+    return [parsed(line, path, number) for number, line in enumerate(lines, start=1) if containing in line]
+
+
+def parsed(line: str, path: Path, number: int) -> dict:
+    """One line as an object; UserError: it is none."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: line {number} is not a JSON object; remove that line, or take the file from a backup")
+    return record
+
+
+def evaluations(run: Path) -> list[dict]:
+    """What was measured of the teacher and, epoch by epoch, of the student: {"eval": "student", "epoch", "ap", ...}."""
+    return [line for line in read_lines(run / "metrics.jsonl", containing='"eval"') if "eval" in line]
 
 
 def scores(run: Path) -> list[dict]:
     """The student's evaluations, epoch by epoch."""
-    return [line for line in lines(run / "metrics.jsonl") if line.get("eval") == "student"]
+    return [line for line in evaluations(run) if line["eval"] == "student"]
+
+
+def best_ap(run: Path) -> dict[str, float]:
+    """The best AP of "student" and "teacher", 0 to 1; nothing where none was measured."""
+    best: dict[str, float] = {}
+    for line in evaluations(run):
+        if line.get("ap") is not None:
+            best[line["eval"]] = max(line["ap"], best.get(line["eval"], 0.0))
+    return best
 
 
 def result(run: Path) -> dict:
@@ -23,25 +57,36 @@ def result(run: Path) -> dict:
 
     `teacher` is the AP of the teacher, `teacher_scores` all its numbers. UserError: nothing was measured yet.
     """
-    told, found = read_json(run / "card.json"), scores(run)
-    if not found:
+    card, measured = read_json(run / "card.json"), scores(run)
+    if not measured:
         raise UserError(f"{run} has no scores yet; go on with it by: python -m train resume {run}")
-    timing = [line["seconds"] for line in lines(run / "timing.jsonl") if "eval" not in line]
-    teacher = told["teacher"] and told["teacher"]["scores"]
+    timing = [line["seconds"] for line in read_lines(run / "timing.jsonl") if "eval" not in line]
+    teacher = card["teacher"] and card["teacher"]["scores"]
     return {
-        **numbers(found[-1]),
-        "ap_by_epoch": [s["ap"] for s in found],
-        "measured_after": [s["epoch"] for s in found],
-        "epochs": found[-1]["epoch"],
+        **numbers(measured[-1]),
+        "ap_by_epoch": [s["ap"] for s in measured],
+        "measured_after": [s["epoch"] for s in measured],
+        "epochs": measured[-1]["epoch"],
         "steps": len(timing),
         "seconds": sum(timing),
-        "seed": told["run"]["seed"],
-        "commit": told["commit"],
+        "seed": card["run"]["seed"],
+        "commit": card["commit"],
         "teacher": teacher and teacher["ap"],
         "teacher_scores": teacher and numbers(teacher),
-        "run": told["run"],
+        "run": card["run"],
     }
 
 
 def numbers(scores: dict) -> dict[str, float | None]:
+    """COCO's six numbers alone, without the AP of each class."""
     return {key: scores[key] for key in NUMBERS}
+
+
+def sum_by_loss(terms: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Terms named loss/map, summed for each loss; None where one of them is None, which stands for NaN."""
+    sums: dict[str, float | None] = {}
+    for name, value in terms.items():
+        loss = name.partition("/")[0]
+        old = sums.get(loss, 0.0)
+        sums[loss] = None if old is None or value is None else old + value
+    return sums

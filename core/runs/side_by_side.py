@@ -6,10 +6,10 @@ from torch import nn
 
 from core import losses
 from core.detectors.base import Detector
-from core.distiller import Distiller, weights_of
+from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.runs.checkpoint import Load, load_detector, weights_file
-from core.runs.class_mapping import columns, translated
+from core.runs.class_mapping import class_map, map_classes
 
 MEET = ("logits", "features", "prior")  # DETRDistill's
 
@@ -28,8 +28,8 @@ def open_pair(student: Path, teacher: Path, load: Load = load_detector) -> tuple
     """
     (mine, card), (theirs, other) = load(weights_file(student)), load(weights_file(teacher))
     ours, known = ([c["name"] for c in x["categories"]] for x in (card, other))
-    told = columns(ours, known, {name: [] for name in ours if name not in known}, str(teacher))
-    found, notes = distiller(mine, translated(theirs, told), ("detection", *MEET))
+    told = class_map(ours, known, {name: [] for name in ours if name not in known}, str(teacher))
+    found, notes = distiller(mine, map_classes(theirs, told), ("detection", *MEET))
     return found, card, notes
 
 
@@ -43,5 +43,5 @@ def distiller(
             parts[name] = losses.build(name, losses.module(name).Config(weight=1.0), student, teacher)
         except UserError as error:
             notes.append(str(error))
-    weights = weights_of(parts, dict.fromkeys(parts, 1.0))
+    weights = map_weights(parts, dict.fromkeys(parts, 1.0))
     return Distiller(student, parts, weights, teacher).eval(), tuple(notes)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
-from core.boxes import centers, corners, giou, iou, overlap
+from core.boxes import centers, corners, giou, iou, iou_and_giou
 from tests.helpers import tiny
 from tests.oracles import slow_losses
 
@@ -36,24 +36,24 @@ def test_overlaps_are_areas_counted_on_a_grid():
         union, hull = (ina | inb).sum(), np.prod(np.maximum(a[1], b[1]) - np.minimum(a[0], b[0]))
         boxes = (centers(torch.tensor(p.ravel() / 20, dtype=torch.float32)) for p in (a, b))
         expected = (ina & inb).sum() / union
-        got = [float(x) for x in overlap(*boxes)]
+        got = [float(x) for x in iou_and_giou(*boxes)]
         assert got == pytest.approx([expected, expected - (hull - union) / hull], abs=1e-5)
 
 
 def test_overlaps_as_relations():
     a, b = draw(1000, 1), draw(1000, 2)
-    i, g = overlap(a, b)
+    i, g = iou_and_giou(a, b)
     assert (i >= 0).all() and (i <= 1).all() and (g <= i + 1e-6).all() and (g > -1).all()
     assert (g < 0).any() and (i == 0).any()
-    torch.testing.assert_close(overlap(b, a), (i, g))
-    torch.testing.assert_close(overlap(a, a), (torch.ones(1000), torch.ones(1000)))
+    torch.testing.assert_close(iou_and_giou(b, a), (i, g))
+    torch.testing.assert_close(iou_and_giou(a, a), (torch.ones(1000), torch.ones(1000)))
     shift = torch.tensor([0.3, -0.2, 0, 0])
-    torch.testing.assert_close(overlap(2 * a + shift, 2 * b + shift), (i, g), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(iou_and_giou(2 * a + shift, 2 * b + shift), (i, g), rtol=1e-4, atol=1e-5)
 
 
 def test_the_slow_overlap_of_these_tests_agrees():
     a, b = draw(200, 1), draw(200, 2)
-    got = torch.stack(overlap(a, b), -1)
+    got = torch.stack(iou_and_giou(a, b), -1)
     torch.testing.assert_close(
         got, torch.tensor([slow_losses.overlap(x, y) for x, y in zip(a, b)]), rtol=1e-4, atol=1e-6
     )
@@ -62,7 +62,7 @@ def test_the_slow_overlap_of_these_tests_agrees():
 @pytest.mark.parametrize("other", [[0.5, 0.5, 0, 0], [0.5, 0.5, 0.2, 0], [0.1, 0.9, 0.3, 0.2]])
 def test_empty_boxes_have_no_overlap_and_finite_gradients(other):
     empty = torch.tensor([[0.5, 0.5, 0.0, 0.0]], requires_grad=True)
-    i, g = overlap(empty, torch.tensor([other]))
+    i, g = iou_and_giou(empty, torch.tensor([other]))
     (i + g).sum().backward()
     assert i.item() == 0 and -1 <= g.item() <= 0 and empty.grad.isfinite().all()
 
@@ -75,6 +75,6 @@ def test_the_gradient_of_giou_pulls_boxes_together_even_when_they_are_apart():
 
 def test_half_precision_is_left_at_the_door():
     a, b = draw(50, 1).bfloat16(), draw(50, 2).bfloat16()
-    i, g = overlap(a, b)
+    i, g = iou_and_giou(a, b)
     assert i.dtype == g.dtype == torch.float32
     assert torch.equal(i, iou(a.float(), b.float())) and torch.equal(g, giou(a.float(), b.float()))

@@ -19,8 +19,8 @@ PAPER = ["logits", "features", "prior"]
 @pytest.fixture
 def solved(monkeypatch):
     """Shapes of the problems that the solver was given."""
-    calls, real = [], solving.assignment
-    monkeypatch.setattr(solving, "assignment", lambda cost: calls.append(cost.shape) or real(cost))
+    calls, real = [], solving.optimal_assignment
+    monkeypatch.setattr(solving, "optimal_assignment", lambda cost: calls.append(cost.shape) or real(cost))
     return calls
 
 

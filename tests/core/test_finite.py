@@ -7,7 +7,7 @@ import torch
 
 from core import losses
 from core.boxes import EMPTY
-from core.matching.solving import to_truth
+from core.matching.solving import match_to_truth
 from core.types import Predictions, Targets, Trace
 from tests.helpers import tiny
 
@@ -60,7 +60,7 @@ def scene(seed: int, counts: tuple[int, ...], queries: int, change) -> tuple[Tra
     mine, theirs, truth = change(student.own, teacher.own, truth)
     group, _, _ = change(student.predictions["prior"], teacher.own, truth)
     mine, group = (each(p, **dict.fromkeys(vars(p), torch.Tensor.requires_grad_)) for p in (mine, group))
-    found = to_truth({"s": (mine, about.matching), "t": (theirs, about.matching)}, truth)
+    found = match_to_truth({"s": (mine, about.matching), "t": (theirs, about.matching)}, truth)
     student = replace(student, predictions={"own": mine, "prior": group}, assignment=found["s"])
     return student, replace(teacher, predictions={"own": theirs}, assignment=found["t"]), truth
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from core import detectors, losses
-from core.distiller import Distiller, weights_of
+from core.distiller import Distiller, map_weights
 from core.matching.costs import Matching
-from core.matching.solving import solve, to_truth
+from core.matching.solving import match_to_truth, solve
 from core.types import Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
 COMMON = {
@@ -82,7 +82,7 @@ def distiller(student, teacher=None, names=None, scales=None, **configs) -> Dist
     """With the losses called `names` (all of them if there is a teacher), each counting 1 unless `scales` says otherwise."""
     names = names or (losses.names() if teacher else ["detection"])
     parts = {n: losses.build(n, losses.module(n).Config(**configs.get(n, {})), student, teacher) for n in names}
-    return Distiller(student, parts, weights_of(parts, dict.fromkeys(names, 1.0) | (scales or {})), teacher).eval()
+    return Distiller(student, parts, map_weights(parts, dict.fromkeys(names, 1.0) | (scales or {})), teacher).eval()
 
 
 def pair(name: str, **more) -> tuple:
@@ -145,7 +145,7 @@ def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Tra
     truth, images = targets(counts, student.classes, draw), len(counts)
     s, t = (predictions(draw, images, x.layers, x.queries, x.classes, x.width) for x in (student, teacher))
     prior = predictions(draw, images, student.layers, teacher.queries, student.classes, student.width)
-    found = to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
+    found = match_to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
     mine = Trace(memory(draw, images, student), {"own": Queries()}, {"own": s, "prior": prior}, found["s"])
     theirs = memory(draw, images, teacher)
     theirs = Memory(theirs.neck, mine.memory.padding, theirs.strides, theirs.sizes)

@@ -14,7 +14,7 @@ LOSS = '''"""Means: each channel is to be as strong as the teacher's, all over t
 from dataclasses import dataclass
 
 from core.losses._imitation import Imitation, mean_of_places
-from core.losses.base import Loss, need_teacher
+from core.losses.base import Loss, require_teacher
 from core.types import Outcome
 
 
@@ -27,13 +27,13 @@ class Config:
 class Model(Loss):
     def __init__(self, config: Config, student, teacher):
         super().__init__()
-        need_teacher("means", teacher)
+        require_teacher("means", teacher)
         self.power, self.imitation = config.power, Imitation(student, teacher, source="neck")
         self.weights = dict.fromkeys(self.imitation.names, 0.5)
 
     def forward(self, student, teacher, targets, pairs):
         levels = self.imitation(student.memory, teacher.memory)
-        gaps = [mean_of_places(x.theirs, x.valid) - mean_of_places(x.mine, x.valid) for x in levels]
+        gaps = [mean_of_places(x.teacher, x.valid) - mean_of_places(x.student, x.valid) for x in levels]
         return Outcome({name: x[None].abs() ** self.power / len(x) for name, x in zip(self.weights, gaps)})
 '''
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.data.coco.faults import KINDS
 from core.errors import UserError
-from core.runs.config import meant
+from core.runs.config import did_you_mean
 from train.cli.flags import flags
 
 
@@ -28,7 +28,7 @@ def parse(words: list[str]) -> tuple[Path, Check]:
     asked = flags(Check(), rest, f"python -m train check {path or 'ANNOTATIONS.json'}", about())
     for kind in asked.allow:
         if kind not in KINDS:
-            raise UserError(f"no kind of fault {kind!r}{meant(kind, KINDS)}")
+            raise UserError(f"no kind of fault {kind!r}{did_you_mean(kind, KINDS)}")
     return Path(path or ""), asked
 
 

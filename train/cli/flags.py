@@ -12,7 +12,7 @@ from pathlib import Path
 import tyro
 
 from core.errors import UserError
-from core.runs.config import meant
+from core.runs.config import did_you_mean
 
 WIDTH = 100  # columns of a terminal
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
@@ -49,7 +49,7 @@ def refuse_unknown(default, arguments: list[str]) -> None:
         stem, _, last = flag.rpartition(".")
         positive = f"{stem}.{last.removeprefix('no-')}" if stem else flag.replace("--no-", "--", 1)
         if flag.startswith("--") and flag not in names and positive not in names:
-            raise UserError(f"no flag {flag}{meant(flag, names)}")
+            raise UserError(f"no flag {flag}{did_you_mean(flag, names)}")
 
 
 def leaves(value, prefix: str = "") -> list[str]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from torch import nn
 
-from core.convert.read import Foreign, read
-from core.convert.recognise import Found, recognise
+from core.convert.read import ForeignWeights, read
+from core.convert.recognise import Converted, convert
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import whole_folder, write_json
 from core.losses import detection
-from core.runs.checkpoint import save_detector, save_module, sha
+from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
 from train.run import Data, Losses, Run
 from train.run_folder import folder
@@ -30,7 +30,7 @@ def import_run(path: Path, given: Import) -> None:
     with whole_folder(given.out) as scratch:
         print(f"reading {path} ..", flush=True)
         foreign = read(path)
-        found = recognise(foreign, given.classes)
+        found = convert(foreign, given.classes)
         lines = [("is", described(found)), *found.report, ("images", sizes(foreign))]
         report = [f"{title:<9} {text}" for title, text in lines]
         print("\n".join(report))
@@ -41,7 +41,7 @@ def import_run(path: Path, given: Import) -> None:
     )
 
 
-def write(path: Path, name: str, foreign: Foreign, found: Found, report: list[str]) -> None:
+def write(path: Path, name: str, foreign: ForeignWeights, found: Converted, report: list[str]) -> None:
     """As `fit` leaves a run that learnt without a teacher, so that everything that opens a run opens this one."""
     short, longest = foreign.size
     data = Data(kind="coco", augment=Augment(sizes=() if short is None else (short,), longest=longest))
@@ -52,19 +52,19 @@ def write(path: Path, name: str, foreign: Foreign, found: Found, report: list[st
     write_json(path / "card.json", about | {"run": encode(run), "teacher": None, "init": None, "class_map": None})
 
 
-def origin(foreign: Foreign) -> dict:
+def origin(foreign: ForeignWeights) -> dict:
     file = foreign.path / "model.safetensors" if foreign.path.is_dir() else foreign.path
-    return {"path": str(file), "sha256": sha(file)}
+    return {"path": str(file), "sha256": sha256_of(file)}
 
 
-def described(found: Found) -> str:
+def described(found: Converted) -> str:
     config = encode(found.detector.config)
     told = ", ".join(f"{key} {value}" for key, value in config["config"].items() if key != "matching")
     millions = sum(p.numel() for p in found.detector.parameters()) / 1e6
     return f"{config['detector']}, {millions:.2f} M parameters: {told}"
 
 
-def sizes(foreign: Foreign) -> str:
+def sizes(foreign: ForeignWeights) -> str:
     short, longest = foreign.size
     side = "stay as they come" if short is None else f"get a short side of {short} pixels"
     return f"{side} in evaluation, and no side above {longest}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.drop_ins import DropIns
 from core.errors import UserError
-from core.runs.config import meant
+from core.runs.config import did_you_mean
 from train import exports, recipes, studies
 from train.cli import recipe_list
 from train.errors import Failed, Lost, NotFinite, Stopped
@@ -146,4 +146,4 @@ def take_card(words: list[str]) -> tuple[Path | None, list[str]]:
 def require_known(kind: str, word: str, known) -> None:
     """UserError: the word is not among the known ones; the nearest is suggested."""
     if word not in known:
-        raise UserError(f"no {kind} {word!r}{meant(word, known)}")
+        raise UserError(f"no {kind} {word!r}{did_you_mean(word, known)}")

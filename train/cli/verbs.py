@@ -15,7 +15,7 @@ from core.errors import UserError
 from core.files import read_json, whole_folder, write_json
 from core.progress import watched
 from core.runs.checkpoint import load_detector, weights_file
-from core.runs.config import decode, meant
+from core.runs.config import decode, did_you_mean
 from core.runs.diagnose import IMAGES, diagnose
 from train import exports, recipes, studies
 from train.cli import import_weights, report_run
@@ -166,7 +166,7 @@ def export(path: Path, arguments: list[str], formats: list[str]) -> None:
     """Writes a run's student in one of the formats, with what it costs to use."""
     given = flags(Export(), arguments, f"python -m train export {path}")
     if given.to not in formats:
-        raise UserError(f"no format {given.to!r}{meant(given.to, formats)}")
+        raise UserError(f"no format {given.to!r}{did_you_mean(given.to, formats)}")
     if given.out is None:
         raise UserError("say which folder to write: --out FOLDER")
     with whole_folder(given.out) as scratch:

@@ -14,13 +14,13 @@ from core.data.loader import Loader
 from core.data.sample import Dataset
 from core.data.shapes.dataset import Shapes
 from core.detectors.base import Detector
-from core.distiller import Distiller, weights_of
+from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.files import read_json
 from core.nn import pretrained
 from core.project import ROOT
-from core.runs.checkpoint import build_losses, fill, load_detector, read, weights_file
-from core.runs.class_mapping import Columns, columns, read_map, translated
+from core.runs.checkpoint import build_losses, load_detector, load_into, read_tensors, weights_file
+from core.runs.class_mapping import ClassMap, class_map, map_classes, read_class_map
 from core.runs.config import encode
 from train.distributed.parallel import ranks
 from train.job.allocator import keep_freed
@@ -36,7 +36,7 @@ class Job:
     loader: Loader
     val: Dataset
     device: torch.device
-    columns: Columns | None  # of a teacher of other classes
+    columns: ClassMap | None  # of a teacher of other classes
 
 
 def build(run: Run) -> Job:
@@ -53,7 +53,7 @@ def build(run: Run) -> Job:
         raise UserError(f"{run.data.train} and {run.data.val} list different categories; make them the same")
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
     told = teacher and told_in(teacher[1], train.categories, run.class_map)
-    distiller = build_distiller(run, teacher and translated(teacher[0], told)).to(device)
+    distiller = build_distiller(run, teacher and map_classes(teacher[0], told)).to(device)
     if run.channels_last:
         distiller.to(memory_format=torch.channels_last)
     loader = Loader(
@@ -106,7 +106,7 @@ def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
-    return Distiller(student, parts, weights_of(parts, scales), teacher)
+    return Distiller(student, parts, map_weights(parts, scales), teacher)
 
 
 def begin(student: Detector, run: Run) -> None:
@@ -115,17 +115,17 @@ def begin(student: Detector, run: Run) -> None:
         pretrained.load(student.backbone, run.student.backbone, run.init)
         return
     path = located(run.init)
-    tensors, card = read(path) if path.suffix == ".safetensors" else ({}, {})
+    tensors, card = read_tensors(path) if path.suffix == ".safetensors" else ({}, {})
     if "detector" in card:
-        fill(student, tensors, path)
+        load_into(student, tensors, path)
     else:
         pretrained.load(student.backbone, run.student.backbone, str(path))
 
 
-def told_in(card: dict, categories: tuple[Category, ...], file: Path | None) -> Columns | None:
+def told_in(card: dict, categories: tuple[Category, ...], file: Path | None) -> ClassMap | None:
     """The classes of the data as those of a teacher, from its card and, where names differ, a file that says so."""
-    said = {} if file is None else read_map(read_json(located(file)), str(file))
-    return columns([c.name for c in categories], [c["name"] for c in card["categories"]], said, str(file))
+    said = {} if file is None else read_class_map(read_json(located(file)), str(file))
+    return class_map([c.name for c in categories], [c["name"] for c in card["categories"]], said, str(file))
 
 
 def same_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:

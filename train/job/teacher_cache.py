@@ -19,7 +19,7 @@ from torch import Tensor
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import write_bytes
-from core.runs.checkpoint import sha, weights_file
+from core.runs.checkpoint import sha256_of, weights_file
 from core.types import Images, Memory, Predictions, Queries
 from train.distributed.parallel import ranks
 from train.job.build import Job, located
@@ -132,7 +132,7 @@ def cache_of(job: Job) -> Cache | None:
     drawn = {"jitter": augment.jitter > 0, "sizes": len(augment.sizes) > 1, "crop": augment.crop}
     if new := [f"--data.augment.{name}" for name, asked in drawn.items() if asked]:
         raise UserError(f"with {' and '.join(new)} no picture comes twice: leave that or --teacher-cache out")
-    told = f"{sha(weights_file(located(run.teacher)))} {job.columns} {run.amp}"
+    told = f"{sha256_of(weights_file(located(run.teacher)))} {job.columns} {run.amp}"
     name = blake2b(told.encode(), digest_size=8).hexdigest()
     return Cache(run.teacher_cache / name / f"{ranks().rank}-of-{ranks().size}", teacher)
 

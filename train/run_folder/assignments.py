@@ -12,8 +12,8 @@ import torch
 from core.files import write_bytes
 from core.matching.costs import Matching
 from core.matching.margins import margins
-from core.matching.solving import posed, solve
-from core.metrics.instability import between_stages, instability, moved
+from core.matching.solving import solve, truth_problem
+from core.metrics.instability import between_layers, instability, objects_by_query, reassigned_share
 from core.types import Images, Predictions, Targets
 from train.distributed.parallel import gathered, gathered_rows
 
@@ -57,24 +57,24 @@ class Recorder:
     def instability(self, now: Columns, before: Columns | None) -> dict:
         """Between stages, and where there is an earlier epoch between the last stages of both."""
         v = self.answered(now)
-        stages = between_stages(v).tolist()
+        stages = between_layers(v).tolist()
         found = {"images": self.images, "stages": stages, "mean": sum(stages) / max(len(stages), 1)}
         if before is None:
             return found
         last, old = v[-1], self.answered(before)[-1]
-        share = float(moved(last, old, (last >= 0).sum(-1)))
+        share = float(reassigned_share(last, old, (last >= 0).sum(-1)))
         return found | {"epochs": float(instability(last, old)), "moved": share}
 
     def answered(self, columns: Columns) -> np.ndarray:
         """V, l b q: the object of each query, or -1."""
-        found = np.full((self.layers, self.images, self.queries), -1)
-        found[columns["layer"], columns["place"], columns["query"]] = columns["object"]
-        return found
+        index = tuple(torch.from_numpy(columns[name].astype(np.int64)) for name in ("layer", "place", "query"))
+        objects = torch.from_numpy(columns["object"].astype(np.int64))
+        return objects_by_query(index, objects, (self.layers, self.images, self.queries)).numpy()
 
 
 def rows(p: Predictions, images: Images, targets: Targets, matching: Matching, first: int) -> np.ndarray:
     """One for each pair, as COLUMNS has them; none where predictions are no numbers."""
-    problem = posed(p, targets, matching)
+    problem = truth_problem(p, targets, matching)
     try:
         found = solve({"recorded": {"truth": problem}})["recorded"]["truth"]
     except FloatingPointError:

@@ -17,7 +17,7 @@ from core.distiller import Distiller
 from core.errors import UserError
 from core.files import read_json, write_json
 from core.project import ROOT
-from core.runs.checkpoint import save_detector, save_module, sha, weights_file
+from core.runs.checkpoint import save_detector, save_module, sha256_of, weights_file
 from core.runs.config import decode, encode
 from train.distributed.parallel import gathered, launch
 from train.job.build import Job, located
@@ -74,7 +74,7 @@ def begun(run: Run, path: Path) -> Path | None:
 
 def named(file: Path, path: Path) -> dict:
     """A file by its way from the run's folder, which holds wherever both are moved and commands are typed."""
-    return {"path": os.path.relpath(file, path), "sha256": sha(file)}
+    return {"path": os.path.relpath(file, path), "sha256": sha256_of(file)}
 
 
 def commit() -> str | None:
@@ -128,7 +128,7 @@ def reopen(path: Path) -> Run:
 
 def unchanged(path: Path, note: dict) -> Path:
     file = path / note["path"]
-    if not file.is_file() or sha(file) != note["sha256"]:
+    if not file.is_file() or sha256_of(file) != note["sha256"]:
         raise UserError(f"{file} is gone or has changed since {path} began; put it back, or start anew")
     return file
 

@@ -13,6 +13,7 @@ from rich.progress import Progress, TextColumn
 from rich.table import Column
 
 from core.metrics.coco_ap import NUMBERS
+from core.runs.results import sum_by_loss
 from train.run import Run
 from train.run_folder.trackers import open_boards
 from train.score_table import percent
@@ -129,7 +130,7 @@ class Screen:
 
     def line(self, record: dict) -> str:
         left = (self.steps - record["step"]) * self.pace
-        terms = "  ".join(f"{name} {number(value)}" for name, value in by_loss(record["weighted"]).items())
+        terms = "  ".join(f"{name} {number(value)}" for name, value in sum_by_loss(record["weighted"]).items())
         return (
             f"epoch {record['epoch']}  step {record['step']}/{self.steps}  {1 / self.pace:.1f} it/s  "
             f"{clock(left)} left  data {self.share:.0%}{self.memory()}  total {number(record['total'])}  {terms}"
@@ -140,16 +141,6 @@ class Screen:
             self.live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, flush=True)
-
-
-def by_loss(terms: dict[str, float]) -> dict[str, float]:
-    """Terms named loss/map, summed for each loss; None where one is no number."""
-    sums = {}
-    for name, value in terms.items():
-        loss = name.split("/")[0]
-        old = sums.get(loss, 0.0)
-        sums[loss] = None if None in (old, value) else old + value
-    return sums
 
 
 def number(value: float | None) -> str:

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from core.errors import UserError
 from core.files import read_json, write_json
 from core.project import command
-from core.runs.checkpoint import sha, weights_file
+from core.runs.checkpoint import sha256_of, weights_file
 from core.runs.config import decode, encode
 from core.runs.results import result, scores
 from train.job.build import located
@@ -80,7 +80,7 @@ def kept(path: Path, **about) -> Callable[[Rows], None]:
 def place(run: Run) -> Path:
     """A folder that is the same for all runs that end in the same numbers, whatever they are called."""
     files = {"teacher": run.teacher and weights_file(located(run.teacher)), "init": run.init and located(run.init)}
-    digests = {name: sha(path) if path and path.is_file() else str(path) for name, path in files.items()}
+    digests = {name: sha256_of(path) if path and path.is_file() else str(path) for name, path in files.items()}
     told = {key: value for key, value in unusual(run).items() if key not in NO_MATTER} | digests
     return RUNS / "rows" / sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from core.data.loader import Loader
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment
-from core.losses.detection import focal
+from core.losses.detection import focal_loss
 from core.matching.costs import Matching
 from core.nn.backbones import Backbone, build
 from core.runs.checkpoint import save_module
@@ -67,7 +67,7 @@ def teach(backbone: Backbone, loader: Loader, classes: int) -> None:
 def dense_loss(logits: Tensor, targets: Targets) -> Tensor:
     """Focal loss of every place and class, by the number of objects."""
     want = middles(logits.shape, targets)
-    return focal(
+    return focal_loss(
         rearrange(logits, "b c h w -> b h w c"), rearrange(want, "b c h w -> b h w c"), Matching()
     ).sum() / max(len(targets), 1)
 

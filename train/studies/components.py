@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import mean
 
 from core.files import write_json
-from core.metrics.paired import gain, told
-from core.runs.diagnose.history import PLACES, read
+from core.metrics.paired import gain_text, paired_gain
+from core.runs.diagnose.history import PLACES, read_history
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
@@ -62,7 +62,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
     def train(rows: dict[str, Run]) -> None:
         found.update(run_rows(rows, at_once=at_once, each=keep))
         for name, run in rows.items():
-            found[name]["gradient_share"] = {at: read(place(run)).gradient(at) for at in PLACES}
+            found[name]["gradient_share"] = {at: read_history(place(run)).gradient(at) for at in PLACES}
         keep({})
         report({name: found[name] for name in rows}, found)
 
@@ -190,7 +190,7 @@ def report(rows: Rows, found: Rows) -> None:
     for name in dict.fromkeys(name.rpartition("-")[0] for name in rows if name[-1].isdigit()):
         seeds = [key.rpartition("-")[2] for key in rows if key.rpartition("-")[0] == name]
         mine, base = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base_of(name, found)))
-        beyond = told(gain(mine, base)) if name != base_of(name, found) else ""
+        beyond = gain_text(paired_gain(mine, base)) if name != base_of(name, found) else ""
         print(f"{name:<22} AP {100 * mean(mine):5.1f}   {beyond}", flush=True)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import UserError
 from core.files import read_json, write_json
 from core.project import ROOT
-from core.runs.checkpoint import read
+from core.runs.checkpoint import read_tensors
 from train.recipes.on_shapes import shapes, shapes_distill
 from train.run import Run, quick
 from train.studies._grid import RUNS, finished, run_rows
@@ -65,7 +65,7 @@ def pair(seed: int) -> dict[str, Run]:
 
 def origin(run: Run) -> str:
     """How the weights were made that both students start from."""
-    card = read(ROOT / run.init)[1]
+    card = read_tensors(ROOT / run.init)[1]
     return (
         f"Both start from {run.init}, made by `python -m train study backbones`: {card['made']},\n"
         f"{card['cpu_seconds']} s of one core, not counted below. It saw the boxes and labels of the training images."

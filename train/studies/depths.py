@@ -9,7 +9,7 @@ Command: python -m train study depths    Time: 40 minutes on two cores; QUICK=1 
 from dataclasses import replace
 from pathlib import Path
 
-from core.metrics.paired import gain, told
+from core.metrics.paired import gain_text, paired_gain
 from train.run import Run
 from train.studies._grid import kept, place, run_rows
 from train.studies.components import at_the_end
@@ -26,7 +26,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/depths.json")) -> No
     keep(found)
     for depth in DEPTHS:
         mine, base = ([found[f"{depth}, {how}-{seed}"] for seed in SEEDS] for how in ("ours", "alone"))
-        beyond = told(gain(*([row["ap"] for row in rows] for rows in (mine, base))))
+        beyond = gain_text(paired_gain(*([row["ap"] for row in rows] for rows in (mine, base))))
         print(f"{depth}  alone {scores(base)}  distilled {scores(mine)}  {beyond}")
     print(f"written to {out}")
 

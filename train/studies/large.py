@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors.torch import save
 
 from core.files import write_bytes
-from core.runs.checkpoint import read
+from core.runs.checkpoint import read_tensors
 from train.recipes.on_shapes import shapes_distill, shapes_teacher
 from train.run import Run
 from train.studies._grid import RUNS, run_rows
@@ -42,6 +42,6 @@ def ship(run: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copyfile(run / name, out / name)
-    tensors, card = read(run / "student.safetensors")
+    tensors, card = read_tensors(run / "student.safetensors")
     half = {name: x.half() if x.is_floating_point() else x for name, x in tensors.items()}
     write_bytes(out / "student.safetensors", save(half, metadata={"card": json.dumps(card)}))

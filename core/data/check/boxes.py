@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from core.data.check.case import Case
-from core.data.check.conventions import RIGHT, SLACK, Reading, excess, fractional, judge
+from core.data.check.conventions import RIGHT, SLACK, BoxConvention, excess, fractional, judge_convention
 from core.data.check.repairs import left_out, some
 from core.data.coco.faults import Fault
 
@@ -22,8 +22,8 @@ class Boxes:
     sizes: Int[ndarray, "a 2"]  # (height, width) of the image of each
 
     @cached_property
-    def reading(self) -> Reading:
-        return judge(self.given, self.sizes)
+    def reading(self) -> BoxConvention:
+        return judge_convention(self.given, self.sizes)
 
     @cached_property
     def right(self) -> Float[ndarray, "a 4"]:

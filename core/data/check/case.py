@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from core.data.check.image_summary import Look, look_at_all
+from core.data.check.image_summary import ImageSummary, summarise_images
 from core.data.coco.faults import Fault
 from core.data.coco.folder import Folder
 from core.data.coco.instances import Instances, assemble
@@ -27,7 +27,7 @@ class Case:
     folder: Folder | None = None  # of the images; None: they are not looked at
     against: "Case | None" = None  # another split, which shall share no image
     watch: Watch = unwatched
-    looks: dict[tuple, Look] = field(default_factory=dict)  # by file name and declared size
+    looks: dict[tuple, ImageSummary] = field(default_factory=dict)  # by file name and declared size
 
     @cached_property
     def broken(self) -> tuple[Fault, ...]:
@@ -64,14 +64,14 @@ class Case:
         return {row: fault for row, name in named if (fault := self.folder.fault(name))}
 
     @cached_property
-    def pictures(self) -> dict[int, Look]:
+    def pictures(self) -> dict[int, ImageSummary]:
         """By the image's row, of what is there."""
         if not self.folder:
             return {}
         sizes = map(tuple, self.instances.sizes.tolist())
         keys = {row: key for row, key in enumerate(zip(self.instances.names, sizes)) if row not in self.absent}
         fresh = [key for key in dict.fromkeys(keys.values()) if key not in self.looks]
-        seen = look_at_all(self.folder.root, fresh)
+        seen = summarise_images(self.folder.root, fresh)
         self.looks |= zip(fresh, self.watch(seen, f"looking at the images of {self.path.name}", len(fresh)))
         return {row: self.looks[key] for row, key in keys.items()}
 

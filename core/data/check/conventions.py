@@ -24,16 +24,16 @@ def from_centers(boxes: Boxes) -> Boxes:
     return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
 
 
-READINGS: dict[str, Callable[[Boxes], Boxes]] = {  # to (x, y, width, height)
+CONVENTIONS: dict[str, Callable[[Boxes], Boxes]] = {  # to (x, y, width, height)
     "[x, y, width, height]": lambda boxes: boxes,
     "corners [x0, y0, x1, y1]": from_corners,
     "centres [cx, cy, width, height]": from_centers,
 }
-RIGHT = next(iter(READINGS))
+RIGHT = next(iter(CONVENTIONS))
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoxConvention:
     """`evidence` is empty where the boxes are what they ought to be."""
 
     name: str
@@ -42,17 +42,17 @@ class Reading:
 
     def convert(self, boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Boxes:
         """To (x, y, width, height) in pixels; `sizes` are (height, width) of each box's image."""
-        return READINGS[self.name](boxes * sides(sizes) if self.fractions else boxes)
+        return CONVENTIONS[self.name](boxes * sides(sizes) if self.fractions else boxes)
 
 
-def judge(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Reading:
+def judge_convention(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> BoxConvention:
     """As they ought to be, unless many boxes are then far outside, and nearly all inside in another reading."""
     count, within = len(boxes), fractional(boxes)
     fractions = bool(count and within.mean() > 0.5)
     said = [f"{within.sum()} of {count} boxes have no number above 1"] if fractions else []
     pixels = boxes * sides(sizes) if fractions else boxes
     far = int((excess(pixels, sizes) > PART * pixels[:, 2:]).any(1).sum())
-    fit = {name: int(fits(read(pixels), sizes).sum()) for name, read in READINGS.items()}
+    fit = {name: int(fits(read(pixels), sizes).sum()) for name, read in CONVENTIONS.items()}
     best = max(fit, key=lambda name: fit[name])
     if far < max(LEAST, SHARE * count) or count - fit[best] > max(1, MISFITS * count):
         best = RIGHT
@@ -61,7 +61,7 @@ def judge(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Reading:
             f"{far} of {count} boxes have a tenth or more outside of their image when read as {RIGHT},"
             f" and {fit[best]} lie inside when read as {best}"
         )
-    return Reading(best, fractions, "; ".join(said))
+    return BoxConvention(best, fractions, "; ".join(said))
 
 
 def fractional(boxes: Boxes) -> Bool[ndarray, " a"]:

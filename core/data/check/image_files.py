@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data.check.case import Case
-from core.data.check.image_summary import look_at
+from core.data.check.image_summary import summarise_image
 from core.data.check.repairs import left_out
 from core.data.coco.faults import Fault, brief
 from core.data.coco.rules import OUTSIDE, is_text, is_whole, of_image
@@ -111,7 +111,7 @@ def measured(case: Case) -> Iterator[str]:
         given = (image.get("height"), image.get("width"))
         declared = None if wrong else given
         key = (image["file_name"], declared)
-        look = case.looks.get(key) or look_at(case.folder.root / image["file_name"], declared)
+        look = case.looks.get(key) or summarise_image(case.folder.root / image["file_name"], declared)
         if look.size and look.size != given and (wrong or look.size == given[::-1]):
             image["height"], image["width"] = look.size
             yield f"gave the size of its file, {look.size[1]} x {look.size[0]}: image {image['id']}"

@@ -18,7 +18,7 @@ SIDE = 16  # of the thumbnail
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageSummary:
     """An image that can be read has a size; of its declared size, a digest and a thumbnail too; else a fault."""
 
     size: tuple[int, int] | None = None  # (height, width)
@@ -27,22 +27,22 @@ class Look:
     fault: tuple[str, str] | None = None  # kind, and what to say
 
 
-def look_at(path: Path, size: tuple[int, int] | None) -> Look:
+def summarise_image(path: Path, size: tuple[int, int] | None) -> ImageSummary:
     try:
         pixels = decode(path, size)
     except OtherSize as error:
-        return Look(error.found, fault=("size", f"at {error}"))
+        return ImageSummary(error.found, fault=("size", f"at {error}"))
     except UserError as error:
-        return Look(fault=("unreadable", f"at {error}"))
+        return ImageSummary(fault=("unreadable", f"at {error}"))
     small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX)
     size = pixels.shape[:2]
-    return Look(size, blake2b(pixels, digest_size=16, salt=b"%d %d" % size).digest(), np.asarray(small))
+    return ImageSummary(size, blake2b(pixels, digest_size=16, salt=b"%d %d" % size).digest(), np.asarray(small))
 
 
-def look_at_all(root: Path, wanted: list[tuple[str, tuple[int, int]]]) -> Iterator[Look]:
+def summarise_images(root: Path, wanted: list[tuple[str, tuple[int, int]]]) -> Iterator[ImageSummary]:
     """In order; Pillow decodes on all processors at once."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            yield from pool.map(lambda key: look_at(root / key[0], key[1]), wanted)
+            yield from pool.map(lambda key: summarise_image(root / key[0], key[1]), wanted)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from core.data.check.case import Case
-from core.data.check.image_summary import Look
+from core.data.check.image_summary import ImageSummary
 from core.data.check.repairs import left_out
 from core.data.coco.faults import Fault, brief
 
@@ -47,7 +47,7 @@ def in_both(case: Case, against: Case) -> Iterator[tuple[int, str]]:
     digests = {look.digest: row for row, look in against.pictures.items() if look.digest}
     by_name = not (case.folder and against.folder) or case.folder.real == against.folder.real
     for row, name in enumerate(case.instances.names):
-        look, other = case.pictures.get(row, Look()), names.get(os.path.normpath(name))
+        look, other = case.pictures.get(row, ImageSummary()), names.get(os.path.normpath(name))
         if other is not None and by_name:
             yield row, f"is {brief(name)}, as {named(against, other)}; keep it in one of the two"
         elif look.digest in digests:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.runs.diagnose.findings import Finding, findings
-from core.runs.diagnose.history import Epoch, Pull, Records, Term, read
-from core.runs.diagnose.replay import Naming, Replayed, replayed
-from core.runs.open import Opened, open_run
+from core.runs.diagnose.history import Epoch, History, LossShare, Term, read_history
+from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels, replay_statistics
+from core.runs.open import OpenRun, open_run
 
 IMAGES = 32  # replayed: on two cores a minute at most for a full-size pair, and some 200 objects of COCO
 Watch = Callable[[Iterable, int], Iterable]  # yields what it is given, so many items, and may show the progress
@@ -24,10 +24,10 @@ class Diagnosis:
     run: str
     steps: int  # that were trained
     terms: tuple[Term, ...]
-    pulls: tuple[Pull, ...]  # of each loss
+    pulls: tuple[LossShare, ...]  # of each loss
     epochs: tuple[Epoch, ...]
     teacher: float | None  # its AP
-    naming: Naming | None
+    naming: TeacherLabels | None
     agreement: dict[str, list[float | None]]  # of student and teacher, in each layer of the student
     findings: tuple[Finding, ...]  # the first to be mended first
     verdict: str  # one sentence
@@ -51,17 +51,17 @@ def diagnose(
     return examine(open_run(run, data, images), limit=limit, watch=watch)
 
 
-def examine(opened: Opened, *, limit: int = IMAGES, watch: Watch = lambda images, count: images) -> Diagnosis:
+def examine(opened: OpenRun, *, limit: int = IMAGES, watch: Watch = lambda images, count: images) -> Diagnosis:
     """The same of a run that is open already."""
-    run, told = Path(opened.path), read(opened.path)
-    found = replayed(opened, limit, watch)
+    run, told = Path(opened.path), read_history(opened.path)
+    found = replay_statistics(opened, limit, watch)
     ills = findings(told, found, opened.card["run"])
     parts = {"terms": told.terms, "pulls": told.pulls, "epochs": told.epochs, "teacher": told.teacher}
     seen_of = {"naming": found and found.naming, "agreement": found.agreement if found else {}}
     return Diagnosis(str(run), len(told.steps), **parts, **seen_of, findings=ills, verdict=verdict(told, found, ills))
 
 
-def verdict(told: Records, found: Replayed | None, ills: tuple[Finding, ...]) -> str:
+def verdict(told: History, found: ReplayStatistics | None, ills: tuple[Finding, ...]) -> str:
     if ills:
         first, *more = ills
         after = f"; after that, see to: {', '.join(x.title for x in more)}" if more else ""
@@ -71,7 +71,7 @@ def verdict(told: Records, found: Replayed | None, ills: tuple[Finding, ...]) ->
     return f"Healthy: {healthy(told, found)}; no setting needs a change."
 
 
-def healthy(told: Records, found: Replayed) -> str:
+def healthy(told: History, found: ReplayStatistics) -> str:
     said = [f"{p.loss} {p.said}" for p in told.pulls]
     last = [x for x in found.agreement["class"] if x is not None][-1:]
     parts = [f"every loss takes part ({', '.join(said)})"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.runs.diagnose.history import Pull, Records, Term, percent
-from core.runs.diagnose.replay import Naming, Replayed
+from core.runs.diagnose.history import History, LossShare, Term, percent
+from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels
 
 STILL = (
     4.0  # standard errors of a trend: chance goes that far in 3 of 1,000 runs of TOLD steps, and in fewer longer ones
@@ -36,7 +36,7 @@ class Finding:
     setting: str  # what to change
 
 
-def findings(told: Records, found: Replayed | None, run: dict) -> tuple[Finding, ...]:
+def findings(told: History, found: ReplayStatistics | None, run: dict) -> tuple[Finding, ...]:
     """`run` is the card's. The cause first; of one kind, the strongest."""
     every = [*frozen(told, run)]
     if found is not None:
@@ -48,7 +48,7 @@ def findings(told: Records, found: Replayed | None, run: dict) -> tuple[Finding,
     return tuple(every)
 
 
-def frozen(told: Records, run: dict) -> Iterator[Finding]:
+def frozen(told: History, run: dict) -> Iterator[Finding]:
     """No loss that looks at the student's predictions has moved."""
     seen = [p.loss for p in told.pulls if p.loss in OF_STUDENT]
     if len(told.steps) < TOLD or any(moved(told.course(loss)) for loss in seen):
@@ -82,7 +82,7 @@ def ends(course: np.ndarray) -> tuple[float, float]:
     return float(course[:n].mean()), float(course[-n:].mean())
 
 
-def untrained(found: Replayed, told: Records) -> Iterator[Finding]:
+def untrained(found: ReplayStatistics, told: History) -> Iterator[Finding]:
     if told.teacher is None or told.teacher >= UNTRAINED:
         return
     n = found.naming
@@ -93,7 +93,7 @@ def untrained(found: Replayed, told: Records) -> Iterator[Finding]:
     yield Finding("untrained", "the teacher knows nothing", evidence, "give a trained one: --teacher RUN")
 
 
-def renamed(found: Replayed, told: Records, run: dict) -> Iterator[Finding]:
+def renamed(found: ReplayStatistics, told: History, run: dict) -> Iterator[Finding]:
     """The teacher finds objects, and calls those of one class by the name of another, one for one."""
     wrong = swaps(found.naming)
     if len(wrong) < 2:
@@ -112,7 +112,7 @@ def renamed(found: Replayed, told: Records, run: dict) -> Iterator[Finding]:
     yield Finding("swapped", "the teacher's classes are swapped", evidence, setting)
 
 
-def swaps(n: Naming) -> dict[str, str]:
+def swaps(n: TeacherLabels) -> dict[str, str]:
     """What each class is called most, where that is a name of its own and no class rightly bears it."""
     most = {true: max(by, key=by.get) for true, by in n.called.items() if sum(by.values()) >= OBJECTS}
     wrong = {
@@ -124,7 +124,7 @@ def swaps(n: Naming) -> dict[str, str]:
     return {true: name for true, name in wrong.items() if bearers.count(name) == 1 and most.get(name) != name}
 
 
-def dominating(told: Records, run: dict) -> Iterator[Finding]:
+def dominating(told: History, run: dict) -> Iterator[Finding]:
     for pull in sorted(taught(told), key=weight_of, reverse=True):
         if weight_of(pull) < DOMINATES:
             continue
@@ -137,7 +137,7 @@ def dominating(told: Records, run: dict) -> Iterator[Finding]:
         yield Finding("dominating", f"the loss {pull.loss} drowns all others", evidence, setting)
 
 
-def idle(told: Records, run: dict) -> Iterator[Finding]:
+def idle(told: History, run: dict) -> Iterator[Finding]:
     if not taught(told):
         setting = "give a loss of distillation a weight, as in --losses.logits.weight 1"
         yield Finding("idle", "nothing is distilled", "there is a teacher, and no loss that asks it", setting)
@@ -147,7 +147,7 @@ def idle(told: Records, run: dict) -> Iterator[Finding]:
             yield Finding("idle", f"the loss {pull.loss} does nothing", evidence, reweighed(pull, told, run))
 
 
-def shrunk(told: Records) -> Iterator[Finding]:
+def shrunk(told: History) -> Iterator[Finding]:
     gone: list[Term] = [t for t in told.terms if t.last < SHRUNK * t.first and not t.name.startswith("detection/")]
     for term in sorted(gone, key=lambda t: t.last / t.first):
         evidence = f"it fell from {term.first:.3g} to {term.last:.3g}, and teaches no more"
@@ -157,11 +157,11 @@ def shrunk(told: Records) -> Iterator[Finding]:
         )
 
 
-def taught(told: Records) -> list[Pull]:
+def taught(told: History) -> list[LossShare]:
     return [p for p in told.pulls if p.loss != "detection"]
 
 
-def weight_of(pull: Pull) -> float:
+def weight_of(pull: LossShare) -> float:
     """What it counts: its share of the gradient, or of the loss where nobody looked."""
     return pull.share if pull.gradient is None else pull.gradient
 
@@ -170,7 +170,7 @@ def weight(loss: str, run: dict) -> float:
     return run["losses"][loss]["weight"]
 
 
-def reweighed(pull: Pull, told: Records, run: dict) -> str:
+def reweighed(pull: LossShare, told: History, run: dict) -> str:
     """The weight at which the loss would count as much as one among equals."""
     now, fair = min(max(weight_of(pull), 1e-12), 1 - 1e-6), 1 / len(told.pulls)
     new = weight(pull.loss, run) * fair / (1 - fair) * (1 - now) / now

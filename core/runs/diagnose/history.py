@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
-from core.runs.results import lines, scores
+from core.runs.results import read_lines, scores
 
 PART = 5  # the first and the last steps are a fifth of all each: long enough to even out batches, and not the whole
 PLACES = ("features", "decoder")
@@ -25,7 +25,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Pull:
+class LossShare:
     """How much a loss counts at the end of training."""
 
     loss: str
@@ -56,7 +56,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Records:
+class History:
     steps: list[dict]  # those that counted
     looks: list[dict]  # at the gradients
     epochs: tuple[Epoch, ...]
@@ -70,12 +70,12 @@ class Records:
         return tuple(Term(name, first[name], last[name], abs(counted[name]) / whole) for name in last)
 
     @cached_property
-    def pulls(self) -> tuple[Pull, ...]:
+    def pulls(self) -> tuple[LossShare, ...]:
         shares = defaultdict(float)
         for term in self.terms:
             shares[term.name.split("/")[0]] += term.share
         pulled = {place: self.gradient(place) for place in PLACES}
-        return tuple(Pull(loss, x, *(pulled[place].get(loss) for place in PLACES)) for loss, x in shares.items())
+        return tuple(LossShare(loss, x, *(pulled[place].get(loss) for place in PLACES)) for loss, x in shares.items())
 
     @property
     def ends(self) -> tuple[list[dict], list[dict]]:
@@ -97,15 +97,15 @@ class Records:
         return np.array([sum(v for k, v in s["weighted"].items() if k.split("/")[0] == loss) for s in self.steps])
 
 
-def read(run: Path) -> Records:
+def read_history(run: Path) -> History:
     """UserError: it has not trained a step."""
-    found = lines(run / "metrics.jsonl")
+    found = read_lines(run / "metrics.jsonl")
     steps = [x for x in found if "terms" in x and "skipped" not in x]
     if not steps:
         raise UserError(f"{run} has no record of a step in metrics.jsonl; train it first: python -m train resume {run}")
     taught = [x["ap"] for x in found if x.get("eval") == "teacher"]
     epochs = tuple(Epoch(x["epoch"], x["ap"]) for x in scores(run))
-    return Records(steps, [x for x in found if "gradients" in x], epochs, taught[0] if taught else None)
+    return History(steps, [x for x in found if "gradients" in x], epochs, taught[0] if taught else None)
 
 
 def sizes(look: dict, place: str) -> dict[str, float]:

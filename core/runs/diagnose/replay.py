@@ -14,13 +14,13 @@ from core.errors import UserError
 from core.losses.base import Loss
 from core.matching.solving import solve
 from core.metrics.agreement import Agreement, agreement
-from core.metrics.hits import FOUND
-from core.runs.open import Opened, step
+from core.metrics.hits import MIN_IOU
+from core.runs.open import OpenRun, replay
 from core.types import DistillTrace
 
 
 @dataclass(frozen=True)
-class Naming:
+class TeacherLabels:
     """Of true objects, in the teacher's last layer: as many of its surest queries look on as the image has objects."""
 
     objects: int
@@ -30,27 +30,29 @@ class Naming:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayStatistics:
     images: int
-    naming: Naming
+    naming: TeacherLabels
     agreement: dict[str, list[float | None]]  # class, iou and object, in each layer of the student; None: no pair
 
 
 @torch.no_grad()
-def replayed(opened: Opened, limit: int, seen: Callable[[Iterable, int], Iterable]) -> Replayed | None:
+def replay_statistics(
+    opened: OpenRun, limit: int, seen: Callable[[Iterable, int], Iterable]
+) -> ReplayStatistics | None:
     """Of the first images; None without a teacher."""
     if opened.distiller.teacher is None:
         return None
     count = min(limit, len(opened.data))
     meet, met, names = meeting(opened.distiller), [], Counter()
     for k in seen(range(count), count):
-        trace = step(opened, opened.data[k])
+        trace = replay(opened, opened.data[k])
         names.update(called(trace))
         if meet is not None:
             pairs = solve({"logits": meet.problems(trace.student, trace.teacher, trace.targets)})["logits"]
-            met.append(agreement(trace.student, trace.teacher, meet.met(pairs["positive"])))
+            met.append(agreement(trace.student, trace.teacher, meet.with_layers(pairs["positive"])))
     layers = opened.distiller.student.config.layers
-    return Replayed(count, naming(names, opened.classes), by_layer(met, layers))
+    return ReplayStatistics(count, naming(names, opened.classes), by_layer(met, layers))
 
 
 def meeting(distiller: Distiller) -> Loss | None:
@@ -78,14 +80,14 @@ def called(trace: DistillTrace) -> list[tuple[int, int]]:
         return []
     overlap = iou(targets.boxes[:, None], boxes[sure][None])
     best = overlap.max(-1)
-    name: Tensor = logits[sure][best.indices].argmax(-1).masked_fill(best.values < FOUND, -1)
+    name: Tensor = logits[sure][best.indices].argmax(-1).masked_fill(best.values < MIN_IOU, -1)
     return list(zip(targets.labels.tolist(), name.tolist()))
 
 
-def naming(names: Counter, classes: tuple[str, ...]) -> Naming:
+def naming(names: Counter, classes: tuple[str, ...]) -> TeacherLabels:
     said: dict[str, dict[str, int]] = {}
     for (true, name), count in sorted(names.items()):
         if name >= 0:
             said.setdefault(classes[true], {})[classes[name]] = count
     right = sum(by.get(true, 0) for true, by in said.items())
-    return Naming(names.total(), sum(map(lambda by: sum(by.values()), said.values())), right, said)
+    return TeacherLabels(names.total(), sum(map(lambda by: sum(by.values()), said.values())), right, said)

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from analysis import bench
 from analysis.bench import detectors, matching, step
 from core.matching.costs import Matching
-from core.matching.solving import posed, to_truth
+from core.matching.solving import match_to_truth, truth_problem
 from train.__main__ import main
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_teacher
 from train.run import Losses
@@ -30,7 +30,10 @@ def test_matching_finds_scipys_optimum_in_every_case():
 
 def test_an_answer_that_is_not_optimal_is_told():
     p, targets = matching.scene(2, 12, 5)
-    answer, cost = to_truth({"it": (p, Matching())}, targets)["it"], posed(p, targets, Matching()).cost.numpy()
+    answer, cost = (
+        match_to_truth({"it": (p, Matching())}, targets)["it"],
+        truth_problem(p, targets, Matching()).cost.numpy(),
+    )
     assert matching.excess(cost, answer, targets) == 0
     answer.query[:2] = answer.query[:2].flip(0)
     assert matching.excess(cost, answer, targets) > 1e-3
@@ -40,7 +43,7 @@ def test_the_plain_matcher_asks_scipy_once_for_every_image_and_layer(monkeypatch
     from transformers.loss import loss_deformable_detr
 
     p, targets = matching.scene(3, 12, 5)
-    cost, calls = posed(p, targets, Matching()).cost.numpy(), []
+    cost, calls = truth_problem(p, targets, Matching()).cost.numpy(), []
     monkeypatch.setattr(
         loss_deformable_detr, "linear_sum_assignment", lambda c: calls.append(c.numpy()) or linear_sum_assignment(c)
     )

@@ -21,7 +21,7 @@ from analysis.inputs.rows import Row, portable
 from analysis.inputs.sources import read, rows_of, summarise
 from core.drop_ins import DropIns
 from core.errors import UserError
-from core.losses._layer_mapping import taught
+from core.losses._layer_mapping import layer_pairs
 from tests.helpers import summaries
 from tests.helpers.summaries import OURS, row
 
@@ -243,7 +243,7 @@ def test_instability_between_epochs_is_counted_by_hand(tmp_path):
 def test_stages_are_those_of_the_losses(tiny):
     made = figures.make("figure5", tiny)
     printed = [(r["student"] - 1, r["teacher"] - 1) for r in made.numbers.rows if r["panel"] == "as in the paper"]
-    assert printed == taught(3, 6)
+    assert printed == layer_pairs(3, 6)
     assert [(r["student"], r["teacher"]) for r in made.numbers.rows if "distilled" in r["panel"]] == [
         (1, 1),
         (2, 2),
@@ -292,7 +292,7 @@ def test_the_page_of_one_image_tells_each_answer(tiny):
 
 
 def test_the_contact_sheet_counts_every_object(tiny, monkeypatch):
-    monkeypatch.setattr(gained_lost, "SURE", 0.0)
+    monkeypatch.setattr(gained_lost, "MIN_SCORE", 0.0)
     numbers = gained_lost.measure(tiny)
     counts = [int(part.split()[-2]) for part in numbers.caption.split(": ")[1].split(".")[0].split(", ")]
     table = tiny.collected(tiny.rows[0])

@@ -12,11 +12,11 @@ from analysis.query_table.collect import collect, step, watcher
 from analysis.query_table.read import opened
 from core.data.loader import evaluation
 from core.errors import UserError
-from core.metrics.agreement import answers
 from core.metrics.coco_ap import average_precision
 from core.metrics.detections import join, select
-from core.metrics.query_masks import look
-from core.metrics.query_quality import parts
+from core.metrics.instability import assigned_objects
+from core.metrics.query_masks import mask_statistics
+from core.metrics.query_quality import quality_parts
 from core.runs.open import open_run
 
 IMAGES, QUERIES, LAYERS = 9, 12, 2
@@ -50,7 +50,7 @@ def test_the_rows_are_the_trace(run, table):
     for images, targets, trace in traces(run):
         first = np.cumsum([0, *targets.counts])
         for side, t in (("student", trace.student), ("teacher", trace.teacher)):
-            q, seen, answer = parts(t, targets), look(t, targets), answers(t)
+            q, seen, answer = quality_parts(t, targets), mask_statistics(t, targets), assigned_objects(t)
             for layer in range(LAYERS):
                 for k, image in enumerate(images.ids.tolist()):
                     rows = table.rows(None, side=side, layer=layer, image=image).set_index("query")

@@ -32,10 +32,10 @@ from core.data.batch import collate
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import plain
 from core.errors import UserError
-from core.metrics.sampling_locations import readings
+from core.metrics.sampling_locations import sampling_locations
 from core.project import ROOT
 from core.runs.checkpoint import open_distiller
-from core.runs.open import Opened, open_run, step
+from core.runs.open import OpenRun, open_run, replay
 from tests.helpers import opened
 
 APP = ROOT / "app"
@@ -65,7 +65,7 @@ def alone(lonely) -> Handlers:
 
 
 @pytest.fixture(scope="module")
-def run(handlers) -> Opened:
+def run(handlers) -> OpenRun:
     return handlers.samples("").run
 
 
@@ -112,7 +112,7 @@ def test_replay_is_the_step_of_the_distiller_bit_for_bit(run):
         images, targets = collate([plain(run.data[index], run.augment)])
         with torch.no_grad():  # with a graph to build, torch folds some products another way: the last bit may differ
             trained = distiller(images, targets)
-        seen = step(run, run.data[index])
+        seen = replay(run, run.data[index])
         assert torch.equal(seen.total, trained.total)
         assert torch.equal(seen.student.own.boxes, trained.student.own.boxes)
         assert all(torch.equal(seen.parts()[name], part) for name, part in trained.parts().items())
@@ -120,7 +120,7 @@ def test_replay_is_the_step_of_the_distiller_bit_for_bit(run):
 
 def test_whoever_listens_hears_each_detector_when_it_is_done(run):
     heard = {}
-    trace = step(run, run.data[0], lambda who, found: heard.setdefault(who, found))
+    trace = replay(run, run.data[0], lambda who, found: heard.setdefault(who, found))
     assert list(heard) == ["teacher", "student"]
     for who, found in heard.items():
         assert found.predictions["own"] is getattr(trace, who).own
@@ -188,7 +188,7 @@ def test_without_a_teacher_its_boxes_are_absent_and_the_page_says_so(alone):
 def test_beside_a_second_student_its_own_step_is_shown(handlers, lonely):
     scene = handlers.scene("image/2", compare=str(lonely))
     other = open_run(lonely)
-    trace = step(other, other.data[1])
+    trace = replay(other, other.data[1])
     group = next(g for g in scene["groups"] if g["id"] == "other")
     assert group["title"] == lonely.name and (group["role"], scene["groups"][0]["role"]) == ("student", "distilled")
     for layer, frame in enumerate(group["layers"]):
@@ -354,7 +354,7 @@ def test_where_a_query_reads_is_what_its_detector_tells(handlers, run, side):
     )
     group = "prior" if side == "prior" else "own"
     for layer in range(LAYERS):
-        wanted = readings(detector, mine.memory, mine.queries[group])[layer]
+        wanted = sampling_locations(detector, mine.memory, mine.queries[group])[layer]
         for query in (0, QUERIES - 1):
             told = handlers.reading("image/2", layer, side, query)
             places, weights = wanted.places[0, query].tolist(), wanted.weights[0, query].tolist()

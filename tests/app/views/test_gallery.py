@@ -16,7 +16,7 @@ from app.views.gallery import Survey
 from core.boxes import corners, iou
 from core.data.batch import targets
 from core.errors import UserError
-from core.runs.open import step
+from core.runs.open import replay
 from tests.helpers import opened
 
 LAYERS, IMAGES = 3, 6
@@ -50,7 +50,7 @@ def survey(handlers: Handlers, run: str = "") -> Survey:
 
 def by_hand(run, place: int) -> dict:
     """Facts of one image without the code under test."""
-    trace = step(run, run.data[place])
+    trace = replay(run, run.data[place])
     a, objects = trace.student.assignment, len(trace.targets)
     held = [dict(zip(x.target.tolist(), x.query.tolist())) for x in (a.of(layer=k, image=0) for k in range(LAYERS))]
     flips = sum(held[k][t] != held[k - 1][t] for k in range(1, LAYERS) for t in range(objects))
@@ -90,7 +90,7 @@ def test_the_facts_of_an_image_are_those_counted_by_hand(handlers):
 def test_an_object_is_found_by_the_surest_box_of_its_class_on_it(handlers):
     """Objects that are put where boxes of random weights lie, one of them under a wrong name."""
     run = handlers.samples("").run
-    p = step(run, run.data[0]).student.own
+    p = replay(run, run.data[0]).student.own
     score, label = p.logits[-1, 0].sigmoid().max(-1)
     few = score.argsort(descending=True)[[0, 3, 6]]
     boxes = corners(p.boxes[-1, 0, few]).clamp(0, 1) * 64

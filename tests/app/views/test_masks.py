@@ -53,16 +53,16 @@ def test_the_combined_weights_are_those_of_the_loss(handlers, level, stage, gamm
     teacher, targets = trace.teacher, trace.targets
     memory, queries = teacher.memory.maps("encoder")[level], teacher.own.hidden[stage]
     valid = ~teacher.memory.padding[level]
-    q = features.quality(teacher, targets, gamma, stage)
+    q = features.assigned_quality(teacher, targets, gamma, stage)
     view = handlers.masks("image/2", level=level, stage=stage, gamma=gamma)
     ways = {w["id"]: w for w in view["weights"]}
     for name in ("each", "naive"):
-        wanted = features.look(memory, queries, q, valid, mask="cosine", combine=name, scale="mean")[0]
+        wanted = features.feature_weight(memory, queries, q, valid, mask="cosine", combine=name, scale="mean")[0]
         assert near(ways[name]["heat"], wanted)
-    query, score = features.chosen(teacher.own.logits[stage], 100)
-    release = score * features.best_overlap(teacher.own.boxes[stage], targets).gather(1, query)
+    query, score = features.top_queries(teacher.own.logits[stage], 100)
+    release = score * features.best_iou(teacher.own.boxes[stage], targets).gather(1, query)
     picked = queries[:, query[0]]
-    wanted = features.look(memory, picked, release, valid, mask="signed", combine="merged", scale="none")[0]
+    wanted = features.feature_weight(memory, picked, release, valid, mask="signed", combine="merged", scale="none")[0]
     assert near(ways["merged"]["heat"], wanted) and [w["own"] for w in view["weights"]] == [False, True, False]
     again = handlers.weighed("image/2", level=level, stage=stage, gamma=gamma)
     assert again["heat"] == ways["each"]["heat"] and again["quality"] == [x["quality"] for x in view["queries"]]

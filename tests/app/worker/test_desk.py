@@ -80,7 +80,7 @@ def test_parts_are_told_before_the_whole(quiet):
     assert job.stage == 0 and not job.done
     gate.go.set()
     quiet.wait([job], seconds=10)
-    assert job.stage == 2 and job.result() == "a" and job.heard == {"teacher": "a"}
+    assert job.stage == 2 and job.result() == "a" and job.decoded == {"teacher": "a"}
 
 
 def test_chores_go_on_when_nothing_is_asked_and_one_that_fails_is_over(quiet, capsys):

@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 
 from core import detectors
 from core.convert.classes import COCO, classes
-from core.convert.read import Foreign, read
-from core.convert.recognise import recognise
+from core.convert.read import ForeignWeights, read
+from core.convert.recognise import convert
 from core.data.category import Category
 from core.errors import UserError
 from core.files import read_json, write_json
-from core.metrics.coco_ap import records
+from core.metrics.coco_ap import coco_results
 from core.metrics.detections import select
-from core.runs.checkpoint import load_detector, open_distiller, sha, weights_file
+from core.runs.checkpoint import load_detector, open_distiller, sha256_of, weights_file
 from core.tensor_names import HUB, OURS, RELEASED, from_native, to_native, translate
 from tests.core.detectors.test_parity import draw
 from tests.core.runs.test_checkpoint import Trap
@@ -58,11 +58,11 @@ def brought(given, tmp_path_factory):
     return path, folder / "runs" / "theirs", shown.getvalue()
 
 
-def as_read(case: str, model, held: dict, **more) -> Foreign:
+def as_read(case: str, model, held: dict, **more) -> ForeignWeights:
     """As `read` gives it."""
     c = model.config
     said = {} if case == "adamixer" else {"heads": c.heads, "dropout": c.dropout, "queries": c.queries}
-    return Foreign(Path("x.pth"), RELEASED, held, said, **more)
+    return ForeignWeights(Path("x.pth"), RELEASED, held, said, **more)
 
 
 def pictures():
@@ -136,7 +136,7 @@ def test_a_released_file_becomes_ours(given, brought):
     assert torch.equal(mine.boxes, theirs.boxes) and torch.equal(mine.hidden, theirs.hidden)
     torch.testing.assert_close(mine.logits, theirs.logits[..., rows_of(case)], rtol=0, atol=1e-6)
     assert card["categories"] == [{"id": k, "name": name} for k, name in COCO.items()]
-    assert card["imported"]["sha256"] == sha(path)
+    assert card["imported"]["sha256"] == sha256_of(path)
     step, card = open_distiller(run)
     assert step.teacher is None and step.student.config == ours.config and list(step.losses) == ["detection"]
     files = sorted(p.name for p in run.parents[1].rglob("*") if p.is_file())
@@ -171,7 +171,7 @@ def test_a_file_that_says_nothing_is_read_with_stated_guesses(layout, tmp_path, 
 
 def test_the_first_row_of_a_two_stage_encoder_is_any_object():
     model = foreign.source("deformable twostage")
-    ours = recognise(as_read("deformable twostage", model, foreign.tensors("deformable twostage", model))).detector
+    ours = convert(as_read("deformable twostage", model, foreign.tensors("deformable twostage", model))).detector
     images = pictures()
     with torch.no_grad():
         mine, theirs = (m.propose(m.encode(images)).proposals for m in (ours, model))
@@ -189,21 +189,21 @@ def test_predictions_come_back_with_the_ids_of_coco(case):
     for key in [k for k in held if re.search(r"(class_embed(\.\d+)?|fc_cls)\.bias$", k)]:
         held[key] = torch.full_like(held[key], -50)
         held[key][row] = 50
-    found = recognise(as_read(case, model, held))
+    found = convert(as_read(case, model, held))
     images = pictures()
     with torch.no_grad():
         best = select(found.detector(images), images, top=5)
-    assert {r["category_id"] for r in records([best], found.categories)} == {88}
+    assert {r["category_id"] for r in coco_results([best], found.categories)} == {88}
     assert Category(88, "teddy bear") in found.categories
 
 
 def test_dilation_is_where_the_options_say_so(tmp_path):
     model = foreign.source("conditional", backbone="resnet50", dilation=True, strides=(16,), layers=1, encoder_layers=0)
     path = foreign.write(tmp_path / "x.pth", "conditional", model)
-    assert recognise(read(path)).detector.config == replace(model.config, classes=80)
+    assert convert(read(path)).detector.config == replace(model.config, classes=80)
     model = foreign.source("deformable plain")
     path = foreign.write(tmp_path / "y.pth", "deformable plain", model, args=foreign.args(model, dilation=True))
-    refused(lambda: recognise(read(path)), "y.pth", "dilated")
+    refused(lambda: convert(read(path)), "y.pth", "dilated")
 
 
 @pytest.mark.parametrize("strides", [(32,), (8, 16, 32), (16, 32, 64, 128)])
@@ -214,7 +214,7 @@ def test_levels_are_seen(strides):
     own = {k: x for k, x in model.state_dict().items() if "num_batches" not in k}
     names = detectors.module("deformable").NAMES
     held = {translate(k, names, OURS, RELEASED)[0]: x for k, x in own.items()}
-    assert recognise(as_read("deformable plain", model, held)).detector.config.strides == strides
+    assert convert(as_read("deformable plain", model, held)).detector.config.strides == strides
 
 
 # ---- what does not fit
@@ -231,10 +231,10 @@ def test_each_tensor_that_is_missing_or_misshapen_is_named(given):
     second = {k.replace("transformer.decoder.", "") for k in held if re.search(copied, k)}
     names = [k for k in held if not re.search(f"num_batches|init_proposal|{heads}|{copied}", k) and k not in second]
     for key in random.Random(case).sample(names, 5):
-        refused(lambda k=key: recognise(as_read(case, model, {n: x for n, x in held.items() if n != k})), "x.pth", key)
+        refused(lambda k=key: convert(as_read(case, model, {n: x for n, x in held.items() if n != k})), "x.pth", key)
         if not re.search(TELLING, key):
             wrong = torch.cat([held[key], held[key]])
-            said = refused(lambda k=key, w=wrong: recognise(as_read(case, model, held | {k: w})), key)
+            said = refused(lambda k=key, w=wrong: convert(as_read(case, model, held | {k: w})), key)
             assert str(tuple(wrong.shape)) in said and str(tuple(held[key].shape)) in said
 
 
@@ -246,7 +246,7 @@ def test_strange_shapes_are_refused_and_not_believed(given):
     for key in random.Random(case).sample(telling, 3):
         for wrong in (torch.zeros(()), held[key][None], held[key][:0], held[key][..., :1]):
             if wrong.shape != held[key].shape:
-                refused(lambda k=key, w=wrong: recognise(as_read(case, model, held | {k: w})), "x.pth")
+                refused(lambda k=key, w=wrong: convert(as_read(case, model, held | {k: w})), "x.pth")
 
 
 def test_a_tensor_too_many_is_named(given):
@@ -255,7 +255,7 @@ def test_a_tensor_too_many_is_named(given):
     if case == "adamixer":
         extra = {"backbone.layer5.0.conv1.weight": "", "roi_head.bbox_head.0.fc_iou.weight": "", "ema.x": ""}
     for key in extra:
-        refused(lambda k=key: recognise(as_read(case, model, held | {k: torch.zeros(3, 4)})), key, "(3, 4)")
+        refused(lambda k=key: convert(as_read(case, model, held | {k: torch.zeros(3, 4)})), key, "(3, 4)")
 
 
 @pytest.mark.parametrize("case", ["deformable plain", "deformable refine", "deformable twostage"])
@@ -263,7 +263,7 @@ def test_two_names_of_one_tensor_must_agree(case):
     model = foreign.source(case)
     held = foreign.tensors(case, model)
     key = "class_embed.1.bias" if case == "deformable plain" else "transformer.decoder.bbox_embed.1.layers.2.bias"
-    refused(lambda: recognise(as_read(case, model, held | {key: held[key] + 1})), key, "differ")
+    refused(lambda: convert(as_read(case, model, held | {key: held[key] + 1})), key, "differ")
 
 
 @pytest.mark.parametrize("seen", ["resnet34", "wide"])
@@ -276,7 +276,7 @@ def test_a_backbone_that_there_is_not_here_is_refused(seen):
     else:
         more = {k.replace("layer1.1", "layer1.2"): x for k, x in held.items() if "layer1.1" in k}
         words = "(3, 2, 2, 2) basic blocks", "resnet18"
-    refused(lambda: recognise(as_read("conditional", model, held | more)), *words)
+    refused(lambda: convert(as_read("conditional", model, held | more)), *words)
 
 
 # ---- what is not safe, or no file of weights
@@ -347,9 +347,7 @@ def test_options_of_a_wrong_kind_are_refused(name, value, tmp_path):
 def test_heads_that_do_not_divide_the_channels_are_refused():
     model = foreign.source("conditional")
     held = foreign.tensors("conditional", model)
-    refused(
-        lambda: recognise(replace(as_read("conditional", model, held), said={"heads": 7})), "7 heads", "64 channels"
-    )
+    refused(lambda: convert(replace(as_read("conditional", model, held), said={"heads": 7})), "7 heads", "64 channels")
 
 
 # ---- classes
@@ -358,7 +356,7 @@ def test_heads_that_do_not_divide_the_channels_are_refused():
 def sorts(rows: int, kind: str = "conditional", given: Path | None = None, **labels):
     """[(row, id, name)] of a head of so many rows."""
     named = {int(k[1:]): name for k, name in labels.items()}
-    found = classes(Foreign(Path("x.pth"), RELEASED, {}, labels=named), kind, rows, given)
+    found = classes(ForeignWeights(Path("x.pth"), RELEASED, {}, labels=named), kind, rows, given)
     return [(row, c.id, c.name) for row, c in zip(found.rows, found.categories, strict=True)]
 
 
@@ -421,7 +419,7 @@ def test_rows_of_every_head_are_the_classes(case, chosen, tmp_path):
     path = coco_folder.write_folder(tmp_path / "photos")
     model = foreign.source(case, classes=4 if case == "adamixer" else 91)
     names = {0: "cat", 1: "bird", 2: "none", 3: "dog"} if case == "adamixer" else {}
-    found = recognise(as_read(case, model, foreign.tensors(case, model), labels=names), path).detector
+    found = convert(as_read(case, model, foreign.tensors(case, model), labels=names), path).detector
     mine, theirs = ([s.to_class[3] for s in m.stages] if case == "adamixer" else m.to_class for m in (found, model))
     for head, whole in list(zip(mine, theirs))[:3]:
         assert torch.equal(head.weight, whole.weight[chosen]) and torch.equal(head.bias, whole.bias[chosen])

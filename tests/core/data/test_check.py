@@ -19,7 +19,7 @@ from numpy.random import default_rng
 from PIL import Image
 
 from core.data import check
-from core.data.check.conventions import READINGS, RIGHT, judge
+from core.data.check.conventions import CONVENTIONS, RIGHT, judge_convention
 from core.data.coco.dataset import Coco
 from core.data.coco.faults import KINDS, NOTICES
 from core.errors import UserError
@@ -354,12 +354,12 @@ GIVEN = {
 @pytest.mark.parametrize("fractions", [False, True])
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_convention_is_recognised_and_undone(name, fractions):
-    assert GIVEN.keys() == READINGS.keys()
+    assert GIVEN.keys() == CONVENTIONS.keys()
     for seed in range(40):
         boxes, sizes = drawn(default_rng(seed), 200)
         scale = np.tile(sizes[:, ::-1], 2) if fractions else 1
         given = GIVEN[name](boxes) / scale
-        reading = judge(given, sizes)
+        reading = judge_convention(given, sizes)
         assert (reading.name, reading.fractions) == (name, fractions)
         assert bool(reading.evidence) == (name != RIGHT or fractions)
         np.testing.assert_allclose(reading.convert(given, sizes), boxes, atol=1e-6)
@@ -372,7 +372,7 @@ def test_boxes_as_they_ought_to_be_are_not_suspected(count):
         rng = default_rng(seed)
         boxes, sizes = drawn(rng, count)
         boxes[:, :2] += rng.uniform(-0.09, 0.09, (count, 2)) * boxes[:, 2:] * (rng.random((count, 1)) < 0.5)
-        assert judge(boxes, sizes).evidence == ""
+        assert judge_convention(boxes, sizes).evidence == ""
 
 
 def test_large_sloppy_boxes_are_not_suspected():
@@ -380,7 +380,7 @@ def test_large_sloppy_boxes_are_not_suspected():
     rng = default_rng(0)
     sizes = np.full((50, 2), 224)
     boxes = np.concatenate([rng.uniform(0, 9, (50, 2)), np.full((50, 2), 222.0)], 1)
-    assert judge(boxes, sizes).evidence == ""
+    assert judge_convention(boxes, sizes).evidence == ""
 
 
 def test_one_box_in_fractions_among_others_is_named(data):

@@ -13,8 +13,8 @@ from core import losses
 from core.boxes import centers, corners
 from core.detectors import adamixer
 from core.detectors.adamixer import from_xyzr, rename, to_xyzr
-from core.distiller import Distiller, weights_of
-from core.matching.solving import to_truth
+from core.distiller import Distiller, map_weights
+from core.matching.solving import match_to_truth
 from core.nn import backbones
 from core.nn.pyramid import pyramid, sample_3d
 from core.project import ROOT
@@ -132,7 +132,7 @@ def test_golden_stages(case):
 
 def test_golden_losses_and_every_gradient(case):
     parts = {"detection": losses.build("detection", losses.module("detection").Config(), case.model, None)}
-    trace = Distiller(case.model, parts, weights_of(parts, {"detection": 1.0}))(case.images, case.truth)
+    trace = Distiller(case.model, parts, map_weights(parts, {"detection": 1.0}))(case.images, case.truth)
     maps = trace.outcomes["detection"].maps
     for ours, theirs in (("class", "cls"), ("l1", "bbox"), ("giou", "iou")):
         by_layer = case.model.matching.weights[ours] * maps[ours].sum((1, 2))
@@ -225,7 +225,7 @@ def test_stages_and_loss_agree_with_the_oracle(size):
 
 
 def detection_sums(model, memory, p, truth, loss):
-    found = to_truth({"s": (p, model.matching)}, truth)["s"]
+    found = match_to_truth({"s": (p, model.matching)}, truth)["s"]
     maps = loss(Trace(memory, {}, {"own": p}, found), None, truth, {}).maps
     return torch.stack([loss.weights[k] * maps[k].detach().sum((1, 2)) for k in ("class", "l1", "giou")], 1).tolist()
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.losses._imitation import Imitation, meeting, onto
+from core.losses._imitation import Imitation, pair_levels, resample
 from tests.helpers import tiny
 
 
@@ -18,7 +18,7 @@ from tests.helpers import tiny
     ],
 )
 def test_levels_meet_by_nearest_stride(mine, theirs, pairs):
-    assert meeting(mine, theirs) == pairs
+    assert pair_levels(mine, theirs) == pairs
 
 
 def test_notes_name_what_is_resampled_or_left_out():
@@ -39,7 +39,7 @@ def ramp(stride: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("stride, to", [(8, 16), (16, 8), (4, 32), (8, 8)])
 def test_a_map_is_read_at_the_same_pixels(stride, to):
     """A linear map comes out as itself wherever its places surround those that are asked for."""
-    got = onto(ramp(stride, 64 // stride, 96 // stride), stride, to, (64 // to, 96 // to))
+    got = resample(ramp(stride, 64 // stride, 96 // stride), stride, to, (64 // to, 96 // to))
     want = ramp(to, 64 // to, 96 // to)
     inside = (want >= stride / 2).all(1) & (want[:, 0] <= 96 - stride / 2) & (want[:, 1] <= 64 - stride / 2)
     assert got.shape == want.shape and inside.sum() > inside.numel() / 4
@@ -48,9 +48,9 @@ def test_a_map_is_read_at_the_same_pixels(stride, to):
 
 def test_maps_of_one_stride_are_cut_or_filled_to_one_shape():
     x = torch.randn(2, 3, 4, 5)
-    assert onto(x, 8, 8, (4, 5)) is x
-    assert torch.equal(onto(x, 8, 8, (3, 4)), x[..., :3, :4])
-    assert torch.equal(onto(x, 8, 8, (6, 4)), F.pad(x, (0, 0, 0, 2))[..., :4])
+    assert resample(x, 8, 8, (4, 5)) is x
+    assert torch.equal(resample(x, 8, 8, (3, 4)), x[..., :3, :4])
+    assert torch.equal(resample(x, 8, 8, (6, 4)), F.pad(x, (0, 0, 0, 2))[..., :4])
 
 
 def test_the_gap_is_the_mean_over_channels_and_0_in_padding():

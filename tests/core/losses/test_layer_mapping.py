@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.losses._layer_mapping import Stages, taught
+from core.losses._layer_mapping import LayerPairs, layer_pairs
 from core.types import Assignment
 
 
@@ -18,13 +18,13 @@ from core.types import Assignment
 )
 def test_9_layers_are_grouped_evenly(student, teacher, groups):
     """Statement 9, and Fig. 5 of the paper."""
-    assert taught(student, teacher) == [(s, t) for s, group in enumerate(groups) for t in group]
+    assert layer_pairs(student, teacher) == [(s, t) for s, group in enumerate(groups) for t in group]
 
 
 def test_every_layer_is_taught_in_order_and_no_layer_of_a_deeper_teacher_is_left_out():
     for student in range(1, 9):
         for teacher in range(1, 9):
-            pairs = taught(student, teacher)
+            pairs = layer_pairs(student, teacher)
             assert sorted(pairs) == pairs and {s for s, _ in pairs} == set(range(student))
             assert pairs[-1] == (student - 1, teacher - 1)
             if teacher >= student:
@@ -34,17 +34,19 @@ def test_every_layer_is_taught_in_order_and_no_layer_of_a_deeper_teacher_is_left
 
 
 def test_the_last_layer_alone_or_as_the_teacher_of_all():
-    assert taught(3, 6, "last") == [(2, 5)] and taught(3, 2, "last") == [(2, 1)]
-    assert taught(3, 6, "from_last") == [(0, 5), (1, 5), (2, 5)]
+    assert layer_pairs(3, 6, "last") == [(2, 5)] and layer_pairs(3, 2, "last") == [(2, 1)]
+    assert layer_pairs(3, 6, "from_last") == [(0, 5), (1, 5), (2, 5)]
 
 
 def test_a_share_is_the_inverse_of_a_groups_size():
-    stages = Stages(taught(4, 6))
+    stages = LayerPairs(layer_pairs(4, 6))
     assert stages.share.tolist() == [1, 0.5, 0.5, 1, 0.5, 0.5] and len(stages) == 6
     assert not stages.state_dict(), "nothing of it is saved: the card says it"
 
 
 def test_an_assignment_of_pairs_of_layers_is_told_in_layers_of_both():
-    a = Stages(taught(2, 4)).met(Assignment(*torch.tensor([[0, 1, 3], [0, 0, 1], [5, 6, 7], [1, 2, 3]])))
+    a = LayerPairs(layer_pairs(2, 4)).with_layers(
+        Assignment(*torch.tensor([[0, 1, 3], [0, 0, 1], [5, 6, 7], [1, 2, 3]]))
+    )
     assert a.layer.tolist() == [0, 0, 1] and a.target_layer.tolist() == [0, 1, 3]
     assert a.query.tolist() == [5, 6, 7] and a.target.tolist() == [1, 2, 3] and a.image.tolist() == [0, 0, 1]

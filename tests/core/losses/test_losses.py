@@ -9,7 +9,7 @@ from core import detectors, losses
 from core.errors import UserError
 from core.losses import base, detection, features, logits, prior
 from core.matching.costs import Matching
-from core.matching.solving import posed
+from core.matching.solving import truth_problem
 from core.types import Assignment, Images, Memory, Predictions, Queries, Targets, Trace, no_targets
 from tests.helpers import tiny
 from tests.helpers.loss_cases import (
@@ -115,7 +115,7 @@ def test_no_cost_of_matching_has_a_gradient(name, batch):
     step = distiller(name)
     found = step.train()(*batch)
     problems = step.losses[name].problems(found.student, found.teacher, found.targets)
-    problems["truth"] = posed(found.student.own, found.targets, step.student.matching)
+    problems["truth"] = truth_problem(found.student.own, found.targets, step.student.matching)
     assert found.student.own.boxes.requires_grad and found.student.own.logits.requires_grad
     assert not any(problem.cost.requires_grad for problem in problems.values())
 
@@ -294,7 +294,7 @@ def test_the_class_loss_pulls_the_assigned_class_up_and_all_others_down():
     p = Predictions(z, torch.full((1, 1, 3, 4), 0.5), torch.zeros(1, 1, 3, 2))
     truth = Targets(torch.full((1, 4), 0.5), torch.tensor([2]), torch.tensor([0]), (1,))
     a = Assignment(*torch.tensor([[0], [0], [1], [0]]))
-    detection.compare(p, truth, a, m)["class"].sum().backward()
+    detection.set_loss(p, truth, a, m)["class"].sum().backward()
     up = torch.zeros(3, 4, dtype=torch.bool)
     up[1, 2] = True
     assert torch.equal(z.grad[0, 0] < 0, up) and torch.equal(z.grad[0, 0] > 0, ~up)
@@ -302,17 +302,17 @@ def test_the_class_loss_pulls_the_assigned_class_up_and_all_others_down():
 
 def test_focal_loss_is_finite_for_extreme_logits():
     z = torch.tensor([[-1e4, 1e4, 50.0, -50.0]], requires_grad=True)
-    detection.focal(z, torch.tensor([[1.0, 0, 1, 0]]), Matching()).sum().backward()
+    detection.focal_loss(z, torch.tensor([[1.0, 0, 1, 0]]), Matching()).sum().backward()
     assert z.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("counts, mean", [((3, 5), 4.0), ((0, 0), 0.5), ((0, 1), 0.5), ((2, 1), 1.5), ((3, -1), 1.5)])
 def test_a_normaliser_is_that_of_the_whole_step_by_its_processes(counts, mean):
     alone = tiny.targets(counts[:1], 4, torch.Generator())
-    assert base.per_process(alone).item() == max(counts[0], 1)
+    assert base.normaliser(alone).item() == max(counts[0], 1)
     part = replace(alone, step=torch.tensor(counts), processes=2)
-    assert base.per_process(part).item() == mean
-    assert base.per_process(part, torch.ones_like).item() == sum(n >= 0 for n in counts) / 2
+    assert base.normaliser(part).item() == mean
+    assert base.normaliser(part, torch.ones_like).item() == sum(n >= 0 for n in counts) / 2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -529,7 +529,7 @@ def test_half_the_distance_is_half_the_l1_of_negatives_and_class_weights_price_n
 
 def eq_9(q=(1.0, 0.25)):
     theirs, mine, queries, q, valid = case_b(q)
-    weight = features.look(theirs, queries, q, valid, mask="inner", combine="each", scale="none")
+    weight = features.feature_weight(theirs, queries, q, valid, mask="inner", combine="each", scale="none")
     return (weight * (theirs - mine).pow(2).mean(1)).mean().item()
 
 
@@ -575,7 +575,7 @@ def test_15_collapsed_and_direct_form_of_eq_9_are_equal():
         )
         psi = torch.einsum("bdhw,bqd->bqhw", theirs, queries)
         direct = (q[..., None, None, None] * (psi[:, :, None] * (theirs - mine)[:, None]).pow(2)).sum(1).mean() / 9
-        weight = features.look(
+        weight = features.feature_weight(
             theirs.float(),
             queries.float(),
             q.float(),
@@ -596,8 +596,10 @@ def test_16_a_query_of_no_quality_counts_only_in_the_number_of_queries():
         q, valid = q.abs(), torch.ones(2, 4, 6, dtype=torch.bool)
         q[:, 4] = 0
         keep = [0, 1, 2, 3, 5, 6, 7, 8]
-        whole = features.look(theirs, queries, q, valid, mask="inner", combine="each", scale="none")
-        less = features.look(theirs, queries[:, keep], q[:, keep], valid, mask="inner", combine="each", scale="none")
+        whole = features.feature_weight(theirs, queries, q, valid, mask="inner", combine="each", scale="none")
+        less = features.feature_weight(
+            theirs, queries[:, keep], q[:, keep], valid, mask="inner", combine="each", scale="none"
+        )
         torch.testing.assert_close(less, whole * 9 / 8)
 
 
@@ -638,7 +640,7 @@ def one_query(score: float, overlap: float):
 
 
 def quality(score, overlap, gamma):
-    return features.quality(*one_query(score, overlap), gamma).item()
+    return features.assigned_quality(*one_query(score, overlap), gamma).item()
 
 
 def test_19_quality_by_hand():
@@ -663,7 +665,7 @@ def test_19_quality_is_of_the_last_layer_and_of_the_object_that_a_query_answers_
         expected = slow_losses.quality(
             slow_losses.plain(teacher.own), slow_losses.plain(truth), tiny.rows(teacher.assignment), 0.3
         )
-        got = features.quality(teacher, truth, 0.3)
+        got = features.assigned_quality(teacher, truth, 0.3)
         assert got.numpy() == pytest.approx(expected, abs=1e-5) and (got > 0).sum(1).tolist() <= [3, 0, 5]
 
 
@@ -685,7 +687,7 @@ def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
         torch.randn(1, 4, 5, requires_grad=True),
         torch.rand(1, 4),
     )
-    weight = features.look(
+    weight = features.feature_weight(
         maps,
         queries,
         q.requires_grad_(),
@@ -727,7 +729,7 @@ def test_the_weight_of_places_is_1_on_average_over_the_valid_ones():
         draw = torch.Generator().manual_seed(seed)
         maps, queries, q = (torch.randn(s, generator=draw) for s in ((3, 5, 4, 6), (3, 9, 5), (3, 9)))
         valid = ~tiny.memory(draw, 3, tiny.stand(width=5), shapes=((4, 6), (2, 3))).padding[0]
-        weight = features.look(maps, queries, q.abs(), valid, mask="cosine", combine="each", scale="mean")
+        weight = features.feature_weight(maps, queries, q.abs(), valid, mask="cosine", combine="each", scale="mean")
         for w, v in zip(weight, valid):
             assert w[v].mean().item() == pytest.approx(1, abs=1e-5) and (w >= 0).all()
 

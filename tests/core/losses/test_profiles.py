@@ -208,16 +208,16 @@ def test_14_mini_case_b_in_every_form():
     theirs, mine, queries, q, valid = case_b()
 
     def loss(**how):
-        weight = features.look(theirs, queries, q, valid, scale="none", **how)
+        weight = features.feature_weight(theirs, queries, q, valid, scale="none", **how)
         return (weight * (theirs - mine).pow(2).mean(1)).mean().item()
 
     assert loss(mask="inner", combine="each") == pytest.approx(0.25)
     assert loss(mask="inner", combine="naive") == pytest.approx(0.3125)
     for mask in ("cosine", "signed"):
         assert loss(mask=mask, combine="merged") == pytest.approx(0.265625)
-    assert features.look(theirs, queries, q, valid, scale="none", mask="cosine", combine="merged").tolist() == [
-        [[1, 0.0625]]
-    ]
+    assert features.feature_weight(
+        theirs, queries, q, valid, scale="none", mask="cosine", combine="merged"
+    ).tolist() == [[[1, 0.0625]]]
 
 
 def released(seed: int, counts=(3, 1), **options):
@@ -258,13 +258,13 @@ def test_17_where_nothing_is_to_be_looked_at_the_release_imitates_everything():
 def test_19_quality_as_a_product_by_hand():
     boxes = torch.tensor([[[0.5, 0.5, 0.32, 0.5], [0.1, 0.1, 0.1, 0.1]]])
     truth = Targets(torch.tensor([[0.5, 0.5, 0.5, 0.5]]), torch.tensor([1]), torch.tensor([0]), (1,))
-    assert features.best_overlap(boxes, truth).tolist() == [pytest.approx([0.64, 0])]
+    assert features.best_iou(boxes, truth).tolist() == [pytest.approx([0.64, 0])]
     z = torch.logit(torch.tensor([[[0.81, 0.3], [0.2, 0.5]]]))
-    query, score = features.chosen(z, 3)
+    query, score = features.top_queries(z, 3)
     assert query.tolist() == [[0, 1, 0]] and score.tolist() == [pytest.approx([0.81, 0.5, 0.3])]
-    value = score * features.best_overlap(boxes, truth).gather(1, query)
+    value = score * features.best_iou(boxes, truth).gather(1, query)
     assert value.tolist() == [pytest.approx([0.5184, 0, 0.3 * 0.64])]
-    every, best = features.chosen(z, None)
+    every, best = features.top_queries(z, None)
     assert every.tolist() == [[0, 1]] and best.tolist() == [pytest.approx([0.81, 0.5])]
 
 
@@ -272,7 +272,7 @@ def test_the_best_overlap_is_over_the_objects_of_the_own_image_and_1_without_any
     for seed, counts in enumerate([(3, 1), (0, 4), (2, 0, 5), (0, 0)]):
         _, teacher, truth = tiny.traces(seed, counts)
         got, p, t = (
-            features.best_overlap(teacher.own.boxes[1], truth),
+            features.best_iou(teacher.own.boxes[1], truth),
             slow_losses.plain(teacher.own),
             slow_losses.plain(truth),
         )
@@ -286,7 +286,7 @@ def test_21_the_merged_mask_is_1_at_its_best_place_and_knows_no_scale_of_quality
         maps, queries, q = (torch.randn(s, generator=draw) for s in ((3, 5, 4, 6), (3, 9, 5), (3, 9)))
         valid = ~tiny.memory(draw, 3, tiny.stand(width=5), shapes=((4, 6), (2, 3))).padding[0]
         how = {"mask": "signed", "combine": "merged", "scale": "none"}
-        weight, more = (features.look(maps, queries, k * q.abs(), valid, **how) for k in (10, 1000))
+        weight, more = (features.feature_weight(maps, queries, k * q.abs(), valid, **how) for k in (10, 1000))
         for w, v in zip(weight, valid):
             assert w[v].max() == 1 and (w > 0).all()
         torch.testing.assert_close(weight[weight > 0.01], more[weight > 0.01])  # far above the floor
@@ -313,8 +313,8 @@ def test_the_naive_mask_knows_no_quality():
     draw = torch.Generator().manual_seed(0)
     maps, queries, q = (torch.randn(s, generator=draw) for s in ((2, 5, 4, 6), (2, 9, 5), (2, 9)))
     valid, how = torch.ones(2, 4, 6, dtype=torch.bool), {"mask": "inner", "combine": "naive", "scale": "none"}
-    weight = features.look(maps, queries, q, valid, **how)
-    assert torch.equal(weight, features.look(maps, queries, 3 * q, valid, **how))
+    weight = features.feature_weight(maps, queries, q, valid, **how)
+    assert torch.equal(weight, features.feature_weight(maps, queries, 3 * q, valid, **how))
     torch.testing.assert_close(weight, torch.einsum("bdhw,bqd->bhw", maps, queries / 9).pow(2))
 
 

@@ -4,8 +4,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from core.matching import hungarian
-from core.matching.costs import Matching, box_costs, weighted
-from core.matching.hungarian import assignment, prices
+from core.matching.costs import Matching, box_costs, weighted_sum
+from core.matching.hungarian import column_prices, optimal_assignment
 from tests.helpers import tiny
 
 SIDE = hungarian.PRICED + 11
@@ -16,7 +16,7 @@ def boxes(seed: int, spread: float) -> np.ndarray:
     draw = torch.Generator().manual_seed(seed)
     centres = tiny.boxes((12,), draw)[torch.randint(12, (2, SIDE), generator=draw)]
     mine, theirs = centres + spread * torch.randn(2, SIDE, 4, generator=draw)
-    return weighted(box_costs(mine.abs(), theirs.abs(), Matching()), Matching().weights).numpy()
+    return weighted_sum(box_costs(mine.abs(), theirs.abs(), Matching()), Matching().weights).numpy()
 
 
 def families() -> dict[str, np.ndarray]:
@@ -46,7 +46,7 @@ def families() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", families())
 def test_large_problems_cost_what_scipys_do(name):
     cost = families()[name]
-    row, column = assignment(cost)
+    row, column = optimal_assignment(cost)
     exact = cost.astype(np.float64)
     assert sorted(row) == sorted(column) == list(range(SIDE))
     assert exact[row, column].sum() == pytest.approx(exact[linear_sum_assignment(exact)].sum(), rel=1e-12)
@@ -58,8 +58,8 @@ def test_any_prices_give_the_optimum(monkeypatch):
     for cost in (boxes(2, 0.05), boxes(3, 0.01)):
         least = cost.astype(np.float64)[linear_sum_assignment(cost)].sum()
         for scale in (0, 1, 100):
-            monkeypatch.setattr(hungarian, "prices", lambda c, scale=scale: scale * rng.normal(size=len(c)))
-            assert cost.astype(np.float64)[assignment(cost)].sum() == pytest.approx(least, rel=1e-12)
+            monkeypatch.setattr(hungarian, "column_prices", lambda c, scale=scale: scale * rng.normal(size=len(c)))
+            assert cost.astype(np.float64)[optimal_assignment(cost)].sum() == pytest.approx(least, rel=1e-12)
 
 
 def shortfall(cost: np.ndarray, of: np.ndarray) -> float:
@@ -73,17 +73,17 @@ def test_prices_come_near_to_a_proof_of_the_optimum(spread):
     """Nearer than what a column costs at the least, with which the usual solvers begin."""
     cost = boxes(4, spread)
     least = (cost - cost.min(1, keepdims=True)).min(0)
-    assert 0 <= shortfall(cost, prices(cost)) < 0.4 * shortfall(cost, least)
+    assert 0 <= shortfall(cost, column_prices(cost)) < 0.4 * shortfall(cost, least)
 
 
 def test_prices_are_finite_whatever_the_costs():
     for cost in families().values():
-        assert np.isfinite(prices(cost)).all()
+        assert np.isfinite(column_prices(cost)).all()
 
 
 def test_problems_that_are_small_or_not_square_are_left_to_the_solver(monkeypatch):
-    monkeypatch.setattr(hungarian, "prices", None)
+    monkeypatch.setattr(hungarian, "column_prices", None)
     rng = np.random.default_rng(0)
     for shape in ((SIDE, SIDE - 1), (SIDE - 1, SIDE), (20, 20), (0, 0), (0, 5), (300, 7)):
         cost = rng.random(shape, dtype=np.float32)
-        assert np.array_equal(assignment(cost), linear_sum_assignment(cost))
+        assert np.array_equal(optimal_assignment(cost), linear_sum_assignment(cost))

@@ -11,9 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from core.matching import costs as costs_module
 from core.matching import solving
 from core.matching import threads as threads_module
-from core.matching.costs import Matching, costs, focal_cost, padded, weighted
-from core.matching.solving import assign, in_one_copy, posed, solve, to_host, to_truth
-from core.matching.threads import threads_beside
+from core.matching.costs import Matching, costs, focal_cost, padded_targets, weighted_sum
+from core.matching.solving import assign, in_one_copy, match_to_truth, solve, to_host, truth_problem
+from core.matching.threads import solver_threads
 from core.types import Predictions, Problem, no_targets
 from tests.helpers import tiny
 from tests.oracles import slow_losses
@@ -32,7 +32,7 @@ def draws(n: int, counts=None):
 
 def test_objects_are_padded_image_by_image():
     for _, truth in draws(12):
-        boxes, labels, valid = padded(truth)
+        boxes, labels, valid = padded_targets(truth)
         assert valid.sum(1).tolist() == list(truth.counts) and valid.shape[1] == max(truth.counts)
         assert torch.equal(boxes[valid], truth.boxes) and torch.equal(labels[valid], truth.labels)
         assert not boxes[~valid].any()
@@ -42,7 +42,7 @@ def test_objects_are_padded_image_by_image():
 def test_costs_are_the_slow_ones_for_every_query_and_object(kind):
     for p, truth in draws(12):
         parts = costs(p, truth, kind)
-        whole, first = weighted(parts, kind.weights), np.cumsum([0, *truth.counts])
+        whole, first = weighted_sum(parts, kind.weights), np.cumsum([0, *truth.counts])
         numbers, objects = slow_losses.plain(p), slow_losses.plain(truth)
         for layer, image, query, slot in np.ndindex(*whole.shape):
             if slot < truth.counts[image]:
@@ -78,15 +78,15 @@ def test_bfloat16_predictions_are_priced_in_float32(kind):
         same = Predictions(*(x.float() for x in vars(low).values()))
         for name, part in costs(low, truth, kind).items():
             assert part.dtype == torch.float32 and torch.equal(part, costs(same, truth, kind)[name])
-        assert tiny.rows(to_truth({"s": (low, kind)}, truth)["s"]) == tiny.rows(
-            to_truth({"s": (same, kind)}, truth)["s"]
+        assert tiny.rows(match_to_truth({"s": (low, kind)}, truth)["s"]) == tiny.rows(
+            match_to_truth({"s": (same, kind)}, truth)["s"]
         )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_matching_to_the_truth_is_scipys_on_slow_prices(kind):
     for p, truth in draws(24):
-        found = to_truth({"s": (p, kind)}, truth)["s"]
+        found = match_to_truth({"s": (p, kind)}, truth)["s"]
         assert tiny.rows(found) == slow_losses.to_truth(slow_losses.plain(p), slow_losses.plain(truth), kind)
         assert (truth.image[found.target] == found.image).all()
 
@@ -94,15 +94,15 @@ def test_the_matching_to_the_truth_is_scipys_on_slow_prices(kind):
 def test_two_detectors_are_matched_as_each_alone():
     for (p, truth), (other, _) in zip(draws(12), draws(12, counts=None)):
         other = tiny.predictions(torch.Generator().manual_seed(99), len(truth.counts), layers=3, queries=5)
-        both = to_truth({"student": (p, KINDS[0]), "teacher": (other, KINDS[1])}, truth)
-        assert tiny.rows(both["student"]) == tiny.rows(to_truth({"student": (p, KINDS[0])}, truth)["student"])
-        assert tiny.rows(both["teacher"]) == tiny.rows(to_truth({"teacher": (other, KINDS[1])}, truth)["teacher"])
+        both = match_to_truth({"student": (p, KINDS[0]), "teacher": (other, KINDS[1])}, truth)
+        assert tiny.rows(both["student"]) == tiny.rows(match_to_truth({"student": (p, KINDS[0])}, truth)["student"])
+        assert tiny.rows(both["teacher"]) == tiny.rows(match_to_truth({"teacher": (other, KINDS[1])}, truth)["teacher"])
 
 
 def test_every_object_has_one_query_or_every_query_one_object():
     """Statement 10: with the matcher's split, positives are as many as objects (while there are queries enough)."""
     for p, truth in draws(24):
-        found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
+        found = match_to_truth({"s": (p, KINDS[0])}, truth)["s"]
         for layer, image in np.ndindex(2, len(truth.counts)):
             here = found.of(layer=layer, image=image)
             assert len(here) == min(truth.counts[image], 7)
@@ -111,7 +111,7 @@ def test_every_object_has_one_query_or_every_query_one_object():
 
 def test_layers_can_be_cut_from_an_answer_without_looking():
     for p, truth in draws(24):
-        found = to_truth({"s": (p, KINDS[0])}, truth)["s"]
+        found = match_to_truth({"s": (p, KINDS[0])}, truth)["s"]
         for layer in range(2):
             keep = found.layer == layer
             assert tiny.rows(found.of_layer(layer, layers=2)) == tiny.rows(found.at(keep))
@@ -119,7 +119,7 @@ def test_layers_can_be_cut_from_an_answer_without_looking():
 
 def test_no_objects_at_all_is_an_empty_assignment():
     p = tiny.predictions(torch.Generator().manual_seed(0), 2)
-    found = to_truth({"s": (p, KINDS[0])}, no_targets(2))["s"]
+    found = match_to_truth({"s": (p, KINDS[0])}, no_targets(2))["s"]
     assert len(found) == 0 and found.layer.dtype == torch.long
 
 
@@ -204,7 +204,7 @@ def test_predictions_that_are_nan_stop_with_layer_and_image():
     p, truth = next(draws(1))
     p.logits[1, 0, 3] = torch.nan
     with pytest.raises(FloatingPointError, match=r"truth student.*layer 1, image 0"):
-        to_truth({"student": (p, KINDS[0])}, truth)
+        match_to_truth({"student": (p, KINDS[0])}, truth)
 
 
 @pytest.mark.parametrize("kind", ["ties", "normal"])
@@ -246,8 +246,8 @@ def test_nothing_to_solve_costs_no_copy(monkeypatch):
 
 
 def test_the_solver_is_called_once_for_each_layer_and_image(monkeypatch):
-    calls, real = [], solving.assignment
-    monkeypatch.setattr(solving, "assignment", lambda c: calls.append(c.shape) or real(c))
+    calls, real = [], solving.optimal_assignment
+    monkeypatch.setattr(solving, "optimal_assignment", lambda c: calls.append(c.shape) or real(c))
     assign(np.zeros((3, 2, 5, 4), dtype=np.float32), np.ones((3, 2, 4), dtype=bool), [], "x")
     assert calls == [(5, 4)] * 6
 
@@ -268,8 +268,8 @@ def test_answers_are_the_same_on_any_number_of_threads():
 
 
 def test_only_large_problems_are_given_to_threads(monkeypatch):
-    asked, real = [], solving.on_threads
-    monkeypatch.setattr(solving, "on_threads", lambda f, of, threads: asked.append(threads) or real(f, of, threads))
+    asked, real = [], solving.map_on_threads
+    monkeypatch.setattr(solving, "map_on_threads", lambda f, of, threads: asked.append(threads) or real(f, of, threads))
     for size in ((300, 7), (63, 63), (64, 64), (900, 300)):
         assign(np.zeros((1, 1, *size), dtype=np.float32), np.ones((1, 1, size[1]), dtype=bool), [], "x", threads=3)
     assert asked == [1, 1, 3, 3]
@@ -277,11 +277,11 @@ def test_only_large_problems_are_given_to_threads(monkeypatch):
 
 def test_beside_a_gpu_the_cores_are_shared_out_among_processes(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 12)
-    assert threads_beside(torch.device("cpu")) == torch.get_num_threads()
-    assert threads_beside(torch.device("cuda", 0)) == 12
+    assert solver_threads(torch.device("cpu")) == torch.get_num_threads()
+    assert solver_threads(torch.device("cuda", 0)) == 12
     for processes, threads in ((4, 3), (8, 1), (16, 1)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-        assert threads_beside(torch.device("cuda", 0)) == threads
+        assert solver_threads(torch.device("cuda", 0)) == threads
 
 
 def test_prices_are_the_same_on_any_number_of_threads(monkeypatch):
@@ -295,7 +295,7 @@ def test_prices_are_the_same_on_any_number_of_threads(monkeypatch):
         found = []
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(posed(p, targets, Matching()).cost)
+            found.append(truth_problem(p, targets, Matching()).cost)
             assert torch.get_num_threads() == threads and not found[-1].requires_grad
     finally:
         torch.set_num_threads(before)
@@ -315,13 +315,13 @@ def noted(function, seen: set):
 def test_a_fault_in_one_piece_is_raised_and_threads_come_back():
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
-        threads_module.side_by_side(lambda x: 1 / x, [1, 0, 1])
+        threads_module.run_chunks(lambda x: 1 / x, [1, 0, 1])
     assert torch.get_num_threads() == before
 
 
 def test_prices_in_pieces_are_those_at_once(monkeypatch):
     for p, truth in draws(12):
-        whole = weighted(costs(p, truth, KINDS[0]), KINDS[0].weights)
+        whole = weighted_sum(costs(p, truth, KINDS[0]), KINDS[0].weights)
         for pairs in (1, 50, 10**6):
             monkeypatch.setattr(costs_module, "IN_CACHE", pairs)
-            torch.testing.assert_close(posed(p, truth, KINDS[0]).cost, whole)
+            torch.testing.assert_close(truth_problem(p, truth, KINDS[0]).cost, whole)

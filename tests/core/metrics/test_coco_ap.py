@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from core.data.category import Category
 from core.data.coco.instances import read_instances
-from core.metrics.coco_ap import NUMBERS, average_precision, records
+from core.metrics.coco_ap import NUMBERS, average_precision, coco_results
 from core.metrics.detections import Detections, select
 from core.types import Images, Predictions
 
@@ -145,7 +145,7 @@ def test_ids_of_classes_are_only_names(tmp_path, ids):
     )
     assert {k: before[k] for k in NUMBERS} == pytest.approx({k: after[k] for k in NUMBERS}, abs=1e-12)
     assert before["per_class"] == pytest.approx(after["per_class"], abs=1e-12)
-    written = [r["category_id"] for r in records([own], categories)]
+    written = [r["category_id"] for r in coco_results([own], categories)]
     assert written == [ids[k] for k in detections.labels.tolist()]
 
 

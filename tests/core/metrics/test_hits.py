@@ -9,7 +9,7 @@ import torch
 from core.data.category import Category
 from core.metrics import tide
 from core.metrics.calibration import calibration
-from core.metrics.coco_ap import average_precision, by_crowding
+from core.metrics.coco_ap import ap_by_object_count, average_precision
 from core.metrics.detections import Detections, join
 from core.metrics.gained_lost import changes
 from core.metrics.hits import hits, objects
@@ -225,7 +225,7 @@ def test_ap_by_crowding_is_that_of_the_images_alone():
         i["id"]: sum(a["image_id"] == i["id"] and not a["iscrowd"] for a in truth["annotations"])
         for i in truth["images"]
     }
-    by = by_crowding(truth, [detections], CATEGORIES, {"few": (1, 2), "many": (3, 99)})
+    by = ap_by_object_count(truth, [detections], CATEGORIES, {"few": (1, 2), "many": (3, 99)})
     for name, (low, high) in {"few": (1, 2), "many": (3, 99)}.items():
         ids = {i for i, n in counts.items() if low <= n <= high}
         part = {k: [x for x in truth[k] if x.get("image_id", x["id"]) in ids] for k in ("images", "annotations")}

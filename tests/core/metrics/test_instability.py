@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from core.matching.margins import margins
-from core.metrics.instability import answered, between_stages, instability, moved
+from core.metrics.instability import between_layers, instability, objects_by_query, reassigned_share
 from core.types import Assignment
 
 
@@ -29,19 +29,22 @@ def test_32_instability_by_hand():
 
 def test_stages_are_compared_one_after_another():
     stages = np.stack([v(0, -1, 1), v(0, -1, 1), v(-1, 0, 1), v(1, 0, -1)])
-    assert between_stages(stages).tolist() == [0, 2, 2]
+    assert between_layers(stages).tolist() == [0, 2, 2]
 
 
 def test_moved_is_a_share_of_objects():
     before = np.array([[0, -1, 1, 2], [-1, -1, 0, -1]])
     now = np.array([[0, 1, -1, 2], [0, -1, -1, -1]])
-    assert moved(now, before, np.array([3, 1])) == pytest.approx(2 / 4)
-    assert moved(now, now, np.array([3, 1])) == 0 and moved(now[:0], before[:0], np.zeros(0, int)) == 1
+    assert reassigned_share(now, before, np.array([3, 1])) == pytest.approx(2 / 4)
+    assert (
+        reassigned_share(now, now, np.array([3, 1])) == 0
+        and reassigned_share(now[:0], before[:0], np.zeros(0, int)) == 1
+    )
 
 
 def test_whom_a_query_answers_for():
     a = Assignment(*(torch.tensor(x) for x in ([0, 1, 1], [0, 0, 1], [2, 0, 1], [5, 5, 6])))
-    found = answered(a, layers=2, images=2, queries=3)
+    found = objects_by_query(a.index, a.target, (2, 2, 3))
     assert found.tolist() == [[[-1, -1, 5], [-1, -1, -1]], [[5, -1, -1], [-1, 6, -1]]]
 
 

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.metrics.paired import gain, told
+from core.metrics.paired import gain_text, paired_gain
 
 
 def test_the_interval_is_that_of_the_paired_test():
     chance = np.random.default_rng(0)
     for n in range(2, 9):
         mine, base = chance.normal(size=(2, n))
-        found = gain(list(mine), list(base))
+        found = paired_gain(list(mine), list(base))
         interval = stats.ttest_rel(mine, base).confidence_interval(0.95)
         assert (found["mean"] - found["half"], found["mean"] + found["half"]) == pytest.approx(tuple(interval))
 
 
 def test_what_an_interval_with_zero_is_called():
-    assert told(gain([0.5, 0.6], [0.4, 0.49])) == "+10.5 ± 6.4"
-    assert told(gain([0.75, 0.25], [0.5, 0.5])) == "+0.0 ± 317.7, not separable"
-    assert told(gain([0.25], [0.4])) == "-15.0"
+    assert gain_text(paired_gain([0.5, 0.6], [0.4, 0.49])) == "+10.5 ± 6.4"
+    assert gain_text(paired_gain([0.75, 0.25], [0.5, 0.5])) == "+0.0 ± 317.7, not separable"
+    assert gain_text(paired_gain([0.25], [0.4])) == "-15.0"
 
 
 def test_seeds_must_be_common():
     with pytest.raises(ValueError):
-        gain([0.1, 0.2], [0.1])
+        paired_gain([0.1, 0.2], [0.1])

@@ -10,11 +10,12 @@ from scipy.stats import spearmanr
 
 from core.losses import features, logits
 from core.metrics import query_quality
-from core.metrics.agreement import agreement, answers
+from core.metrics.agreement import agreement
+from core.metrics.instability import assigned_objects
 from core.metrics.query_masks import (
-    each_box,
-    in_boxes,
-    look,
+    inside_each_object,
+    inside_objects,
+    mask_statistics,
     mass_inside,
     query_masks,
     rank_correlation,
@@ -37,7 +38,7 @@ def truth(*boxes) -> Targets:
 
 def test_a_place_is_inside_where_its_centre_is():
     """4 x 4 places of 8 pixels: centres at 4, 12, 20, 28 of 32."""
-    there = in_boxes(memory((4, 4), strides=(8,)), truth([0.25, 0.375, 0.5, 0.25]), 0)  # x 0 .. 16, y 8 .. 16
+    there = inside_objects(memory((4, 4), strides=(8,)), truth([0.25, 0.375, 0.5, 0.25]), 0)  # x 0 .. 16, y 8 .. 16
     want = torch.zeros(4, 4, dtype=torch.bool)
     want[1, :2] = True
     assert (there[0] == want).all()
@@ -45,7 +46,7 @@ def test_a_place_is_inside_where_its_centre_is():
 
 def test_places_are_counted_in_the_image_without_its_padding():
     """An image of 16 x 32 pixels in a memory of 32 x 32: half of its height is 8 pixels."""
-    there = in_boxes(memory((4, 4), strides=(8,), size=(16, 32)), truth([0.5, 0.25, 1.0, 0.5]), 0)
+    there = inside_objects(memory((4, 4), strides=(8,), size=(16, 32)), truth([0.5, 0.25, 1.0, 0.5]), 0)
     assert there[0].sum(1).tolist() == [4, 0, 0, 0]
 
 
@@ -54,10 +55,10 @@ def test_each_object_has_its_own_places_and_padding_none():
     two = Memory(
         (torch.ones(2, 2, 2, 2),), (torch.zeros(2, 2, 2, dtype=torch.bool),), (16,), torch.tensor([[32, 32]] * 2)
     )
-    there = each_box(two, targets, 0)
+    there = inside_each_object(two, targets, 0)
     assert there.shape[:2] == (2, 1)
     assert not there[0].any() and there[1, 0].tolist() == [[True, False], [True, False]]
-    assert not in_boxes(two, Targets(torch.zeros(0, 4), *[torch.zeros(0).long()] * 2, (0, 0)), 0).any()
+    assert not inside_objects(two, Targets(torch.zeros(0, 4), *[torch.zeros(0).long()] * 2, (0, 0)), 0).any()
 
 
 def test_mass_and_entropy_by_hand():
@@ -84,7 +85,7 @@ def test_a_mask_of_one_place_has_no_entropy_and_padding_no_part():
 @pytest.mark.parametrize("seed", range(5))
 def test_a_look_is_the_mean_of_its_levels_in_plain_loops(seed):
     trace, _, targets = tiny.traces(seed)
-    found = look(trace, targets)
+    found = mask_statistics(trace, targets)
     for image in range(2):
         for query in range(trace.own.logits.shape[2]):
             shares = []
@@ -113,7 +114,7 @@ def test_a_mask_that_is_the_same_everywhere_has_the_area_inside():
     trace, _, targets = tiny.traces(0)
     flat = replace(trace.memory, neck=tuple(torch.ones_like(x) for x in trace.memory.neck))
     hidden = replace(trace.own, hidden=torch.ones_like(trace.own.hidden))
-    found = look(replace(trace, memory=flat, predictions={"own": hidden}), targets)
+    found = mask_statistics(replace(trace, memory=flat, predictions={"own": hidden}), targets)
     assert torch.allclose(found.inside, found.area[:, None].expand_as(found.inside))
     assert found.entropy.allclose(torch.ones_like(found.entropy))
 
@@ -145,7 +146,7 @@ def test_statement_24_holds_for_queries_that_look_like_what_is_under_their_box()
     """Features tell object from ground; half the queries look at objects and have good boxes: those have more mass inside."""
     targets = truth([0.5, 0.5, 0.5, 0.5])
     m = memory((8, 8), strides=(4,))
-    inside = in_boxes(m, targets, 0)
+    inside = inside_objects(m, targets, 0)
     feature = torch.stack([inside.float(), 1 - inside.float()], 1)
     good = torch.tensor([0, 1] * 3)
     hidden = torch.stack([good, 1 - good], -1).float()[None, None]
@@ -153,18 +154,18 @@ def test_statement_24_holds_for_queries_that_look_like_what_is_under_their_box()
     p = Predictions(torch.zeros(1, 1, 6, 4), boxes[None, None], hidden)
     nobody = Assignment(*[torch.zeros(0).long()] * 4)
     t = Trace(replace(m, neck=(feature,)), {}, {"own": p}, nobody)
-    q = query_quality.parts(t, targets).ranking()[-1]
-    assert rank_correlation(q.numpy(), look(t, targets).inside.numpy()) == pytest.approx([1])
+    q = query_quality.quality_parts(t, targets).ranking()[-1]
+    assert rank_correlation(q.numpy(), mask_statistics(t, targets).inside.numpy()) == pytest.approx([1])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_quality_in_both_readings(seed):
     """`assigned` is the loss's own; q* takes each query's best class and object, so it is never lower."""
     trace, _, targets = tiny.traces(seed)
-    q = query_quality.parts(trace, targets)
+    q = query_quality.quality_parts(trace, targets)
     for gamma in (0.0, 0.3, 0.5, 1.0):
         for layer in range(2):
-            want = features.quality(trace, targets, gamma, layer)
+            want = features.assigned_quality(trace, targets, gamma, layer)
             assert q.assigned(gamma)[layer].allclose(want * (want > 0))
         assert (q.ranking(gamma) >= q.assigned(gamma) - 1e-6).all()
     assert q.score.allclose(trace.own.logits.sigmoid().max(-1).values)
@@ -172,7 +173,7 @@ def test_quality_in_both_readings(seed):
 
 def test_quality_by_hand():
     score, overlap = torch.full((1, 1, 1), 0.81), torch.full((1, 1, 1), 0.64)
-    q = query_quality.Parts(score, overlap, score, overlap)
+    q = query_quality.QualityParts(score, overlap, score, overlap)
     assert q.ranking(0.5).item() == q.assigned(0.5).item() == pytest.approx(0.72)
     assert q.ranking(1.0).item() == pytest.approx(0.81) and q.ranking(0.0).item() == pytest.approx(0.64)
 
@@ -202,4 +203,4 @@ def test_a_detector_agrees_with_itself():
     loss = logits.Model(logits.Config(weight=1.0), about, about)
     found = agreement(trace, trace, tiny.outcome(loss, trace, trace, targets).pairs["positive"])
     assert found.same_class.all() and found.same_object.all() and found.overlap.allclose(torch.ones(len(found.layer)))
-    assert (answers(trace) >= 0).sum() == len(trace.assignment)
+    assert (assigned_objects(trace) >= 0).sum() == len(trace.assignment)

@@ -6,7 +6,7 @@ from einops import rearrange
 
 from core import detectors
 from core.detectors.base import Detector
-from core.metrics.sampling_locations import Reading, mass_in_boxes, readings
+from core.metrics.sampling_locations import SamplingLocations, mass_in_boxes, sampling_locations
 from tests.helpers import tiny
 
 NAMES = detectors.names()
@@ -22,7 +22,7 @@ def decoded(name: str, **more):
 def told(model: Detector, memory, queries, layer: int) -> torch.Tensor:
     """What the reader of a layer gives."""
     heard = []
-    hook = model.readers[layer].register_forward_hook(lambda module, _, out: heard.append(out))
+    hook = model.samplers[layer].register_forward_hook(lambda module, _, out: heard.append(out))
     model.decode(memory, queries)
     hook.remove()
     return heard[0]
@@ -31,7 +31,7 @@ def told(model: Detector, memory, queries, layer: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_layer_has_a_reading_whose_weights_sum_to_one(name):
     model, memory, queries = decoded(name)
-    found = readings(model, memory, queries)
+    found = sampling_locations(model, memory, queries)
     assert len(found) == model.config.layers
     for reading in found:
         assert reading.places.shape[:3] == reading.weights.shape and reading.weights.shape[:2] == (2, 10)
@@ -42,8 +42,8 @@ def test_each_layer_has_a_reading_whose_weights_sum_to_one(name):
 def test_nobody_listens_any_more_afterwards(name):
     model, memory, queries = decoded(name)
     before = model.decode(memory, queries)
-    readings(model, memory, queries)
-    assert not any(reader._forward_hooks for reader in model.readers)
+    sampling_locations(model, memory, queries)
+    assert not any(reader._forward_hooks for reader in model.samplers)
     assert torch.equal(model.decode(memory, queries).boxes, before.boxes)
 
 
@@ -59,7 +59,7 @@ def test_a_query_depends_on_the_corners_of_its_points_and_on_nothing_else(name, 
     (slope,) = torch.autograd.grad(told(model, memory, queries, 0)[image, query].square().sum(), source)
     h, w = memory.shapes[0]
     slope = slope.abs().sum(-1) if name == "deformable" else rearrange(slope.abs().sum(1), "b h w -> b (h w)")
-    reading = readings(model, memory, queries)[0]
+    reading = sampling_locations(model, memory, queries)[0]
     at = reading.places[image, query] * memory.sizes[image].flip(-1) / STRIDE - 0.5
     corners = {(int(x) + i, int(y) + j) for x, y in at.floor().tolist() for i in (0, 1) for j in (0, 1)}
     padding = memory.padding[0].flatten(1) & (name == "deformable")  # whose values it reads as zeros
@@ -72,7 +72,7 @@ def test_a_query_depends_on_the_corners_of_its_points_and_on_nothing_else(name, 
 @pytest.mark.parametrize("seed", range(4))
 def test_attention_is_what_weighs_the_values(seed):
     model, memory, queries = decoded("conditional", seed=seed, heads=1)
-    reader, reading = model.readers[1], readings(model, memory, queries)[1]
+    reader, reading = model.samplers[1], sampling_locations(model, memory, queries)[1]
     values = reader.to_v(memory.tokens)
     torch.testing.assert_close(
         reader.to_out(reading.weights @ values), told(model, memory, queries, 1), atol=1e-5, rtol=1e-4
@@ -89,7 +89,7 @@ def test_weights_of_deformable_points_make_its_samples(seed):
     model = tiny.detector("deformable", strides=(8, 16), layers=1, seed=seed)
     memory = model.encode(tiny.batch(sizes=((64, 64), (64, 64)))[0])
     queries, heads, points = model.propose(memory), model.config.heads, model.config.points
-    (reader,), (reading,) = model.readers, readings(model, memory, queries)
+    (reader,), (reading,) = model.samplers, sampling_locations(model, memory, queries)
     places = rearrange(reading.places, "b q (h l p) two -> l (b h) q p two", h=heads, p=points)
     weights = rearrange(reading.weights, "b q (h l p) -> l (b h) 1 q p", h=heads, p=points) * heads
     values = reader.to_value(memory.tokens).split([h * w for h, w in memory.shapes], dim=1)
@@ -105,12 +105,12 @@ def test_weights_of_deformable_points_make_its_samples(seed):
 def test_the_share_inside_a_querys_own_box():
     """By hand: of three places, those at (0.3, 0.3) and (0.6, 0.5) lie in the box from (0.2, 0.2) to (0.6, 0.6)."""
     places = torch.tensor([[[[0.3, 0.3], [0.6, 0.5], [0.7, 0.4]]]])
-    reading = Reading(places, torch.tensor([[[0.5, 0.2, 0.3]]]))
+    reading = SamplingLocations(places, torch.tensor([[[0.5, 0.2, 0.3]]]))
     boxes = torch.tensor([[[0.4, 0.4, 0.4001, 0.4001]]])
     assert mass_in_boxes(reading, boxes).item() == pytest.approx(0.7)
 
 
 def test_a_detector_that_does_not_tell_has_none(monkeypatch):
     model, memory, queries = decoded("adamixer")
-    monkeypatch.setattr(type(model), "readers", Detector.readers)
-    assert readings(model, memory, queries) == ()
+    monkeypatch.setattr(type(model), "samplers", Detector.samplers)
+    assert sampling_locations(model, memory, queries) == ()

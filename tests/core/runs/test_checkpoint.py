@@ -18,7 +18,7 @@ from core.distiller import total
 from core.errors import UserError
 from core.files import read_json, write_bytes, write_json
 from core.runs import checkpoint
-from core.runs.checkpoint import load_detector, open_distiller, save_detector, save_module, sha
+from core.runs.checkpoint import load_detector, open_distiller, save_detector, save_module, sha256_of
 from core.runs.config import encode
 from tests.helpers import tiny
 
@@ -60,7 +60,7 @@ def card_of(teacher: Path) -> dict:
     configs = {n: encode(losses.module(n).Config(weight=w)) for n, w in SCALES.items()}
     return {
         "run": {"losses": configs},
-        "teacher": {"path": str(teacher), "sha256": sha(teacher / "student.safetensors")},
+        "teacher": {"path": str(teacher), "sha256": sha256_of(teacher / "student.safetensors")},
     }
 
 
@@ -136,9 +136,9 @@ def test_one_model_makes_one_file(tmp_path):
     """The bytes depend on the weights and the card alone, so a sha256 is an identity."""
     for name in "ab":
         save_detector(tmp_path / name, tiny.detector("adamixer"), CARD)
-    assert sha(tmp_path / "a") == sha(tmp_path / "b")
+    assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b")
     save_detector(tmp_path / "b", tiny.detector("adamixer", seed=5), CARD)
-    assert sha(tmp_path / "a") != sha(tmp_path / "b")
+    assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")
 
 
 def test_a_run_comes_back_as_it_was(run, batch):

@@ -6,7 +6,7 @@ import torch
 from core import losses
 from core.errors import UserError
 from core.runs.checkpoint import open_distiller
-from core.runs.class_mapping import Translated, columns, read_map
+from core.runs.class_mapping import ClassMapped, class_map, read_class_map
 from tests.helpers import runs, tiny
 from tests.helpers.coco_folder import write_folder
 from train.engine import loop
@@ -16,9 +16,9 @@ OURS, THEIRS = ("cat", "dog", "bus"), ("bus", "cat", "wolf", "dog")
 
 
 def test_equal_lists_need_no_translation_and_names_decide_otherwise():
-    assert columns(OURS, OURS, {}, "map") is None
-    assert columns(OURS, THEIRS, {}, "map") == ((1,), (3,), (0,))
-    assert columns(OURS, THEIRS, {"dog": ["wolf", "dog"], "bus": []}, "map") == ((1,), (2, 3), ())
+    assert class_map(OURS, OURS, {}, "map") is None
+    assert class_map(OURS, THEIRS, {}, "map") == ((1,), (3,), (0,))
+    assert class_map(OURS, THEIRS, {"dog": ["wolf", "dog"], "bus": []}, "map") == ((1,), (2, 3), ())
 
 
 @pytest.mark.parametrize(
@@ -32,19 +32,19 @@ def test_equal_lists_need_no_translation_and_names_decide_otherwise():
 )
 def test_what_is_in_no_list_is_refused(ours, said, words):
     with pytest.raises(UserError, match=words):
-        columns(ours, THEIRS, said, "m.json")
+        class_map(ours, THEIRS, said, "m.json")
 
 
 @pytest.mark.parametrize("data", [[], "cat", {"cat": 3}, {"cat": [1]}, {"cat": None}, {"cat": {"dog": 1}}])
 def test_a_map_is_an_object_of_names(data):
     with pytest.raises(UserError, match="m.json"):
-        read_map(data, "m.json")
-    assert read_map({"cat": "dog", "pig": ["a", "b"]}, "m.json") == {"cat": ["dog"], "pig": ["a", "b"]}
+        read_class_map(data, "m.json")
+    assert read_class_map({"cat": "dog", "pig": ["a", "b"]}, "m.json") == {"cat": ["dog"], "pig": ["a", "b"]}
 
 
 def test_logits_are_the_highest_of_their_columns_and_silent_where_there_is_none(batch):
     detector = tiny.detector("adamixer")
-    teacher = Translated(detector, ((2,), (0, 3), ()))
+    teacher = ClassMapped(detector, ((2,), (0, 3), ()))
     before, after = detector(batch[0]), teacher(batch[0])
     want = torch.stack([before.logits[..., 2], before.logits[..., [0, 3]].amax(-1)], -1)
     assert torch.equal(after.logits[..., :2], want) and (after.logits[..., 2].sigmoid() == 0).all()
@@ -63,7 +63,7 @@ def test_a_reordered_teacher_is_the_same_teacher(batch):
         for stage in other.stages:
             stage.to_class[-1].weight.copy_(stage.to_class[-1].weight[order])
             stage.to_class[-1].bias.copy_(stage.to_class[-1].bias[order])
-    back = Translated(other, tuple((order.index(c),) for c in range(4)))
+    back = ClassMapped(other, tuple((order.index(c),) for c in range(4)))
     for name in losses.names():
         torch.manual_seed(0)
         one = tiny.distiller(student, teacher, [name])(*batch)
@@ -83,7 +83,7 @@ def test_a_run_remembers_which_class_is_which(tmp_path, monkeypatch):
     card = json.loads((run / "card.json").read_text())
     assert card["teacher"]["columns"] == [[], [1, 5], [0]], "the categories by id are none, dog, cat"
     opened = open_distiller(run)[0].teacher
-    assert isinstance(opened, Translated) and opened.known == (False, True, True)
+    assert isinstance(opened, ClassMapped) and opened.known == (False, True, True)
     assert loop.resume(run) == run
     said.write_text("{}")
     with pytest.raises(UserError, match="map.json is gone or has changed"):

@@ -12,8 +12,8 @@ from core.losses import features, logits, prior
 from core.runs.checkpoint import load_detector, save_detector
 from core.runs.diagnose import diagnose
 from core.runs.diagnose.findings import findings, moved, swaps
-from core.runs.diagnose.history import Epoch, Records
-from core.runs.diagnose.replay import Naming, Replayed
+from core.runs.diagnose.history import Epoch, History
+from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels
 from tests.helpers import runs
 from train.__main__ import main
 from train.engine import loop
@@ -180,26 +180,26 @@ LOSSES = {"detection": {"weight": 1.0}, "logits": {"weight": 1.0}, "prior": {"we
 CARD = {"losses": LOSSES, "optim": {"lr": 1e-3}}
 
 
-def records(last: dict, *, first: dict | None = None, looks: dict | None = None, teacher=0.7) -> Records:
+def records(last: dict, *, first: dict | None = None, looks: dict | None = None, teacher=0.7) -> History:
     """20 steps along a line from the first terms to the last, of weight 1."""
     first = first or {name: 3 * x for name, x in last.items()}
     mixed = [{name: (first[name] * (19 - k) + last[name] * k) / 19 for name in last} for k in range(20)]
     steps = [{"lr": 1e-3, "terms": terms, "weighted": terms} for terms in mixed]
     seen = [{"gradients": {k: {"features": x, "decoder": x} for k, x in looks.items()}}] if looks else []
-    return Records(steps, seen, (Epoch(1, 0.4),), teacher)
+    return History(steps, seen, (Epoch(1, 0.4),), teacher)
 
 
-def named(**called) -> Replayed:
+def named(**called) -> ReplayStatistics:
     right = sum(by.get(true, 0) for true, by in called.items())
     found = sum(sum(by.values()) for by in called.values())
-    return Replayed(9, Naming(found + 5, found, right, called), {"class": [0.5]})
+    return ReplayStatistics(9, TeacherLabels(found + 5, found, right, called), {"class": [0.5]})
 
 
 SOUND = named(disc={"disc": 9}, ring={"ring": 8, "disc": 1})
 EVEN = {"detection/l1": 1.0, "logits/l1": 1.0, "prior/l1": 1.0}
 
 
-def ills(told: Records, found: Replayed | None = SOUND, card: dict = CARD) -> list[str]:
+def ills(told: History, found: ReplayStatistics | None = SOUND, card: dict = CARD) -> list[str]:
     return [x.disease for x in findings(told, found, card)]
 
 
@@ -241,13 +241,13 @@ def test_a_teacher_without_a_loss_that_asks_it():
 def test_confusion_is_no_swap():
     """Nor is calling everything by one name."""
     called = {"disc": {"disc": 8}, "hexagon": {"disc": 9, "hexagon": 2}, "star": {"disc": 3, "star": 3}}
-    assert swaps(Naming(30, 25, 13, called)) == {}
-    assert swaps(Naming(30, 25, 0, {name: {"disc": 8} for name in called})) == {}
+    assert swaps(TeacherLabels(30, 25, 13, called)) == {}
+    assert swaps(TeacherLabels(30, 25, 0, {name: {"disc": 8} for name in called})) == {}
 
 
 def test_two_of_many_classes_swapped():
     called = {"a": {"b": 5, "a": 1}, "b": {"a": 4}, "c": {"c": 7}, "d": {"c": 2}}
-    assert swaps(Naming(20, 19, 8, called)) == {"a": "b", "b": "a"}
+    assert swaps(TeacherLabels(20, 19, 8, called)) == {"a": "b", "b": "a"}
 
 
 def test_a_trend_is_told_from_chance():

@@ -8,10 +8,10 @@ import sys
 REPLAY = """
 import sys
 from pathlib import Path
-from core.runs.open import open_run, step
+from core.runs.open import open_run, replay
 run = open_run(Path(sys.argv[1]))
 sample = next(s for s in (run.data[k] for k in range(len(run.data))) if s.id == int(sys.argv[2]))
-print(float(step(run, sample).total).hex())
+print(float(replay(run, sample).total).hex())
 """
 
 

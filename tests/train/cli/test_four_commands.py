@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from core.convert.read import read
-from core.convert.recognise import recognise
+from core.convert.recognise import convert
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.metrics.coco_ap import NUMBERS
 from core.runs.checkpoint import load_detector, open_distiller, save_detector
 from core.runs.config import encode
-from core.runs.open import open_run, step
+from core.runs.open import open_run, replay
 from tests.core.convert.test_convert import typed
 from tests.helpers import foreign
 from tests.helpers.coco_folder import write_folder
@@ -68,7 +68,7 @@ def test_from_a_released_file_to_an_exported_student(case, here, capsys):
 
 
 def reread(folder: Path):
-    return recognise(read(folder)).detector
+    return convert(read(folder)).detector
 
 
 def same(a, b) -> bool:
@@ -90,6 +90,6 @@ def test_an_imported_detector_is_measured(here, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown[-1] == f"look at it with: python -m app run --data {photos}" and "cat" in shown[-2]
     run = open_run(Path("run"), photos)
-    assert step(run, run.data[0]).total.isfinite()
+    assert replay(run, run.data[0]).total.isfinite()
     with pytest.raises(UserError, match="does not say which images"):
         open_run(Path("run"))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from core.convert.classes import COCO
 from core.convert.read import read
-from core.convert.recognise import recognise
+from core.convert.recognise import convert
 from core.data.transforms import Augment
 from core.files import read_json, write_json
 from core.runs.checkpoint import load_detector, save_detector, weights_file
@@ -128,7 +128,7 @@ def test_a_dilated_backbone_is_timm_s(tmp_path):
     save_detector(tmp_path / "x.safetensors", model, CARD)
     assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     same(model, opened(tmp_path / "hf"))
-    assert recognise(read(tmp_path / "hf")).detector.config == model.config
+    assert convert(read(tmp_path / "hf")).detector.config == model.config
 
 
 @pytest.mark.parametrize("strides", [(32,), (8, 16), (4, 8, 16, 32, 64)])
@@ -218,7 +218,7 @@ def test_a_folder_of_transformers_becomes_ours(case, tmp_path, capsys):
     if options.get("timm"):
         pytest.importorskip("timm")
     theirs = saved(tmp_path / "theirs", kind, **options)
-    found = recognise(read(tmp_path / "theirs"))
+    found = convert(read(tmp_path / "theirs"))
     keep = [1, 2]
     images = pictures()
     with torch.no_grad():
@@ -232,7 +232,7 @@ def test_a_folder_of_transformers_becomes_ours(case, tmp_path, capsys):
 def test_heads_that_transformers_left_apart_are_refused(tmp_path):
     """Untied and not the same, a decoder's heads are of another network."""
     saved(tmp_path / "theirs", "Deformable", with_box_refine=True, tie_word_embeddings=False)
-    refused(lambda: recognise(read(tmp_path / "theirs")), "bbox_embed.0.layers.0.", "differ")
+    refused(lambda: convert(read(tmp_path / "theirs")), "bbox_embed.0.layers.0.", "differ")
 
 
 def folder(path: Path, **changes) -> Path:
@@ -265,7 +265,7 @@ def folder(path: Path, **changes) -> Path:
 )
 def test_a_configuration_that_cannot_be_ours_is_refused(changes, words, tmp_path):
     path = folder(tmp_path, **changes)
-    refused(lambda: recognise(read(path)), str(path), *words)
+    refused(lambda: convert(read(path)), str(path), *words)
 
 
 @pytest.mark.parametrize("told, size", [({"size": 600, "max_size": 1000}, (600, 1000)), ({}, (800, 1333)), ([], None)])
@@ -282,7 +282,7 @@ def test_image_sizes_of_a_folder(told, size, tmp_path):
 
 
 def test_a_configuration_says_what_the_weights_cannot(tmp_path):
-    found = recognise(read(folder(tmp_path, dropout=0.3, category_ids=None, id2label=None)))
+    found = convert(read(folder(tmp_path, dropout=0.3, category_ids=None, id2label=None)))
     assert found.detector.config.dropout == 0.3
     assert [(c.id, c.name) for c in found.categories] == [(k, f"class {k}") for k in range(3)]
 
@@ -303,7 +303,7 @@ def test_tensors_of_a_folder_that_do_not_fit_are_named(tmp_path):
     }
     for said, tensors in cases.items():
         save_file(tensors, path / "model.safetensors")
-        refused(lambda: recognise(read(path)), str(path), said)
+        refused(lambda: convert(read(path)), str(path), said)
     (path / "model.safetensors").write_bytes(b"x" * 50)
     refused(lambda: read(path), "not a safetensors file")
     (path / "model.safetensors").unlink()
