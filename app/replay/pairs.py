@@ -59,7 +59,7 @@ def met(trace: DistillTrace, distiller: Distiller) -> dict[str, Met]:
     """By the pairs' name. Losses that compare pairs which they did not have solved are not here."""
     found, traces, meet = {}, (trace.student, trace.teacher, trace.targets), meetings(trace)
     owners = {owner: distiller.losses[owner] for owner, _ in meet.values()}
-    told = {owner: (loss.problems(*traces), loss.parts(*traces)) for owner, loss in owners.items()}
+    told = {owner: (loss.problems(*traces), loss.cost_parts(*traces)) for owner, loss in owners.items()}
     for name, (owner, pairs) in meet.items():
         loss, (problems, parts) = owners[owner], told[owner]
         if name in problems:

@@ -35,7 +35,7 @@ class Loss(nn.Module, ABC):
         """Assignments that it wants solved, in this order; the Distiller solves those of all losses at once."""
         return {}
 
-    def parts(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, dict[str, Tensor]]:
+    def cost_parts(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, dict[str, Tensor]]:
         """What the costs of its problems are made of, "l b q t" and unweighted, under the names that `weights` has them."""
         return {}
 

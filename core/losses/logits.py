@@ -82,7 +82,7 @@ class Model(Loss):
         }
         return {kind: problems[kind]() for kind in KINDS[self.config.match]}
 
-    def parts(self, student, teacher, targets):
+    def cost_parts(self, student, teacher, targets):
         whole = self.whole(student, teacher)
         place = {name: part for name, part in whole.items() if ("negative", name) != NO_TERM}
         return {kind: place if kind == "negative" else whole for kind in KINDS[self.config.match]}
