@@ -16,11 +16,11 @@ CROP_SIDES = (384, 600)  # ... and the sides of the crop at that scale
 class Augment:
     """What training may do to an image."""
 
-    flip: float = 0.5  # probability of mirroring left to right
-    jitter: float = 0.0  # brightness, contrast and colour are each scaled by 1 - jitter .. 1 + jitter
-    sizes: tuple[int, ...] = ()  # short sides in pixels to draw from; evaluation takes the largest; none: as it comes
-    longest: int = 1333  # no side gets longer than this
-    crop: bool = False  # every other image is cropped before it is resized
+    flip: float = 0.5  # Probability of mirroring an image left to right.
+    jitter: float = 0.0  # Largest relative change of brightness, contrast and colour.
+    sizes: tuple[int, ...] = ()  # Short sides in pixels, drawn at random; the largest in evaluation, none: as it is.
+    longest: int = 1333  # Largest side of a resized image, in pixels.
+    crop: bool = False  # Crop half of the images at random before they are resized.
 
 
 DETR = Augment(sizes=tuple(range(480, 801, 32)), crop=True)  # and of its heirs, for COCO

@@ -26,18 +26,18 @@ DIVISOR = 32  # images are padded to it, or a level's size times its stride woul
 
 @dataclass(frozen=True)
 class Config:
-    classes: int = 80
-    backbone: str = "resnet50"
-    frozen: int = 2  # stages of the backbone that are not trained: the stem and the first
-    strides: tuple[int, ...] = (4, 8, 16, 32)
-    queries: int = 100
-    layers: int = 6
-    width: int = 256
-    heads: int = 8
-    groups: int = 4
-    points: int = 32  # sampled by each group
-    mixed_points: int = 128  # made of them
-    feedforward: int = 2048
+    classes: int = 80  # Number of classes; it comes from the data.
+    backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
+    frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
+    strides: tuple[int, ...] = (4, 8, 16, 32)  # Strides of the feature maps, in pixels.
+    queries: int = 100  # Number of queries.
+    layers: int = 6  # Number of decoder layers.
+    width: int = 256  # Width of queries and memory.
+    heads: int = 8  # Number of attention heads.
+    groups: int = 4  # Number of groups of channels, each with its sampling points.
+    points: int = 32  # Number of sampling points of a group.
+    mixed_points: int = 128  # Number of points of a group after mixing.
+    feedforward: int = 2048  # Width of the feed-forward layers.
     matching: Matching = field(default_factory=lambda: Matching(eps=1e-12, box="xyxy"))
 
 

@@ -23,18 +23,18 @@ from core.types import Images, Memory, Predictions, Queries
 
 @dataclass(frozen=True)
 class Config:
-    classes: int = 80
-    backbone: str = "resnet50"
-    frozen: int = 2  # stages of the backbone that are not trained: the stem and the first
-    strides: tuple[int, ...] = (32,)  # of the one map that is read; (16,) with dilation
-    dilation: bool = False  # of the backbone's last stage (DC5)
-    queries: int = 300
-    layers: int = 6
-    encoder_layers: int = 6
-    width: int = 256
-    heads: int = 8
-    feedforward: int = 2048
-    dropout: float = 0.1
+    classes: int = 80  # Number of classes; it comes from the data.
+    backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
+    frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
+    strides: tuple[int, ...] = (32,)  # Stride of the one feature map, in pixels; 16 with dilation.
+    dilation: bool = False  # Dilate the last stage of the backbone (DC5).
+    queries: int = 300  # Number of queries.
+    layers: int = 6  # Number of decoder layers.
+    encoder_layers: int = 6  # Number of encoder layers.
+    width: int = 256  # Width of queries and memory.
+    heads: int = 8  # Number of attention heads.
+    feedforward: int = 2048  # Width of the feed-forward layers.
+    dropout: float = 0.1  # Dropout probability.
     matching: Matching = field(default_factory=Matching)
 
 

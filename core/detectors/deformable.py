@@ -29,20 +29,20 @@ from core.types import Images, Memory, Predictions, Queries
 
 @dataclass(frozen=True)
 class Config:
-    classes: int = 80
-    backbone: str = "resnet50"
-    frozen: int = 2  # stages of the backbone that are not trained: the stem and the first
-    strides: tuple[int, ...] = (8, 16, 32, 64)  # of the levels; those beyond the backbone's are made by convolutions
-    queries: int = 300
-    layers: int = 6
-    encoder_layers: int = 6
-    width: int = 256
-    heads: int = 8
-    points: int = 4  # that a head reads in each level
-    feedforward: int = 1024
-    dropout: float = 0.1
-    refine: bool = False  # each layer corrects the box of the one before
-    two_stage: bool = False  # needs refine
+    classes: int = 80  # Number of classes; it comes from the data.
+    backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
+    frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
+    strides: tuple[int, ...] = (8, 16, 32, 64)  # Strides of the levels; convolutions make those beyond the backbone's.
+    queries: int = 300  # Number of queries.
+    layers: int = 6  # Number of decoder layers.
+    encoder_layers: int = 6  # Number of encoder layers.
+    width: int = 256  # Width of queries and memory.
+    heads: int = 8  # Number of attention heads.
+    points: int = 4  # Number of sampling points of a head in each level.
+    feedforward: int = 1024  # Width of the feed-forward layers.
+    dropout: float = 0.1  # Dropout probability.
+    refine: bool = False  # Refine boxes: each layer corrects the box of the layer before.
+    two_stage: bool = False  # Take the queries from the encoder's proposals; needs refine.
     matching: Matching = field(default_factory=Matching)
 
 

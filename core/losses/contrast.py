@@ -34,12 +34,12 @@ WEIGHT = 0.2
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    temperature: float = 0.07
-    width: int = 512  # of the projection
-    class_weight: float | None = 1.0  # of the matching's cost; None: that of the student's own detection loss
-    clamp: bool = True  # the teacher's boxes to the image, in that cost
-    stages: LayerMapping = "each"  # of the decoder: which layer of the teacher meets which of the student's
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    temperature: float = 0.07  # Temperature of InfoNCE.
+    width: int = 512  # Width of the projection.
+    class_weight: float | None = 1.0  # Weight of the class cost in matching; None takes the student's own.
+    clamp: bool = True  # Clip the teacher's boxes to the image before matching.
+    stages: LayerMapping = "each"  # Layer pairs: each layer with its own; only the last two; or all with the last.
 
 
 class Model(Loss):

@@ -16,7 +16,7 @@ from core.types import Assignment, Outcome, Predictions, Targets
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 1.0
+    weight: float = 1.0  # Weight of the whole loss; 0 leaves it out.
 
 
 class Model(Loss):

@@ -32,23 +32,17 @@ FLOOR = 0.01  # of the merged mask
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    combine: Combine = (
-        "each"  # masks weighted one by one, Eq. 9; their mean, Eq. 6 and 7; summed and divided by the largest
-    )
-    quality: Literal["assigned", "product"] = (
-        "assigned"  # Eq. 8 with the query's object; or score x best IoU, no exponents
-    )
-    gamma: float = 0.5  # of Eq. 8
-    top: int | None = None  # only so many (query, class) pairs, by score; None: every query
-    mask: Mask = "cosine"  # of query and place: cosine floored at 0; cosine; or Eq. 7's inner product
-    scale: Literal["mean", "none"] = (
-        "mean"  # divide W by its mean over the valid places of an image and level; or as printed
-    )
-    levels: Literal["mean", "sum"] = "mean"
-    stages: Literal["last", "all"] = "last"  # of the teacher's decoder, whose queries look
-    source: Source = "encoder"  # the neck's features where a detector has no encoder
-    adapter: bool = True  # phi; without it widths must agree
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    combine: Combine = "each"  # Combination of masks: one by one (each, Eq. 9), mean (naive, Eq. 7), or sum (merged).
+    quality: Literal["assigned", "product"] = "assigned"  # Quality by Eq. 8 (assigned), or score x best IoU (product).
+    gamma: float = 0.5  # Exponent of the score in Eq. 8; that of the IoU is 1 - gamma.
+    top: int | None = None  # Number of (query, class) pairs to use, by score; None takes every query.
+    mask: Mask = "cosine"  # Similarity of query and place: cosine, 0 if negative; cosine; or inner product (Eq. 7).
+    scale: Literal["mean", "none"] = "mean"  # Divide the mask by its mean over valid places, or use it as printed.
+    levels: Literal["mean", "sum"] = "mean"  # Mean or sum over the levels of the feature maps.
+    stages: Literal["last", "all"] = "last"  # Decoder layers of the teacher whose queries make the masks.
+    source: Source = "encoder"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
+    adapter: bool = True  # Map the student's channels to the teacher's; without it, widths must agree.
 
 
 class Model(Loss):

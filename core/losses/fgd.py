@@ -37,13 +37,13 @@ SLACK = 1e-3  # of a place: an edge so near to the next place is on the line bet
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    temperature: float = 0.5  # T of both attentions
-    foreground: float = 1e-3  # alpha
-    background: float = 5e-4  # beta
-    attention: float = 5e-4  # gamma; of places and of channels
-    relation: float = 5e-6  # lambda; with 0 there is no global distillation
-    source: Source = "neck"  # what the paper and DETRDistill's release imitate
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    temperature: float = 0.5  # Temperature of the spatial and the channel attention (T).
+    foreground: float = 1e-3  # Weight of the foreground (alpha).
+    background: float = 5e-4  # Weight of the background (beta).
+    attention: float = 5e-4  # Weight of the spatial and the channel attention (gamma).
+    relation: float = 5e-6  # Weight of the global relation (lambda); 0 leaves it out.
+    source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 
 class Model(Loss):

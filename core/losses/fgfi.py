@@ -35,11 +35,11 @@ LAMBDA = 0.01
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    psi: float = 0.5  # of an object's highest IoU, from 0 (every anchor that touches it) to 1 (none)
-    sides: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)  # of the anchors: square root of the area, in pixels
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # of their heights to their widths
-    source: Source = "neck"  # what the paper imitates
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    psi: float = 0.5  # Threshold as a share of an object's highest IoU: 0 takes every anchor that touches it, 1 none.
+    sides: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)  # Sides of the anchors, root of the area, in pixels.
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # Heights of the anchors divided by their widths.
+    source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 
 class Model(Loss):

@@ -15,8 +15,8 @@ from core.types import Outcome
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    source: Source = "encoder"  # the neck's features where a detector has no encoder
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    source: Source = "encoder"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 
 class Model(Loss):

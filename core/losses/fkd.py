@@ -46,12 +46,12 @@ EPS = 1e-12  # under a root, which has no slope at 0
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    temperature: float = 0.1  # T of both attentions
-    feature: float = 4.2e-4
-    attention: float = 2.4e-2  # of the two means
-    relation: float = 4.2e-4
-    source: Source = "neck"  # what the paper imitates
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    temperature: float = 0.1  # Temperature of the spatial and the channel attention (T).
+    feature: float = 4.2e-4  # Weight of the difference of the features.
+    attention: float = 2.4e-2  # Weight of the differences of the means over channels and over places.
+    relation: float = 4.2e-4  # Weight of the difference of the non-local relations.
+    source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 
 class Model(Loss):

@@ -29,19 +29,15 @@ from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    match: Literal["split", "positive", "all"] = "split"  # positives and negatives apart; the first alone; all in one
-    target: Literal["soft", "hard", "focal"] = (
-        "soft"  # the teacher's scores; its best class by cross-entropy; by focal loss
-    )
-    class_weight: float | None = None  # of cost and loss; None: that of the student's own detection loss
-    normalise: Literal["pairs", "sum"] = (
-        "pairs"  # by the pairs of a stage in the global batch; or Eq. 3 and 4 as printed
-    )
-    subtract_entropy: bool = True  # soft scores cost and count their divergence, 0 where student and teacher agree
-    clamp: bool = False  # the teacher's boxes to the image, as the release does
-    stages: LayerMapping = "each"  # of the decoder: which layer of the teacher teaches which of the student's
-    group: Literal["sum", "mean"] = "sum"  # over the teacher's layers that teach one of the student's
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    match: Literal["split", "positive", "all"] = "split"  # Match positives and negatives apart, positives only, or all.
+    target: Literal["soft", "hard", "focal"] = "soft"  # Class target: all scores (soft), or the best class (others).
+    class_weight: float | None = None  # Weight of the class in costs and loss; None takes the student's own.
+    normalise: Literal["pairs", "sum"] = "pairs"  # Divide by the number of pairs, or not (Eq. 3 and 4 as printed).
+    subtract_entropy: bool = True  # Subtract the entropy of soft targets, so that equal predictions give 0.
+    clamp: bool = False  # Clip the teacher's boxes to the image, as DETRDistill's release does.
+    stages: LayerMapping = "each"  # Layer pairs: each layer with its own; only the last two; or all with the last.
+    group: Literal["sum", "mean"] = "sum"  # Sum or mean over the teacher's layers that teach one of the student's.
 
 
 KINDS = {"split": ("positive", "negative"), "positive": ("positive",), "all": ("all",)}  # of pairs

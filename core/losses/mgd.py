@@ -29,9 +29,9 @@ ALPHA = 2e-5
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
-    hidden: float = 0.65  # lambda: the share of places that G does not see
-    source: Source = "neck"  # what the paper imitates
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    hidden: float = 0.65  # Share of places that are hidden from the generation block (lambda).
+    source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 
 class Model(Loss):

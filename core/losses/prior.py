@@ -18,7 +18,7 @@ from core.types import Assignment, Outcome
 
 @dataclass(frozen=True)
 class Config:
-    weight: float = 0.0
+    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
 
 
 class Model(Loss):

@@ -20,13 +20,13 @@ IN_CACHE = 2**18  # pairs that the CPU prices at a time, so that what is made on
 class Matching:
     """A detector's own matching and detection loss, as data (DETECTORS 1.4): both read the same weights."""
 
-    class_weight: float = 2.0
-    l1_weight: float = 5.0
-    giou_weight: float = 2.0
-    alpha: float = 0.25  # of the focal cost and loss
-    gamma: float = 2.0
-    eps: float = 1e-8  # inside the logarithms of the class cost
-    box: Literal["cxcywh", "xyxy"] = "cxcywh"  # in which the L1 distance is taken
+    class_weight: float = 2.0  # Weight of the class cost and loss.
+    l1_weight: float = 5.0  # Weight of the L1 cost and loss of boxes.
+    giou_weight: float = 2.0  # Weight of the GIoU cost and loss of boxes.
+    alpha: float = 0.25  # Weight of positives in the focal cost and loss.
+    gamma: float = 2.0  # Exponent of the focal cost and loss.
+    eps: float = 1e-8  # Small number inside the logarithms of the class cost.
+    box: Literal["cxcywh", "xyxy"] = "cxcywh"  # Coordinates in which the L1 distance of boxes is taken.
 
     @property
     def weights(self) -> dict[str, float]:

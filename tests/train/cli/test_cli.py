@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from core import detectors, losses
+from core.data.transforms import Augment
 from core.drop_ins import DropIns
+from core.matching.costs import Matching
 from core.metrics.coco_ap import NUMBERS
 from core.project import ROOT
 from core.runs.checkpoint import load_detector
@@ -205,13 +209,24 @@ def test_the_usual_flags_of_a_recipe(here, capsys):
     assert "--amp {off,bf16,fp16}\n" in shown and "--data.train PATH\n" in shown and "--optim.lr FLOAT\n" in shown
 
 
-def test_every_flag_has_a_sentence():
-    """Of a run, its data and its optimiser: the comment beside the field is the help text."""
-    for kind in (Run, Data, Optim, Check, Measure, Doctor, Export, Import):
-        said = comments(kind)
-        for field in fields(kind):
-            if not is_dataclass(field.default) and field.name not in ("student", "losses"):
-                assert said[field.name][0].isupper() and said[field.name].endswith("."), f"{kind.__name__}.{field.name}"
+# Every dataclass whose fields are flags.
+FLAGS = {
+    kind.__module__ + "." + kind.__name__: kind
+    for kind in (
+        *(Run, Data, Optim, Augment, Matching, Check, Measure, Doctor, Export, Import),
+        *(losses.module(name).Config for name in losses.names()),
+        *(detectors.module(name).Config for name in detectors.names()),
+    )
+}
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_every_flag_has_a_sentence(kind):
+    """The comment beside a field is its help text: it begins with a capital letter and ends with a full stop."""
+    helps = comments(FLAGS[kind])
+    types = typing.get_type_hints(FLAGS[kind])
+    flags = [f.name for f in fields(FLAGS[kind]) if f.name != "student" and not is_dataclass(types[f.name])]
+    assert [name for name in flags if not (helps[name][:1].isupper() and helps[name].endswith("."))] == []
 
 
 def test_all_flags_of_a_recipe(here, capsys):
