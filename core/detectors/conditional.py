@@ -15,7 +15,7 @@ from core.detectors.base import Detector
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.nn import backbones
-from core.nn.attention import SelfAttention, attend, attention, feedforward, mlp, xavier
+from core.nn.attention import SelfAttention, attend, attention_weights, feedforward, mlp, xavier
 from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
 from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
@@ -177,7 +177,7 @@ class ConditionalAttention(nn.Module):
     def sampling_locations(self, memory: Memory, x: Float[Tensor, "b q d"], position: Tensor, place: Tensor, _: Memory):
         """The middle of every token, and the mean over heads of the attention that it gets."""
         q, k = self.compared(x, position, place, memory)
-        seen = attention(q, k, heads=self.heads, padding=memory.padding[0].flatten(1)).mean(1)
+        seen = attention_weights(q, k, heads=self.heads, padding=memory.padding[0].flatten(1)).mean(1)
         (h, w), (stride,) = memory.shapes[0], memory.strides
         y, x = torch.meshgrid(*(torch.arange(n, device=seen.device) for n in (h, w)), indexing="ij")
         middle = (rearrange([x, y], "two h w -> (h w) two") + 0.5) * stride

@@ -20,9 +20,9 @@ from core.errors import UserError
 from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, mlp, xavier
-from core.nn.deformable import Aim, DeformableAttention, aim
+from core.nn.deformable import OffsetFrame, DeformableAttention, offset_frame
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
-from core.nn.sampling import Grid, grid
+from core.nn.sampling import TableLayout, table_layout
 from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
 
@@ -112,9 +112,9 @@ class Model(Detector):
             found.append(last)
         return tuple(found)
 
-    def grid(self, memory: Memory) -> Grid:
+    def grid(self, memory: Memory) -> TableLayout:
         c, device = self.config, memory.sizes.device
-        return grid(
+        return table_layout(
             memory.shapes,
             images=memory.sizes.shape[0],
             readers=c.heads,
@@ -123,11 +123,11 @@ class Model(Detector):
             device=device,
         )
 
-    def aim(self, reference: Float[Tensor, "b q k"], memory: Memory, grid: Grid) -> Aim:
+    def aim(self, reference: Float[Tensor, "b q k"], memory: Memory, grid: TableLayout) -> OffsetFrame:
         """References, as fractions of the image without padding, on the padded levels."""
         share = shares(memory.padding).repeat(1, 1, reference.shape[-1] // 2)
         reference = reference[:, :, None] * share[:, None]
-        return aim(reference, grid, heads=self.config.heads, points=self.config.points)
+        return offset_frame(reference, grid, heads=self.config.heads, points=self.config.points)
 
     def propose(self, memory: Memory) -> Queries:
         if self.config.two_stage:
@@ -243,7 +243,7 @@ class EncoderLayer(nn.Module):
         self.attention_norm, self.feedforward_norm = nn.LayerNorm(d), nn.LayerNorm(d)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "b n d"], start: Aim, memory: Memory) -> Float[Tensor, "b n d"]:
+    def forward(self, x: Float[Tensor, "b n d"], start: OffsetFrame, memory: Memory) -> Float[Tensor, "b n d"]:
         found = self.attention(x + memory.position, start, x, flat(memory.padding), memory.shapes)
         x = self.attention_norm(x + self.dropout(found))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
@@ -260,7 +260,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], start: Aim, memory: Memory
+        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], start: OffsetFrame, memory: Memory
     ) -> Float[Tensor, "b q d"]:
         x = self.attention_norm(x + self.dropout(self.attention(x, position)))
         found = self.reading(x + position, start, memory.tokens, flat(memory.padding), memory.shapes)

@@ -21,11 +21,11 @@ def optimal_assignment(cost: Float[np.ndarray, "q t"]) -> Solution:
     if len(cost) < PRICED or cost.shape[0] != cost.shape[1]:
         return linear_sum_assignment(cost)
     reduced = cost.astype(np.float64)
-    reduced -= column_prices(cost)
+    reduced -= column_potentials(cost)
     return linear_sum_assignment(reduced)
 
 
-def column_prices(cost: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
+def column_potentials(cost: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
     """What columns cost in optimal transport with entropy, by over-relaxed scaling (Sinkhorn; Cuturi, NeurIPS 2013).
 
     By einsum: a BLAS would start threads of its own, and add up in an order that depends on their number.

@@ -23,7 +23,7 @@ def attend(
     return rearrange(out, "b h q d -> b q (h d)")
 
 
-def attention(
+def attention_weights(
     q: Float[Tensor, "b q d"], k: Float[Tensor, "b n d"], *, heads: int, padding: Bool[Tensor, "b n"]
 ) -> Float[Tensor, "b h q n"]:
     """What `attend` weighs its values by."""

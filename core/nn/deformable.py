@@ -9,30 +9,30 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from core.nn.sampling import Grid, Sample, Shapes, table
+from core.nn.sampling import TableLayout, Sample, Shapes, table
 from core.types import Memory
 
 
 @dataclass(frozen=True)
-class Aim:
+class OffsetFrame:
     """Where queries start to look from; layers with the same references share it."""
 
     origin: Float[Tensor, "b q 2 n"]  # of each point's offset, in places of its level; n is heads x levels x points
     unit: Float[Tensor, "b q 2 n"] | None  # of the offset: one place, or a part of a box
-    grid: Grid
+    grid: TableLayout
 
 
-def aim(reference: Float[Tensor, "b q l k"], grid: Grid, *, heads: int, points: int) -> Aim:
+def offset_frame(reference: Float[Tensor, "b q l k"], grid: TableLayout, *, heads: int, points: int) -> OffsetFrame:
     """`reference` holds points (x, y), or boxes (cx, cy, w, h), whose offsets count in parts of the box; as fractions of
     each padded level.
     """
-    origin = laid(reference[..., :2] * grid.size - 0.5, heads, points)
+    origin = per_point(reference[..., :2] * grid.size - 0.5, heads, points)
     if reference.shape[-1] == 2:
-        return Aim(origin, None, grid)
-    return Aim(origin, laid(reference[..., 2:] * grid.size * (0.5 / points), heads, points), grid)
+        return OffsetFrame(origin, None, grid)
+    return OffsetFrame(origin, per_point(reference[..., 2:] * grid.size * (0.5 / points), heads, points), grid)
 
 
-def laid(x: Float[Tensor, "b q l 2"], heads: int, points: int) -> Float[Tensor, "b q 2 n"]:
+def per_point(x: Float[Tensor, "b q l 2"], heads: int, points: int) -> Float[Tensor, "b q 2 n"]:
     return repeat(x, "b q l two -> b q two (h l p)", h=heads, p=points)
 
 
@@ -58,7 +58,7 @@ class DeformableAttention(nn.Module):
     def forward(
         self,
         query: Float[Tensor, "b q d"],
-        aim: Aim,
+        aim: OffsetFrame,
         tokens: Float[Tensor, "b n d"],
         padding: Bool[Tensor, "b n"],
         shapes: Shapes,
@@ -69,7 +69,7 @@ class DeformableAttention(nn.Module):
         found = Sample.apply(table(maps, self.heads), self.where(query, aim), self.weights(query), aim.grid)
         return self.to_out(rearrange(found, "b q h c -> b q (h c)").to(values.dtype))
 
-    def sampling_locations(self, memory: Memory, query: Float[Tensor, "b q d"], aim: Aim, *_):
+    def sampling_locations(self, memory: Memory, query: Float[Tensor, "b q d"], aim: OffsetFrame, *_):
         """Points of all heads and levels, in pixels, and the mean over heads of their weights."""
         strides = repeat(torch.tensor(memory.strides), "l -> (h l p)", h=self.heads, p=self.points).to(query.device)
         pixels = (self.where(query, aim) + 0.5) * strides
@@ -79,7 +79,7 @@ class DeformableAttention(nn.Module):
         """Of the points of each head, over all levels."""
         return rearrange(self.to_weight(query), "b q (h k) -> b q h k", h=self.heads).float().softmax(-1)
 
-    def where(self, query: Float[Tensor, "b q d"], aim: Aim) -> Float[Tensor, "b q 2 k"]:
+    def where(self, query: Float[Tensor, "b q d"], aim: OffsetFrame) -> Float[Tensor, "b q 2 k"]:
         """Points in places of each level."""
         weight, bias = (rearrange(x, "(k two) ... -> (two k) ...", two=2) for x in self.to_offset.parameters())
         offset = rearrange(F.linear(query, weight, bias), "b q (two k) -> b q two k", two=2)

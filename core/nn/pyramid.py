@@ -7,7 +7,7 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
-from core.nn.sampling import Grid, Sample, grid, table
+from core.nn.sampling import TableLayout, Sample, table_layout, table
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class Pyramid:
     """Maps as a table, once for all stages that read them."""
 
     rows: Float[Tensor, "rows c"]
-    grid: Grid
+    grid: TableLayout
     stride: Float[Tensor, " n"]  # of each point's level, for all groups, points and levels
 
 
 def pyramid(maps: tuple[Tensor, ...], strides: tuple[int, ...], *, groups: int, points: int) -> Pyramid:
     """Of maps b d h w, for so many points of each group of channels."""
     shapes, device = tuple(tuple(x.shape[-2:]) for x in maps), maps[0].device
-    found = grid(shapes, images=maps[0].shape[0], readers=groups * points, groups=groups, points=1, device=device)
+    found = table_layout(shapes, images=maps[0].shape[0], readers=groups * points, groups=groups, points=1, device=device)
     stride = torch.tensor(strides, dtype=torch.float32).repeat(groups * points).to(device, non_blocking=True)
     return Pyramid(table([rearrange(x, "b d h w -> b h w d") for x in maps], groups), found, stride)
 

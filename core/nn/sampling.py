@@ -9,13 +9,13 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from core.nn.bags import weighted_sums, weighted_sums_backward
+from core.nn.weighted_sums import weighted_sums, weighted_sums_backward
 
 Shapes = tuple[tuple[int, int], ...]  # (height, width) of each level
 
 
 @dataclass(frozen=True)
-class Grid:
+class TableLayout:
     """Where readers find their points in a table; made once for all calls that read such maps.
 
     A reader reads k points: some of each level, level after level. r readers share g groups of channels, each a row of
@@ -33,11 +33,11 @@ class Grid:
     readers: int
 
 
-def grid(shapes: Shapes, *, images: int, readers: int, groups: int, points: int, device: torch.device) -> Grid:
+def table_layout(shapes: Shapes, *, images: int, readers: int, groups: int, points: int, device: torch.device) -> TableLayout:
     """For `points` of each level. All is known without asking the device."""
-    size = torch.stack([numbers([w, h]) for h, w in shapes])
+    size = torch.stack([int_vector([w, h]) for h, w in shapes])
     area = [(h + 3) * (w + 3) for h, w in shapes]
-    origin = numbers([before + w + 4 for before, (_, w) in zip(accumulate([0, *area]), shapes)])
+    origin = int_vector([before + w + 4 for before, (_, w) in zip(accumulate([0, *area]), shapes)])
     down = repeat(groups * (size[:, 0] + 3), "l -> (l p)", p=points)
     across = torch.full_like(down, groups)
     image, group = torch.arange(images) * sum(area), torch.arange(readers) * groups // readers
@@ -52,10 +52,10 @@ def grid(shapes: Shapes, *, images: int, readers: int, groups: int, points: int,
         "down": down.repeat(readers).int(),
     }
     found = {name: x.contiguous().to(device, non_blocking=True) for name, x in found.items()}
-    return Grid(**found, across=groups, readers=readers)
+    return TableLayout(**found, across=groups, readers=readers)
 
 
-def numbers(values: list[int]) -> Int[Tensor, " n"]:
+def int_vector(values: list[int]) -> Int[Tensor, " n"]:
     """torch.tensor, also of sizes that an export leaves open."""
     return torch.stack([torch.full((), value) for value in values])
 
@@ -74,33 +74,33 @@ class Sample(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, table: Tensor, points: Tensor, weights: Tensor, grid: Grid) -> Tensor:
+    def forward(ctx, table: Tensor, points: Tensor, weights: Tensor, grid: TableLayout) -> Tensor:
         ctx.grid = grid
         ctx.save_for_backward(table, points, weights)
-        at = within(points, grid)
+        at = clamp_to_border(points, grid)
         low = at.floor()
-        out = weighted_sums(table.to(at.dtype), rows(low, grid), areas(at - low, weights))
+        out = weighted_sums(table.to(at.dtype), corner_rows(low, grid), corner_weights(at - low, weights))
         return out.view(*weights.shape[:3], -1)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         table, points, weights = ctx.saved_tensors
-        at = within(points, ctx.grid)
+        at = clamp_to_border(points, ctx.grid)
         low = at.floor()
         part = at - low
         to_table, to_area = weighted_sums_backward(
-            table.to(at.dtype), rows(low, ctx.grid), areas(part, weights), gradient.flatten(0, 2)
+            table.to(at.dtype), corner_rows(low, ctx.grid), corner_weights(part, weights), gradient.flatten(0, 2)
         )
-        to_points, to_weights = areas_backward(part, weights, to_area)
+        to_points, to_weights = corner_weights_backward(part, weights, to_area)
         return to_table.to(table.dtype), to_points * (at == points), to_weights.to(weights.dtype), None
 
 
-def within(points: Float[Tensor, "b q 2 n"], grid: Grid) -> Float[Tensor, "b q 2 n"]:
+def clamp_to_border(points: Float[Tensor, "b q 2 n"], grid: TableLayout) -> Float[Tensor, "b q 2 n"]:
     """Points outside come to rest on the border, where all is zero; so does what is no number."""
     return points.clamp(grid.first, grid.last).nan_to_num_(-1)
 
 
-def rows(low: Float[Tensor, "b q 2 n"], grid: Grid) -> Int[Tensor, "m j"]:
+def corner_rows(low: Float[Tensor, "b q 2 n"], grid: TableLayout) -> Int[Tensor, "m j"]:
     """Of the four corners of all points of each image, query and reader, given the upper left places."""
     x, y = (low * grid.pace).unbind(2)
     here = (x + y).int() + grid.base
@@ -111,7 +111,7 @@ def rows(low: Float[Tensor, "b q 2 n"], grid: Grid) -> Int[Tensor, "m j"]:
     return four.view(-1, 4 * four.shape[-1])
 
 
-def areas(part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"]) -> Float[Tensor, "m j"]:
+def corner_weights(part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"]) -> Float[Tensor, "m j"]:
     """What each corner counts: its share of the point, times the point's weight.
 
     `part` is how far the points are from their upper left places.
@@ -123,7 +123,7 @@ def areas(part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"]) -> 
     return torch.stack([high - high_right, high_right, low - low_right, low_right], 3).view(-1, 4 * x.shape[-1])
 
 
-def areas_backward(
+def corner_weights_backward(
     part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"], gradient: Float[Tensor, "m j"]
 ) -> tuple[Float[Tensor, "b q 2 n"], Float[Tensor, "b q r k"]]:
     x, y = part.unflatten(3, weights.shape[2:]).unbind(2)

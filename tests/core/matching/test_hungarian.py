@@ -5,7 +5,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.matching import hungarian
 from core.matching.costs import Matching, box_costs, weighted_sum
-from core.matching.hungarian import column_prices, optimal_assignment
+from core.matching.hungarian import column_potentials, optimal_assignment
 from tests.helpers import tiny
 
 SIDE = hungarian.PRICED + 11
@@ -58,7 +58,7 @@ def test_any_prices_give_the_optimum(monkeypatch):
     for cost in (boxes(2, 0.05), boxes(3, 0.01)):
         least = cost.astype(np.float64)[linear_sum_assignment(cost)].sum()
         for scale in (0, 1, 100):
-            monkeypatch.setattr(hungarian, "column_prices", lambda c, scale=scale: scale * rng.normal(size=len(c)))
+            monkeypatch.setattr(hungarian, "column_potentials", lambda c, scale=scale: scale * rng.normal(size=len(c)))
             assert cost.astype(np.float64)[optimal_assignment(cost)].sum() == pytest.approx(least, rel=1e-12)
 
 
@@ -73,16 +73,16 @@ def test_prices_come_near_to_a_proof_of_the_optimum(spread):
     """Nearer than what a column costs at the least, with which the usual solvers begin."""
     cost = boxes(4, spread)
     least = (cost - cost.min(1, keepdims=True)).min(0)
-    assert 0 <= shortfall(cost, column_prices(cost)) < 0.4 * shortfall(cost, least)
+    assert 0 <= shortfall(cost, column_potentials(cost)) < 0.4 * shortfall(cost, least)
 
 
 def test_prices_are_finite_whatever_the_costs():
     for cost in families().values():
-        assert np.isfinite(column_prices(cost)).all()
+        assert np.isfinite(column_potentials(cost)).all()
 
 
 def test_problems_that_are_small_or_not_square_are_left_to_the_solver(monkeypatch):
-    monkeypatch.setattr(hungarian, "column_prices", None)
+    monkeypatch.setattr(hungarian, "column_potentials", None)
     rng = np.random.default_rng(0)
     for shape in ((SIDE, SIDE - 1), (SIDE - 1, SIDE), (20, 20), (0, 0), (0, 5), (300, 7)):
         cost = rng.random(shape, dtype=np.float32)

@@ -2,9 +2,9 @@ import pytest
 import torch
 from einops import rearrange
 
-from core.nn.bags import derived, products, scattered, weighted_sums
-from core.nn.deformable import DeformableAttention, aim
-from core.nn.sampling import Sample, grid, table
+from core.nn.weighted_sums import derived, products, scattered, weighted_sums
+from core.nn.deformable import DeformableAttention, offset_frame
+from core.nn.sampling import Sample, table_layout, table
 
 SHAPES = ((3, 4), (2, 2), (1, 3))
 
@@ -21,7 +21,7 @@ def case(seed: int, dtype=torch.float64, spread: float = 3.0):
 def sample(values, points, weights, groups: int = 2):
     """From values b n (g c)."""
     readers, k = weights.shape[2:]
-    where = grid(
+    where = table_layout(
         SHAPES, images=len(values), readers=readers, groups=groups, points=k // len(SHAPES), device=values.device
     )
     maps = [x.unflatten(1, s) for x, s in zip(values.split([h * w for h, w in SHAPES], 1), SHAPES)]
@@ -99,7 +99,7 @@ def test_the_ways_of_cpu_and_gpu_agree(seed):
 
 
 def one_level(height: int, width: int, *, heads: int, points: int):
-    return grid(((height, width),), images=1, readers=heads, groups=heads, points=points, device=torch.device("cpu"))
+    return table_layout(((height, width),), images=1, readers=heads, groups=heads, points=points, device=torch.device("cpu"))
 
 
 def test_offsets_count_in_places_or_in_parts_of_the_box():
@@ -108,10 +108,10 @@ def test_offsets_count_in_places_or_in_parts_of_the_box():
     module.to_offset.bias.data = torch.tensor([1.0, -1.0])
     query, where = torch.zeros(1, 1, 32), one_level(10, 20, heads=1, points=1)
     point = torch.tensor([[[[0.5, 0.5]]]])
-    found = module.where(query, aim(point, where, heads=1, points=1)).flatten()
+    found = module.where(query, offset_frame(point, where, heads=1, points=1)).flatten()
     assert torch.allclose(found, torch.tensor([0.5 * 20 - 0.5 + 1, 0.5 * 10 - 0.5 - 1]))
     box = torch.tensor([[[[0.5, 0.5, 0.4, 0.2]]]])
-    found = module.where(query, aim(box, where, heads=1, points=1)).flatten()
+    found = module.where(query, offset_frame(box, where, heads=1, points=1)).flatten()
     assert torch.allclose(found, torch.tensor([0.7 * 20 - 0.5, 0.4 * 10 - 0.5]))
 
 
@@ -120,7 +120,7 @@ def test_padding_is_not_read():
     module = DeformableAttention(32, heads=2, levels=1, points=4)
     tokens, padding = torch.randn(1, 12, 32), torch.zeros(1, 12, dtype=torch.bool)
     padding[0, 9:] = True
-    start = aim(torch.rand(1, 5, 1, 2), one_level(3, 4, heads=2, points=4), heads=2, points=4)
+    start = offset_frame(torch.rand(1, 5, 1, 2), one_level(3, 4, heads=2, points=4), heads=2, points=4)
     query, other = torch.randn(1, 5, 32), tokens.clone()
     other[0, 9:] = float("nan")
     assert torch.equal(*(module(query, start, x, padding, ((3, 4),)) for x in (tokens, other)))
