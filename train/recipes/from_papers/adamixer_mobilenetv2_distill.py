@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`adamixer_r50_distill` with the student of `adamixer_mobilenetv2`."""
     start = adamixer_r50_distill.run()
     return replace(start, name="adamixer_mobilenetv2_distill", student=adamixer_mobilenetv2.run().student)

@@ -16,5 +16,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`adamixer_r50` on ResNet-101."""
     start = adamixer_r50.run()
     return replace(start, name="adamixer_r101", student=replace(start.student, backbone="resnet101"))

@@ -16,6 +16,7 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`adamixer_r50` on ResNet-18."""
     start = adamixer_r50.run()
     student = replace(start.student, backbone="resnet18")
     return replace(start, name="adamixer_r18", student=student)

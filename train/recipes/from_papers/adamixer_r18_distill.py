@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`adamixer_r50_distill` with the student of `adamixer_r18`."""
     start = adamixer_r50_distill.run()
     return replace(start, name="adamixer_r18_distill", student=adamixer_r18.run().student)

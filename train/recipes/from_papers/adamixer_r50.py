@@ -8,8 +8,8 @@ Time       not measured
 Expect     AP 42.3 after 12 epochs in Table 3; AdaMixer's own 42.7, 42.6 when repeated
 Tiny       shapes
 
-The 1x setting of MCG-NJU/AdaMixer. It leaves out images without objects, which are kept here. A step is of upright or of
-lying images, as MMDetection groups those of a GPU.
+The 1x setting of MCG-NJU/AdaMixer. It leaves out images without objects, which are kept here. The images of a step are
+all upright or all wide, as MMDetection groups the images of a GPU.
 """
 
 from core.data.transforms import Augment
@@ -19,6 +19,7 @@ from train.run import Data, Losses, Optim, Run
 
 
 def run() -> Run:
+    """The settings of AdaMixer's own release on COCO."""
     return Run(
         name="adamixer_r50",
         student=adamixer.Config(),

@@ -24,4 +24,5 @@ TEACHER = Path("runs/adamixer_r101")
 
 
 def run() -> Run:
+    """`adamixer_r50` with the three losses of DETRDistill and its teacher."""
     return replace(adamixer_r50.run(), name="adamixer_r50_distill", losses=LOSSES, teacher=TEACHER)

@@ -1,4 +1,4 @@
-"""AdaMixer on ResNet-50 under itself, trained alone: self-distillation.
+"""AdaMixer on ResNet-50 with itself, trained alone, as its teacher: self-distillation.
 
 Paper      DETRDistill, arXiv 2211.10156, self-distillation; AdaMixer, arXiv 2203.16507
 Command    python -m train fit adamixer_r50_self --data.train coco/annotations/instances_train2017.json
@@ -20,4 +20,5 @@ TEACHER = Path("runs/adamixer_r50")
 
 
 def run() -> Run:
+    """`adamixer_r50_distill` with the run `adamixer_r50` as its teacher."""
     return replace(adamixer_r50_distill.run(), name="adamixer_r50_self", teacher=TEACHER)

@@ -16,5 +16,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_e6d6` with 3 layers in the encoder and 3 in the decoder."""
     start = conditional_e6d6.run()
     return replace(start, name="conditional_e3d3", student=replace(start.student, encoder_layers=3, layers=3))

@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_e6d6_distill` with the student of `conditional_e6d3`."""
     start = conditional_e6d6_distill.run()
     return replace(start, name="conditional_e6d3_distill", student=conditional_e6d3.run().student)

@@ -8,8 +8,8 @@ Time       not measured
 Expect     AP 33.0 in Table 4
 Tiny       shapes_conditional_e4d4
 
-That Table 4 is of 12 epochs is read from its AP; the paper does not say, nor when the rate drops: here after 10, as late
-in the schedule as after 40 of 50 (--optim.epochs, --optim.milestones).
+The paper does not say how many epochs Table 4 is of, nor when the rate drops. Its AP suggests 12 epochs; here the rate
+drops after 10, about as late in the schedule as after 40 of 50 (--optim.epochs, --optim.milestones).
 """
 
 from dataclasses import replace
@@ -19,5 +19,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_r50` for 12 epochs."""
     start = conditional_r50.run()
     return replace(start, name="conditional_e6d6", optim=replace(start.optim, epochs=12, milestones=(10,)))

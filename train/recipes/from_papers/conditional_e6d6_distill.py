@@ -24,4 +24,5 @@ TEACHER = Path("runs/conditional_r101_12e")
 
 
 def run() -> Run:
+    """`conditional_e6d6` with the three losses of DETRDistill and its teacher."""
     return replace(conditional_e6d6.run(), name="conditional_e6d6_distill", losses=LOSSES, teacher=TEACHER)

@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_r50_distill` with the student of `conditional_mobilenetv2`."""
     start = conditional_r50_distill.run()
     return replace(start, name="conditional_mobilenetv2_distill", student=conditional_mobilenetv2.run().student)

@@ -16,5 +16,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_r50` on ResNet-101."""
     start = conditional_r50.run()
     return replace(start, name="conditional_r101", student=replace(start.student, backbone="resnet101"))

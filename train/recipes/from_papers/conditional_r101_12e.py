@@ -16,5 +16,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_e6d6` on ResNet-101."""
     start = conditional_e6d6.run()
     return replace(start, name="conditional_r101_12e", student=replace(start.student, backbone="resnet101"))

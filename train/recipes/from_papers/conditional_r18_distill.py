@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`conditional_r50_distill` with the student of `conditional_r18`."""
     start = conditional_r50_distill.run()
     return replace(start, name="conditional_r18_distill", student=conditional_r18.run().student)

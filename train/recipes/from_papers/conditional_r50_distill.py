@@ -24,4 +24,5 @@ TEACHER = Path("runs/conditional_r101")
 
 
 def run() -> Run:
+    """`conditional_r50` with the three losses of DETRDistill and its teacher."""
     return replace(conditional_r50.run(), name="conditional_r50_distill", losses=LOSSES, teacher=TEACHER)

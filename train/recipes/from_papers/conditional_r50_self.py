@@ -1,4 +1,4 @@
-"""Conditional DETR on ResNet-50 under itself, trained alone: self-distillation.
+"""Conditional DETR on ResNet-50 with itself, trained alone, as its teacher: self-distillation.
 
 Paper      DETRDistill, arXiv 2211.10156, self-distillation; Conditional DETR, arXiv 2108.06152
 Command    python -m train fit conditional_r50_self --data.train coco/annotations/instances_train2017.json
@@ -20,4 +20,5 @@ TEACHER = Path("runs/conditional_r50")
 
 
 def run() -> Run:
+    """`conditional_r50_distill` with the run `conditional_r50` as its teacher."""
     return replace(conditional_r50_distill.run(), name="conditional_r50_self", teacher=TEACHER)

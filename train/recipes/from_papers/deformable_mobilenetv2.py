@@ -20,6 +20,7 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`deformable_r50` on MobileNetV2, with no frozen stage."""
     start = deformable_r50.run()
     student = replace(start.student, backbone="mobilenet_v2", frozen=0)
     return replace(start, name="deformable_mobilenetv2", student=student)

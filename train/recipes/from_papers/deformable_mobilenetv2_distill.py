@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`deformable_r50_distill` with the student of `deformable_mobilenetv2`."""
     start = deformable_r50_distill.run()
     return replace(start, name="deformable_mobilenetv2_distill", student=deformable_mobilenetv2.run().student)

@@ -16,5 +16,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`deformable_r50` on ResNet-101."""
     start = deformable_r50.run()
     return replace(start, name="deformable_r101", student=replace(start.student, backbone="resnet101"))

@@ -8,7 +8,7 @@ Time       not measured
 Expect     AP 40.0 after 50 epochs in Table 10
 Tiny       shapes_deformable
 
-The release has no valid configuration of ResNet-18; what trains is as of ResNet-50.
+The release has no valid configuration of ResNet-18; the same stages are frozen as in ResNet-50.
 """
 
 from dataclasses import replace
@@ -18,6 +18,7 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`deformable_r50` on ResNet-18."""
     start = deformable_r50.run()
     student = replace(start.student, backbone="resnet18")
     return replace(start, name="deformable_r18", student=student)

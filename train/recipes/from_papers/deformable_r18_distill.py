@@ -17,5 +17,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`deformable_r50_distill` with the student of `deformable_r18`."""
     start = deformable_r50_distill.run()
     return replace(start, name="deformable_r18_distill", student=deformable_r18.run().student)

@@ -8,8 +8,8 @@ Time       325 hours of a V100, as the original says
 Expect     AP 44.1 after 50 epochs in Table 3 and by DETRDistill's release; the original's own 44.5
 Tiny       shapes_deformable
 
-The plain model: DETRDistill's release sets neither refinement nor two stages (--student.refine, --student.two-stage), and
-a step of 32 images by its file's name, while its README starts 8 GPUs of 2.
+The plain model: DETRDistill's release sets neither refinement nor two stages (--student.refine, --student.two-stage).
+The name of its configuration file says 32 images a step, while its README starts 8 GPUs of 2 images.
 """
 
 from core.data.transforms import DETR
@@ -19,6 +19,7 @@ from train.run import Data, Losses, Optim, Run
 
 
 def run() -> Run:
+    """The settings of Deformable DETR's own release on COCO."""
     return Run(
         name="deformable_r50",
         student=deformable.Config(),

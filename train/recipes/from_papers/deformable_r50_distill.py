@@ -11,7 +11,7 @@ Tiny       shapes_deformable_distill
 
 The paper does not give the weights of its three losses: each counts 1 (--losses.logits.weight and so on), as in its
 release. What else it leaves open is a field of each loss, at the default profile's value.
-The release warms its distilled run up, and not those that it is compared with; so does this recipe.
+The release uses warm-up in its distilled run and not in those that it is compared with; so does this recipe.
 """
 
 from dataclasses import replace
@@ -25,6 +25,7 @@ TEACHER = Path("runs/deformable_r101")
 
 
 def run() -> Run:
+    """`deformable_r50` with the three losses of DETRDistill, its teacher, and a warm-up."""
     start = deformable_r50.run()
     optim = replace(start.optim, warmup=500, warmup_from=0.001)
     return replace(start, name="deformable_r50_distill", losses=LOSSES, teacher=TEACHER, optim=optim)

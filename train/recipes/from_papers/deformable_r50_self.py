@@ -1,4 +1,4 @@
-"""Deformable DETR on ResNet-50 under itself, trained alone: self-distillation.
+"""Deformable DETR on ResNet-50 with itself, trained alone, as its teacher: self-distillation.
 
 Paper      DETRDistill, arXiv 2211.10156, self-distillation; Deformable DETR, arXiv 2010.04159
 Command    python -m train fit deformable_r50_self --data.train coco/annotations/instances_train2017.json
@@ -20,4 +20,5 @@ TEACHER = Path("runs/deformable_r50")
 
 
 def run() -> Run:
+    """`deformable_r50_distill` with the run `deformable_r50` as its teacher."""
     return replace(deformable_r50_distill.run(), name="deformable_r50_self", teacher=TEACHER)

@@ -15,8 +15,9 @@ from core.losses import detection
 from train.run import Data, Losses, Optim, Run
 
 BACKBONES = Path("assets/backbones")  # made by `python -m train study backbones`
-SMALL = dict(
+STUDENT = adamixer.Config(
     classes=8,
+    backbone="tiny16x1",
     frozen=0,
     strides=(4, 8, 16),
     queries=20,
@@ -30,9 +31,10 @@ SMALL = dict(
 
 
 def run() -> Run:
+    """A tiny AdaMixer, trained alone on generated shapes."""
     return Run(
         name="shapes",
-        student=adamixer.Config(backbone="tiny16x1", **SMALL),
+        student=STUDENT,
         losses=Losses(detection=detection.Config(weight=1.0)),
         init=str(BACKBONES / "tiny16x1.safetensors"),
         data=Data(kind="shapes", augment=Augment(jitter=0.2)),

@@ -13,8 +13,9 @@ from core.detectors import conditional
 from train.recipes.on_shapes import shapes
 from train.run import Run
 
-SMALL = dict(
+STUDENT = conditional.Config(
     classes=8,
+    backbone="tiny16x1",
     frozen=0,
     strides=(8,),
     queries=20,
@@ -28,6 +29,6 @@ SMALL = dict(
 
 
 def run() -> Run:
+    """`shapes` with a tiny Conditional DETR as the student, for 8 epochs."""
     start = shapes.run()
-    student = conditional.Config(backbone="tiny16x1", **SMALL)
-    return replace(start, name="shapes_conditional", student=student, optim=replace(start.optim, epochs=8))
+    return replace(start, name="shapes_conditional", student=STUDENT, optim=replace(start.optim, epochs=8))

@@ -19,4 +19,5 @@ TEACHER = Path("runs/shapes_conditional_teacher")
 
 
 def run() -> Run:
+    """`shapes_conditional` with the three losses of DETRDistill and its teacher."""
     return replace(shapes_conditional.run(), name="shapes_conditional_distill", losses=LOSSES, teacher=TEACHER)

@@ -14,5 +14,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`shapes_conditional_e4d4` with 2 layers in the encoder and 2 in the decoder."""
     start = shapes_conditional_e4d4.run()
     return replace(start, name="shapes_conditional_e2d2", student=replace(start.student, encoder_layers=2, layers=2))

@@ -15,5 +15,6 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`shapes_conditional_e4d4_distill` with the student of `shapes_conditional_e2d4`."""
     start = shapes_conditional_e4d4_distill.run()
     return replace(start, name="shapes_conditional_e2d4_distill", student=shapes_conditional_e2d4.run().student)

@@ -16,6 +16,7 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`shapes_conditional` with 4 layers in encoder and decoder, a lower rate and a longer warm-up."""
     start = shapes_conditional.run()
     student, optim = replace(start.student, encoder_layers=4, layers=4), replace(start.optim, lr=5e-4, warmup=300)
     return replace(start, name="shapes_conditional_e4d4", student=student, optim=optim)

@@ -19,6 +19,7 @@ TEACHER = Path("runs/shapes_conditional_e4d4_teacher")
 
 
 def run() -> Run:
+    """`shapes_conditional_e4d4` with the three losses of DETRDistill and its teacher."""
     return replace(
         shapes_conditional_e4d4.run(), name="shapes_conditional_e4d4_distill", losses=LOSSES, teacher=TEACHER
     )

@@ -9,12 +9,15 @@ Expect     AP about 45
 
 from dataclasses import replace
 
-from train.recipes.on_shapes import shapes_conditional_e4d4, shapes_conditional_teacher
+from train.recipes.on_shapes import shapes_conditional_e4d4, shapes_teacher
 from train.run import Run
 
 
 def run() -> Run:
-    start, like = shapes_conditional_e4d4.run(), shapes_conditional_teacher.run()
-    student = replace(start.student, backbone=like.student.backbone)
+    """`shapes_conditional_e4d4` with a larger backbone, a lower rate and more epochs."""
+    start = shapes_conditional_e4d4.run()
+    student = replace(start.student, backbone="tiny32x2")
     optim = replace(start.optim, lr=3e-4, warmup=400, epochs=10)
-    return replace(start, name="shapes_conditional_e4d4_teacher", student=student, init=like.init, optim=optim)
+    return replace(
+        start, name="shapes_conditional_e4d4_teacher", student=student, init=shapes_teacher.INIT, optim=optim
+    )

@@ -1,4 +1,4 @@
-"""The student of `shapes_conditional` under itself, trained alone: self-distillation.
+"""The student of `shapes_conditional` with itself, trained alone, as its teacher: self-distillation.
 
 Paper      DETRDistill, arXiv 2211.10156, self-distillation
 Command    python -m train fit shapes_conditional_self
@@ -18,4 +18,5 @@ TEACHER = Path("runs/shapes_conditional")
 
 
 def run() -> Run:
+    """`shapes_conditional_distill` with the run `shapes_conditional` as its teacher."""
     return replace(shapes_conditional_distill.run(), name="shapes_conditional_self", teacher=TEACHER)

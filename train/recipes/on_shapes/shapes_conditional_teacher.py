@@ -14,6 +14,7 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`shapes_conditional` with a larger backbone, for 16 epochs."""
     start = shapes_conditional.run()
     student = replace(start.student, backbone="tiny32x2")
     optim = replace(start.optim, epochs=16)

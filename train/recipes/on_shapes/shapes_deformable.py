@@ -13,8 +13,9 @@ from core.detectors import deformable
 from train.recipes.on_shapes import shapes
 from train.run import Run
 
-SMALL = dict(
+STUDENT = deformable.Config(
     classes=8,
+    backbone="tiny16x1",
     frozen=0,
     strides=(8, 16),
     queries=20,
@@ -30,6 +31,6 @@ SMALL = dict(
 
 
 def run() -> Run:
+    """`shapes` with a tiny Deformable DETR as the student, for 5 epochs."""
     start = shapes.run()
-    student = deformable.Config(backbone="tiny16x1", **SMALL)
-    return replace(start, name="shapes_deformable", student=student, optim=replace(start.optim, epochs=5))
+    return replace(start, name="shapes_deformable", student=STUDENT, optim=replace(start.optim, epochs=5))

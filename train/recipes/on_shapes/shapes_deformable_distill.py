@@ -19,4 +19,5 @@ TEACHER = Path("runs/shapes_deformable_teacher")
 
 
 def run() -> Run:
+    """`shapes_deformable` with the three losses of DETRDistill and its teacher."""
     return replace(shapes_deformable.run(), name="shapes_deformable_distill", losses=LOSSES, teacher=TEACHER)

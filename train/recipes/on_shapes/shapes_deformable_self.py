@@ -1,4 +1,4 @@
-"""The student of `shapes_deformable` under itself, trained alone: self-distillation.
+"""The student of `shapes_deformable` with itself, trained alone, as its teacher: self-distillation.
 
 Paper      DETRDistill, arXiv 2211.10156, self-distillation
 Command    python -m train fit shapes_deformable_self
@@ -18,4 +18,5 @@ TEACHER = Path("runs/shapes_deformable")
 
 
 def run() -> Run:
+    """`shapes_deformable_distill` with the run `shapes_deformable` as its teacher."""
     return replace(shapes_deformable_distill.run(), name="shapes_deformable_self", teacher=TEACHER)

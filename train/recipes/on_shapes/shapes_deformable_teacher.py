@@ -14,6 +14,7 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`shapes_deformable` with a larger backbone, for 10 epochs."""
     start = shapes_deformable.run()
     student = replace(start.student, backbone="tiny32x2")
     optim = replace(start.optim, epochs=10)

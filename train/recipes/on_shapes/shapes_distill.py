@@ -15,13 +15,13 @@ from train.recipes.on_shapes import shapes
 from train.run import Losses, Run
 
 TEACHER = Path("assets/teacher_shapes.safetensors")
+LOGITS = logits.Config(weight=1.0)
+FEATURES = features.Config(weight=1.0)
 LOSSES = Losses(
-    detection=detection.Config(weight=1.0),
-    logits=logits.Config(weight=1.0),
-    features=features.Config(weight=1.0),
-    prior=prior.Config(weight=1.0),
+    detection=detection.Config(weight=1.0), logits=LOGITS, features=FEATURES, prior=prior.Config(weight=1.0)
 )
 
 
 def run() -> Run:
+    """`shapes` with the three losses of DETRDistill and the shipped teacher."""
     return replace(shapes.run(), name="shapes_distill", losses=LOSSES, teacher=TEACHER)

@@ -1,4 +1,4 @@
-"""As `shapes_distill`, with the paper's equations as they are printed.
+"""`shapes_distill` with the paper's equations as they are printed.
 
 Paper      DETRDistill, arXiv 2211.10156, Eq. 3, 4 and 7 to 10: plain sums over pairs, masks by inner products
 Command    python -m train fit shapes_printed
@@ -14,10 +14,11 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`shapes_distill` with options of logits and features that follow the printed equations."""
     start = shapes_distill.run()
     losses = replace(
         start.losses,
-        logits=replace(start.losses.logits, normalise="sum", subtract_entropy=False),
-        features=replace(start.losses.features, mask="inner", scale="none"),
+        logits=replace(shapes_distill.LOGITS, normalise="sum", subtract_entropy=False),
+        features=replace(shapes_distill.FEATURES, mask="inner", scale="none"),
     )
     return replace(start, name="shapes_printed", losses=losses)

@@ -1,4 +1,4 @@
-"""The student of `shapes` under itself, trained alone: self-distillation.
+"""The student of `shapes` with itself, trained alone, as its teacher: self-distillation.
 
 Paper      DETRDistill, arXiv 2211.10156, self-distillation
 Command    python -m train fit shapes_self
@@ -18,4 +18,5 @@ TEACHER = Path("runs/shapes")
 
 
 def run() -> Run:
+    """`shapes_distill` with the run `shapes` as its teacher."""
     return replace(shapes_distill.run(), name="shapes_self", teacher=TEACHER)

@@ -9,7 +9,6 @@ Expect     AP about 68
 
 from dataclasses import replace
 
-from core.detectors import adamixer
 from train.recipes.on_shapes import shapes
 from train.run import Run
 
@@ -17,6 +16,7 @@ INIT = str(shapes.BACKBONES / "tiny32x2.safetensors")
 
 
 def run() -> Run:
+    """`shapes` with a larger backbone, for 12 epochs."""
     start = shapes.run()
-    student = adamixer.Config(backbone="tiny32x2", **shapes.SMALL)
+    student = replace(shapes.STUDENT, backbone="tiny32x2")
     return replace(start, name="shapes_teacher", student=student, init=INIT, optim=replace(start.optim, epochs=12))

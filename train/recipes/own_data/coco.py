@@ -12,14 +12,25 @@ from core.detectors import adamixer
 from core.losses import detection
 from train.run import Data, Losses, Optim, Run
 
-SMALL = dict(frozen=4, queries=30, layers=3, width=96, heads=8, points=16, mixed_points=16, feedforward=256)
+STUDENT = adamixer.Config(
+    backbone="timm:tf_efficientnet_lite0",
+    frozen=4,
+    queries=30,
+    layers=3,
+    width=96,
+    heads=8,
+    points=16,
+    mixed_points=16,
+    feedforward=256,
+)
 AUGMENT = Augment(flip=0.5, jitter=0.2, sizes=(128, 136, 144), longest=192)
 
 
 def run() -> Run:
+    """A small AdaMixer on EfficientNet-Lite0; the data comes from the flags."""
     return Run(
         name="coco",
-        student=adamixer.Config(backbone="timm:tf_efficientnet_lite0", **SMALL),
+        student=STUDENT,
         losses=Losses(detection=detection.Config(weight=1.0)),
         data=Data(kind="coco", augment=AUGMENT),
         optim=Optim(lr=4e-4, backbone_lr=0.25, epochs=20, batch=4, warmup=100, schedule="flat-decay", clip=10.0),

@@ -13,7 +13,8 @@ from core.detectors import conditional
 from train.recipes.own_data import coco
 from train.run import Run
 
-SMALL = dict(
+STUDENT = conditional.Config(
+    backbone="timm:tf_efficientnet_lite0",
     frozen=4,
     strides=(16,),
     queries=30,
@@ -27,5 +28,5 @@ SMALL = dict(
 
 
 def run() -> Run:
-    student = conditional.Config(backbone="timm:tf_efficientnet_lite0", **SMALL)
-    return replace(coco.run(), name="coco_conditional", student=student)
+    """`coco` with a small Conditional DETR as the student."""
+    return replace(coco.run(), name="coco_conditional", student=STUDENT)

@@ -16,4 +16,5 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`coco_conditional` with the three losses of DETRDistill; the teacher comes from --teacher."""
     return replace(coco_conditional.run(), name="coco_conditional_distill", losses=LOSSES)

@@ -13,7 +13,8 @@ from core.detectors import deformable
 from train.recipes.own_data import coco
 from train.run import Run
 
-SMALL = dict(
+STUDENT = deformable.Config(
+    backbone="timm:tf_efficientnet_lite0",
     frozen=4,
     strides=(8, 16, 32),
     queries=30,
@@ -29,5 +30,5 @@ SMALL = dict(
 
 
 def run() -> Run:
-    student = deformable.Config(backbone="timm:tf_efficientnet_lite0", **SMALL)
-    return replace(coco.run(), name="coco_deformable", student=student)
+    """`coco` with a small Deformable DETR as the student."""
+    return replace(coco.run(), name="coco_deformable", student=STUDENT)

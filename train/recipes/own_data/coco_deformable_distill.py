@@ -16,4 +16,5 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`coco_deformable` with the three losses of DETRDistill; the teacher comes from --teacher."""
     return replace(coco_deformable.run(), name="coco_deformable_distill", losses=LOSSES)

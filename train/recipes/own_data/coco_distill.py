@@ -16,4 +16,5 @@ from train.run import Run
 
 
 def run() -> Run:
+    """`coco` with the three losses of DETRDistill; the teacher comes from --teacher."""
     return replace(coco.run(), name="coco_distill", losses=LOSSES)
