@@ -1,11 +1,11 @@
-"""The classes of a dataset. Imports no torch, so that `python -m train check` starts at once."""
+"""The classes of a dataset. Imports no torch, so that `python -m train check` starts quickly."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Category:
-    """Label k means `categories[k]`; `id` is what the annotation file calls it."""
+    """One class. Label k of a dataset means its `categories[k]`."""
 
-    id: int
+    id: int  # the id in the annotation file: any whole number, not the label
     name: str

@@ -1,103 +1,119 @@
-"""Batches in an order, and with random draws, that depend on nothing but seed, epoch and position."""
+"""Loaders: batches of a dataset, read by worker processes.
+
+Random numbers come from two kinds of generators, and from nothing else:
+
+- The order of an epoch is drawn from (seed, epoch). Every process draws the whole order, and takes its share of each step.
+- The augmentation of an image is drawn from (seed, epoch, index of the image).
+
+So a batch depends neither on the number of workers, nor on what was read before, nor on torch's global generator. A step holds
+the same images however many processes and passes share it, except that the last step must have an image for each of them.
+
+The dataset, the augmentation and the seed are sent to each worker once, when it starts. After that a worker gets the keys of a
+batch, and sends back a PackedBatch, or the UserError of an image that cannot be read.
+"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from core.data.batch import collate
-from core.data.order import batches, share
+from core.data.order import batches, even_share
 from core.data.packed_batch import PackedBatch, pack, unpack
 from core.data.sample import Dataset, Sample
-from core.data.transforms import Augment, plain, training
+from core.data.transforms import Augment, eval_transform, train_transform
 from core.errors import UserError
 from core.types import Images, Targets
 
 Batches = Iterator[tuple[Images, Targets]]
 
 
-KILLED = "a process that reads images was killed, most likely for want of memory; try fewer --workers"
+KILLED = "a process that reads images was killed, most likely because memory ran out; try fewer --workers"
 
 
 class WorkerDied(RuntimeError):
-    """A process that reads images ended by itself, as when memory runs out."""
+    """Raised if a worker process ended without an exception, for example because the system killed it to free memory."""
 
 
 @dataclass(frozen=True)
 class Loader:
-    """Training batches; every image comes once an epoch, the last batch may be smaller.
+    """The training batches of one process. Every image comes once an epoch; the last step may be smaller.
 
-    A sample's augmentation is drawn from (seed, epoch, index), so neither the number of workers nor of processes
-    nor the position at which a run was resumed changes a batch. Of `processes` each takes an even part of a batch, its
-    `rank`'s, and of that `passes` batches are made.
+    The processes share a step's images evenly. A process makes one batch of its share, or `passes` batches, whose gradients the
+    training loop adds up.
     """
 
     dataset: Dataset
     augment: Augment
-    batch: int  # images of all processes and passes
+    batch: int  # images of a step, of all processes and passes together
     seed: int = 0
-    workers: int = 0
-    shapes: int = 0  # groups of like aspect ratio for each of upright and lying images; a batch is of one group
-    rank: int = 0
+    workers: int = 0  # processes that read images; 0: the training process itself
+    aspect_groups: int = 0  # above 0: a step holds images of similar aspect ratio, see order.batches
+    rank: int = 0  # of this process
     processes: int = 1
     passes: int = 1
-    pin: bool = False  # memory that a GPU copies from while it computes
+    pin: bool = False  # page-locked memory, from which a GPU copies while it computes
 
-    def __post_init__(self):
-        least = self.processes * self.passes
-        if min(self.batch, len(self.dataset)) < least:
+    def __post_init__(self) -> None:
+        images = min(self.batch, len(self.dataset))
+        if images < self.smallest_step:
             raise UserError(
-                f"{self.processes} processes with {self.passes} passes each need {least} images a step, but there are "
-                f"{min(self.batch, len(self.dataset))}: raise --optim.batch, lower --optim.passes, or start fewer processes"
+                f"{self.processes} processes with {self.passes} passes each need {self.smallest_step} images a step, but there"
+                f" are {images}: raise --optim.batch, lower --optim.passes, or start fewer processes"
             )
 
     def __len__(self) -> int:
-        """Steps in an epoch."""
+        """The number of steps in an epoch."""
         return len(self.order(0))
 
     @property
-    def each(self) -> int:
-        """Images of a pass."""
-        return -(-self.batch // (self.processes * self.passes))
+    def smallest_step(self) -> int:
+        """The images that a step needs, so that every pass of every process has one."""
+        return self.processes * self.passes
 
     @property
-    def room(self) -> int:
-        """Images of a process in a step, at most."""
-        return -(-(self.batch + self.processes * self.passes - 1) // self.processes)
+    def images_per_pass(self) -> int:
+        """The largest number of images of a pass in a full step."""
+        return -(-self.batch // self.smallest_step)
+
+    @property
+    def max_images(self) -> int:
+        """An upper bound of this process's images in a step. The last step of an epoch may exceed `batch`, see `batches`."""
+        return -(-(self.batch + self.smallest_step - 1) // self.processes)
 
     def order(self, epoch: int) -> list[list[int]]:
-        """The images of each step of an epoch."""
+        """The indices of the images of each step, of all processes."""
         rng = np.random.default_rng((self.seed, epoch))
-        least = self.processes * self.passes
-        sizes = self.dataset.sizes if self.shapes else None
-        return batches(len(self.dataset), self.batch, rng, sizes, self.shapes, least=least)
+        sizes = self.dataset.sizes if self.aspect_groups else None
+        return batches(len(self.dataset), self.batch, rng, sizes, self.aspect_groups, smallest=self.smallest_step)
 
     def epoch(self, number: int, start: int = 0) -> Batches:
-        """The batches of epoch `number`, without those of its first `start` steps. UserError: an image cannot be read."""
+        """This process's batches of one epoch, from step `start` on. UserError: an image cannot be read."""
         return chain.from_iterable(self.steps(number, start, until=number + 1))
 
     def steps(self, epoch: int, start: int, *, until: int) -> Iterator[list[tuple[Images, Targets]]]:
-        """The passes of each step from there on, through all epochs before `until`: workers read ahead across epochs.
+        """This process's batches of each step, a list of `passes`, from step `start` of `epoch` to the end of epoch `until` - 1.
 
-        UserError: an image cannot be read.
+        Workers don't pause between epochs: they read ahead into the next one. UserError: an image cannot be read.
         """
-        parts = chain.from_iterable(self.parts(e, start if e == epoch else 0) for e in range(epoch, until))
-        draws = Draws(self.dataset, self.augment, self.seed)
-        stream = read(draws, parts, self.workers, self.pin)
+        keys = chain.from_iterable(self.keys(e, start if e == epoch else 0) for e in range(epoch, until))
+        stream = read_batches(AugmentedSamples(self.dataset, self.augment, self.seed), keys, self.workers, self.pin)
         return iter(lambda: list(islice(stream, self.passes)), [])
 
-    def parts(self, epoch: int, start: int) -> Iterator[list[tuple[int, int]]]:
+    def keys(self, epoch: int, start: int) -> Iterator[list[tuple[int, int]]]:
+        """The keys (epoch, index) of this process's batches, one list a pass, from step `start` on."""
         for images in self.order(epoch)[start:]:
-            mine = share(images, self.rank, self.processes)
+            share = even_share(images, self.rank, self.processes)
             for k in range(self.passes):
-                yield [(epoch, index) for index in share(mine, k, self.passes)]
+                yield [(epoch, index) for index in even_share(share, k, self.passes)]
 
 
 def evaluation(
@@ -110,18 +126,18 @@ def evaluation(
     rank: int = 0,
     processes: int = 1,
 ) -> Batches:
-    """Every image once, or those at the places `only`, in order, resized only.
+    """Batches of every image once, or of the images with the indices `only`, in order. Images are resized, nothing else.
 
-    Of several processes each takes every so many-th batch. UserError: an image cannot be read.
+    Of several processes, each takes every `processes`-th batch. UserError: an image cannot be read.
     """
-    places = range(len(dataset)) if only is None else only
-    groups = [places[start : start + batch] for start in range(0, len(places), batch)]
-    return read(Plain(dataset, augment), groups[rank::processes], workers)
+    indices = range(len(dataset)) if only is None else only
+    groups = [indices[start : start + batch] for start in range(0, len(indices), batch)]
+    return read_batches(EvalSamples(dataset, augment), groups[rank::processes], workers)
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Augmented samples by (epoch, index)."""
+class AugmentedSamples:
+    """Augmented samples by (epoch, index). The key and the seed decide all that is random in a sample."""
 
     dataset: Dataset
     augment: Augment
@@ -129,25 +145,28 @@ class Draws:
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
-        return training(self.dataset[index], np.random.default_rng((self.seed, epoch, index)), self.augment)
+        return train_transform(self.dataset[index], np.random.default_rng((self.seed, epoch, index)), self.augment)
 
 
 @dataclass(frozen=True)
-class Plain:
-    """Samples as evaluation sees them, by index."""
+class EvalSamples:
+    """Samples for evaluation, by index. Nothing in them is random."""
 
     dataset: Dataset
     augment: Augment
 
     def __getitem__(self, index: int) -> Sample:
-        return plain(self.dataset[index], self.augment)
+        return eval_transform(self.dataset[index], self.augment)
 
 
 @dataclass(frozen=True)
-class Fetch:
-    """Whole batches by their keys. A UserError is returned, since torch would bury it in the traceback of a worker."""
+class BatchFetcher:
+    """Packed batches by the keys of their samples. Runs in a worker process.
 
-    samples: Draws | Plain
+    A UserError is returned, not raised: torch would raise it again in the training process with a worker's traceback as its text.
+    """
+
+    samples: AugmentedSamples | EvalSamples
 
     def __getitem__(self, keys: Sequence) -> PackedBatch | UserError:
         try:
@@ -156,60 +175,68 @@ class Fetch:
             return error
 
 
-def read(samples: Draws | Plain, groups, workers: int, pin: bool = False) -> Batches:
-    loader = DataLoader(
-        Fetch(samples),
+def read_batches(
+    samples: AugmentedSamples | EvalSamples, keys: Iterable[Sequence], workers: int, pin: bool = False
+) -> Batches:
+    """One batch for each sequence of keys, in order. Raises the UserError of an image that cannot be read, and WorkerDied."""
+    loader: DataLoader = DataLoader(
+        BatchFetcher(samples),  # type: ignore[arg-type]  # torch's Dataset is a protocol in all but its type
         batch_size=None,
-        sampler=groups,
-        collate_fn=unchanged,
+        sampler=keys,
+        collate_fn=identity,
         num_workers=workers,
-        worker_init_fn=settle,
+        worker_init_fn=detach_worker,
         pin_memory=pin,
-        generator=torch.Generator(),  # of its own: the global one belongs to the model's draws
+        generator=torch.Generator(),  # or torch would draw the workers' seeds from the model's generator
     )
-    for item in watched(loader):
+    for item in reraise_worker_death(loader):
         if isinstance(item, UserError):
             raise item
         yield unpack(item)
 
 
-def watched(loader: DataLoader) -> Iterator:
-    """WorkerDied says in one sentence what torch says in many.
+def reraise_worker_death(loader: DataLoader) -> Iterator[Any]:
+    """The items of the loader. Raises WorkerDied with one sentence in place of torch's error.
 
-    The iterator goes first: while it lives, torch raises the same error again at whatever child ends next.
+    The loader's iterator is deleted before: while it lives, torch raises the same error again when another child process ends.
     """
     iterator = iter(loader)
     try:
         yield from iterator
     except (RuntimeError, EOFError, OSError) as error:
-        if not of_a_death(error):
+        if not is_worker_death(error):
             raise
-        error.__traceback__ = error.__cause__ = error.__context__ = None  # whose frames hold it too
+        error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold the iterator too
         del iterator
         raise WorkerDied(KILLED) from None
 
 
-def of_a_death(error: Exception) -> bool:
-    """Torch sees that a process is gone, or the pipe to it breaks first; what a living one meets torch calls caught."""
-    said = str(error)
-    return not said.startswith("Caught") and (not isinstance(error, RuntimeError) or "DataLoader worker" in said)
+def is_worker_death(error: Exception) -> bool:
+    """Whether an error of the loader's iterator means that a worker process is gone.
+
+    Either torch notices that, and says "DataLoader worker ...", or the pipe to the worker breaks first. An exception that a worker
+    raised and passed on begins with "Caught".
+    """
+    message = str(error)
+    return not message.startswith("Caught") and (not isinstance(error, RuntimeError) or "DataLoader worker" in message)
 
 
-def unchanged(item):
-    """Torch would take a batch apart to look for arrays."""
+def identity(item: Any) -> Any:
+    """The item itself. Without this collate_fn torch would search it for arrays to convert."""
     return item
 
 
-def settle(worker: int) -> None:
-    """Ctrl-C is for the main process, which finishes its step; a worker in the same group would die at once.
+def detach_worker(worker: int) -> None:
+    """Prepares a worker process: Ctrl-C doesn't reach it, and it ends when the training process ends.
 
-    And a worker ends with the main process, however that ends: torch looks for the death of a worker's parent, which
-    with a fork server is not the main process.
+    The terminal sends Ctrl-C to a process group. The training process answers it by finishing its step, and needs the workers for
+    that, so they leave its group. torch's workers watch their parent, which under a fork server is not the training process.
     """
     os.setpgrp()
-    Thread(target=end_with, args=(parent_process(),), daemon=True).start()
+    Thread(target=exit_after, args=(parent_process(),), daemon=True).start()
 
 
-def end_with(main: BaseProcess) -> None:
+def exit_after(main: BaseProcess) -> None:
+    """Waits for the end of the process, then ends the own one at once."""
     main.join()
     os._exit(1)

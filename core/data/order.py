@@ -1,4 +1,4 @@
-"""Which images make a step: a new order each epoch, every image once."""
+"""The order of an epoch: which images make up each step. Every image comes once."""
 
 from collections.abc import Sequence
 
@@ -12,40 +12,49 @@ def batches(
     size: int,
     rng: np.random.Generator,
     sizes: Int[ndarray, "i 2"] | None = None,
-    shapes: int = 0,
+    aspect_groups: int = 0,
     *,
-    least: int = 1,
+    smallest: int = 1,
 ) -> list[list[int]]:
-    """Images in batches of `size`, the last one smaller.
+    """Indices 0 .. count - 1 in an order drawn from `rng`, cut into batches of `size`; the last batch may be smaller.
 
-    With `shapes` a batch is of one group of aspect ratios, as in torchvision's references, and what is left over of the
-    groups makes the last batches. A last batch of fewer than `least` images joins the one before it.
+    With `aspect_groups` above 0, a batch holds images of one group of aspect ratios, as in torchvision's reference scripts; the
+    images left over from the groups form the last batches. This needs `sizes`, the (height, width) of the images.
+    A last batch of fewer than `smallest` images joins the one before it.
     """
     order = rng.permutation(count)
-    full, rest = grouped(order, size, aspect_group(sizes, shapes)) if shapes else ([], order.tolist())
-    found = full + [rest[k : k + size] for k in range(0, len(rest), size)]
-    if len(found) > 1 and len(found[-1]) < least:
-        found[-2:] = [found[-2] + found[-1]]
-    return found
+    full: list[list[int]] = []
+    rest = order.tolist()
+    if aspect_groups:
+        assert sizes is not None
+        full, rest = full_batches(order, size, aspect_group(sizes, aspect_groups))
+    steps = full + [rest[k : k + size] for k in range(0, len(rest), size)]
+    if len(steps) > 1 and len(steps[-1]) < smallest:
+        steps[-2:] = [steps[-2] + steps[-1]]
+    return steps
 
 
-def grouped(order: Int[ndarray, " i"], size: int, group: Int[ndarray, " i"]) -> tuple[list[list[int]], list[int]]:
-    """Full batches, each of one group, in the order in which they fill; and the images left, group after group."""
-    open_, full = {k: [] for k in np.unique(group).tolist()}, []
+def full_batches(order: Int[ndarray, " i"], size: int, group: Int[ndarray, " i"]) -> tuple[list[list[int]], list[int]]:
+    """Batches of `size` images of one group, in the order in which they fill up, and the images left, group by group."""
+    filling: dict[int, list[int]] = {k: [] for k in np.unique(group).tolist()}
+    full = []
     for index, k in zip(order.tolist(), group[order].tolist()):
-        open_[k].append(index)
-        if len(open_[k]) == size:
-            full.append(open_[k])
-            open_[k] = []
-    return full, [index for left in open_.values() for index in left]
+        filling[k].append(index)
+        if len(filling[k]) == size:
+            full.append(filling[k])
+            filling[k] = []
+    return full, [index for left in filling.values() for index in left]
 
 
-def aspect_group(sizes: Int[ndarray, "i 2"], shapes: int) -> Int[ndarray, " i"]:
-    """Of width / height, cut at the powers 2^(-1 .. 1) in 2 * shapes steps (torchvision, group_by_aspect_ratio.py)."""
+def aspect_group(sizes: Int[ndarray, "i 2"], aspect_groups: int) -> Int[ndarray, " i"]:
+    """The group of each image, 0 .. 2k + 1 for k = `aspect_groups`: width / height is cut at 2k + 1 powers of 2, 1/2 to 2.
+
+    torchvision, references/detection/group_by_aspect_ratio.py.
+    """
     height, width = sizes.T
-    return np.digitize(width / height, 2 ** np.linspace(-1, 1, 2 * shapes + 1))
+    return np.digitize(width / height, 2 ** np.linspace(-1, 1, 2 * aspect_groups + 1))
 
 
-def share(items: Sequence, k: int, parts: int) -> Sequence:
-    """The k-th of so many even parts."""
+def even_share(items: Sequence, k: int, parts: int) -> Sequence:
+    """The k-th of `parts` consecutive shares of `items`, whose lengths differ by one at most."""
     return items[k * len(items) // parts : (k + 1) * len(items) // parts]

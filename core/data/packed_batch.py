@@ -1,4 +1,7 @@
-"""A batch on its way from the process that reads it: in one piece of memory, for each piece is a connection of its own."""
+"""A batch packed into one tensor, to be sent from a worker process to the training process.
+
+torch opens a connection for the shared memory of every tensor that it sends to another process. A packed batch needs only one.
+"""
 
 from dataclasses import dataclass, fields, replace
 
@@ -9,42 +12,42 @@ from torch.nn.functional import pad
 
 from core.types import Images, Targets
 
-ALIGNED = 8  # bytes: a tensor begins where its largest numbers may
+ALIGNMENT = 8  # bytes: each tensor starts at a multiple, as int64 and float64 need it
 
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """All tensors of a batch, one after another."""
+    """All tensors of a batch in one buffer, one after another."""
 
-    memory: UInt8[Tensor, " bytes"]
-    places: dict[str, tuple[torch.dtype, torch.Size]]  # in the order of the memory
-    counts: tuple[int, ...]
+    buffer: UInt8[Tensor, " bytes"]
+    layout: dict[str, tuple[torch.dtype, torch.Size]]  # of each tensor, in the order of the buffer
+    counts: tuple[int, ...]  # objects of each image
 
     def pin_memory(self) -> "PackedBatch":
-        return replace(self, memory=self.memory.pin_memory())
+        """The batch in page-locked memory. torch's DataLoader calls this if it was made with pin_memory."""
+        return replace(self, buffer=self.buffer.pin_memory())
 
 
 def pack(images: Images, targets: Targets) -> PackedBatch:
-    """Of a batch as it is collated: no part of a step yet."""
+    """Packs a collated batch, whose targets don't yet say of which step they are a part."""
     tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels", "image")}
-    places = {name: (x.dtype, x.shape) for name, x in tensors.items()}
-    return PackedBatch(torch.cat([raw(x) for x in tensors.values()]), places, targets.counts)
+    layout = {name: (x.dtype, x.shape) for name, x in tensors.items()}
+    return PackedBatch(torch.cat([padded_bytes(x) for x in tensors.values()]), layout, targets.counts)
 
 
-def unpack(parcel: PackedBatch) -> tuple[Images, Targets]:
-    """Views of the parcel's memory."""
-    places = parcel.places.items()
-    pieces = parcel.memory.split(
-        [-(-dtype.itemsize * shape.numel() // ALIGNED) * ALIGNED for _, (dtype, shape) in places]
-    )
-    found = {
-        name: piece.view(dtype)[: shape.numel()].view(shape) for piece, (name, (dtype, shape)) in zip(pieces, places)
+def unpack(packed: PackedBatch) -> tuple[Images, Targets]:
+    """The batch, as views of the buffer: nothing is copied."""
+    layout = packed.layout.items()
+    lengths = [-(-dtype.itemsize * shape.numel() // ALIGNMENT) * ALIGNMENT for _, (dtype, shape) in layout]
+    pieces = packed.buffer.split(lengths)
+    tensors = {
+        name: piece.view(dtype)[: shape.numel()].view(shape) for piece, (name, (dtype, shape)) in zip(pieces, layout)
     }
-    images = Images(*(found.pop(field.name) for field in fields(Images)))
-    return images, Targets(**found, counts=parcel.counts)
+    images = Images(*(tensors.pop(field.name) for field in fields(Images)))
+    return images, Targets(**tensors, counts=packed.counts)
 
 
-def raw(x: Tensor) -> UInt8[Tensor, " bytes"]:
-    """Its bytes, and zeros up to where the next may begin."""
+def padded_bytes(x: Tensor) -> UInt8[Tensor, " bytes"]:
+    """The bytes of a tensor, and zeros up to a multiple of ALIGNMENT."""
     flat = x.reshape(-1).view(torch.uint8)
-    return pad(flat, (0, -len(flat) % ALIGNED))
+    return pad(flat, (0, -len(flat) % ALIGNMENT))

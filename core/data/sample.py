@@ -1,4 +1,4 @@
-"""What every dataset gives: a picture with its objects, and the names of their classes."""
+"""The interface of datasets: a Dataset gives Samples, each an image with its objects, and names the classes."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -28,7 +28,7 @@ class Sample:
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Samples without augmentation, by position."""
+    """Samples by index, without augmentation."""
 
     categories: tuple[Category, ...]
     ids: tuple[int, ...]  # of the images, in order
@@ -39,5 +39,5 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
     def truth(self) -> dict:
-        """The objects as a COCO instances dict, in pixels of the source images."""
+        """The objects as a COCO instances dict, with boxes in pixels of the source images."""
         ...

@@ -1,4 +1,4 @@
-"""A batch in a file, to be looked at again: what a run leaves when a step goes wrong."""
+"""A batch in a safetensors file. A run stores the batch of a step that failed, so that it can be inspected."""
 
 import json
 from dataclasses import fields
@@ -13,6 +13,7 @@ from core.types import Images, Targets
 
 
 def write_batch(path: Path, images: Images, targets: Targets) -> None:
+    """Writes the batch. `Targets.image` is called object_image in the file, `Targets.counts` is in the header."""
     tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels")}
     tensors |= {"object_image": targets.image}
     tensors = {name: x.cpu().contiguous() for name, x in tensors.items()}
@@ -20,7 +21,7 @@ def write_batch(path: Path, images: Images, targets: Targets) -> None:
 
 
 def read_batch(path: Path) -> tuple[Images, Targets]:
-    """UserError: it is no such file."""
+    """Reads what `write_batch` wrote. UserError: the file cannot be read, or is not a stored batch."""
     try:
         tensors = load(Path(path).read_bytes())
         with safe_open(path, "pt") as file:

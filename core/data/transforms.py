@@ -1,32 +1,38 @@
-"""Augmentation: pure functions of a sample and a random generator."""
+"""Augmentation: pure functions of a sample and of a random generator, which alone decides what is drawn.
+
+The order of the draws is part of the results: a draw that is added, left out or moved changes every training.
+"""
 
 from dataclasses import dataclass, replace
 
 import torch
 from numpy.random import Generator
-from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import functional as F  # type: ignore[import-untyped]
 
 from core.data.sample import Sample
 
 CROP_SHORT = (400, 500, 600)  # DETR's second branch: the short side before the crop ...
-CROP_SIDES = (384, 600)  # ... and the sides of the crop at that scale
+CROP_SIDES = (384, 600)  # ... and the range of the sides of the crop at that scale
 
 
 @dataclass(frozen=True)
 class Augment:
-    """What training may do to an image."""
+    """The augmentation of training images, and the size of validation images."""
 
-    flip: float = 0.5  # Probability of mirroring an image left to right.
-    jitter: float = 0.0  # Largest relative change of brightness, contrast and colour.
-    sizes: tuple[int, ...] = ()  # Short sides in pixels, drawn at random; the largest in evaluation, none: as it is.
-    longest: int = 1333  # Largest side of a resized image, in pixels.
-    crop: bool = False  # Crop half of the images at random before they are resized.
+    flip: float = 0.5  # Probability of mirroring a training image left to right.
+    jitter: float = 0.0  # Brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
+    sizes: tuple[
+        int, ...
+    ] = ()  # Short sides in pixels, drawn in training; evaluation takes the largest. Default: keep.
+    longest: int = 1333  # Limit of the long side, in pixels.
+    crop: bool = False  # Crop half of the training images, drawn at random, before they are resized.
 
 
-DETR = Augment(sizes=tuple(range(480, 801, 32)), crop=True)  # and of its heirs, for COCO
+DETR = Augment(sizes=tuple(range(480, 801, 32)), crop=True)  # on COCO; Conditional and Deformable DETR use the same
 
 
-def training(sample: Sample, rng: Generator, augment: Augment) -> Sample:
+def train_transform(sample: Sample, rng: Generator, augment: Augment) -> Sample:
+    """The sample flipped, jittered, cropped and resized at random, as `augment` says."""
     if rng.random() < augment.flip:
         sample = flip(sample)
     if augment.jitter:
@@ -37,13 +43,13 @@ def training(sample: Sample, rng: Generator, augment: Augment) -> Sample:
     return resize(sample, short, augment.longest)
 
 
-def plain(sample: Sample, augment: Augment) -> Sample:
-    """As evaluation sees it: resized, nothing else."""
+def eval_transform(sample: Sample, augment: Augment) -> Sample:
+    """The sample resized to the largest of the sizes of `augment`; nothing is random."""
     return resize(sample, max(augment.sizes, default=None), augment.longest)
 
 
 def flip(sample: Sample) -> Sample:
-    """Left to right."""
+    """The sample mirrored left to right."""
     x0, y0, x1, y1 = sample.boxes.unbind(-1)
     width = sample.size[1]
     boxes = torch.stack([width - x1, y0, width - x0, y1], -1)
@@ -51,6 +57,7 @@ def flip(sample: Sample) -> Sample:
 
 
 def jitter(sample: Sample, rng: Generator, strength: float) -> Sample:
+    """Brightness, contrast and saturation, in this order, each scaled by a factor of 1 - strength .. 1 + strength."""
     pixels = sample.pixels
     for adjust in (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation):
         pixels = adjust(pixels, rng.uniform(max(0.0, 1 - strength), 1 + strength))
@@ -58,8 +65,9 @@ def jitter(sample: Sample, rng: Generator, strength: float) -> Sample:
 
 
 def random_crop(sample: Sample, rng: Generator) -> Sample:
-    """DETR's, at the scale where the short side is 400, 500 or 600, but cut from the source: pixels are resampled once.
+    """DETR's random crop, which is defined on the image resized to a short side of 400, 500 or 600.
 
+    The crop is mapped to the source image and cut from it, so that pixels are resampled only once.
     Carion et al., ECCV 2020, appendix A.4, and datasets/coco.py of its release.
     """
     scale = int(rng.choice(CROP_SHORT)) / min(sample.size)
@@ -72,7 +80,7 @@ def random_crop(sample: Sample, rng: Generator) -> Sample:
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample:
-    """Boxes are clipped to the crop; those with nothing left are dropped."""
+    """The part of the image, with boxes clipped to it. Objects whose clipped box is empty are dropped."""
     corner, limit = torch.tensor([left, top, left, top]), torch.tensor([width, height, width, height])
     boxes = (sample.boxes - corner).clamp(min=0).minimum(limit)
     keep = (boxes[:, 2:] > boxes[:, :2]).all(-1)
@@ -81,8 +89,8 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
 
 
 def resize(sample: Sample, short: int | None, longest: int) -> Sample:
-    """The short side becomes `short` (None: stays), less where the long one would exceed `longest`."""
-    new = resized(sample.size, short, longest)
+    """The sample with a short side of `short` pixels (None: unchanged), or smaller, so that no side exceeds `longest`."""
+    new = resized_size(sample.size, short, longest)
     if new == sample.size:
         return sample
     height, width = sample.size
@@ -90,8 +98,11 @@ def resize(sample: Sample, short: int | None, longest: int) -> Sample:
     return replace(sample, pixels=F.resize(sample.pixels, list(new), antialias=True), boxes=sample.boxes * ratio)
 
 
-def resized(size: tuple[int, int], short: int | None, longest: int) -> tuple[int, int]:
-    """With DETR's rounding (datasets/transforms.py): the long side is cut to a whole pixel, but never beyond `longest`."""
+def resized_size(size: tuple[int, int], short: int | None, longest: int) -> tuple[int, int]:
+    """(height, width) after `resize`, rounded as in DETR's datasets/transforms.py, but never beyond `longest`.
+
+    The long side is rounded down to a whole pixel.
+    """
     low, high = min(size), max(size)
     short = low if short is None else short
     if high * short > longest * low:

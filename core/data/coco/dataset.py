@@ -48,7 +48,7 @@ class Coco:
         """UserError: the image cannot be read, or is not of its declared size."""
         size = tuple(self.instances.sizes[index].tolist())
         try:
-            pixels = read_picture(self.folder / self.instances.names[index], size)
+            pixels = read_image(self.folder / self.instances.names[index], size)
         except UserError as error:
             raise UserError(f"{self.path}: image {self.ids[index]}: {error}") from None
         return Sample(pixels, *self.objects(index), self.ids[index], size)
@@ -89,6 +89,6 @@ class Coco:
         }
 
 
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> UInt8[Tensor, "3 h w"]:
+def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[Tensor, "3 h w"]:
     """Upright 8-bit RGB of (height, width) `size`, if that was declared. UserError: see decode."""
     return rearrange(torch.from_numpy(decode(path, size)), "h w c -> c h w").contiguous()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.coco.dataset import Coco, read_picture
+from core.data.coco.dataset import Coco, read_image
 from core.data.loader import Loader, evaluation
 from core.data.transforms import Augment
 from core.errors import UserError
@@ -294,7 +294,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, limit):
     """Pillow warns above its limit and refuses above twice that; the picture has 24 x 32 = 768 pixels."""
     Image.fromarray(picture(0)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    assert "decompression bomb" in sentence(lambda: read_picture(tmp_path / "a.png"))
+    assert "decompression bomb" in sentence(lambda: read_image(tmp_path / "a.png"))
 
 
 BOMB = """
@@ -336,6 +336,6 @@ def test_damaged_bytes_are_a_picture_or_a_sentence(tmp_path, name):
         damaged[rng.integers(min(len(whole), 400), size=4)] = rng.integers(256, size=4)
         (tmp_path / name).write_bytes(damaged[: rng.integers(len(whole) // 2, len(whole) + 1)].tobytes())
         try:
-            assert read_picture(tmp_path / name).shape[0] == 3
+            assert read_image(tmp_path / name).shape[0] == 3
         except UserError as error:
             assert name in str(error) and not re.search(r"\n", str(error))

@@ -11,13 +11,13 @@ from PIL import Image
 from core.boxes import corners
 from core.data.batch import collate
 from core.data.category import Category
-from core.data.coco.dataset import Coco, read_picture
+from core.data.coco.dataset import Coco, read_image
 from core.data.loader import Loader, evaluation
 from core.data.order import aspect_group, batches
 from core.data.packed_batch import pack, unpack
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
-from core.data.transforms import Augment, crop, flip, jitter, plain, random_crop, resize, resized, training
+from core.data.transforms import Augment, crop, flip, jitter, eval_transform, random_crop, resize, resized_size, train_transform
 from core.errors import UserError
 from tests.helpers.coco_folder import SIZE, instances, picture, write_folder
 
@@ -70,7 +70,7 @@ def test_boxes_follow_pixels(seed):
     check_follows(flip(sample), 0)
     check_follows(random_crop(sample, rng), 0)
     check_follows(resize(sample, int(rng.integers(40, 150)), 200), 1)
-    check_follows(training(sample, rng, replace(EVERYTHING, jitter=0.0)), 1)
+    check_follows(train_transform(sample, rng, replace(EVERYTHING, jitter=0.0)), 1)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -83,7 +83,7 @@ def test_flip_happens_as_often_as_asked():
     sample = painted(0)
     flipped = flip(sample).boxes
     for chance in (0.0, 0.3, 1.0):
-        draws = [training(sample, np.random.default_rng(k), Augment(flip=chance)).boxes for k in range(400)]
+        draws = [train_transform(sample, np.random.default_rng(k), Augment(flip=chance)).boxes for k in range(400)]
         assert np.mean([torch.equal(boxes, flipped) for boxes in draws]) == pytest.approx(chance, abs=0.07)
 
 
@@ -93,7 +93,7 @@ def test_jitter_changes_colour_only(seed):
     other = jitter(sample, np.random.default_rng(seed), 0.3)
     assert torch.equal(other.boxes, sample.boxes) and not torch.equal(other.pixels, sample.pixels)
     assert equal(jitter(sample, np.random.default_rng(seed), 0.0), sample)
-    assert equal(training(sample, np.random.default_rng(seed), Augment(flip=0.0)), sample)
+    assert equal(train_transform(sample, np.random.default_rng(seed), Augment(flip=0.0)), sample)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_jitter_changes_colour_only(seed):
     ],
 )
 def test_sizes_are_rounded_as_detr_does(size, short, longest, expected):
-    assert resized(size, short, longest) == expected
+    assert resized_size(size, short, longest) == expected
 
 
 @pytest.mark.parametrize("seed", range(DRAWS))
@@ -140,12 +140,12 @@ def test_without_sizes_an_image_only_shrinks():
 def test_plain_takes_the_largest_size_and_draws_nothing():
     for seed in range(10):
         sample = painted(seed)
-        assert equal(plain(sample, replace(EVERYTHING, longest=500)), resize(sample, 56, 500))
+        assert equal(eval_transform(sample, replace(EVERYTHING, longest=500)), resize(sample, 56, 500))
 
 
 def test_training_draws_every_size():
     augment = replace(EVERYTHING, crop=False, longest=500)
-    views = [training(painted(3), np.random.default_rng(k), augment) for k in range(40)]
+    views = [train_transform(painted(3), np.random.default_rng(k), augment) for k in range(40)]
     assert {min(view.size) for view in views} == {40, 48, 56}
 
 
@@ -173,7 +173,7 @@ def test_objects_of_a_crop_are_those_it_shows():
 
 def test_every_other_image_is_cropped():
     sample, augment = painted(0), Augment(flip=0.0, crop=True)
-    uncropped = [training(sample, np.random.default_rng(k), augment).size == sample.size for k in range(300)]
+    uncropped = [train_transform(sample, np.random.default_rng(k), augment).size == sample.size for k in range(300)]
     assert np.mean(uncropped) == pytest.approx(0.5, abs=0.1)
 
 
@@ -214,7 +214,7 @@ def test_collate_pads_at_the_bottom_and_on_the_right():
 @pytest.mark.parametrize("seed", range(10))
 def test_a_parcel_holds_a_batch_in_one_piece_of_memory(seed):
     """Odd sizes leave gaps between tensors; some images, or all, have no objects."""
-    samples = [plain(painted(10 * seed + k), Augment(sizes=(31 + seed,), longest=45)) for k in range(3)]
+    samples = [eval_transform(painted(10 * seed + k), Augment(sizes=(31 + seed,), longest=45)) for k in range(3)]
     bare = [replace(s, boxes=s.boxes[:0], labels=s.labels[:0]) for s in samples]
     for given in (samples, samples[:1] + bare, bare):
         batch = collate(given)
@@ -279,7 +279,7 @@ def test_processes_share_every_step_and_no_image(count, processes, passes):
     assert {len(one) for one in each} == {len(whole)}
     assert sorted(sum(whole, [])) == list(range(count))
     assert all(len(step) >= processes * passes for step in whole), "each has an image for each pass"
-    assert all(len(part) <= one.room for one in each for part in parts_of(one, 2))
+    assert all(len(part) <= one.max_images for one in each for part in parts_of(one, 2))
     alone = [sorted(step) for step in parts_of(replace(loader, passes=1), 2)]
     assert whole[:-1] == alone[: len(whole) - 1], "the same images make a step, however many share it"
 
@@ -379,7 +379,7 @@ def test_evaluation_shows_plain_samples_in_order(workers):
     data = Rectangles(11)
     seen = list(evaluation(data, EVERYTHING, 4, workers))
     assert [id for images, _ in seen for id in images.ids.tolist()] == list(range(11))
-    assert same_batches(seen[1:2], [collate([plain(data[k], EVERYTHING) for k in range(4, 8)])])
+    assert same_batches(seen[1:2], [collate([eval_transform(data[k], EVERYTHING) for k in range(4, 8)])])
 
 
 class Groups(Rectangles):
@@ -508,14 +508,14 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     stored = save_turned(tmp_path / "a.png", orientation)
     upright = TURNS[orientation](stored)
     for size in (None, upright.shape[:2]):
-        assert np.array_equal(read_picture(tmp_path / "a.png", size).permute(1, 2, 0), upright)
+        assert np.array_equal(read_image(tmp_path / "a.png", size).permute(1, 2, 0), upright)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_boxes_refer_to_the_declared_size(tmp_path, orientation):
     """Who declares the stored size has looked at the stored picture."""
     stored = save_turned(tmp_path / "a.png", orientation)
-    assert np.array_equal(read_picture(tmp_path / "a.png", SIZE).permute(1, 2, 0), stored)
+    assert np.array_equal(read_image(tmp_path / "a.png", SIZE).permute(1, 2, 0), stored)
 
 
 def grey(seed: int, high: int, kind: type) -> np.ndarray:
@@ -541,22 +541,22 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path):
     }
     for name, (image, expected) in kinds.items():
         image.save(tmp_path / name)
-        assert np.array_equal(read_picture(tmp_path / name).permute(1, 2, 0), expected), name
+        assert np.array_equal(read_image(tmp_path / name).permute(1, 2, 0), expected), name
     colour.save(tmp_path / "plain.webp", lossless=True)
-    assert np.array_equal(read_picture(tmp_path / "plain.webp").permute(1, 2, 0), picture(0))
+    assert np.array_equal(read_image(tmp_path / "plain.webp").permute(1, 2, 0), picture(0))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tiff"])
 def test_sixteen_bits_keep_their_upper_half(tmp_path, name):
     values = grey(2, 65536, np.uint16)
     Image.fromarray(values).save(tmp_path / name)
-    assert np.array_equal(read_picture(tmp_path / name), np.stack([values >> 8] * 3))
+    assert np.array_equal(read_image(tmp_path / name), np.stack([values >> 8] * 3))
 
 
 def test_a_transparent_palette_is_no_warning(tmp_path):
     flat = Image.fromarray(picture(0)).quantize(16)
     flat.save(tmp_path / "a.png", transparency=bytes(range(16)))
-    assert np.array_equal(read_picture(tmp_path / "a.png").permute(1, 2, 0), np.asarray(flat.convert("RGB")))
+    assert np.array_equal(read_image(tmp_path / "a.png").permute(1, 2, 0), np.asarray(flat.convert("RGB")))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -564,11 +564,11 @@ def test_jpeg(tmp_path, mode):
     smooth = Image.fromarray(picture(0, (3, 4))).resize((64, 48), Image.Resampling.BICUBIC)
     smooth.convert(mode).save(tmp_path / "a.jpg", quality=95)
     expected = np.asarray(smooth.convert(mode).convert("RGB"), float)
-    found = read_picture(tmp_path / "a.jpg").permute(1, 2, 0).numpy()
+    found = read_image(tmp_path / "a.jpg").permute(1, 2, 0).numpy()
     assert np.abs(found - expected).mean() < 4
 
 
 def test_several_pictures_in_a_jpeg_as_phones_write_them(tmp_path):
     first, second = (Image.fromarray(np.full((*SIZE, 3), k, np.uint8)) for k in (40, 200))
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
-    assert read_picture(tmp_path / "a.jpg").float().mean() == pytest.approx(40, abs=1)
+    assert read_image(tmp_path / "a.jpg").float().mean() == pytest.approx(40, abs=1)
