@@ -1,1 +1,1 @@
-"""Detectors, losses, data, and the one step that teaches a student. Knows nothing of train, analysis or app."""
+"""Detectors, losses, data, and the training step of a student. Imports nothing from train, analysis or app."""

@@ -1,8 +1,9 @@
-"""The one step. Training calls it with gradients; analysis and the app without."""
+"""The distillation step: decode both detectors, match, sum the losses. Training runs it with gradients, the rest without."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,26 +13,27 @@ from core.losses.base import Loss
 from core.matching.solving import match_to_truth, solve
 from core.types import DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
-Weights = dict[str, dict[str, float]]
+Weights = dict[str, dict[str, float]]  # of each map, by loss and map
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A trace before its queries are matched."""
+    """Everything that a detector computed for a batch before its queries are matched with objects."""
 
     memory: Memory
     queries: dict[str, Queries]
     predictions: dict[str, Predictions]
 
 
-OnDecoded = Callable[[str, Decoded], None]  # is told who is done, "teacher" or "student", as soon as it is
+OnDecoded = Callable[[str, Decoded], None]  # called with "teacher" or "student" as soon as that detector is done
+Ask = Callable[[Queries], dict[str, Queries]]  # further groups to decode, given the detector's own queries
 
 
 class Distiller(nn.Module):
-    """A student, the losses that train it, and the teacher if it has one.
+    """A student, the losses that train it, and its teacher, if it has one.
 
-    total = sum over losses and maps of weights[loss][map] * map.sum(); a map without a weight, or a weight without a
-    map, is an error. The teacher stays in eval mode and gets no gradient.
+    total = sum over losses and maps of weights[loss][map] * map.sum(); KeyError: a map has no weight, or a weight no map.
+    The teacher stays in eval mode and gets no gradient.
     """
 
     def __init__(self, student: Detector, losses: dict[str, Loss], weights: Weights, teacher: Detector | None = None):
@@ -46,47 +48,61 @@ class Distiller(nn.Module):
         return self
 
     def forward(
-        self, images: Images, targets: Targets, on_decoded: OnDecoded = lambda who, found: None
+        self, images: Images, targets: Targets, on_decoded: OnDecoded = lambda who, decoded: None
     ) -> DistillTrace:
-        theirs = None if self.teacher is None else run_teacher(self.teacher, images)
-        if theirs is not None:
-            on_decoded("teacher", theirs)
+        """One step on one batch: the traces of both detectors, the outcome of each loss, and the weighted total.
+
+        FloatingPointError, naming detector, layer and image: a matching cost is not finite.
+        """
+        losses = cast(dict[str, Loss], dict(self.losses.items()))
+        decoded_teacher = None if self.teacher is None else run_teacher(self.teacher, images)
+        if decoded_teacher is not None:
+            on_decoded("teacher", decoded_teacher)
 
         def ask(own: Queries) -> dict[str, Queries]:
-            queries = None if theirs is None else theirs.queries["own"]
-            return {name: q for loss in self.losses.values() for name, q in loss.ask(own, queries, targets).items()}
+            queries = None if decoded_teacher is None else decoded_teacher.queries["own"]
+            return {name: q for loss in losses.values() for name, q in loss.ask(own, queries, targets).items()}
 
-        mine = decode(self.student, images, ask)
-        on_decoded("student", mine)
+        decoded_student = decode(self.student, images, ask)
+        on_decoded("student", decoded_student)
         with in_float32(images.pixels.device.type):
-            student, teacher = self.matched(mine, theirs, targets)
-            wanted = {name: loss.problems(student, teacher, targets) for name, loss in self.losses.items()}
-            pairs = solve(wanted)
-            outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in self.losses.items()}
+            student, teacher = self.matched(decoded_student, decoded_teacher, targets)
+            problems = {name: loss.problems(student, teacher, targets) for name, loss in losses.items()}
+            pairs = solve(problems)
+            outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in losses.items()}
             return DistillTrace(student, teacher, targets, outcomes, total(outcomes, self.weights))
 
-    def matched(self, mine: Decoded, theirs: Decoded | None, targets: Targets) -> tuple[Trace, Trace | None]:
-        """Both detectors meet the truth together: one copy to the host."""
-        found = {"student": (mine.predictions["own"], self.student.matching)}
-        if theirs is not None:
-            found["teacher"] = theirs.predictions["own"], self.teacher.matching
-        answers = match_to_truth(found, targets)
-        student = Trace(**vars(mine), assignment=answers["student"])
-        return student, theirs and Trace(**vars(theirs), assignment=answers["teacher"])
+    def matched(self, student: Decoded, teacher: Decoded | None, targets: Targets) -> tuple[Trace, Trace | None]:
+        """The traces of both detectors, whose own queries are matched with the objects in one copy to the host."""
+        predictions = {"student": (student.predictions["own"], self.student.matching)}
+        if teacher is not None and self.teacher is not None:
+            predictions["teacher"] = teacher.predictions["own"], self.teacher.matching
+        assignments = match_to_truth(predictions, targets)
+        return (
+            Trace(**vars(student), assignment=assignments["student"]),
+            None if teacher is None else Trace(**vars(teacher), assignment=assignments["teacher"]),
+        )
 
 
 def in_float32(device: str) -> AbstractContextManager:
-    """Costs and losses are, whatever the networks are. On "meta" there is no autocast to leave."""
+    """A context in which costs and losses are computed in float32, whatever the precision of the networks.
+
+    The device "meta" has no autocast that could be switched off.
+    """
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 @torch.no_grad()
 def run_teacher(teacher: Detector, images: Images) -> Decoded:
-    """no_grad, not inference mode: the teacher's tensors are saved for the student's backward."""
+    """The teacher's own queries and predictions.
+
+    Under no_grad, not in inference mode, since the student's backward pass needs tensors of the teacher.
+    """
     return decode(teacher, images, ask=lambda own: {})
 
 
-def decode(detector: Detector, images: Images, ask) -> Decoded:
+def decode(detector: Detector, images: Images, ask: Ask) -> Decoded:
+    """Encodes the images, then decodes the detector's own queries and each group that `ask` returns for them."""
     memory = detector.encode(images)
     own = detector.propose(memory)
     queries = {"own": own, **ask(own)}
@@ -94,15 +110,17 @@ def decode(detector: Detector, images: Images, ask) -> Decoded:
 
 
 def total(outcomes: dict[str, Outcome], weights: Weights) -> Tensor:
+    """The weighted sum of all maps; KeyError unless maps and weights have the same names."""
     if outcomes.keys() != weights.keys():
         raise KeyError(f"there are losses {sorted(outcomes)} but weights for {sorted(weights)}")
     for name, outcome in outcomes.items():
         if outcome.maps.keys() != weights[name].keys():
             raise KeyError(f"loss {name!r} has maps {sorted(outcome.maps)} but weights for {sorted(weights[name])}")
     parts = [(weights[name][key], m) for name, o in outcomes.items() for key, m in o.maps.items()]
-    return sum(weight * m.sum() for weight, m in parts if weight)  # what counts nothing leaves the gradient's very bits
+    # Skip zero weights so that gradients stay bit-identical.
+    return cast(Tensor, sum(weight * m.sum() for weight, m in parts if weight))
 
 
 def map_weights(losses: dict[str, Loss], scales: dict[str, float]) -> Weights:
-    """What each map counts: the loss's own weight of it times the loss's scale."""
+    """The weight of each map: the loss's own weight for it times the loss's scale."""
     return {name: {key: scales[name] * w for key, w in loss.weights.items()} for name, loss in losses.items()}

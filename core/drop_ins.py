@@ -1,6 +1,6 @@
-"""Folders in which each file is one thing: one loss, one detector, one figure. The file's name is the thing's name.
+"""Folders in which each file defines one loss, one detector, one recipe or one figure, under the file's name.
 
-Reads the files without importing them, so that listing a folder is quick and needs no torch.
+The files are read without being imported, so that listing a folder is quick and needs no torch.
 """
 
 import ast
@@ -31,12 +31,12 @@ class DropIns:
 
         UserError: two subfolders hold a file of one name.
         """
-        found: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         for path in sorted(p for p in self.folder.rglob("*.py") if not p.stem.startswith("_") and p.stem != "base"):
-            if other := found.get(path.stem):
+            if other := files.get(path.stem):
                 raise UserError(f"{other} and {path} would be one {self.kind} of the same name; rename one of them")
-            found[path.stem] = path
-        return found
+            files[path.stem] = path
+        return files
 
     @cached_property
     def incomplete(self) -> dict[str, list[str]]:
@@ -59,7 +59,7 @@ class DropIns:
         ]
 
     def module(self, name: str) -> ModuleType:
-        """Imports one file; ValueError names the alternatives."""
+        """Imports one file and returns its module; ValueError names the alternatives."""
         if name not in self.names():
             raise ValueError(f"no {self.kind} {name!r}; there are {', '.join(self.names())}")
         return import_module(self.module_name(name))
@@ -81,15 +81,15 @@ def summary(docstring: str) -> str:
 
 def defined(path: Path) -> set[str]:
     """The names that a file defines or imports at its top level."""
-    found = set()
+    names = set()
     for node in parsed(path).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {alias.asname or alias.name for alias in node.names}
+            names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):
-            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return found
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
 
 
 def parsed(path: Path) -> ast.Module:

@@ -1,4 +1,4 @@
-"""What went wrong through no fault of the program."""
+"""The error of a user's input: a file, a flag or a record that is wrong."""
 
 
 class UserError(ValueError):

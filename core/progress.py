@@ -1,6 +1,6 @@
 """Progress of anything that takes longer than a moment, written to the standard error.
 
-On a terminal it is one bar that changes; elsewhere it is a line after two seconds and then every five.
+On a terminal it is a bar; elsewhere it is a line after two seconds and then every five.
 """
 
 import sys
@@ -32,7 +32,7 @@ def bar(items: Iterable[T], title: str, total: int, done: int, each: int) -> Ite
 
 
 def lines(items: Iterable[T], title: str, total: int, done: int, each: int) -> Iterator[T]:
-    """Yields the items and prints a line now and then."""
+    """Yields the items and prints a line after FIRST seconds, then one every NEXT seconds."""
     due = perf_counter() + FIRST
     for item in items:
         yield item

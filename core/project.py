@@ -1,10 +1,10 @@
-"""Where the project's own files are, and how one of its programs starts another."""
+"""Paths of the project's own files, and the command line with which one of its programs starts another."""
 
 import sys
 from pathlib import Path
 from typing import Literal
 
-ROOT = Path(__file__).parents[1]  # of the checkout, or site-packages where the project is installed
+ROOT = Path(__file__).parents[1]  # the checkout, or site-packages where the project is installed
 ASSETS = ROOT / "assets"  # the files that the project ships
 
 

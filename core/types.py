@@ -1,17 +1,18 @@
-"""The nouns that pass between modules.
+"""The dataclasses that modules pass to each other, from images to the trace of a distillation step.
 
 Axes    b image    l decoder layer    q query    n memory token    d channel    c class    t true object    m matched pair
-Boxes   (cx, cy, w, h), each in [0, 1] of the image without its padding; a model never clamps them.
+Boxes   (cx, cy, w, h) as fractions of the image without its padding; true boxes lie in [0, 1], predicted ones need not.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-SILENT = -100.0  # a logit whose probability is 0: of a class that a detector does not know
+SILENT = -100.0  # the logit of a class that a detector does not know: its score is 0
 
 
 @dataclass(frozen=True)
@@ -19,37 +20,41 @@ class Images:
     """A batch of RGB images, padded at the bottom and on the right."""
 
     pixels: UInt8[Tensor, "b 3 H W"]
-    padding: Bool[Tensor, "b H W"]  # True where a pixel is no part of the image
-    sizes: Int[Tensor, "b 2"]  # (height, width) in pixels without padding, as the model sees it
-    original: Int[Tensor, "b 2"]  # (height, width) of the source image: boxes go back to it
-    ids: Int[Tensor, " b"]  # of the source image: reports name it
+    padding: Bool[Tensor, "b H W"]  # True where a pixel is not part of the image
+    sizes: Int[Tensor, "b 2"]  # (height, width) in pixels without padding, as the detector sees the image
+    original: Int[Tensor, "b 2"]  # (height, width) of the source image, to which detections are scaled back
+    ids: Int[Tensor, " b"]  # ids of the source images, for reports and COCO's evaluation
 
-    def to(self, device) -> "Images":
+    def to(self, device: torch.device | str) -> "Images":
+        """The batch on a device, copied without waiting."""
         return Images(*(x.to(device, non_blocking=True) for x in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The objects of the whole batch in one flat list, image after image; `counts` is known without asking the device."""
+    """The objects of the whole batch in one flat list, image after image."""
 
     boxes: Float[Tensor, "t 4"]
     labels: Int[Tensor, " t"]
-    image: Int[Tensor, " t"]  # whose each is: an index into the batch
-    counts: tuple[int, ...]  # objects of each image
-    # Where the batch is a part of an optimiser's step: objects of every image of the step, of all processes and passes,
-    # -1 for a place without an image; and the number of processes, whose gradients are averaged.
+    image: Int[Tensor, " t"]  # the image of each object, as an index into the batch
+    counts: tuple[int, ...]  # number of objects of each image, known without waiting for the device
+    # For a batch that is a part of an optimiser's step: the number of objects of every image of the step, over all
+    # processes and passes (-1 for a place without an image); and the number of processes, whose gradients are averaged.
     step: Int[Tensor, " n"] | None = None
     processes: int = 1
 
     def __len__(self) -> int:
         return sum(self.counts)
 
-    def to(self, device) -> "Targets":
-        moved = {k: x.to(device, non_blocking=True) for k, x in vars(self).items() if isinstance(x, Tensor)}
+    def to(self, device: torch.device | str) -> "Targets":
+        """The targets on a device, copied without waiting."""
+        moved: dict[str, Any] = {
+            k: x.to(device, non_blocking=True) for k, x in vars(self).items() if isinstance(x, Tensor)
+        }
         return replace(self, **moved)
 
     def within(self, step: Int[Tensor, " n"], processes: int) -> "Targets":
-        """As a part of that step."""
+        """The same targets as a part of an optimiser's step (see the fields `step` and `processes`)."""
         return replace(self, step=step, processes=processes)
 
 
@@ -58,19 +63,19 @@ class Memory:
     """The encoded images, as a decoder reads them."""
 
     neck: tuple[Float[Tensor, "b d _ _"], ...]  # projected maps of each level, before any encoder
-    padding: tuple[Bool[Tensor, "b _ _"], ...]  # of each level
-    strides: tuple[int, ...]
-    sizes: Int[Tensor, "b 2"]  # carried from Images
+    padding: tuple[Bool[Tensor, "b _ _"], ...]  # True where a place of the level is not part of the image
+    strides: tuple[int, ...]  # of each level, in pixels
+    sizes: Int[Tensor, "b 2"]  # as in Images
     tokens: Float[Tensor, "b n d"] | None = None  # after the encoder, levels one after another; None without an encoder
-    position: Float[Tensor, "b n d"] | None = None
+    position: Float[Tensor, "b n d"] | None = None  # position embeddings of the tokens, for detectors that use them
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """(height, width) of each level; their areas add up to n."""
+        """Height and width of each level; their areas add up to n."""
         return tuple((x.shape[-2], x.shape[-1]) for x in self.neck)
 
     def maps(self, source: str) -> tuple[Tensor, ...]:
-        """Features of each level, b d h w: of the `neck`, or of the `encoder` (the neck's where there is none)."""
+        """Feature maps of each level, b d h w, after the "neck" or the "encoder" (without an encoder, the neck's)."""
         if source not in ("neck", "encoder"):
             raise ValueError(f"no features {source!r}; there are encoder, neck")
         if source == "neck" or self.tokens is None:
@@ -81,7 +86,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What each decoder layer says; there is no 'aux'."""
+    """Predictions of every decoder layer, the last one at the end; there are no separate auxiliary outputs."""
 
     logits: Float[Tensor, "l b q c"]
     boxes: Float[Tensor, "l b q 4"]
@@ -90,23 +95,28 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Queries:
-    """Where a decoder starts. What a detector has no use for, or makes itself, is None."""
+    """The input of a decoder. A field that a detector does not use, or makes in `decode`, is None."""
 
     content: Float[Tensor, "b q d"] | None = None
     position: Float[Tensor, "b q d"] | None = None
     anchors: Float[Tensor, "b q 4"] | None = None  # boxes
-    proposals: Predictions | None = None  # what they were chosen from, as one layer of n queries: two-stage detectors
+    # Predictions of the encoder for each of n tokens, as one layer, from which a two-stage detector chose these queries.
+    proposals: Predictions | None = None
 
     def detach(self) -> "Queries":
-        """As a start for another: without gradient, and without the proposals."""
-        return Queries(*(x if x is None else x.detach() for x in (self.content, self.position, self.anchors)))
+        """The queries without gradient and without proposals, as another detector decodes them."""
+        content, position, anchors = (
+            x if x is None else x.detach() for x in (self.content, self.position, self.anchors)
+        )
+        return Queries(content, position, anchors)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Matched pairs as index vectors: `p.boxes[a.index]` meets `targets.boxes[a.target]`.
+    """Matched pairs as index vectors: `p.boxes[a.index]` is matched with `targets.boxes[a.target]`.
 
-    `target` is an object of the batch, or, where teacher and student meet, a query of the teacher in `target_layer`.
+    `target` is an object of the batch; in an assignment between student and teacher it is a query of the teacher in
+    decoder layer `target_layer`.
     """
 
     layer: Int[Tensor, " m"]
@@ -120,44 +130,57 @@ class Assignment:
 
     @property
     def index(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Index of the matched queries in tensors `l b q ...`."""
         return self.layer, self.image, self.query
 
     @property
     def other(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The index of the teacher's queries, in an assignment of teacher and student."""
+        """Index of the teacher's queries in the teacher's tensors `l b q ...`; only between student and teacher."""
+        assert self.target_layer is not None, "the targets of this assignment are objects, not queries of a teacher"
         return self.target_layer, self.image, self.target
 
     def of_layer(self, layer: int, *, layers: int) -> "Assignment":
-        """The pairs of one of `layers` layers, without asking the device: the solver lists layer after layer, each as long."""
+        """The pairs of one of `layers` decoder layers, cut out without waiting for the device.
+
+        The assignment must be as `solve` returns it: layer after layer, with the same number of pairs in each.
+        """
         each = len(self) // layers
         return self.at(slice(layer * each, (layer + 1) * each))
 
     def of(self, *, layer: int, image: int) -> "Assignment":
+        """The pairs of one image in one decoder layer; waits for the device."""
         return self.at((self.layer == layer) & (self.image == image))
 
-    def at(self, pairs) -> "Assignment":
-        """Some of the pairs, by slice, mask or index."""
-        return Assignment(*(x if x is None else x[pairs] for x in vars(self).values()))
+    def at(self, pairs: slice | Bool[Tensor, " m"] | Int[Tensor, " n"]) -> "Assignment":
+        """Some of the pairs, chosen by a slice, a mask or indices."""
+        return Assignment(
+            self.layer[pairs],
+            self.image[pairs],
+            self.query[pairs],
+            self.target[pairs],
+            None if self.target_layer is None else self.target_layer[pairs],
+        )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Columns that each want a row of their own at the least total cost, for every layer and image.
+    """An assignment problem for every layer and image: match each column with a row of its own at the least total cost.
 
-    Rows that an earlier problem of the same loss, named in `without`, has given away are not to be had.
+    Where there are fewer rows than columns, each row is matched with a column of its own.
     """
 
     cost: Float[Tensor, "l b q t"]
-    columns: Bool[Tensor, "l b t"]  # which take part
-    without: tuple[str, ...] = ()
-    names: Int[Tensor, "l b t"] | None = None  # of the columns in the answer; None: their numbers
+    columns: Bool[Tensor, "l b t"]  # the columns that take part
+    without: tuple[str, ...] = ()  # earlier problems of the same loss whose matched rows are not available
+    names: Int[Tensor, "l b t"] | None = None  # the `target` of each column in the solution; None: the column's number
 
-    def price(self, a: Assignment) -> Float[Tensor, " m"]:
-        """Of pairs in the problem's own layers, whose targets are named as in the answer."""
+    def cost_of(self, a: Assignment) -> Float[Tensor, " m"]:
+        """The cost of each pair of an assignment with the problem's own layers and the targets of its solution."""
         return self.cost[a.layer, a.image, a.query, self.column(a)]
 
     def column(self, a: Assignment) -> Int[Tensor, " m"]:
-        if self.names is None or not len(a):  # of no columns there is no argmax
+        """The column of each pair, found by its target's name."""
+        if self.names is None or not len(a):  # argmax is not defined for a tensor without columns
             return a.target
         named = (self.names[a.layer, a.image] == a.target[:, None]) & self.columns[a.layer, a.image]
         return named.int().argmax(-1)
@@ -165,42 +188,43 @@ class Problem:
 
 @dataclass(frozen=True)
 class Trace:
-    """All that one detector did to one batch. Its own queries are the group "own"."""
+    """All that one detector computed for one batch, by group of queries; the detector's own queries are the group "own"."""
 
     memory: Memory
     queries: dict[str, Queries]
     predictions: dict[str, Predictions]
-    assignment: Assignment  # of its own queries to the targets, solved once, shared by every loss
+    assignment: Assignment  # of its own queries to the objects, solved once and shared by every loss
 
     @property
     def own(self) -> Predictions:
+        """Predictions of the detector's own queries."""
         return self.predictions["own"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a loss found: each map sums to one unweighted part; its first axes are (layer, image), then query or place."""
+    """The result of a loss: its maps, each of which sums to one unweighted term, and the pairs that it compared."""
 
-    maps: dict[str, Float[Tensor, "..."]]
-    pairs: dict[str, Assignment] = field(default_factory=dict)  # whom it compared with whom
+    maps: dict[str, Float[Tensor, "..."]]  # the first axes are (layer, image), then query or place
+    pairs: dict[str, Assignment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DistillTrace:
-    """One step, whole. Training takes `total`; analysis and the app take the rest."""
+    """One distillation step: training uses `total`; analysis and the app show the rest."""
 
     student: Trace
-    teacher: Trace | None
+    teacher: Trace | None  # None for a student without a teacher
     targets: Targets
     outcomes: dict[str, Outcome]
-    total: Float[Tensor, ""]
+    total: Float[Tensor, ""]  # the weighted sum of all terms, with gradient
 
     def parts(self) -> dict[str, Tensor]:
-        """Each map's sum under 'loss/map', unweighted and detached."""
+        """The terms: each map's sum under 'loss/map', unweighted and detached."""
         return {f"{name}/{key}": m.detach().sum() for name, o in self.outcomes.items() for key, m in o.maps.items()}
 
 
 def no_targets(images: int, device: torch.device | str = "cpu") -> Targets:
-    """The truth of images without objects."""
+    """The targets of a batch of images without objects."""
     empty = torch.zeros(0, dtype=torch.long, device=device)
     return Targets(torch.zeros(0, 4, device=device), empty, empty, (0,) * images)

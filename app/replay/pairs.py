@@ -29,7 +29,7 @@ class Met:
 
     def costs(self, a: Assignment) -> Tensor:
         """What each pair cost."""
-        return self.problem.price(self.own(a))
+        return self.problem.cost_of(self.own(a))
 
     def hold(self, a: Assignment) -> tuple[float, int]:
         """Of one pair: its margin, and the query of the student that is the runner-up, -1 for none."""

@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, mlp, xavier
-from core.nn.deformable import OffsetFrame, DeformableAttention, offset_frame
+from core.nn.deformable import DeformableAttention, OffsetFrame, offset_frame
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
 from core.nn.sampling import TableLayout, table_layout
 from core.tensor_names import OURS, RELEASED, table, translate

@@ -9,7 +9,7 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from core.nn.sampling import TableLayout, Sample, Shapes, table
+from core.nn.sampling import Sample, Shapes, TableLayout, table
 from core.types import Memory
 
 

@@ -7,7 +7,7 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
-from core.nn.sampling import TableLayout, Sample, table_layout, table
+from core.nn.sampling import Sample, TableLayout, table, table_layout
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def test_targets_are_given_by_the_names_of_their_columns():
         assert all(torch.equal(getattr(a, x), getattr(b, x)) for x in ("layer", "image", "query"))
         assert torch.equal(b.target, names[a.layer, a.image, a.target])
         price = plain.cost[a.layer, a.image, a.query, a.target]
-        assert torch.equal(plain.price(a), price) and torch.equal(replace(plain, names=names).price(b), price)
+        assert torch.equal(plain.cost_of(a), price) and torch.equal(replace(plain, names=names).cost_of(b), price)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
