@@ -38,9 +38,9 @@ def translate(key: str, rows: Table, source: int, target: int) -> list[str]:
 
 @cache
 def patterns(rows: Table, source: int, target: int) -> list[tuple[re.Pattern, str]]:
-    """A pattern of the source name and a format string of the target name for each row that has both."""
+    """A pattern of the source name and a template of the target name for each row that has both."""
     cells = ((row[source], row[target]) for row in rows)
-    return [(pattern(a), form(b)) for a, b in cells if "-" not in (a[0], b[0])]
+    return [(pattern(a), template(b)) for a, b in cells if "-" not in (a[0], b[0])]
 
 
 def pattern(cell: str) -> re.Pattern:
@@ -49,8 +49,8 @@ def pattern(cell: str) -> re.Pattern:
     return re.compile(cell + r"((?:\.weight|\.bias)?)")
 
 
-def form(cell: str) -> str:
-    """A format string that fills the groups of `pattern` into the stars of a cell."""
+def template(cell: str) -> str:
+    """A format string that puts the groups of `pattern` into the stars of a cell."""
     return cell.replace("**", "*").replace("*", "{}") + "{}"
 
 

@@ -1,4 +1,4 @@
-"""Who answers for whom: costs of pairs, exact assignment, and the one way to the host and back."""
+"""Costs of matching queries with objects: class, L1 and GIoU parts, as in DETR (arXiv 2005.12872)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from core.boxes import coordinates_first, corners, giou
 from core.matching.threads import run_chunks
 from core.types import Predictions, Targets
 
-IN_CACHE = 2**18  # pairs that the CPU prices at a time, so that what is made on the way stays in its cache
+IN_CACHE = 2**18  # pairs whose costs the CPU computes at a time, so that intermediate results stay in its cache
 
 
 @dataclass(frozen=True)
 class Matching:
-    """A detector's own matching and detection loss, as data (DETECTORS 1.4): both read the same weights."""
+    """Weights and constants of a detector's matching and of its detection loss, which share them."""
 
     class_weight: float = 2.0  # Weight of the class cost and loss.
     l1_weight: float = 5.0  # Weight of the L1 cost and loss of boxes.
@@ -30,14 +30,16 @@ class Matching:
 
     @property
     def weights(self) -> dict[str, float]:
+        """The weight of each part of the cost, by the part's name."""
         return {"class": self.class_weight, "l1": self.l1_weight, "giou": self.giou_weight}
 
     def coordinates(self, boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+        """Boxes (cx, cy, w, h) in float32, in the coordinates between which the L1 distance is taken."""
         return corners(boxes.float()) if self.box == "xyxy" else boxes.float()
 
 
 def padded_targets(targets: Targets) -> tuple[Float[Tensor, "b t 4"], Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
-    """Boxes, labels and validity of the objects, image by image; t is the largest count."""
+    """Boxes, labels and validity of the objects of each image, padded with zeros to the largest count t."""
     shape = (len(targets.counts), max(targets.counts, default=0))
     slot = torch.cat([torch.arange(n) for n in targets.counts]).to(targets.labels.device, non_blocking=True)
     boxes = targets.boxes.new_zeros(*shape, 4).index_put((targets.image, slot), targets.boxes)
@@ -47,15 +49,15 @@ def padded_targets(targets: Targets) -> tuple[Float[Tensor, "b t 4"], Int[Tensor
 
 
 def first_objects(targets: Targets) -> Int[Tensor, " b"]:
-    """Where the objects of each image begin."""
+    """The index of each image's first object in the flat list of targets."""
     return torch.tensor([0, *targets.counts[:-1]]).cumsum(0).to(targets.labels.device, non_blocking=True)
 
 
 @torch.no_grad()
 def costs(p: Predictions, targets: Targets, matching: Matching) -> dict[str, Float[Tensor, "l b q t"]]:
-    """The price of each query for each object of its image, by part and unweighted: class (focal), l1, giou (negated).
+    """The cost of each query with each object of its image, by part and unweighted: class (focal), l1, giou (negated).
 
-    Columns beyond an image's own count are padding. DETR, arXiv 2005.12872; focal form of Deformable DETR.
+    Columns beyond an image's own count are padding. DETR, arXiv 2005.12872; the focal class cost is Deformable DETR's.
     """
     boxes, labels, _ = (repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in padded_targets(targets))
     return pair_costs(p.logits, p.boxes, labels, boxes, matching)
@@ -63,18 +65,22 @@ def costs(p: Predictions, targets: Targets, matching: Matching) -> dict[str, Flo
 
 def pair_costs(
     logits: Float[Tensor, "*n q c"],
-    mine: Float[Tensor, "*n q 4"],
+    boxes: Float[Tensor, "*n q 4"],
     labels: Int[Tensor, "*n t"],
-    theirs: Float[Tensor, "*n t 4"],
+    object_boxes: Float[Tensor, "*n t 4"],
     matching: Matching,
 ) -> dict[str, Float[Tensor, "*n q t"]]:
-    return {"class": class_costs(logits, labels, matching)} | box_costs(mine, theirs, matching)
+    """The cost of each query (logits, boxes) with each object (labels, object_boxes), by part and unweighted."""
+    return {"class": class_costs(logits, labels, matching)} | box_costs(boxes, object_boxes, matching)
 
 
 def class_costs(
     logits: Float[Tensor, "*n q c"], labels: Int[Tensor, "*n t"], matching: Matching
 ) -> Float[Tensor, "*n q t"]:
-    """Of every query and object, from the price of every class or that of every pair, whichever are fewer."""
+    """The class cost of each query with each object.
+
+    Computed for every class or for every object, whichever are fewer.
+    """
     columns = repeat(labels, "... t -> ... q t", q=logits.shape[-2])
     if labels.shape[-1] < logits.shape[-1]:
         return focal_cost(logits.gather(-1, columns).float(), matching)
@@ -82,6 +88,7 @@ def class_costs(
 
 
 def focal_cost(logits: Float[Tensor, "*n c"], matching: Matching) -> Float[Tensor, "*n c"]:
+    """The cost of giving a query a label: the focal loss of a positive less that of a negative (Deformable DETR)."""
     p = logits.sigmoid()
     miss = (1 - matching.alpha) * p**matching.gamma * -(1 - p + matching.eps).log()
     hit = matching.alpha * (1 - p) ** matching.gamma * -(p + matching.eps).log()
@@ -90,34 +97,36 @@ def focal_cost(logits: Float[Tensor, "*n c"], matching: Matching) -> Float[Tenso
 
 @torch.no_grad()
 def box_costs(
-    mine: Float[Tensor, "*n q 4"], theirs: Float[Tensor, "*n t 4"], matching: Matching
+    boxes: Float[Tensor, "*n q 4"], object_boxes: Float[Tensor, "*n t 4"], matching: Matching
 ) -> dict[str, Float[Tensor, "*n q t"]]:
     """L1 distance and negated GIoU of every pair."""
-    mine, theirs = mine[..., :, None, :], theirs[..., None, :, :]
-    away = coordinates_first(matching.coordinates(mine)) - coordinates_first(matching.coordinates(theirs))
-    return {"l1": away.abs_().sum(0), "giou": -giou(mine, theirs)}
+    rows, columns = boxes[..., :, None, :], object_boxes[..., None, :, :]
+    difference = coordinates_first(matching.coordinates(rows)) - coordinates_first(matching.coordinates(columns))
+    return {"l1": difference.abs_().sum(0), "giou": -giou(rows, columns)}
 
 
 def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    (first, total), *rest = parts.items()
-    total = weights[first] * total
+    """The sum of the parts, each times its weight, added up in the order of `parts`."""
+    (first, part), *rest = parts.items()
+    total = weights[first] * part
     for name, part in rest:
         total = total.add(part, alpha=weights[name])
     return total
 
 
 @torch.no_grad()
-def in_chunks(price: Callable[..., Float[Tensor, "n q t"]], *of: Tensor) -> Float[Tensor, "l b q t"]:
-    """price(*of) for tensors (l, b, q, ...) of the rows and (l, b, t, ...) of the columns; on the CPU a few images at a
-    time.
+def in_chunks(cost: Callable[..., Float[Tensor, "n q t"]], *tensors: Tensor) -> Float[Tensor, "l b q t"]:
+    """cost(*tensors), computed for a few images at a time on the CPU.
+
+    The first tensor is (l, b, q, ...) and the last (l, b, t, ...); `cost` gets all of them with l and b as one axis.
     """
-    (l, b, q), t = of[0].shape[:3], of[-1].shape[2]
-    total = torch.empty(l, b, q, t, device=of[0].device)
-    step = max(1, IN_CACHE // max(1, q * t)) if of[0].device.type == "cpu" else max(1, l * b)
+    (l, b, q), t = tensors[0].shape[:3], tensors[-1].shape[2]
+    total = torch.empty(l, b, q, t, device=tensors[0].device)
+    step = max(1, IN_CACHE // max(1, q * t)) if tensors[0].device.type == "cpu" else max(1, l * b)
 
-    @torch.no_grad()  # each thread has a mode of its own
+    @torch.no_grad()  # torch's gradient mode is set for each thread
     def fill(piece: tuple[Tensor, ...]) -> None:
-        piece[0].copy_(price(*piece[1:]))
+        piece[0].copy_(cost(*piece[1:]))
 
-    run_chunks(fill, list(zip(*(x.flatten(0, 1).split(step) for x in (total, *of)))))
+    run_chunks(fill, list(zip(*(x.flatten(0, 1).split(step) for x in (total, *tensors)))))
     return total

@@ -1,4 +1,4 @@
-"""Exact assignment of many images and layers at once: one copy to the host, one back."""
+"""Exact assignment for many images and layers at once, with one copy to the host and one back."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,41 +14,46 @@ from core.matching.hungarian import optimal_assignment
 from core.matching.threads import map_on_threads, solver_threads
 from core.types import Assignment, Predictions, Problem, Targets
 
-THREADED = 64  # queries and objects from which a problem is worth a thread
+THREADED = 64  # queries and objects from which problems are solved on several threads
 
 
 @torch.no_grad()
-def match_to_truth(found: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
-    """The assignment of each detector's queries to the objects, by the detector's name; one copy for all of them."""
-    return solve({"truth": {name: truth_problem(p, targets, m) for name, (p, m) in found.items()}})["truth"]
+def match_to_truth(predictions: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
+    """The assignment of each detector's queries to the objects, by the detector's name, with one copy for all detectors."""
+    problems = {name: truth_problem(p, targets, matching) for name, (p, matching) in predictions.items()}
+    return solve({"truth": problems})["truth"]
 
 
 @torch.no_grad()
 def truth_problem(p: Predictions, targets: Targets, matching: Matching) -> Problem:
-    """Which query answers for which object: the columns are those of `padded`, the answer's targets are of the batch."""
+    """The problem of matching queries with the objects of their image, in every layer.
+
+    The columns are those of `padded_targets`; the targets of the solution are indices into the batch's objects.
+    """
     boxes, labels, valid = padded_targets(targets)
     names = rearrange(first_objects(targets), "b -> b 1") + torch.arange(labels.shape[1], device=labels.device)
     boxes, labels, valid, names = (
         repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in (boxes, labels, valid, names)
     )
-    price = in_chunks(
-        lambda *of: weighted_sum(pair_costs(*of, matching), matching.weights), p.logits, p.boxes, labels, boxes
-    )
-    return Problem(price, valid, names=names)
+
+    def cost(logits: Tensor, query_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        return weighted_sum(pair_costs(logits, query_boxes, labels, boxes, matching), matching.weights)
+
+    return Problem(in_chunks(cost, p.logits, p.boxes, labels, boxes), valid, names=names)
 
 
 @torch.no_grad()
 def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, Assignment]]:
-    """Exact solutions of all problems of all losses: one copy to the host, one back.
+    """Exact solutions of all problems, by loss and problem, with one copy to the host and one back.
 
-    Raises FloatingPointError, naming layer and image, where a cost is not finite.
+    FloatingPointError, naming loss, problem, layer and image: a cost is not finite.
     """
-    hosted = to_host([x for problems in groups.values() for p in problems.values() for x in (p.cost, p.columns)])
-    answers, solved = iter(hosted), {}
+    arrays = iter(to_host([x for problems in groups.values() for p in problems.values() for x in (p.cost, p.columns)]))
+    solved: dict[str, dict[str, np.ndarray]] = {}
     for group, problems in groups.items():
         solved[group] = {}
         for name, problem in problems.items():
-            cost, columns = next(answers), next(answers).astype(bool)
+            cost, columns = next(arrays), next(arrays).astype(bool)
             taken = [solved[group][earlier] for earlier in problem.without]
             threads = solver_threads(problem.cost.device)
             solved[group][name] = assign(cost, columns, taken, f"{group} {name}".strip(), threads=threads)
@@ -58,15 +63,17 @@ def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, As
 def assign(
     cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name: str, *, threads: int = 1
 ) -> np.ndarray:
-    """Rows (layer, image, query, target) of the optimum of every layer and image, in their order.
+    """The optimum of every layer and image as rows (layer, image, query, column), ordered by layer and image.
 
-    Large ones are solved on `threads`: the solver lets others run, and no answer depends on another.
+    `cost` is (l, b, q, t), `columns` (l, b, t) tells which columns take part, and `taken` holds rows of earlier solutions
+    whose queries are not available. Large problems are solved on several threads, since the solver releases the GIL; the
+    result does not depend on their number. FloatingPointError mentions `name`.
     """
     free = np.ones(cost.shape[:3], dtype=bool)
     for rows in taken:
         free[tuple(rows[:, :3].T)] = False
 
-    def answer(place: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def optimum(place: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         q, t = free[place].nonzero()[0], columns[place].nonzero()[0]
         part = cost[place][q][:, t]
         if not np.isfinite(part).all():
@@ -77,28 +84,31 @@ def assign(
         return q[row], t[column]
 
     places = list(np.ndindex(*cost.shape[:2]))
-    found = map_on_threads(answer, places, threads if min(cost.shape[2:]) >= THREADED else 1)
-    query, target = (np.concatenate(x) for x in zip(*found))
-    layer, image = np.repeat(np.array(places), [len(q) for q, _ in found], axis=0).T
+    solutions = map_on_threads(optimum, places, threads if min(cost.shape[2:]) >= THREADED else 1)
+    query, target = (np.concatenate(x) for x in zip(*solutions))
+    layer, image = np.repeat(np.array(places), [len(q) for q, _ in solutions], axis=0).T
     return np.stack([layer, image, query, target], 1)
 
 
 def to_host(tensors: list[Tensor]) -> list[np.ndarray]:
-    """All tensors as float32 arrays of their shapes: where they are if that is the CPU, or in one copy."""
+    """All tensors as float32 arrays of the same shapes: copied at once from a device, without a copy if on the CPU."""
     if all(x.device.type == "cpu" for x in tensors):
         return [x.float().numpy() for x in tensors]
     return in_one_copy(tensors)
 
 
 def in_one_copy(tensors: list[Tensor]) -> list[np.ndarray]:
+    """All tensors as float32 arrays of the same shapes, copied to the host as one tensor."""
     flat = torch.cat([x.float().flatten() for x in tensors]).cpu().numpy()
     parts = np.split(flat, np.cumsum([x.numel() for x in tensors])[:-1])
     return [part.reshape(x.shape) for part, x in zip(parts, tensors)]
 
 
-def to_device(solved: dict[str, dict[str, np.ndarray]], groups) -> dict[str, dict[str, Assignment]]:
-    """Assignments in one copy, on the device of the costs, their targets by name."""
-    rows = [a for answers in solved.values() for a in answers.values()]
+def to_device(
+    solved: Mapping[str, Mapping[str, np.ndarray]], groups: Mapping[str, Mapping[str, Problem]]
+) -> dict[str, dict[str, Assignment]]:
+    """The solutions as assignments on the device of the costs, in one copy, with the targets that the problems name."""
+    rows = [solution for solutions in solved.values() for solution in solutions.values()]
     if not rows:
         return {group: {} for group in solved}
     device = next(p.cost.device for problems in groups.values() for p in problems.values())
@@ -106,11 +116,12 @@ def to_device(solved: dict[str, dict[str, np.ndarray]], groups) -> dict[str, dic
     parts = iter(table.split([len(r) for r in rows]))
     return {
         group: {
-            name: with_target_names(Assignment(*next(parts).unbind(1)), groups[group][name].names) for name in answers
+            name: with_target_names(Assignment(*next(parts).unbind(1)), groups[group][name].names) for name in solutions
         }
-        for group, answers in solved.items()
+        for group, solutions in solved.items()
     }
 
 
 def with_target_names(a: Assignment, names: Int[Tensor, "l b t"] | None) -> Assignment:
+    """The assignment with its columns replaced by their names; unchanged if there are none."""
     return a if names is None else replace(a, target=names[a.layer, a.image, a.target])

@@ -8,7 +8,7 @@ from core.matching.costs import Matching, box_costs, weighted_sum
 from core.matching.hungarian import column_potentials, optimal_assignment
 from tests.helpers import tiny
 
-SIDE = hungarian.PRICED + 11
+SIDE = hungarian.LARGE + 11
 
 
 def boxes(seed: int, spread: float) -> np.ndarray:
