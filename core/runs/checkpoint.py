@@ -1,13 +1,14 @@
-"""Detectors and runs on disk: safetensors with a JSON card in the header. Nothing is unpickled."""
+"""Writes and reads detectors and runs as safetensors files with a JSON card in the header. Nothing is ever unpickled."""
 
 import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from core import detectors, losses
 from core.detectors.base import Detector
@@ -18,24 +19,26 @@ from core.losses.base import Loss
 from core.runs.class_mapping import ClassMap, map_classes
 from core.runs.config import decode, decode_detector, did_you_mean, encode
 
-Load = Callable[[Path], tuple[Detector, dict]]  # as `load_detector`
+Load = Callable[[Path], tuple[Detector, dict]]  # a function with the signature of `load_detector`
+T = TypeVar("T")
 
 
 def save_module(path: Path, module: nn.Module, card: dict) -> None:
-    """Weights and buffers in one file, with the card in its header; whole or not at all."""
+    """Writes weights and buffers to one file, with the card in its header; the file is written whole or not at all."""
     tensors = {name: x.detach().cpu().contiguous() for name, x in module.state_dict().items()}
     write_bytes(path, save(tensors, metadata={"card": json.dumps(card)}))
 
 
 def save_detector(path: Path, detector: Detector, card: dict) -> None:
-    """The card gains what builds the detector: {"detector": name, "config": fields}."""
+    """Writes a detector; to the card are added the fields that rebuild it: {"detector": name, "config": fields}."""
     save_module(path, detector, card | encode(detector.config))
 
 
 def load_detector(path: Path) -> tuple[Detector, dict]:
-    """The detector, in eval mode on the CPU, and its card.
+    """Reads a detector, in eval mode on the CPU, and its card.
 
-    UserError, naming the file, where it is missing, is no safetensors file of ours (a pickle, say), or does not fit.
+    UserError, which names the file: it is missing, was not written by this project (a pickle, for instance), or its tensors
+    do not fit its card.
     """
     tensors, card = read_tensors(path)
     if not {"detector", "config"} <= card.keys():
@@ -46,8 +49,8 @@ def load_detector(path: Path) -> tuple[Detector, dict]:
     return detector.eval(), card
 
 
-def read_tensors(path: Path) -> tuple[dict, dict]:
-    """Tensors and card of a file."""
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Reads the tensors of a safetensors file and the card in its header ({} if it has none)."""
     try:
         with safe_open(path, "pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
@@ -65,35 +68,37 @@ def read_tensors(path: Path) -> tuple[dict, dict]:
         ) from None
 
 
-def load_into(module: nn.Module, tensors: dict, path: Path) -> None:
-    own = module.state_dict()
-    for name in sorted(own.keys() | tensors.keys()):
-        mine, theirs = (tuple(x[name].shape) if name in x else None for x in (own, tensors))
-        if mine != theirs:
+def load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Loads tensors into a module. UserError: a name or a shape differs; `path` is the file in the message."""
+    state = module.state_dict()
+    for name in sorted(state.keys() | tensors.keys()):
+        in_model, in_file = (tuple(x[name].shape) if name in x else None for x in (state, tensors))
+        if in_model != in_file:
             raise UserError(
-                f"{path} does not fit the model: {name} has shape {theirs} in the file and {mine} in the model"
+                f"{path} does not fit the model: {name} has shape {in_file} in the file and {in_model} in the model"
             )
     module.load_state_dict(tensors)
 
 
 def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     return sha256(Path(path).read_bytes()).hexdigest()
 
 
 def weights_file(path: Path) -> Path:
-    """The detector of a run, or the file itself."""
+    """The file of the trained detector if `path` is a run's folder, otherwise `path` itself."""
     return Path(path) / "student.safetensors" if Path(path).is_dir() else Path(path)
 
 
 def open_distiller(run: Path, load: Load | None = None) -> tuple[Distiller, dict]:
-    """What a run trained, in eval mode on the CPU, and its card: student (the best one), losses, teacher.
+    """Reads a run: the best student, the losses and the teacher as a Distiller, in eval mode on the CPU, and the card.
 
-    The teacher is found by the card's path, as it stands or relative to the run's folder, and must have the card's
-    sha256. `load` may know detectors that are in memory already. Raises UserError where the run is not whole.
+    The teacher's path in the card is tried as it is and relative to the run's folder, and its file must have the card's
+    SHA-256. `load` replaces `load_detector`, for instance with one that caches. UserError: the run is incomplete.
     """
     run, load = Path(run), load or load_detector
     card = read_json(run / "card.json")
-    configs = entry(entry(card, "run", dict, run), "losses", dict, run)
+    configs = card_entry(card_entry(card, "run", dict, run), "losses", dict, run)
     student, _ = load(run / "student.safetensors")
     teacher = open_teacher(run, card["teacher"], load) if card.get("teacher") else None
     parts, scales = build_losses(configs, student, teacher, str(run / "card.json"))
@@ -102,8 +107,8 @@ def open_distiller(run: Path, load: Load | None = None) -> tuple[Distiller, dict
     return distiller.eval(), card
 
 
-def entry(card, key: str, kind: type, run: Path):
-    """What the card of a run, or a part of it, says under `key`."""
+def card_entry(card: object, key: str, kind: type[T], run: Path) -> T:
+    """The value of `key` in a run's card, or in an object of the card. UserError: it is missing or not of type `kind`."""
     value = card.get(key) if isinstance(card, dict) else None
     if not isinstance(value, kind):
         raise UserError(
@@ -113,23 +118,27 @@ def entry(card, key: str, kind: type, run: Path):
     return value
 
 
-def open_teacher(run: Path, note, load: Load) -> Detector:
-    """`note` is {"path", "sha256"}."""
-    named, digest = (entry(note, key, str, run) for key in ("path", "sha256"))
-    path = next((p for p in (weights_file(Path(named)), weights_file(run / named)) if p.is_file()), None)
+def open_teacher(run: Path, entry: Any, load: Load) -> Detector:
+    """The teacher of a run, given the card's entry {"path", "sha256"[, "columns"]}. UserError: it is gone or has changed."""
+    recorded, digest = (card_entry(entry, key, str, run) for key in ("path", "sha256"))
+    path = next((p for p in (weights_file(Path(recorded)), weights_file(run / recorded)) if p.is_file()), None)
     if path is None:
-        raise UserError(f"{run}: its teacher {named} is gone; put it back, or give --teacher RUN")
+        raise UserError(f"{run}: its teacher {recorded} is gone; put it back, or give --teacher RUN")
     if sha256_of(path) != digest:
         raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
-    told = decode(ClassMap | None, note.get("columns"), f"{run / 'card.json'}: teacher.columns")
-    return map_classes(load(path)[0], told)
+    columns = decode(ClassMap | None, entry.get("columns"), f"{run / 'card.json'}: teacher.columns")
+    return map_classes(load(path)[0], columns)
 
 
 def build_losses(
     configs: dict, student: Detector, teacher: Detector | None, where: str
-) -> tuple[dict[str, Loss], dict]:
-    """The losses of a card that count, and their scales."""
-    parts, scales = {}, {}
+) -> tuple[dict[str, Loss], dict[str, float]]:
+    """Builds the losses whose weight is not 0 from their configs as JSON; returns them and their weights, by name.
+
+    UserError, which begins with `where`: there is no such loss or field, or a loss does not fit the detectors.
+    """
+    parts: dict[str, Loss] = {}
+    scales: dict[str, float] = {}
     for name, data in configs.items():
         if name not in losses.names():
             raise UserError(f"{where}: no loss {name!r}{did_you_mean(name, losses.names())}")

@@ -1,20 +1,28 @@
-"""A teacher of other classes: its scores, told in the student's."""
+"""Teachers whose classes differ from the student's: their logits are converted to the student's classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.types import SILENT, Images, Memory, Predictions, Queries
 
-ClassMap = tuple[tuple[int, ...], ...]  # for each class of the student, those of the teacher that are it
+ClassMap = tuple[tuple[int, ...], ...]  # for each class of the student, the classes of the teacher that stand for it
 
 
 class ClassMapped(Detector):
-    """A class of several columns has the highest of their logits; one of none is `known` False and never seen."""
+    """A detector whose logits are converted to other classes.
+
+    The logit of a class is the highest of the columns that stand for it. A class without columns has a False in `known`,
+    and its score is always 0.
+    """
+
+    column: Tensor  # c k: the columns of each class, filled up with 0
+    empty: Tensor  # c k: True where `column` is only filled up
 
     def __init__(self, detector: Detector, columns: ClassMap):
         super().__init__()
@@ -27,14 +35,17 @@ class ClassMapped(Detector):
 
     @property
     def kind(self) -> str:
+        """Name of the wrapped detector."""
         return self.detector.kind
 
     @property
     def proposes(self) -> bool:
+        """Whether the queries of the wrapped detector are proposals of its encoder."""
         return self.detector.proposes
 
     @property
     def known(self) -> tuple[bool, ...]:
+        """Whether the teacher has a class that stands for each class of the student."""
         return tuple(map(bool, self.columns))
 
     def encode(self, images: Images) -> Memory:
@@ -44,49 +55,57 @@ class ClassMapped(Detector):
         return self.detector.propose(memory)
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
-        found = self.detector.decode(memory, queries)
-        return replace(found, logits=self.told(found.logits))
+        predictions = self.detector.decode(memory, queries)
+        return replace(predictions, logits=self.map_logits(predictions.logits))
 
-    def told(self, logits: Tensor) -> Tensor:
-        """Of the student's classes."""
+    def map_logits(self, logits: Float[Tensor, "l b q _"]) -> Float[Tensor, "l b q c"]:
+        """Converts logits of the teacher's classes to logits of the student's classes."""
         return logits[..., self.column].masked_fill(self.empty, SILENT).amax(-1)
 
 
 def map_classes(detector: Detector, columns: ClassMap | None) -> Detector:
+    """The detector with its logits converted to other classes, or the detector itself if `columns` is None."""
     return detector if columns is None else ClassMapped(detector, columns)
 
 
 def class_map(
-    ours: Sequence[str], theirs: Sequence[str], said: Mapping[str, Sequence[str]], where: str
+    classes: Sequence[str], teacher_classes: Sequence[str], overrides: Mapping[str, Sequence[str]], where: str
 ) -> ClassMap | None:
-    """Which of their classes is each of ours: those that `said` names, else the one of the same name.
+    """Finds the teacher's classes that stand for each class of the data; None if the two lists are the same.
 
-    None where the two lists are the same. UserError: a name that is in no list, or a class of ours without any of theirs
-    that `said` does not mention.
+    They are those that `overrides` gives, otherwise the one with the same name. UserError: a name of `overrides`, which
+    was read from `where`, is in neither list, or a class has no counterpart and `overrides` does not mention it.
     """
-    if list(ours) == list(theirs) and not said:
+    if list(classes) == list(teacher_classes) and not overrides:
         return None
-    if odd := [name for name in said if name not in ours]:
-        raise UserError(f"{where}: {odd[0]!r} is no class of the data; its classes are {', '.join(ours)}")
-    named = {name: said.get(name, [name] if name in theirs else None) for name in ours}
-    if unknown := [name for name, found in named.items() if found is None]:
+    if unlisted := [name for name in overrides if name not in classes]:
+        raise UserError(f"{where}: {unlisted[0]!r} is no class of the data; its classes are {', '.join(classes)}")
+    by_name = {name: [name] for name in classes if name in teacher_classes}
+    names: dict[str, Sequence[str]] = {**by_name, **overrides}
+    if unknown := [name for name in classes if name not in names]:
         raise UserError(
-            f"the teacher does not know the class {unknown[0]!r}; it knows {', '.join(theirs)}: take a teacher of this data's "
-            'classes, or say which is which with --class-map FILE.json: {"ours": ["theirs", ..], "unknown to it": []}'
+            f"the teacher does not know the class {unknown[0]!r}; it knows {', '.join(teacher_classes)}: take a teacher of this "
+            "data's classes, or say which is which with --class-map FILE.json: "
+            '{"ours": ["theirs", ..], "unknown to it": []}'
         )
-    if odd := [other for found in named.values() for other in found if other not in theirs]:
-        raise UserError(f"{where}: {odd[0]!r} is no class of the teacher; its classes are {', '.join(theirs)}")
-    if not any(named.values()):
+    if unlisted := [other for name in classes for other in names[name] if other not in teacher_classes]:
+        raise UserError(
+            f"{where}: {unlisted[0]!r} is no class of the teacher; its classes are {', '.join(teacher_classes)}"
+        )
+    if not any(names.values()):
         raise UserError(f"{where}: the teacher knows none of the data's classes; take another teacher")
-    return tuple(tuple(theirs.index(other) for other in named[name]) for name in ours)
+    return tuple(tuple(teacher_classes.index(other) for other in names[name]) for name in classes)
 
 
-def read_class_map(data, where: str) -> dict[str, list[str]]:
-    """{"our class": "their class", or a list of them}; UserError where it is something else."""
+def read_class_map(data: object, where: str) -> dict[str, list[str]]:
+    """Checks the JSON of a --class-map file and returns the teacher's classes for each class of the data.
+
+    `data` is {"our class": "their class", or a list of them}; anything else is a UserError, which names the file `where`.
+    """
     if not isinstance(data, dict):
         raise UserError(f"{where} must hold one object, our class to theirs, not a {type(data).__name__}")
-    found = {name: [value] if isinstance(value, str) else value for name, value in data.items()}
-    for name, value in found.items():
+    names = {name: [value] if isinstance(value, str) else value for name, value in data.items()}
+    for name, value in names.items():
         if not isinstance(value, list) or not all(isinstance(other, str) for other in value):
             raise UserError(f"{where}: {name!r} is {value!r}; it must be a class of the teacher, or a list of them")
-    return found
+    return names

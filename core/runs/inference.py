@@ -1,4 +1,4 @@
-"""A detector as a function of tensors, as torch.export and torch.compile want it.
+"""A detector as a function of tensors, as torch.export and torch.compile require.
 
 torch.export.export(Inference(detector), (pixels, padding, sizes))
 """
@@ -11,7 +11,10 @@ from core.types import Images
 
 
 class Inference(nn.Module):
-    """Gives logits and boxes of the last decoder layer; the boxes are (cx, cy, w, h) in parts of the image."""
+    """Maps images to the logits and boxes of the last decoder layer.
+
+    The boxes are (cx, cy, w, h) as fractions of the image without its padding.
+    """
 
     def __init__(self, detector: Detector):
         super().__init__()
@@ -20,6 +23,6 @@ class Inference(nn.Module):
     def forward(
         self, pixels: UInt8[Tensor, "b 3 H W"], padding: Bool[Tensor, "b H W"], sizes: Int[Tensor, "b 2"]
     ) -> tuple[Float[Tensor, "b q c"], Float[Tensor, "b q 4"]]:
-        """Arguments as in `Images`; of its other fields no detector makes use."""
+        """Logits and boxes; the arguments are those fields of `Images` that detectors use."""
         p = self.detector(Images(pixels, padding, sizes, original=sizes, ids=sizes[:, 0]))
         return p.logits[-1], p.boxes[-1]

@@ -1,4 +1,4 @@
-"""A run, opened to be looked at: the Distiller that trained it replays images, and nothing else does."""
+"""Opens a run for analysis and the app; its images are replayed by the Distiller that trained it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from core.data.batch import collate
 from core.data.coco.dataset import Coco
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
-from core.data.transforms import Augment, plain
+from core.data.transforms import Augment, eval_transform
 from core.distiller import Distiller, OnDecoded
 from core.errors import UserError
 from core.runs.checkpoint import Load, load_detector, open_distiller
@@ -20,17 +20,18 @@ from core.types import DistillTrace
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run folder, or a file of weights, its networks in eval mode, and the images it was measured on."""
+    """A run or a file of weights: its networks in eval mode, and its validation images."""
 
     path: Path
     card: dict
     distiller: Distiller
     data: Dataset
     augment: Augment
-    notes: tuple[str, ...] = ()  # what whoever looks at it should know, a line each
+    notes: tuple[str, ...] = ()  # what the viewer should know about it, one line each
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
         return tuple(c.name for c in self.data.categories)
 
 
@@ -42,7 +43,11 @@ def open_run(
     teacher: Path | None = None,
     load: Load = load_detector,
 ) -> OpenRun:
-    """UserError, in one sentence, where the run or its data cannot be read. `teacher` takes the place of the run's own."""
+    """Opens a run's folder or a file of weights, with its validation images or those of another COCO file.
+
+    `data` is an instances JSON and `images` its folder; `teacher` replaces the run's teacher. UserError: the run or its data
+    cannot be read.
+    """
     distiller, card, notes = open_networks(Path(path), teacher, load)
     card = card if "run" in card else card | {"run": {"data": card.get("data")}}
     if card["run"]["data"] is None:
@@ -52,32 +57,34 @@ def open_run(
 
 
 def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distiller, dict, tuple[str, ...]]:
+    """The Distiller of a run, of a file of weights, or of a student with another teacher; the card; and notes."""
     if teacher is not None:
         return open_pair(path, teacher, load)
     return (*(open_alone(path, load) if path.is_file() else open_distiller(path, load)), ())
 
 
 def open_data(card: dict, path: Path, data: Path | None = None, images: Path | None = None) -> Dataset:
-    """What the run was measured on, or the COCO file given instead of it."""
-    asked = card["run"]["data"]
+    """The validation images of a run, or those of the COCO file `data`. UserError: their classes are not the run's."""
+    trained = card["run"]["data"]
+    dataset: Dataset
     if data:
-        found = Coco(data, images)
-    elif asked["kind"] == "shapes":
-        found = Shapes(asked.get("part", "val"), asked["val_limit"], asked["size"])
-    elif not asked["val"]:
+        dataset = Coco(data, images)
+    elif trained["kind"] == "shapes":
+        dataset = Shapes(trained.get("part", "val"), trained["val_limit"], trained["size"])
+    elif not trained["val"]:
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
-        found = Coco(Path(asked["val"]), asked["images"] and Path(asked["images"]), asked["val_limit"])
-    theirs, ours = [c["name"] for c in card["categories"]], [c.name for c in found.categories]
-    if theirs != ours:
+        dataset = Coco(Path(trained["val"]), trained["images"] and Path(trained["images"]), trained["val_limit"])
+    learnt, present = [c["name"] for c in card["categories"]], [c.name for c in dataset.categories]
+    if learnt != present:
         source = data or "its data"
         raise UserError(
-            f"{path} knows the classes {theirs}, but {source} has {ours}; give --data with the same classes"
+            f"{path} knows the classes {learnt}, but {source} has {present}; give --data with the same classes"
         )
-    return found
+    return dataset
 
 
 @torch.no_grad()
-def replay(run: OpenRun, sample: Sample, on_decoded: OnDecoded = lambda who, found: None) -> DistillTrace:
-    """The whole step on one image."""
-    return run.distiller(*collate([plain(sample, run.augment)]), on_decoded)
+def replay(run: OpenRun, sample: Sample, on_decoded: OnDecoded = lambda detector, decoded: None) -> DistillTrace:
+    """Computes the distillation step on one image without augmentation; `on_decoded` gets each detector's part early."""
+    return run.distiller(*collate([eval_transform(sample, run.augment)]), on_decoded)

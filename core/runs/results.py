@@ -1,4 +1,4 @@
-"""What a run folder says of its training: its log, its scores, and the row that studies write and figures read."""
+"""Reads the log and the scores of a run, and makes the row that studies write and figures read."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from core.metrics.coco_ap import NUMBERS
 
 
 def read_lines(path: Path, *, containing: str = "") -> list[dict]:
-    """The objects of a JSON lines file, or those whose line contains a text; none where there is no file.
+    """The objects of a JSON lines file, or only those whose line contains a text; [] if there is no file.
 
-    A last line that is not whole is left out: training is still writing it. UserError: another line is not JSON.
+    An incomplete last line is left out, since training may still be writing it. UserError: another line is not JSON.
     """
     if not path.exists():
         return []
     *lines, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
     if last.endswith("}"):
         lines.append(last)
-    return [parsed(line, path, number) for number, line in enumerate(lines, start=1) if containing in line]
+    return [parse_line(line, path, number) for number, line in enumerate(lines, start=1) if containing in line]
 
 
-def parsed(line: str, path: Path, number: int) -> dict:
-    """One line as an object; UserError: it is none."""
+def parse_line(line: str, path: Path, number: int) -> dict:
+    """Parses one line. UserError: it is not a JSON object."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -34,17 +34,17 @@ def parsed(line: str, path: Path, number: int) -> dict:
 
 
 def evaluations(run: Path) -> list[dict]:
-    """What was measured of the teacher and, epoch by epoch, of the student: {"eval": "student", "epoch", "ap", ...}."""
+    """The evaluations of the teacher and, by epoch, of the student: {"eval": "student", "epoch", "ap", ...}."""
     return [line for line in read_lines(run / "metrics.jsonl", containing='"eval"') if "eval" in line]
 
 
 def scores(run: Path) -> list[dict]:
-    """The student's evaluations, epoch by epoch."""
+    """The student's evaluations, by epoch."""
     return [line for line in evaluations(run) if line["eval"] == "student"]
 
 
 def best_ap(run: Path) -> dict[str, float]:
-    """The best AP of "student" and "teacher", 0 to 1; nothing where none was measured."""
+    """The highest AP of "student" and "teacher", 0 to 1; a detector without any AP has no entry."""
     best: dict[str, float] = {}
     for line in evaluations(run):
         if line.get("ap") is not None:
@@ -53,9 +53,10 @@ def best_ap(run: Path) -> dict[str, float]:
 
 
 def result(run: Path) -> dict:
-    """Scores after the last epoch, AP by epoch, steps, training seconds as they were, and what was trained, `run`.
+    """The row of a run in a study: its scores after the last epoch, AP by epoch, steps and seconds of training.
 
-    `teacher` is the AP of the teacher, `teacher_scores` all its numbers. UserError: nothing was measured yet.
+    `run` is the configuration, `teacher` the teacher's AP and `teacher_scores` its six numbers. UserError: the run has no
+    evaluation yet.
     """
     card, measured = read_json(run / "card.json"), scores(run)
     if not measured:
@@ -78,12 +79,12 @@ def result(run: Path) -> dict:
 
 
 def numbers(scores: dict) -> dict[str, float | None]:
-    """COCO's six numbers alone, without the AP of each class."""
+    """Only COCO's six numbers (AP, AP50, AP75, APs, APm, APl) of an evaluation."""
     return {key: scores[key] for key in NUMBERS}
 
 
 def sum_by_loss(terms: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Terms named loss/map, summed for each loss; None where one of them is None, which stands for NaN."""
+    """Sums terms, which are named loss/map, for each loss; the sum is None if a term is None, which stands for NaN."""
     sums: dict[str, float | None] = {}
     for name, value in terms.items():
         loss = name.partition("/")[0]

@@ -1,42 +1,44 @@
-"""Detectors that were not trained together: one alone, or any student beside any teacher."""
+"""Distillers for detectors that were not trained together: one detector alone, or any student with any teacher."""
 
 from pathlib import Path
-
-from torch import nn
 
 from core import losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights
 from core.errors import UserError
+from core.losses.base import Loss
 from core.runs.checkpoint import Load, load_detector, weights_file
 from core.runs.class_mapping import class_map, map_classes
 
-MEET = ("logits", "features", "prior")  # DETRDistill's
+PAPER_LOSSES = ("logits", "features", "prior")  # of DETRDistill
 
 
 def open_alone(path: Path, load: Load = load_detector) -> tuple[Distiller, dict]:
-    """A run's or a file's detector with the detection loss, and its card."""
+    """The detector of a run or a file with the detection loss, and its card."""
     student, card = load(weights_file(path))
-    return distiller(student, None, ("detection",))[0], card
+    return untrained_distiller(student, None, ("detection",))[0], card
 
 
 def open_pair(student: Path, teacher: Path, load: Load = load_detector) -> tuple[Distiller, dict, tuple[str, ...]]:
-    """The two with the detection loss and DETRDistill's, each of weight 1 and untrained; the student's card; notes.
+    """A student and a teacher with the detection loss and DETRDistill's losses; the student's card; and notes.
 
-    Classes meet by name; the teacher need not know all. A loss that the two do not fit is left out, and its reason is a
-    note. UserError: one of them cannot be read, or they have no class in common.
+    The losses have weight 1 and are untrained. Classes are paired by name; the teacher need not know all of the student's. A
+    loss that does not fit the pair is left out, and a note says why. UserError: one of the two cannot be read, or they have
+    no class in common.
     """
-    (mine, card), (theirs, other) = load(weights_file(student)), load(weights_file(teacher))
-    ours, known = ([c["name"] for c in x["categories"]] for x in (card, other))
-    told = class_map(ours, known, {name: [] for name in ours if name not in known}, str(teacher))
-    found, notes = distiller(mine, map_classes(theirs, told), ("detection", *MEET))
-    return found, card, notes
+    (student_model, card), (teacher_model, teacher_card) = load(weights_file(student)), load(weights_file(teacher))
+    classes, teacher_classes = ([c["name"] for c in x["categories"]] for x in (card, teacher_card))
+    missing: dict[str, list[str]] = {name: [] for name in classes if name not in teacher_classes}
+    columns = class_map(classes, teacher_classes, missing, str(teacher))
+    pair, notes = untrained_distiller(student_model, map_classes(teacher_model, columns), ("detection", *PAPER_LOSSES))
+    return pair, card, notes
 
 
-def distiller(
+def untrained_distiller(
     student: Detector, teacher: Detector | None, wanted: tuple[str, ...]
 ) -> tuple[Distiller, tuple[str, ...]]:
-    parts: dict[str, nn.Module] = {}
+    """A Distiller, in eval mode, with those of the wanted losses that fit the detectors; and why the others do not."""
+    parts: dict[str, Loss] = {}
     notes: list[str] = []
     for name in wanted:
         try:

@@ -1,60 +1,67 @@
-"""The diagnosis of a run as text."""
+"""Formats the diagnosis of a run as text."""
 
 from core.runs.diagnose import Diagnosis
 from core.runs.diagnose.history import percent
 
 
-def text(found: Diagnosis) -> str:
-    """Panels, what was found, and the verdict as the last line."""
-    parts = [head(found), losses(found), terms(found)]
-    if any(x is not None for by in found.agreement.values() for x in by):
-        parts.append(agreement(found))
-    if found.findings:
-        ills = [f"{k}. {x.title}: {x.evidence}; {x.setting}" for k, x in enumerate(found.findings, start=1)]
-        parts.append("\n".join(["Found, the first to be mended first:", *ills]))
-    return "\n\n".join([*parts, found.verdict])
+def text(diagnosis: Diagnosis) -> str:
+    """The tables, the findings if there are any, and the verdict as the last line."""
+    parts = [head(diagnosis), losses(diagnosis), terms(diagnosis)]
+    if any(x is not None for by in diagnosis.agreement.values() for x in by):
+        parts.append(agreement(diagnosis))
+    if diagnosis.findings:
+        listed = [f"{k}. {x.title}: {x.evidence}; {x.setting}" for k, x in enumerate(diagnosis.findings, start=1)]
+        parts.append("\n".join(["Findings, most important first:", *listed]))
+    return "\n\n".join([*parts, diagnosis.verdict])
 
 
-def head(found: Diagnosis) -> str:
-    aps = " ".join(points(e.ap) for e in found.epochs)
-    rows = {"run": f"{found.run}, {found.steps} steps", "student": f"AP {aps}, epoch by epoch"}
-    if found.naming is not None:
-        n = found.naming
+def head(diagnosis: Diagnosis) -> str:
+    """The run, its steps, and the AP of student and teacher."""
+    aps = " ".join(points(e.ap) for e in diagnosis.epochs)
+    rows = {"run": f"{diagnosis.run}, {diagnosis.steps} steps", "student": f"AP {aps}, epoch by epoch"}
+    if diagnosis.naming is not None:
+        labels = diagnosis.naming
         rows["teacher"] = (
-            f"AP {points(found.teacher)}; it finds {n.found} of {n.objects} objects, {n.right} by their name"
+            f"AP {points(diagnosis.teacher)}; it finds {labels.found} of {labels.objects} objects, "
+            f"{labels.right} with the right class"
         )
-    return "\n".join(f"{title:<10}{said}" for title, said in rows.items())
+    return "\n".join(f"{title:<10}{value}" for title, value in rows.items())
 
 
-def losses(found: Diagnosis) -> str:
-    """Shares at the end of training; of the gradient at the student's neck and in its decoder, as the run logged it."""
-    rows = [("share of each loss", "in the loss", "at features", "in decoder")]
-    rows += [(p.loss, *map(share, (p.share, p.features, p.decoder))) for p in found.pulls]
+def losses(diagnosis: Diagnosis) -> str:
+    """The share of each loss at the end of training: in the loss, and in the gradient at the neck and in the decoder."""
+    rows: list[tuple[str, ...]] = [("share of each loss", "in the loss", "at features", "in decoder")]
+    rows += [(p.loss, *map(share, (p.share, p.features, p.decoder))) for p in diagnosis.pulls]
     return columns(rows)
 
 
-def terms(found: Diagnosis) -> str:
-    rows = [("term, unweighted", "at first", "at last", "in the loss")]
-    rows += [(t.name, f"{t.first:.3g}", f"{t.last:.3g}", share(t.share)) for t in found.terms]
+def terms(diagnosis: Diagnosis) -> str:
+    """The mean of each term over the first and the last steps, and its share in the loss."""
+    rows: list[tuple[str, ...]] = [("term, unweighted", "first steps", "last steps", "in the loss")]
+    rows += [(t.name, f"{t.first:.3g}", f"{t.last:.3g}", share(t.share)) for t in diagnosis.terms]
     return columns(rows)
 
 
-def agreement(found: Diagnosis) -> str:
+def agreement(diagnosis: Diagnosis) -> str:
+    """How often matched queries of student and teacher agree, for each decoder layer."""
     names = {"class": "the same class", "iou": "IoU of their boxes", "object": "the same object"}
-    layers = max(map(len, found.agreement.values()))
-    rows = [("of matched pairs", *(f"layer {k}" for k in range(1, layers + 1)))]
-    rows += [(names[part], *map(share, by)) for part, by in found.agreement.items()]
+    layers = max(map(len, diagnosis.agreement.values()))
+    rows: list[tuple[str, ...]] = [("of matched pairs", *(f"layer {k}" for k in range(1, layers + 1)))]
+    rows += [(names[part], *map(share, by)) for part, by in diagnosis.agreement.items()]
     return columns(rows)
 
 
 def columns(rows: list[tuple[str, ...]]) -> str:
-    wide = max(len(row[0]) for row in rows)
-    return "\n".join(f"{row[0]:<{wide}}" + "".join(f"{cell:>13}" for cell in row[1:]) for row in rows)
+    """A table whose first column is as wide as its longest cell, the others 13 characters and right-aligned."""
+    width = max(len(row[0]) for row in rows)
+    return "\n".join(f"{row[0]:<{width}}" + "".join(f"{cell:>13}" for cell in row[1:]) for row in rows)
 
 
 def share(value: float | None) -> str:
+    """A share in percent, or - if unknown."""
     return "-" if value is None else percent(value)
 
 
 def points(ap: float | None) -> str:
+    """AP x 100, or - if unknown."""
     return "-" if ap is None else f"{100 * ap:.1f}"

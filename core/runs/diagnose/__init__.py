@@ -1,35 +1,33 @@
-"""The doctor of a run: what a distillation does to its student, and what is wrong with it.
+"""Diagnosis of a run: what each loss contributes, whether student and teacher agree, and which settings to change.
 
-Its numbers are the run's own records, and a replay of a few images through the Distiller that trained it.
+It uses the run's own log, and replays a few images through the Distiller that trained the run.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
 from core.runs.diagnose.findings import Finding, findings
 from core.runs.diagnose.history import Epoch, History, LossShare, Term, read_history
-from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels, replay_statistics
+from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels, Watch, replay_statistics
 from core.runs.open import OpenRun, open_run
 
-IMAGES = 32  # replayed: on two cores a minute at most for a full-size pair, and some 200 objects of COCO
-Watch = Callable[[Iterable, int], Iterable]  # yields what it is given, so many items, and may show the progress
+IMAGES = 32  # images to replay: at most a minute on two cores for a full-size pair, and some 200 objects of COCO
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`dataclasses.asdict` of it is JSON. Shares are 0..1; what is not known is None."""
+    """All that was measured of a run; `dataclasses.asdict` of it is JSON. Shares are 0 to 1; None is an unknown value."""
 
     run: str
-    steps: int  # that were trained
+    steps: int  # trained steps
     terms: tuple[Term, ...]
-    pulls: tuple[LossShare, ...]  # of each loss
+    pulls: tuple[LossShare, ...]  # the share of each loss in the loss and in the gradient
     epochs: tuple[Epoch, ...]
-    teacher: float | None  # its AP
-    naming: TeacherLabels | None
-    agreement: dict[str, list[float | None]]  # of student and teacher, in each layer of the student
-    findings: tuple[Finding, ...]  # the first to be mended first
+    teacher: float | None  # AP of the teacher
+    naming: TeacherLabels | None  # what the teacher calls the objects that it finds
+    agreement: dict[str, list[float | None]]  # of student and teacher, for each decoder layer of the student
+    findings: tuple[Finding, ...]  # most important first
     verdict: str  # one sentence
 
 
@@ -41,9 +39,9 @@ def diagnose(
     limit: int = IMAGES,
     watch: Watch = lambda images, count: images,
 ) -> Diagnosis:
-    """Of a run folder with at least one evaluation. UserError, in one sentence, where it cannot be read.
+    """Diagnoses a run's folder. UserError: it cannot be read, or it has no trained step.
 
-    `data` and `images` take the place of what the run was measured on, as in `open_run`; `limit` counts images.
+    `data` and `images` replace the run's validation images, as in `open_run`; `limit` is the number of images to replay.
     """
     run = Path(run)
     if not run.is_dir():
@@ -52,31 +50,46 @@ def diagnose(
 
 
 def examine(opened: OpenRun, *, limit: int = IMAGES, watch: Watch = lambda images, count: images) -> Diagnosis:
-    """The same of a run that is open already."""
-    run, told = Path(opened.path), read_history(opened.path)
-    found = replay_statistics(opened, limit, watch)
-    ills = findings(told, found, opened.card["run"])
-    parts = {"terms": told.terms, "pulls": told.pulls, "epochs": told.epochs, "teacher": told.teacher}
-    seen_of = {"naming": found and found.naming, "agreement": found.agreement if found else {}}
-    return Diagnosis(str(run), len(told.steps), **parts, **seen_of, findings=ills, verdict=verdict(told, found, ills))
+    """Diagnoses a run that is already open."""
+    history = read_history(opened.path)
+    replayed = replay_statistics(opened, limit, watch)
+    causes = findings(history, replayed, opened.card["run"])
+    return Diagnosis(
+        run=str(Path(opened.path)),
+        steps=len(history.steps),
+        terms=history.terms,
+        pulls=history.loss_shares,
+        epochs=history.epochs,
+        teacher=history.teacher_ap,
+        naming=replayed.teacher_labels if replayed else None,
+        agreement=replayed.agreement if replayed else {},
+        findings=causes,
+        verdict=verdict(history, replayed, causes),
+    )
 
 
-def verdict(told: History, found: ReplayStatistics | None, ills: tuple[Finding, ...]) -> str:
-    if ills:
-        first, *more = ills
-        after = f"; after that, see to: {', '.join(x.title for x in more)}" if more else ""
-        return f"{first.title.capitalize()}: {first.evidence}; {first.setting}{after}."
-    if found is None:
-        return "Healthy, and alone: the student learns, and it has no teacher to learn from."
-    return f"Healthy: {healthy(told, found)}; no setting needs a change."
+def verdict(history: History, replayed: ReplayStatistics | None, causes: tuple[Finding, ...]) -> str:
+    """The diagnosis in one sentence: the most important finding in full, the others by title."""
+    if causes:
+        first, *others = causes
+        rest = f"; after that, see to: {', '.join(x.title for x in others)}" if others else ""
+        return f"{first.title.capitalize()}: {first.evidence}; {first.setting}{rest}."
+    if replayed is None:
+        return "Healthy, without a teacher: the student learns."
+    return f"Healthy: {healthy_evidence(history, replayed)}; no setting needs a change."
 
 
-def healthy(told: History, found: ReplayStatistics) -> str:
-    said = [f"{p.loss} {p.said}" for p in told.pulls]
-    last = [x for x in found.agreement["class"] if x is not None][-1:]
-    parts = [f"every loss takes part ({', '.join(said)})"]
-    if told.teacher is not None:
-        parts.insert(0, f"the teacher has AP {100 * told.teacher:.1f} and its student {100 * told.best:.1f}")
-    if last:
-        parts.append(f"student and teacher name {100 * last[0]:.0f}% of matched pairs alike in the last layer")
+def healthy_evidence(history: History, replayed: ReplayStatistics) -> str:
+    """The evidence that a distillation works: AP of teacher and student, the share of each loss, and the agreement."""
+    shares = [f"{loss.loss} {loss.text}" for loss in history.loss_shares]
+    same_class = [x for x in replayed.agreement["class"] if x is not None][-1:]
+    parts = [f"every loss contributes ({', '.join(shares)})"]
+    if history.teacher_ap is not None:
+        parts.insert(
+            0, f"the teacher has AP {100 * history.teacher_ap:.1f} and its student {100 * history.best_ap:.1f}"
+        )
+    if same_class:
+        parts.append(
+            f"student and teacher agree on the class of {100 * same_class[0]:.0f}% of matched pairs in the last layer"
+        )
     return ", ".join(parts)

@@ -1,177 +1,201 @@
-"""What may be wrong with a distillation, what gives it away, and the setting that mends it.
+"""Findings: what may be wrong with a distillation, the evidence for it, and the setting that fixes it.
 
-A cause comes before what it brings about: a student that does not learn is deaf to any teacher, a teacher that knows
-nothing has no classes to swap, and shares of losses mean something only when both are sound.
+A cause is listed before its effects. A student that does not learn cannot learn from any teacher; an untrained teacher has
+no classes to be swapped; and the shares of the losses mean something only if student and teacher are sound.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from core.runs.diagnose.history import History, LossShare, Term, percent
 from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels
 
-STILL = (
-    4.0  # standard errors of a trend: chance goes that far in 3 of 1,000 runs of TOLD steps, and in fewer longer ones
-)
-MOVES = 0.01  # of its mean: a loss that changes by less over the whole run was not trained, however sure the trend
-TOLD = 12  # steps, below which a trend says nothing
-UNTRAINED = 0.05  # AP: the shipped students pass it within their first epoch
-OBJECTS = 3  # of a class, below which its name is a matter of luck
-MOSTLY = 0.5  # of a class's objects by one wrong name: confusion of likenesses stays below
-DOMINATES = 0.9  # of the gradient: the others, the truth among them, steer a tenth of each step
-IDLE = 0.01  # of the gradient, at the features and in the decoder: batches differ by more
-IDLE_LOSS = 1e-4  # of the loss, where nobody looked at gradients: a small loss may pull hard, so less is asked
-SHRUNK = 1e-3  # of what a term was at first
-OF_STUDENT = ("detection", "logits", "prior")  # losses that have no weights of their own, by which they could fall
-PLAIN = {"logits": ("normalise", "sum", "pairs"), "features": ("scale", "none", "mean")}  # sums, and their remedies
+# Standard errors beyond which a slope is a trend: chance exceeds it in 3 of 1,000 runs of MIN_STEPS, and less in longer ones.
+TREND_ERRORS = 4.0
+MIN_CHANGE = 0.01  # of the mean: a loss that changes by less was not trained, however significant the trend
+MIN_STEPS = 12  # a trend over fewer steps is not significant
+UNTRAINED_AP = 0.05  # the shipped students exceed it within their first epoch
+MIN_OBJECTS = 3  # of a class: with fewer, the teacher's label for it may be chance
+MIN_WRONG_SHARE = 0.5  # of a class's objects with one wrong label: confusion of similar classes stays below
+DOMINATING_SHARE = 0.9  # of the gradient: the other losses, with the detection loss, then steer a tenth of each step
+IDLE_SHARE = 0.01  # of the gradient, at the features and in the decoder: less than the differences between batches
+IDLE_LOSS_SHARE = 1e-4  # of the loss, if no gradient was logged: lower, since a small loss may have a large gradient
+SHRUNK_RATIO = 1e-3  # of a term's mean over the first steps
+WITHOUT_WEIGHTS = (
+    "detection",
+    "logits",
+    "prior",
+)  # losses without weights of their own: they fall only if the student learns
+# For losses that may be sums: the option, its value for a sum, and the value to use instead.
+SUM_FIXES = {"logits": ("normalise", "sum", "pairs"), "features": ("scale", "none", "mean")}
 
 
 @dataclass(frozen=True)
 class Finding:
-    disease: str  # frozen, untrained, swapped, dominating, idle or shrunk
+    """One thing that is wrong with a run, with its evidence and the setting to change."""
+
+    disease: str  # its kind: frozen, untrained, swapped, dominating, idle or shrunk
     title: str
     evidence: str
     setting: str  # what to change
 
 
-def findings(told: History, found: ReplayStatistics | None, run: dict) -> tuple[Finding, ...]:
-    """`run` is the card's. The cause first; of one kind, the strongest."""
-    every = [*frozen(told, run)]
-    if found is not None:
-        swapped = [*renamed(found, told, run)]
-        every += swapped or [*untrained(found, told)]
-        strong = [*dominating(told, run)]
-        every += strong or [*idle(told, run)]
-        every += shrunk(told)
+def findings(history: History, replayed: ReplayStatistics | None, run: dict) -> tuple[Finding, ...]:
+    """All findings, most important first: a cause before its effects, and of one kind the strongest.
+
+    `run` is the configuration of the run, as its card has it.
+    """
+    every = [*frozen_student(history, run)]
+    if replayed is not None:
+        swapped = [*swapped_classes(replayed, history, run)]
+        every += swapped or [*untrained_teacher(replayed, history)]
+        dominating = [*dominating_losses(history, run)]
+        every += dominating or [*idle_losses(history, run)]
+        every += shrunk_terms(history)
     return tuple(every)
 
 
-def frozen(told: History, run: dict) -> Iterator[Finding]:
-    """No loss that looks at the student's predictions has moved."""
-    seen = [p.loss for p in told.pulls if p.loss in OF_STUDENT]
-    if len(told.steps) < TOLD or any(moved(told.course(loss)) for loss in seen):
+def frozen_student(history: History, run: dict) -> Iterator[Finding]:
+    """A student that does not learn: no loss that can fall only with the student has a trend."""
+    losses = [p.loss for p in history.loss_shares if p.loss in WITHOUT_WEIGHTS]
+    if len(history.steps) < MIN_STEPS or any(has_trend(history.loss_by_step(loss)) for loss in losses):
         return
-    rate = max(step["lr"] for step in told.steps)
-    a, b = ends(told.course("detection"))
+    rate = max(step["lr"] for step in history.steps)
+    first, last = first_and_last_mean(history.loss_by_step("detection"))
     evidence = (
-        f"over {len(told.steps)} steps the detection loss went from {a:.3g} to {b:.3g}, no more than batches differ, "
-        f"at a learning rate of at most {rate:g}"
+        f"over {len(history.steps)} steps the detection loss went from {first:.3g} to {last:.3g}, no more than batches "
+        f"differ, at a learning rate of at most {rate:g}"
     )
-    yield Finding("frozen", "the student does not learn", evidence, thaw(run["optim"], rate))
+    yield Finding("frozen", "the student does not learn", evidence, learning_rate_advice(run["optim"], rate))
 
 
-def thaw(optim: dict, rate: float) -> str:
+def learning_rate_advice(optim: dict, rate: float) -> str:
+    """Which learning rate to raise: that of the slow weights if it is 0, otherwise that of the run."""
     if rate and optim.get("slow") and not optim["slow_lr"]:
-        return f"raise --optim.slow-lr from {optim['slow_lr']:g}: it holds for {', '.join(optim['slow'])}"
+        return f"raise --optim.slow-lr from {optim['slow_lr']:g}: it applies to {', '.join(optim['slow'])}"
     return f"raise --optim.lr from {optim['lr']:g}; the recipes take 1e-4 to 1e-3"
 
 
-def moved(course: np.ndarray) -> bool:
-    """A trend along the steps that chance does not explain, and that is worth the name."""
-    place = np.arange(len(course)) - (len(course) - 1) / 2
-    slope = place @ course / (place @ place)
-    rest = course - course.mean() - slope * place
-    error = np.sqrt(rest @ rest / (len(course) - 2) / (place @ place))
-    return bool(abs(slope) > STILL * error and abs(slope) * len(course) > MOVES * abs(course.mean()))
+def has_trend(values: Float[ndarray, " n"]) -> bool:
+    """Whether values rise or fall over the steps by a relevant amount that chance does not explain (linear regression)."""
+    place = np.arange(len(values)) - (len(values) - 1) / 2
+    slope = place @ values / (place @ place)
+    rest = values - values.mean() - slope * place
+    error = np.sqrt(rest @ rest / (len(values) - 2) / (place @ place))
+    return bool(abs(slope) > TREND_ERRORS * error and abs(slope) * len(values) > MIN_CHANGE * abs(values.mean()))
 
 
-def ends(course: np.ndarray) -> tuple[float, float]:
-    n = max(1, len(course) // 5)
-    return float(course[:n].mean()), float(course[-n:].mean())
+def first_and_last_mean(values: Float[ndarray, " n"]) -> tuple[float, float]:
+    """The means of the first and the last fifth."""
+    n = max(1, len(values) // 5)
+    return float(values[:n].mean()), float(values[-n:].mean())
 
 
-def untrained(found: ReplayStatistics, told: History) -> Iterator[Finding]:
-    if told.teacher is None or told.teacher >= UNTRAINED:
+def untrained_teacher(replayed: ReplayStatistics, history: History) -> Iterator[Finding]:
+    """A teacher with an AP near 0."""
+    if history.teacher_ap is None or history.teacher_ap >= UNTRAINED_AP:
         return
-    n = found.naming
+    labels = replayed.teacher_labels
     evidence = (
-        f"the teacher's AP is {100 * told.teacher:.1f} on the run's own images, its student's {100 * told.best:.1f}, "
-        f"and its surest boxes find {n.found} of {n.objects} objects"
+        f"the teacher's AP is {100 * history.teacher_ap:.1f} on the run's validation images, the student's is "
+        f"{100 * history.best_ap:.1f}, and the teacher's most confident boxes find {labels.found} of {labels.objects} objects"
     )
-    yield Finding("untrained", "the teacher knows nothing", evidence, "give a trained one: --teacher RUN")
+    yield Finding("untrained", "the teacher is not trained", evidence, "give a trained teacher: --teacher RUN")
 
 
-def renamed(found: ReplayStatistics, told: History, run: dict) -> Iterator[Finding]:
-    """The teacher finds objects, and calls those of one class by the name of another, one for one."""
-    wrong = swaps(found.naming)
+def swapped_classes(replayed: ReplayStatistics, history: History, run: dict) -> Iterator[Finding]:
+    """A teacher that finds objects, but consistently calls those of one class by the name of another."""
+    wrong = swapped_names(replayed.teacher_labels)
     if len(wrong) < 2:
         return
-    n, ap = found.naming, told.teacher
-    said = ", ".join(f"{true!r} {name!r}" for true, name in list(wrong.items())[:3])
-    evidence = f"the teacher finds {n.found} of {n.objects} objects, but calls {said}{' and so on' * (len(wrong) > 3)}"
-    evidence += f", {n.right} of {n.found} by the right name" + (
-        f"; its AP is {100 * ap:.1f}" if ap is not None else ""
+    labels, ap = replayed.teacher_labels, history.teacher_ap
+    calls = ", ".join(f"{true!r} {name!r}" for true, name in list(wrong.items())[:3])
+    others = " and so on" * (len(wrong) > 3)
+    evidence = f"the teacher finds {labels.found} of {labels.objects} objects, but calls {calls}{others}"
+    evidence += f"; {labels.right} of the {labels.found} have the right class" + (
+        f", and its AP is {100 * ap:.1f}" if ap is not None else ""
     )
     if run.get("class_map"):
         setting = f"correct --class-map {run['class_map']}"
     else:
         pairs = ", ".join(f'"{true}": "{name}"' for true, name in wrong.items())
-        setting = f"say which class is which: --class-map FILE.json with {{{pairs}}}"
+        setting = f"map the classes of the data to the teacher's: --class-map FILE.json with {{{pairs}}}"
     yield Finding("swapped", "the teacher's classes are swapped", evidence, setting)
 
 
-def swaps(n: TeacherLabels) -> dict[str, str]:
-    """What each class is called most, where that is a name of its own and no class rightly bears it."""
-    most = {true: max(by, key=by.get) for true, by in n.called.items() if sum(by.values()) >= OBJECTS}
+def swapped_names(labels: TeacherLabels) -> dict[str, str]:
+    """Maps each class to the wrong name of most of its objects, where that is the usual name of no other class."""
+    usual = {true: max(by, key=by.__getitem__) for true, by in labels.called.items() if sum(by.values()) >= MIN_OBJECTS}
     wrong = {
         true: name
-        for true, name in most.items()
-        if name != true and n.called[true][name] > MOSTLY * sum(n.called[true].values())
+        for true, name in usual.items()
+        if name != true and labels.called[true][name] > MIN_WRONG_SHARE * sum(labels.called[true].values())
     }
-    bearers = list(most.values())
-    return {true: name for true, name in wrong.items() if bearers.count(name) == 1 and most.get(name) != name}
+    names = list(usual.values())
+    return {true: name for true, name in wrong.items() if names.count(name) == 1 and usual.get(name) != name}
 
 
-def dominating(told: History, run: dict) -> Iterator[Finding]:
-    for pull in sorted(taught(told), key=weight_of, reverse=True):
-        if weight_of(pull) < DOMINATES:
+def dominating_losses(history: History, run: dict) -> Iterator[Finding]:
+    """Distillation losses that make up nearly all of the gradient, the largest first."""
+    for loss in sorted(distillation_losses(history), key=influence, reverse=True):
+        if influence(loss) < DOMINATING_SHARE:
             continue
-        option, plain, better = PLAIN.get(pull.loss, ("", None, ""))
-        if plain is not None and run["losses"][pull.loss].get(option) == plain:
-            setting = f"set --losses.{pull.loss}.{option} {better} instead of {plain}"
+        option, value_of_sum, better = SUM_FIXES.get(loss.loss, ("", None, ""))
+        if value_of_sum is not None and run["losses"][loss.loss].get(option) == value_of_sum:
+            setting = f"set --losses.{loss.loss}.{option} {better} instead of {value_of_sum}"
         else:
-            setting = reweighed(pull, told, run)
-        evidence = f"it is {pull.said}, and {percent(pull.share)} of the loss"
-        yield Finding("dominating", f"the loss {pull.loss} drowns all others", evidence, setting)
+            setting = weight_advice(loss, history, run)
+        evidence = f"it is {loss.text}, and {percent(loss.share)} of the loss"
+        yield Finding("dominating", f"the loss {loss.loss} dominates all other losses", evidence, setting)
 
 
-def idle(told: History, run: dict) -> Iterator[Finding]:
-    if not taught(told):
-        setting = "give a loss of distillation a weight, as in --losses.logits.weight 1"
-        yield Finding("idle", "nothing is distilled", "there is a teacher, and no loss that asks it", setting)
-    for pull in sorted(taught(told), key=weight_of):
-        if weight_of(pull) < (IDLE_LOSS if pull.gradient is None else IDLE):
-            evidence = f"at weight {weight(pull.loss, run):g} it is {pull.said}, and {percent(pull.share)} of the loss"
-            yield Finding("idle", f"the loss {pull.loss} does nothing", evidence, reweighed(pull, told, run))
+def idle_losses(history: History, run: dict) -> Iterator[Finding]:
+    """Distillation losses with hardly any gradient, the smallest first; or a teacher without any distillation loss."""
+    if not distillation_losses(history):
+        setting = "give a distillation loss a weight, for instance --losses.logits.weight 1"
+        yield Finding("idle", "nothing is distilled", "there is a teacher, but no loss uses it", setting)
+    for loss in sorted(distillation_losses(history), key=influence):
+        if influence(loss) < (IDLE_LOSS_SHARE if loss.gradient is None else IDLE_SHARE):
+            evidence = (
+                f"at weight {loss_weight(loss.loss, run):g} it is {loss.text}, and {percent(loss.share)} of the loss"
+            )
+            setting = weight_advice(loss, history, run)
+            yield Finding("idle", f"the loss {loss.loss} has no effect", evidence, setting)
 
 
-def shrunk(told: History) -> Iterator[Finding]:
-    gone: list[Term] = [t for t in told.terms if t.last < SHRUNK * t.first and not t.name.startswith("detection/")]
-    for term in sorted(gone, key=lambda t: t.last / t.first):
-        evidence = f"it fell from {term.first:.3g} to {term.last:.3g}, and teaches no more"
-        loss = term.name.split("/")[0]
-        yield Finding(
-            "shrunk", f"the term {term.name} is used up", evidence, f"raise --losses.{loss}.weight, or leave it"
-        )
+def shrunk_terms(history: History) -> Iterator[Finding]:
+    """Terms of distillation that have fallen to nearly 0, the smallest first."""
+    shrunk: list[Term] = [
+        t for t in history.terms if t.last < SHRUNK_RATIO * t.first and not t.name.startswith("detection/")
+    ]
+    for term in sorted(shrunk, key=lambda t: t.last / t.first):
+        evidence = f"it fell from {term.first:.3g} to {term.last:.3g}, so the student learns no more from it"
+        setting = f"raise --losses.{term.name.split('/')[0]}.weight, or leave it"
+        yield Finding("shrunk", f"the term {term.name} has fallen to nearly 0", evidence, setting)
 
 
-def taught(told: History) -> list[LossShare]:
-    return [p for p in told.pulls if p.loss != "detection"]
+def distillation_losses(history: History) -> list[LossShare]:
+    """All losses but the detection loss."""
+    return [p for p in history.loss_shares if p.loss != "detection"]
 
 
-def weight_of(pull: LossShare) -> float:
-    """What it counts: its share of the gradient, or of the loss where nobody looked."""
-    return pull.share if pull.gradient is None else pull.gradient
+def influence(loss: LossShare) -> float:
+    """The share of a loss in the gradient, or in the loss if no gradient was logged; 0 to 1."""
+    return loss.share if loss.gradient is None else loss.gradient
 
 
-def weight(loss: str, run: dict) -> float:
+def loss_weight(loss: str, run: dict) -> float:
+    """The configured weight of a loss."""
     return run["losses"][loss]["weight"]
 
 
-def reweighed(pull: LossShare, told: History, run: dict) -> str:
-    """The weight at which the loss would count as much as one among equals."""
-    now, fair = min(max(weight_of(pull), 1e-12), 1 - 1e-6), 1 / len(told.pulls)
-    new = weight(pull.loss, run) * fair / (1 - fair) * (1 - now) / now
-    return f"set --losses.{pull.loss}.weight {float(f'{new:.1g}'):g} instead of {weight(pull.loss, run):g}"
+def weight_advice(loss: LossShare, history: History, run: dict) -> str:
+    """The weight with which the loss would have as large a share as the average loss, to one digit."""
+    share, fair = min(max(influence(loss), 1e-12), 1 - 1e-6), 1 / len(history.loss_shares)
+    weight = loss_weight(loss.loss, run)
+    new = weight * fair / (1 - fair) * (1 - share) / share
+    return f"set --losses.{loss.loss}.weight {float(f'{new:.1g}'):g} instead of {weight:g}"

@@ -1,4 +1,4 @@
-"""What a run wrote down while it trained: its terms, what they pull at, and its scores."""
+"""Reads what a run logged while it trained: the terms of its loss, the gradient of each loss, and its scores."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,41 +6,44 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from core.errors import UserError
 from core.runs.results import read_lines, scores
 
-PART = 5  # the first and the last steps are a fifth of all each: long enough to even out batches, and not the whole
-PLACES = ("features", "decoder")
+ENDS_PART = 5  # the first and the last steps are a fifth of all: long enough to average over batches
+PLACES = ("features", "decoder")  # where the gradient of each loss is measured
 
 
 @dataclass(frozen=True)
 class Term:
-    """Means over the first and the last steps."""
+    """A term of the loss: its means over the first and the last steps."""
 
     name: str  # loss/map
     first: float  # unweighted
-    last: float
-    share: float  # of the loss, weighted, in the last steps
+    last: float  # unweighted
+    share: float  # of the weighted loss, in the last steps; 0 to 1
 
 
 @dataclass(frozen=True)
 class LossShare:
-    """How much a loss counts at the end of training."""
+    """How much a loss contributes at the end of training; shares are 0 to 1."""
 
     loss: str
     share: float  # of the loss
-    features: float | None  # of the gradient at the student's neck; None: it was not looked at
-    decoder: float | None  # of the gradient in the student's decoder
+    features: float | None  # of the gradient at the student's neck; None: it was not logged
+    decoder: float | None  # of the gradient in the student's decoder; None: it was not logged
 
     @property
     def gradient(self) -> float | None:
-        """The larger of both: a loss may rightly act on one alone."""
+        """The larger of the two shares of the gradient: a loss may act on features or decoder alone. None if unknown."""
         known = [x for x in (self.features, self.decoder) if x is not None]
         return max(known, default=None)
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
+        """The share of the gradient, or of the loss if no gradient was logged, in words."""
         if self.gradient is None:
             return f"{percent(self.share)} of the loss"
         place = "at the features" if self.features == self.gradient else "in the decoder"
@@ -49,7 +52,7 @@ class LossShare:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The student, measured."""
+    """An evaluation of the student."""
 
     epoch: int
     ap: float | None
@@ -57,70 +60,82 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    steps: list[dict]  # those that counted
-    looks: list[dict]  # at the gradients
+    """The log of a run."""
+
+    steps: list[dict]  # records of steps, without those that were skipped
+    gradient_records: list[dict]  # norms of the gradient of each loss, logged every so many steps
     epochs: tuple[Epoch, ...]
-    teacher: float | None  # AP
+    teacher_ap: float | None
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
+        """All terms, in the order of the log."""
         first, last = (means(part, "terms") for part in (self.ends[0], self.ends[1]))
-        counted = means(self.ends[1], "weighted")
-        whole = sum(map(abs, counted.values())) or 1.0
-        return tuple(Term(name, first[name], last[name], abs(counted[name]) / whole) for name in last)
+        weighted = means(self.ends[1], "weighted")
+        total = sum(map(abs, weighted.values())) or 1.0
+        return tuple(Term(name, first[name], last[name], abs(weighted[name]) / total) for name in last)
 
     @cached_property
-    def pulls(self) -> tuple[LossShare, ...]:
-        shares = defaultdict(float)
+    def loss_shares(self) -> tuple[LossShare, ...]:
+        """The share of each loss in the loss and in the gradient."""
+        shares: dict[str, float] = defaultdict(float)
         for term in self.terms:
             shares[term.name.split("/")[0]] += term.share
-        pulled = {place: self.gradient(place) for place in PLACES}
-        return tuple(LossShare(loss, x, *(pulled[place].get(loss) for place in PLACES)) for loss, x in shares.items())
+        gradients = {place: self.gradient(place) for place in PLACES}
+        return tuple(
+            LossShare(loss, x, *(gradients[place].get(loss) for place in PLACES)) for loss, x in shares.items()
+        )
 
     @property
     def ends(self) -> tuple[list[dict], list[dict]]:
-        n = max(1, len(self.steps) // PART)
+        """The first and the last fifth of the steps, at least one step each."""
+        n = max(1, len(self.steps) // ENDS_PART)
         return self.steps[:n], self.steps[-n:]
 
     @property
-    def best(self) -> float:
+    def best_ap(self) -> float:
+        """The student's highest AP; 0 if none was measured."""
         return max((e.ap or 0.0 for e in self.epochs), default=0.0)
 
     def gradient(self, place: str) -> dict[str, float]:
-        """The mean share of each loss, over the looks of the second half of training; {} if nobody looked."""
-        found = [sizes(look, place) for look in self.looks[len(self.looks) // 2 :]]
-        found = [{loss: x / sum(by.values()) for loss, x in by.items()} for by in found if sum(by.values())]
-        return {loss: mean([by[loss] for by in found]) for loss in found[0]} if found else {}
+        """The mean share of each loss in the gradient at a place, over the second half of training; {} if not logged."""
+        norms = [gradient_norms(record, place) for record in self.gradient_records[len(self.gradient_records) // 2 :]]
+        shares = [{loss: x / sum(by.values()) for loss, x in by.items()} for by in norms if sum(by.values())]
+        return {loss: mean([by[loss] for by in shares]) for loss in shares[0]} if shares else {}
 
-    def course(self, loss: str) -> np.ndarray:
-        """The sum of a loss's terms, weighted, step by step."""
-        return np.array([sum(v for k, v in s["weighted"].items() if k.split("/")[0] == loss) for s in self.steps])
+    def loss_by_step(self, loss: str) -> Float[ndarray, " n"]:
+        """The sum of a loss's weighted terms in each step."""
+        sums = [sum(v for k, v in s["weighted"].items() if k.split("/")[0] == loss) for s in self.steps]
+        return np.array(sums, dtype=np.float64)
 
 
 def read_history(run: Path) -> History:
-    """UserError: it has not trained a step."""
-    found = read_lines(run / "metrics.jsonl")
-    steps = [x for x in found if "terms" in x and "skipped" not in x]
+    """Reads the log of a run. UserError: it has no trained step."""
+    records = read_lines(run / "metrics.jsonl")
+    steps = [x for x in records if "terms" in x and "skipped" not in x]
     if not steps:
         raise UserError(f"{run} has no record of a step in metrics.jsonl; train it first: python -m train resume {run}")
-    taught = [x["ap"] for x in found if x.get("eval") == "teacher"]
+    teacher_aps = [x["ap"] for x in records if x.get("eval") == "teacher"]
     epochs = tuple(Epoch(x["epoch"], x["ap"]) for x in scores(run))
-    return History(steps, [x for x in found if "gradients" in x], epochs, taught[0] if taught else None)
+    gradient_records = [x for x in records if "gradients" in x]
+    return History(steps, gradient_records, epochs, teacher_aps[0] if teacher_aps else None)
 
 
-def sizes(look: dict, place: str) -> dict[str, float]:
-    """Of each loss's gradient; what was not finite counts nothing."""
-    return {loss: by[place] or 0.0 for loss, by in look["gradients"].items()}
+def gradient_norms(record: dict, place: str) -> dict[str, float]:
+    """The norm of each loss's gradient at a place; a norm that was not finite, and so is logged as null, is 0."""
+    return {loss: by[place] or 0.0 for loss, by in record["gradients"].items()}
 
 
 def means(steps: list[dict], key: str) -> dict[str, float]:
+    """The mean over steps of each number in the record's object `key`."""
     return {name: mean([s[key][name] for s in steps]) for name in steps[-1][key]}
 
 
 def mean(values: list[float]) -> float:
+    """The arithmetic mean; ZeroDivisionError for an empty list."""
     return sum(values) / len(values)
 
 
 def percent(share: float) -> str:
-    """Small shares keep a digit that is not 0."""
+    """A share as a percentage; one below 1% keeps its first digit that is not 0."""
     return f"{100 * share:.0f}%" if share >= 0.01 or not share else f"{100 * share:.1g}%"

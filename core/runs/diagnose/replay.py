@@ -1,4 +1,4 @@
-"""What a replay of a few images shows: whether student and teacher agree, and what the teacher calls true objects."""
+"""Replays a few images of a run: whether student and teacher agree, and what the teacher calls the true objects."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,76 +18,92 @@ from core.metrics.hits import MIN_IOU
 from core.runs.open import OpenRun, replay
 from core.types import DistillTrace
 
+Watch = Callable[[Iterable, int], Iterable]  # gets items and their number, and yields the items; it may show progress
+
 
 @dataclass(frozen=True)
 class TeacherLabels:
-    """Of true objects, in the teacher's last layer: as many of its surest queries look on as the image has objects."""
+    """Counts of true objects by the class that the teacher's last layer gives them.
 
-    objects: int
-    found: int  # by a box, of whatever class
-    right: int  # found, and by the right name
-    called: dict[str, dict[str, int]]  # of those found of each class, how many go by which name
+    In an image with n objects only the n most confident queries count.
+    """
+
+    objects: int  # true objects
+    found: int  # those with a box on them, of any class
+    right: int  # those with a box of the right class
+    called: dict[str, dict[str, int]]  # for each class, how many of its found objects have which label
 
 
 @dataclass(frozen=True)
 class ReplayStatistics:
+    """Statistics of the replayed images."""
+
     images: int
-    naming: TeacherLabels
-    agreement: dict[str, list[float | None]]  # class, iou and object, in each layer of the student; None: no pair
+    teacher_labels: TeacherLabels
+    agreement: dict[
+        str, list[float | None]
+    ]  # "class", "iou" and "object", for each layer of the student; None: no pair
 
 
 @torch.no_grad()
-def replay_statistics(
-    opened: OpenRun, limit: int, seen: Callable[[Iterable, int], Iterable]
-) -> ReplayStatistics | None:
-    """Of the first images; None without a teacher."""
+def replay_statistics(opened: OpenRun, limit: int, watch: Watch) -> ReplayStatistics | None:
+    """Replays the first `limit` validation images; None if the run has no teacher."""
     if opened.distiller.teacher is None:
         return None
     count = min(limit, len(opened.data))
-    meet, met, names = meeting(opened.distiller), [], Counter()
-    for k in seen(range(count), count):
+    loss = agreement_loss(opened.distiller)
+    agreements: list[Agreement] = []
+    labels: Counter[tuple[int, int]] = Counter()
+    for k in watch(range(count), count):
         trace = replay(opened, opened.data[k])
-        names.update(called(trace))
-        if meet is not None:
-            pairs = solve({"logits": meet.problems(trace.student, trace.teacher, trace.targets)})["logits"]
-            met.append(agreement(trace.student, trace.teacher, meet.with_layers(pairs["positive"])))
+        labels.update(teacher_labels(trace))
+        if loss is not None:
+            assert trace.teacher is not None
+            pairs = solve({"logits": loss.problems(trace.student, trace.teacher, trace.targets)})["logits"]
+            agreements.append(agreement(trace.student, trace.teacher, loss.with_layers(pairs["positive"])))
     layers = opened.distiller.student.config.layers
-    return ReplayStatistics(count, naming(names, opened.classes), by_layer(met, layers))
+    return ReplayStatistics(count, count_labels(labels, opened.classes), agreement_by_layer(agreements, layers))
 
 
-def meeting(distiller: Distiller) -> Loss | None:
-    """The loss that says who is compared: always its default, so that runs of other losses can be compared."""
+def agreement_loss(distiller: Distiller) -> Loss | None:
+    """The loss that pairs student queries with teacher queries; None if the detectors have different classes.
+
+    It is always the logits loss with its default options, so that runs with other losses can be compared.
+    """
     module = losses.module("logits")
     try:
         return module.Model(module.Config(weight=1.0, match="positive"), distiller.student, distiller.teacher)
-    except UserError:  # they have other classes
+    except UserError:
         return None
 
 
-def by_layer(met: list[Agreement], layers: int) -> dict[str, list[float | None]]:
-    if not met:
+def agreement_by_layer(agreements: list[Agreement], layers: int) -> dict[str, list[float | None]]:
+    """Means over all pairs of the images, for each layer of the student; None for a layer without pairs."""
+    if not agreements:
         return {part: [None] * layers for part in ("class", "iou", "object")}
-    whole = Agreement(*(torch.cat([vars(x)[name] for x in met]) for name in vars(met[0])))
-    return {part: [None if x != x else x for x in v.tolist()] for part, v in whole.by_layer(layers).items()}
+    joined = Agreement(*(torch.cat([vars(x)[name] for x in agreements]) for name in vars(agreements[0])))
+    return {part: [None if x != x else x for x in v.tolist()] for part, v in joined.by_layer(layers).items()}
 
 
-def called(trace: DistillTrace) -> list[tuple[int, int]]:
-    """(class, what the teacher calls it, -1 if it finds it not) of each object of a batch of one image."""
-    targets, found = trace.targets, trace.teacher.own
-    logits, boxes = found.logits[-1, 0], found.boxes[-1, 0]
-    sure = logits.amax(-1).topk(min(len(targets), len(logits))).indices
-    if not len(sure):
+def teacher_labels(trace: DistillTrace) -> list[tuple[int, int]]:
+    """(class, the teacher's label or -1 if the teacher does not find it) of each object, for a batch of one image."""
+    assert trace.teacher is not None
+    targets, predictions = trace.targets, trace.teacher.own
+    logits, boxes = predictions.logits[-1, 0], predictions.boxes[-1, 0]
+    confident = logits.amax(-1).topk(min(len(targets), len(logits))).indices
+    if not len(confident):
         return []
-    overlap = iou(targets.boxes[:, None], boxes[sure][None])
+    overlap = iou(targets.boxes[:, None], boxes[confident][None])
     best = overlap.max(-1)
-    name: Tensor = logits[sure][best.indices].argmax(-1).masked_fill(best.values < MIN_IOU, -1)
-    return list(zip(targets.labels.tolist(), name.tolist()))
+    label: Tensor = logits[confident][best.indices].argmax(-1).masked_fill(best.values < MIN_IOU, -1)
+    return list(zip(targets.labels.tolist(), label.tolist()))
 
 
-def naming(names: Counter, classes: tuple[str, ...]) -> TeacherLabels:
-    said: dict[str, dict[str, int]] = {}
-    for (true, name), count in sorted(names.items()):
-        if name >= 0:
-            said.setdefault(classes[true], {})[classes[name]] = count
-    right = sum(by.get(true, 0) for true, by in said.items())
-    return TeacherLabels(names.total(), sum(map(lambda by: sum(by.values()), said.values())), right, said)
+def count_labels(labels: Counter[tuple[int, int]], classes: tuple[str, ...]) -> TeacherLabels:
+    """Counts (class, label) pairs as `teacher_labels` gives them; `classes` are the names."""
+    called: dict[str, dict[str, int]] = {}
+    for (true, label), count in sorted(labels.items()):
+        if label >= 0:
+            called.setdefault(classes[true], {})[classes[label]] = count
+    right = sum(by.get(true, 0) for true, by in called.items())
+    return TeacherLabels(labels.total(), sum(sum(by.values()) for by in called.values()), right, called)

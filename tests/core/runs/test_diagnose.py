@@ -11,7 +11,7 @@ import torch
 from core.losses import features, logits, prior
 from core.runs.checkpoint import load_detector, save_detector
 from core.runs.diagnose import diagnose
-from core.runs.diagnose.findings import findings, moved, swaps
+from core.runs.diagnose.findings import findings, has_trend, swapped_names
 from core.runs.diagnose.history import Epoch, History
 from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels
 from tests.helpers import runs
@@ -119,7 +119,7 @@ def parts_frozen(run: Run, path: Path) -> Run:
                 parts_frozen,
                 "frozen",
                 "over 16 steps the detection loss went",
-                "raise --optim.slow-lr from 0: it holds",
+                "raise --optim.slow-lr from 0: it applies",
             ),
             marks=pytest.mark.slow,
         ),
@@ -161,7 +161,7 @@ def test_the_shipped_run_is_sound(tmp_path, capsys):
 
 def test_a_run_alone_has_no_teacher_to_blame(doctored):
     found = doctored(lambda run, path: replace(run, losses=Losses(), teacher=None))
-    assert found.verdict.startswith("Healthy, and alone") and not found.findings and found.naming is None
+    assert found.verdict.startswith("Healthy, without a teacher") and not found.findings and found.naming is None
 
 
 @pytest.mark.parametrize(
@@ -241,20 +241,20 @@ def test_a_teacher_without_a_loss_that_asks_it():
 def test_confusion_is_no_swap():
     """Nor is calling everything by one name."""
     called = {"disc": {"disc": 8}, "hexagon": {"disc": 9, "hexagon": 2}, "star": {"disc": 3, "star": 3}}
-    assert swaps(TeacherLabels(30, 25, 13, called)) == {}
-    assert swaps(TeacherLabels(30, 25, 0, {name: {"disc": 8} for name in called})) == {}
+    assert swapped_names(TeacherLabels(30, 25, 13, called)) == {}
+    assert swapped_names(TeacherLabels(30, 25, 0, {name: {"disc": 8} for name in called})) == {}
 
 
 def test_two_of_many_classes_swapped():
     called = {"a": {"b": 5, "a": 1}, "b": {"a": 4}, "c": {"c": 7}, "d": {"c": 2}}
-    assert swaps(TeacherLabels(20, 19, 8, called)) == {"a": "b", "b": "a"}
+    assert swapped_names(TeacherLabels(20, 19, 8, called)) == {"a": "b", "b": "a"}
 
 
 def test_a_trend_is_told_from_chance():
     """Of 300 courses without a trend, 3 of 1,000 may seem to have one; a fall of a tenth amid noise is seen."""
     draw = np.random.default_rng(0)
-    flat = [moved(10 + draw.normal(size=16)) for _ in range(300)]
+    flat = [has_trend(10 + draw.normal(size=16)) for _ in range(300)]
     assert sum(flat) <= 3
-    assert all(moved(10 - np.linspace(0, 1, 400) + 0.5 * draw.normal(size=400)) for _ in range(20))
-    assert all(moved(10 + np.linspace(0, 5, 40) + 0.5 * draw.normal(size=40)) for _ in range(20))
-    assert not moved(10 - np.linspace(0, 0.01, 400))
+    assert all(has_trend(10 - np.linspace(0, 1, 400) + 0.5 * draw.normal(size=400)) for _ in range(20))
+    assert all(has_trend(10 + np.linspace(0, 5, 40) + 0.5 * draw.normal(size=40)) for _ in range(20))
+    assert not has_trend(10 - np.linspace(0, 0.01, 400))
