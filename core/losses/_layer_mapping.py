@@ -1,37 +1,46 @@
-"""Which decoder layer of the teacher teaches which of the student's, where depths may differ (Fig. 5 of 2211.10156)."""
+"""Decoder layers of the teacher that teach each decoder layer of the student, where depths may differ (Fig. 5 of 2211.10156)."""
 
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from core.types import Assignment
 
 LayerMapping = Literal["each", "last", "from_last"]
 
 
-def layer_pairs(student: int, teacher: int, which: LayerMapping = "each") -> list[tuple[int, int]]:
-    """Pairs (student's layer, teacher's layer), from 0, in order.
+def layer_pairs(student: int, teacher: int, mapping: LayerMapping = "each") -> list[tuple[int, int]]:
+    """Pairs (student layer, teacher layer), counted from 0 and in order, for decoders of `student` and `teacher` layers.
 
-    `each`: the deeper one's layers are grouped evenly, so 6 that teach 3 are {1, 2}, {3, 4}, {5, 6}, and 3 that teach 6
-    teach two each. `last`: the last alone. `from_last`: every layer learns from the teacher's last.
+    `each`: the layers of the deeper decoder are divided evenly, so that 6 layers teach 3 as {1, 2}, {3, 4}, {5, 6}, and each
+    of 3 layers teaches two of 6. `last`: only the last layers are paired. `from_last`: the teacher's last layer teaches every
+    layer of the student.
     """
-    if which == "last":
+    if mapping == "last":
         return [(student - 1, teacher - 1)]
-    if which == "from_last":
+    if mapping == "from_last":
         return [(layer, teacher - 1) for layer in range(student)]
     return [(layer, t) for layer in range(student) for t in group(layer, student, teacher)]
 
 
 def group(layer: int, student: int, teacher: int) -> range:
-    """The teacher's layers for one of the student's: a part of them in even order, at least one."""
+    """The consecutive teacher layers, at least one, that teach one layer of the student under `each`."""
     first = layer * teacher // student
     return range(first, max(first + 1, (layer + 1) * teacher // student))
 
 
 class LayerPairs(nn.Module):
-    """Pairs of layers as index vectors that follow the device of the loss that holds them."""
+    """Pairs of student and teacher layers as index vectors on the device of the loss.
+
+    Nothing is saved: the buffers are not persistent.
+    """
+
+    student: Int[Tensor, " p"]  # student layer of each pair
+    teacher: Int[Tensor, " p"]  # teacher layer of each pair
+    share: Float[Tensor, " p"]  # 1 / number of teacher layers that teach the pair's student layer
 
     def __init__(self, pairs: Sequence[tuple[int, int]]):
         super().__init__()
@@ -45,5 +54,5 @@ class LayerPairs(nn.Module):
         return len(self.pairs)
 
     def with_layers(self, a: Assignment) -> Assignment:
-        """An assignment whose layers count the pairs, with the layers of student and teacher instead."""
+        """Converts an assignment whose `layer` counts these pairs to the layers of student and teacher."""
         return Assignment(self.student[a.layer], a.image, a.query, a.target, self.teacher[a.layer])

@@ -1,4 +1,4 @@
-"""The set loss of DETR: classify every query, place those that answer for an object."""
+"""The set loss of DETR: a class loss for every query, and box losses for those that are matched with an object."""
 
 from dataclasses import dataclass, replace
 
@@ -8,76 +8,87 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import giou
-from core.losses.base import Loss, normaliser, scatter_to_queries
+from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
-from core.types import Assignment, Outcome, Predictions, Targets
+from core.types import Assignment, Outcome, Predictions, Problem, Targets, Trace
 
 
 @dataclass(frozen=True)
 class Config:
+    """The weights of the terms are those of the student's matching."""
+
     weight: float = 1.0  # Weight of the whole loss; 0 leaves it out.
 
 
 class Model(Loss):
-    """Where the student's queries are proposals of its encoder, those are matched and trained too, as of one class.
+    """The set loss of the student's own queries and, where these are proposals of its encoder, of the proposals too.
 
-    Deformable DETR, models/deformable_detr.py: the encoder's loss, with every label 0.
+    Proposals are matched and trained as if all objects were of class 0 (Deformable DETR, models/deformable_detr.py).
     """
 
     least = "truth"
 
-    def __init__(self, config: Config, student, teacher):
+    def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         self.matching, self.proposes = student.matching, student.proposes
         self.weights = dict(self.matching.weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.weights.items()}
 
-    def problems(self, student, teacher, targets):
+    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         if not self.proposes:
             return {}
-        return {"proposal": truth_problem(student.queries["own"].proposals, of_one_class(targets), self.matching)}
+        return {"proposal": truth_problem(proposals(student), as_one_class(targets), self.matching)}
 
-    def forward(self, student, teacher, targets, pairs):
-        maps, found = set_loss(student.own, targets, student.assignment, self.matching), {"truth": student.assignment}
+    def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
+        maps = set_loss(student.own, targets, student.assignment, self.matching)
+        assignments = {"truth": student.assignment}
         if self.proposes:
-            found["proposal"] = pairs["proposal"]
-            proposals = student.queries["own"].proposals
-            more = set_loss(proposals, of_one_class(targets), found["proposal"], self.matching)
-            maps |= {f"proposal_{name}": x for name, x in more.items()}
-        return Outcome(maps, found)
+            assignments["proposal"] = pairs["proposal"]
+            losses = set_loss(proposals(student), as_one_class(targets), pairs["proposal"], self.matching)
+            maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        return Outcome(maps, assignments)
 
 
-def of_one_class(targets: Targets) -> Targets:
+def proposals(trace: Trace) -> Predictions:
+    """The predictions of the encoder from which a two-stage detector took its queries."""
+    predictions = trace.queries["own"].proposals
+    assert predictions is not None
+    return predictions
+
+
+def as_one_class(targets: Targets) -> Targets:
+    """The same objects, all of class 0."""
     return replace(targets, labels=torch.zeros_like(targets.labels))
 
 
 def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
-    """Focal class loss of every query, L1 and 1 - GIoU of the assigned ones, each divided by the number of objects.
+    """Focal class loss of every query, L1 and 1 - GIoU of the assigned ones; unweighted, divided by the number of objects.
 
-    The number is that of the whole step, at least 1, as its mean over processes (Deformable DETR, models/deformable_detr.py).
+    That number counts the objects of the whole step, at least 1, and is a mean over processes (Deformable DETR,
+    models/deformable_detr.py).
     """
     n = normaliser(targets)
-    mine, true = p.boxes[a.index], targets.boxes[a.target]
-    distance = (m.coordinates(mine) - m.coordinates(true)).abs().sum(-1)
+    predicted, true = p.boxes[a.index], targets.boxes[a.target]
+    distance = (m.coordinates(predicted) - m.coordinates(true)).abs().sum(-1)
     return {
         "class": focal_loss(p.logits.float(), class_targets(p, targets, a), m) / n,
         "l1": scatter_to_queries(distance / n, a, like=p.logits),
-        "giou": scatter_to_queries((1 - giou(mine, true)) / n, a, like=p.logits),
+        "giou": scatter_to_queries((1 - giou(predicted, true)) / n, a, like=p.logits),
     }
 
 
 def class_targets(p: Predictions, targets: Targets, a: Assignment) -> Float[Tensor, "l b q c"]:
-    """1 at the class of the object a query answers for, 0 elsewhere: background is all zeros."""
+    """1 at the class of the object that a query is matched with, 0 elsewhere: all zeros for background."""
     one = torch.ones((), device=p.logits.device)
     return torch.zeros_like(p.logits, dtype=torch.float32).index_put((*a.index, targets.labels[a.target]), one)
 
 
-def focal_loss(logits: Float[Tensor, "*n c"], want: Float[Tensor, "*n c"], m: Matching) -> Float[Tensor, "*n"]:
-    """Sigmoid focal loss summed over classes (Lin et al., ICCV 2017)."""
-    chance = logits.sigmoid()
-    miss = want * (1 - chance) + (1 - want) * chance
-    balance = want * m.alpha + (1 - want) * (1 - m.alpha)
-    entropy = F.binary_cross_entropy_with_logits(logits, want, reduction="none")
-    return (balance * miss**m.gamma * entropy).sum(-1)
+def focal_loss(logits: Float[Tensor, "*n c"], target: Float[Tensor, "*n c"], m: Matching) -> Float[Tensor, "*n"]:
+    """Sigmoid focal loss summed over classes (Lin et al., ICCV 2017); `target` is 0 or 1."""
+    score = logits.sigmoid()
+    error = target * (1 - score) + (1 - target) * score  # 1 - p_t of the paper
+    balance = target * m.alpha + (1 - target) * (1 - m.alpha)  # alpha_t
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (balance * error**m.gamma * entropy).sum(-1)

@@ -1,4 +1,4 @@
-"""FGD: imitate the teacher's features, objects and background apart, and what each place takes from the whole image.
+"""FGD: imitate the teacher's features, with separate weights for objects and background, its attention, and its global relations.
 
 Yang et al., Focal and Global Knowledge Distillation for Detectors, CVPR 2022, arXiv 2111.11837; release yzd-v/FGD. With
 the attentions of places and channels, A^S and A^C (Eq. 4 to 7, `core.losses._imitation`), and R the block of Eq. 12:
@@ -7,15 +7,15 @@ the attentions of places and channels, A^S and A^C (Eq. 4 to 7, `core.losses._im
     attention   gamma sum |A^S_T - A^S_S|                                    Eq. 9; `channels` is the same for A^C
     relation    lambda sum (R_T(F_T) - R_S(F_S))^2                           Eq. 11
 
-The weights of `feature` are within it, since on a coarse map objects may leave no background. M is 1 on objects; S divides
-by the area of the smallest box on a place, and by the number of places on none (Eq. 3). Weights and temperature are those
-that DETRDistill's release gives FGD for Deformable DETR (of the neck, every level), which are FGD's own for RetinaNet. As
-in its release the sums are averaged over images, f is there only where widths differ, each detector has an R of its own,
-which trains, and a box covers the places from floor to ceiling of its edges.
+The weights alpha and beta are inside the map `feature`, because on a coarse map objects may leave no background. M is 1 on
+objects; S divides by the area of the smallest box on a place, and by the number of background places elsewhere (Eq. 3). Weights
+and temperature are those that DETRDistill's release gives FGD for Deformable DETR (of the neck, every level), which are FGD's own
+for RetinaNet. As in its release the sums are averaged over images, f exists only where widths differ, each detector has an R of
+its own, which trains, and a box covers the places from floor to ceiling of its edges.
 
-Left open, and chosen here: levels add up; padding is never read and counts neither in S nor in the softmax; boxes are
-taken to places by the image's own size (the release stretches them over the padded map); an image without objects is
-background; a pair of other strides meets on the teacher's places.
+The paper leaves open, and these are the choices here: levels are added; padding is never read and counts neither in S nor in the
+softmax; boxes are converted to places by the image's own size (the release stretches them over the padded map); an image without
+objects is all background; levels of different strides are compared on the teacher's places.
 """
 
 from dataclasses import dataclass
@@ -28,15 +28,17 @@ from torch import Tensor, nn
 
 from core.boxes import in_pixels
 from core.losses._imitation import Imitation, Level, Source, channel_attention, spatial_attention
-from core.losses.base import Loss, normaliser, require_teacher
+from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.matching.costs import padded_targets
-from core.types import Outcome, Targets
+from core.types import Assignment, Outcome, Targets, Trace
 
-SLACK = 1e-3  # of a place: an edge so near to the next place is on the line between them
+SLACK = 1e-3  # in places: an edge this close to a border between two places lies on the border
 
 
 @dataclass(frozen=True)
 class Config:
+    """Weights of the terms, and the temperature of the attentions."""
+
     weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
     temperature: float = 0.5  # Temperature of the spatial and the channel attention (T).
     foreground: float = 1e-3  # Weight of the foreground (alpha).
@@ -47,9 +49,11 @@ class Config:
 
 
 class Model(Loss):
-    def __init__(self, config: Config, student, teacher):
+    """Eq. 8, 9 and 11. Weights: `imitation.adapters`, f of each level, and `relations`, R of both detectors on each level."""
+
+    def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
-        require_teacher("fgd", teacher)
+        teacher = require_teacher("fgd", teacher)
         self.config = config
         adapter = student.width != teacher.width
         self.imitation = Imitation(student, teacher, source=config.source, adapter=adapter)
@@ -60,57 +64,59 @@ class Model(Loss):
         weights |= dict.fromkeys(("attention", "channels"), config.attention)
         self.weights = {name: w for name, w in weights.items() if w}
 
-    def forward(self, student, teacher, targets, pairs):
+    def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
+        assert teacher is not None
         levels, images = self.imitation(student.memory, teacher.memory), normaliser(targets, torch.ones_like)
-        gaps = [self.attentions(level) for level in levels]
-        maps = {name: rearrange(list(x), "n b -> 1 b n") for name, x in zip(("attention", "channels"), zip(*gaps))}
+        by_level = [self.attention_losses(level) for level in levels]
+        maps = {name: rearrange(list(x), "n b -> 1 b n") for name, x in zip(("attention", "channels"), zip(*by_level))}
         for i, (name, level) in enumerate(zip(self.imitation.names, levels)):
-            maps[f"feature_{name}"] = self.feature(level, targets, teacher.memory.sizes)[None]
+            maps[f"feature_{name}"] = self.feature_loss(level, targets, teacher.memory.sizes)[None]
             if self.relations:
                 maps[f"relation_{name}"] = self.relations[i](level)[None]
         return Outcome({name: maps[name] / images for name in self.weights})
 
-    def attentions(self, level: Level) -> list[Float[Tensor, " b"]]:
-        """Eq. 9, of places and of channels."""
-        theirs, mine = ((x, level.valid, self.config.temperature) for x in (level.teacher, level.student))
-        return [(f(*theirs) - f(*mine)).abs().flatten(1).sum(1) for f in (spatial_attention, channel_attention)]
+    def attention_losses(self, level: Level) -> list[Float[Tensor, " b"]]:
+        """Eq. 9 without its weight: the L1 distance of the spatial attentions, and that of the channel attentions."""
+        t, s = ((x, level.valid, self.config.temperature) for x in (level.teacher, level.student))
+        return [(f(*t) - f(*s)).abs().flatten(1).sum(1) for f in (spatial_attention, channel_attention)]
 
-    def feature(self, level: Level, targets: Targets, sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b h w"]:
-        """Eq. 8, by place."""
-        theirs = level.teacher, level.valid, self.config.temperature
-        gap = einsum(channel_attention(*theirs), (level.teacher - level.student).pow(2), "b d, b d h w -> b h w")
-        inside, outside = scales(level, targets, sizes)
-        return (self.config.foreground * inside + self.config.background * outside) * spatial_attention(*theirs) * gap
+    def feature_loss(self, level: Level, targets: Targets, sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b h w"]:
+        """Eq. 8 at each place; `sizes` are those of the images, (height, width) in pixels."""
+        t = level.teacher, level.valid, self.config.temperature
+        difference = einsum(channel_attention(*t), (level.teacher - level.student).pow(2), "b d, b d h w -> b h w")
+        inside, outside = scaled_masks(level, targets, sizes)
+        weight = self.config.foreground * inside + self.config.background * outside
+        return weight * spatial_attention(*t) * difference
 
 
 class Relation(nn.Module):
-    """Eq. 11, by place."""
+    """Eq. 11 at each place of a level. Weights: `mine` and `theirs`, the blocks R of student and teacher."""
 
     def __init__(self, width: int):
         super().__init__()
         self.mine, self.theirs = Context(width), Context(width)
 
     def forward(self, level: Level) -> Float[Tensor, "b h w"]:
-        gap = self.theirs(level.teacher, level.valid) - self.mine(level.student, level.valid)
-        return gap.pow(2).sum(1) * level.valid
+        difference = self.theirs(level.teacher, level.valid) - self.mine(level.student, level.valid)
+        return difference.pow(2).sum(1) * level.valid
 
 
 class Context(nn.Module):
-    """GcBlock (Cao et al., 2019), Eq. 12: every place gains the same, made of what one attention sees in the whole map.
+    """R of Eq. 12, the GcBlock of GCNet (arXiv 1904.11492): adds one vector to every place, made from a global attention pooling.
 
-    It starts as the identity.
+    It starts as the identity. Weights: `look`, the attention logits of each place, and `change`, the transform of the pooled
+    vector.
     """
 
     def __init__(self, width: int):
         super().__init__()
         self.look = nn.Conv2d(width, 1, 1)
-        self.change = nn.Sequential(
-            nn.Linear(width, width // 2), nn.LayerNorm(width // 2), nn.ReLU(), nn.Linear(width // 2, width)
-        )
+        first, last = nn.Linear(width, width // 2), nn.Linear(width // 2, width)
+        self.change = nn.Sequential(first, nn.LayerNorm(width // 2), nn.ReLU(), last)
         nn.init.kaiming_normal_(self.look.weight, mode="fan_in", nonlinearity="relu")
-        nn.init.zeros_(self.look.bias)
-        nn.init.zeros_(self.change[-1].weight)
-        nn.init.zeros_(self.change[-1].bias)
+        nn.init.zeros_(self.look.get_parameter("bias"))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, x: Float[Tensor, "b d h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b d h w"]:
         share = self.look(x)[:, 0].masked_fill(~valid, torch.finfo(x.dtype).min)
@@ -120,21 +126,21 @@ class Context(nn.Module):
 
 
 @torch.no_grad()
-def scales(
+def scaled_masks(
     level: Level, targets: Targets, sizes: Int[Tensor, "b 2"]
 ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-    """M S and (1 - M) S of Eq. 3."""
+    """M S and (1 - M) S of Eq. 3, for images of these sizes (height, width) in pixels."""
     boxes, _, real = padded_targets(targets)
     low, high = (in_pixels(boxes, sizes) / level.stride).split(2, dim=-1)
     first, last = (low + SLACK).floor(), (high - SLACK).ceil()
-    columns, rows = (along(first[..., i], last[..., i], n) for i, n in enumerate(level.valid.shape[:0:-1]))
+    columns, rows = (in_span(first[..., i], last[..., i], n) for i, n in enumerate(level.valid.shape[:0:-1]))
     share = (real / (last - first + 1).prod(-1))[..., None, None] * rows[..., None] * columns[..., None, :]
-    share = F.pad(share, (0, 0, 0, 0, 1, 0)).amax(1)  # an object that is nowhere stands in where there is none
+    share = F.pad(share, (0, 0, 0, 0, 1, 0)).amax(1)  # an object of share 0, so that there is at least one
     free = level.valid & (share == 0)
     return share * level.valid, free / free.sum((-2, -1), keepdim=True).clamp(min=1)
 
 
-def along(first: Float[Tensor, "b t"], last: Float[Tensor, "b t"], places: int) -> Bool[Tensor, "b t n"]:
-    """Which places of an axis lie from the first to the last, both included."""
+def in_span(first: Float[Tensor, "b t"], last: Float[Tensor, "b t"], places: int) -> Bool[Tensor, "b t n"]:
+    """Whether each place of an axis lies from the first to the last place of each object, both included."""
     place = torch.arange(places, device=first.device)
     return (place >= first[..., None]) & (place <= last[..., None])

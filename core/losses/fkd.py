@@ -1,8 +1,8 @@
-"""FKD: imitate the teacher's features where both detectors are strong, that attention itself, and how places relate.
+"""FKD: imitate the teacher's features where both detectors have high attention, its attention, and its relations between places.
 
 Zhang and Ma, Improve Object Detection with Feature-based Knowledge Distillation, ICLR 2021 (OpenReview uKhGRvM8QNH);
 release ArchipLab-LinfengZhang/Object-Detection-Knowledge-Distillation-ICLR2021, whose code is the supplement. Each term is
-the length (not its square) of a difference, over channels and places of a level:
+the norm (not its square) of a difference, over channels and places of a level:
 
     feature    sqrt(sum M_s M_c (F_T - f(F_S))^2), attention-guided; M is the mean of both detectors' attentions, of places
                and of channels (`core.losses._imitation`), and has no gradient
@@ -13,11 +13,11 @@ the length (not its square) of a difference, over channels and places of a level
 Weights and temperature are the release's for one-stage detectors; a DETR has no second stage. As there, r takes dot
 products without a softmax and starts as the identity, and the means keep their signs.
 
-Left open, and chosen here: lengths are of an image, and images are averaged (the release measures its batch of two as
-one, which gives 1.4 times as much); levels add up; r has no BatchNorm, which would read padding, and looks at places
-pooled to a stride of 32 pixels, at least two by two (the release's 8, 4, 2 for strides 4, 8, 16); the student's attention
-is that of f(F_S), where its channels are the teacher's; padding is never read; a pair of other strides meets on the
-teacher's places. No objects are needed.
+The paper leaves open, and these are the choices here: norms are taken for each image, and averaged over images (the release
+takes one norm of its batch of two, which gives 1.4 times as much); levels are added; r has no BatchNorm, which would read
+padding, and its keys are places pooled to a stride of 32 pixels, at least two by two (the release pools 8, 4, 2 places at strides
+4, 8, 16); the student's attention is that of f(F_S), where its channels are the teacher's; padding is never read; levels of
+different strides are compared on the teacher's places. No objects are needed.
 """
 
 from dataclasses import dataclass
@@ -37,15 +37,17 @@ from core.losses._imitation import (
     mean_of_places,
     spatial_attention,
 )
-from core.losses.base import Loss, normaliser, require_teacher
-from core.types import Outcome
+from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
+from core.types import Assignment, Outcome, Targets, Trace
 
-KEYS = 32  # pixels between the places that a non-local block looks at
-EPS = 1e-12  # under a root, which has no slope at 0
+KEY_STRIDE = 32  # pixels between the pooled places that are the keys of a non-local block
+EPS = 1e-12  # added under the root, whose gradient is infinite at 0
 
 
 @dataclass(frozen=True)
 class Config:
+    """Weights of the terms, and the temperature of the attentions."""
+
     weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
     temperature: float = 0.1  # Temperature of the spatial and the channel attention (T).
     feature: float = 4.2e-4  # Weight of the difference of the features.
@@ -55,9 +57,11 @@ class Config:
 
 
 class Model(Loss):
-    def __init__(self, config: Config, student, teacher):
+    """The four terms on every level. Weights: `heads`, a `Head` for each level."""
+
+    def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
-        require_teacher("fkd", teacher)
+        teacher = require_teacher("fkd", teacher)
         self.imitation = Imitation(student, teacher, source=config.source, adapter=False)
         self.notes, names = self.imitation.notes, self.imitation.names
         strides = [teacher.strides[t] for _, t in self.imitation.pairs]
@@ -66,67 +70,78 @@ class Model(Loss):
         self.weights = {f"{part}_{name}": w for name in names for part, w in parts.items()}
         self.weights["channel"] = config.attention
 
-    def forward(self, student, teacher, targets, pairs):
-        maps, channels, images = {}, [], normaliser(targets, torch.ones_like)
+    def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
+        assert teacher is not None
+        images = normaliser(targets, torch.ones_like)
+        maps: dict[str, Tensor] = {}
+        channels = []
         for name, head, level in zip(self.imitation.names, self.heads, self.imitation(student.memory, teacher.memory)):
             squares = head(level)
-            channels.append(length(squares.pop("channel")).sum(1) / images)
-            maps |= {f"{part}_{name}": length(x)[None] / images for part, x in squares.items()}
+            channels.append(norm_shares(squares.pop("channel")).sum(1) / images)
+            maps |= {f"{part}_{name}": norm_shares(x)[None] / images for part, x in squares.items()}
         return Outcome(maps | {"channel": torch.stack(channels, -1)[None]})
 
 
-def length(squares: Float[Tensor, " b *n"]) -> Float[Tensor, " b *n"]:
-    """Shares that add up to the root of an image's sum."""
-    whole = squares.flatten(1).sum(1)
-    return squares / (whole + EPS).sqrt().view(-1, *[1] * (squares.dim() - 1))
+def norm_shares(squares: Float[Tensor, " b *n"]) -> Float[Tensor, " b *n"]:
+    """Divides the squares of each image so that they add up to their norm, the root of their sum."""
+    total = squares.flatten(1).sum(1)
+    return squares / (total + EPS).sqrt().view(-1, *[1] * (squares.dim() - 1))
 
 
 class Head(nn.Module):
-    """What is compared on one level, and the layers that this takes. They are the identity at first where widths agree."""
+    """The four differences of one level, squared.
 
-    def __init__(self, mine: int, theirs: int, stride: int, temperature: float):
+    Weights: `feature` and `relation`, f of those two terms; `spatial` and `channel`, the layers of the student's means; `mine`
+    and `theirs`, the blocks r of student and teacher. Every layer starts as the identity, those between two widths only where
+    the widths agree.
+    """
+
+    def __init__(self, student_width: int, teacher_width: int, stride: int, temperature: float):
         super().__init__()
         self.temperature = temperature
         self.feature, self.relation, self.spatial = (
-            channel_adapter(mine, theirs),
-            channel_adapter(mine, theirs),
+            channel_adapter(student_width, teacher_width),
+            channel_adapter(student_width, teacher_width),
             nn.Conv2d(1, 1, 3, padding=1),
         )
-        self.channel = nn.Linear(mine, theirs)
-        self.mine, self.theirs = (NonLocal(width, max(2, KEYS // stride)) for width in (mine, theirs))
+        self.channel = nn.Linear(student_width, teacher_width)
+        pool = max(2, KEY_STRIDE // stride)
+        self.mine, self.theirs = (NonLocal(width, pool) for width in (student_width, teacher_width))
         nn.init.dirac_(self.spatial.weight)
-        nn.init.zeros_(self.spatial.bias)
-        if mine == theirs:
+        nn.init.zeros_(self.spatial.get_parameter("bias"))
+        if student_width == teacher_width:
             nn.init.eye_(self.channel.weight)
             nn.init.zeros_(self.channel.bias)
 
     def forward(self, level: Level) -> dict[str, Float[Tensor, " b *_"]]:
-        """Squared differences by place, and by channel."""
-        theirs, mine, valid = level.teacher, level.student, level.valid
-        adapted = self.feature(mine)
-        relation = self.theirs(theirs, valid) - self.relation(self.mine(mine, valid))
-        spatial = theirs.mean(1) - self.spatial(mine.mean(1, keepdim=True) * valid[:, None])[:, 0]
-        channel = mean_of_places(theirs, valid) - self.channel(mean_of_places(mine, valid))
+        """Squared differences at each place, and of each channel for the term "channel"."""
+        s, t, valid = level.student, level.teacher, level.valid
+        adapted = self.feature(s)
+        relation = self.theirs(t, valid) - self.relation(self.mine(s, valid))
+        spatial = t.mean(1) - self.spatial(s.mean(1, keepdim=True) * valid[:, None])[:, 0]
+        channel = mean_of_places(t, valid) - self.channel(mean_of_places(s, valid))
         return {
-            "feature": self.attend((theirs - adapted).pow(2), adapted, level),
+            "feature": self.guide((t - adapted).pow(2), adapted, level),
             "spatial": spatial.pow(2) * valid,
             "relation": relation.pow(2).sum(1) * valid,
             "channel": channel.pow(2),
         }
 
-    def attend(
-        self, gap: Float[Tensor, "b d h w"], adapted: Float[Tensor, "b d h w"], level: Level
+    def guide(
+        self, squares: Float[Tensor, "b d h w"], adapted: Float[Tensor, "b d h w"], level: Level
     ) -> Float[Tensor, "b h w"]:
+        """Weighs squared differences by M_s and M_c, the mean attentions of teacher and student; sums over channels."""
         with torch.no_grad():
-            both = [(x, level.valid, self.temperature) for x in (level.teacher, adapted)]
-            place, channel = (sum(f(*x) for x in both) / 2 for f in (spatial_attention, channel_attention))
-        return place * einsum(channel, gap, "b d, b d h w -> b h w")
+            t, s = ((x, level.valid, self.temperature) for x in (level.teacher, adapted))
+            place, channel = ((f(*t) + f(*s)) / 2 for f in (spatial_attention, channel_attention))
+        return place * einsum(channel, squares, "b d, b d h w -> b h w")
 
 
 class NonLocal(nn.Module):
-    """Wang et al., CVPR 2018, with dot products: each place gains what it finds at all pooled places.
+    """Non-local block r (Wang et al., CVPR 2018) with dot products: adds to each place an attention over all pooled places.
 
-    Without a softmax the sum over places comes first, so no table of places x places is made.
+    Without a softmax, keys and values are multiplied first, so that no matrix of places x places is needed. It starts as the
+    identity.
     """
 
     def __init__(self, width: int, pool: int):
@@ -135,15 +150,16 @@ class NonLocal(nn.Module):
         self.query, self.key, self.value = (nn.Conv2d(width, inner, 1) for _ in range(3))
         self.out = nn.Conv2d(inner, width, 1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(self.out.get_parameter("bias"))
 
     def forward(self, x: Float[Tensor, "b d h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b d h w"]:
-        seen = F.max_pool2d(valid.float(), self.pool, ceil_mode=True)
-        key, value = (self.pooled(f(x), valid) * seen[:, None] for f in (self.key, self.value))
-        count = seen.sum((-2, -1)).clamp(min=1)[:, None, None]
+        keys = F.max_pool2d(valid.float(), self.pool, ceil_mode=True)  # 1 where a pooled place has a place of the image
+        key, value = (self.max_pool(f(x), valid) * keys[:, None] for f in (self.key, self.value))
+        count = keys.sum((-2, -1)).clamp(min=1)[:, None, None]
         mixed = einsum(key, value, "b k h w, b v h w -> b k v") / count
         return x + self.out(einsum(self.query(x), mixed, "b k h w, b k v -> b v h w"))
 
-    def pooled(self, x: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b k _ _"]:
+    def max_pool(self, x: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b k _ _"]:
+        """Maximum of the valid places of each window."""
         x = x.masked_fill(~valid[:, None], torch.finfo(x.dtype).min)
         return F.max_pool2d(x, self.pool, ceil_mode=True)

@@ -1,9 +1,9 @@
-"""Hungarian-matching logits distillation: the teacher's predictions are targets, stage by stage.
+"""Hungarian-matching logits distillation: the teacher's predictions are targets for the student's, layer by layer.
 
-DETRDistill, arXiv 2211.10156, Eq. 3 (positives: teacher queries that answer for an object) and Eq. 4 (negatives: all
-others, matched among the students left over and compared by box alone). The paper leaves open how positives are chosen,
-which class loss is taken and how the sums are normalised; here: the teacher's own matching to the truth, cross-entropy
-with the teacher's sigmoid scores, and `normalise`.
+DETRDistill, arXiv 2211.10156; a decoder layer is a stage in the paper. Eq. 3: positives, the teacher queries that are matched
+with an object. Eq. 4: negatives, all others, which are matched with the remaining student queries and compared by box alone.
+The paper leaves open how positives are chosen, which class loss is taken and how the sums are normalised; here: the teacher's
+own matching to the truth, cross-entropy with the teacher's sigmoid scores, and `normalise`.
 
 Its release does something else, which `match` "all" gives: one matching of all student with all teacher queries, class
 scores of background included. Its fill value of 80 for students without a partner is not reproduced: they are left out.
@@ -21,7 +21,7 @@ from torch import Tensor
 from core.boxes import centers, corners, giou
 from core.errors import UserError
 from core.losses._layer_mapping import LayerMapping, LayerPairs, layer_pairs
-from core.losses.base import Loss, normaliser, require_teacher, scatter_to_queries
+from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher, scatter_to_queries
 from core.losses.detection import focal_loss
 from core.matching.costs import Matching, box_costs, first_objects, focal_cost, in_chunks, weighted_sum
 from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
@@ -29,6 +29,8 @@ from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
 @dataclass(frozen=True)
 class Config:
+    """Choices that the paper leaves open, and those of its release."""
+
     weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
     match: Literal["split", "positive", "all"] = "split"  # Match positives and negatives apart, positives only, or all.
     target: Literal["soft", "hard", "focal"] = "soft"  # Class target: all scores (soft), or the best class (others).
@@ -40,169 +42,206 @@ class Config:
     group: Literal["sum", "mean"] = "sum"  # Sum or mean over the teacher's layers that teach one of the student's.
 
 
-KINDS = {"split": ("positive", "negative"), "positive": ("positive",), "all": ("all",)}  # of pairs
-NO_TERM = "negative", "class"  # background is all there is to say
+Kind = Literal["all", "positive", "negative"]  # of pairs
+KINDS: dict[str, tuple[Kind, ...]] = {"split": ("positive", "negative"), "positive": ("positive",), "all": ("all",)}
+NO_TERM = "negative", "class"  # negatives have no class term (Eq. 4): all of them are background
 
 
 class Model(Loss):
-    def __init__(self, config: Config, student, teacher):
+    """Eq. 3 and 4, or the release's matching. No weights of its own.
+
+    The problems are posed for pairs of layers; `with_layers` converts their assignments to layers of the two detectors.
+    """
+
+    known: Bool[Tensor, " c"]  # classes that the teacher can predict
+
+    def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
-        require_teacher("logits", teacher)
+        teacher = require_teacher("logits", teacher)
         refuse_other_classes("logits", student, teacher)
         self.config, self.matching = config, with_class_weight(student.matching, config)
-        self.stages = LayerPairs(layer_pairs(student.config.layers, teacher.config.layers, config.stages))
+        self.layers = LayerPairs(layer_pairs(student.config.layers, teacher.config.layers, config.stages))
         self.register_buffer("known", torch.tensor(teacher.known), persistent=False)
-        parts = [(kind, p) for kind in KINDS[config.match] for p in self.matching.weights if (kind, p) != NO_TERM]
-        self.weights = {f"{kind}_{part}": self.matching.weights[part] for kind, part in parts}
+        terms = [(kind, p) for kind in KINDS[config.match] for p in self.matching.weights if (kind, p) != NO_TERM]
+        self.weights = {f"{kind}_{part}": self.matching.weights[part] for kind, part in terms}
 
     @torch.no_grad()
-    def problems(self, student, teacher, targets):
-        mine, theirs = self.stages.student, self.stages.teacher
-        boxes = student.own.boxes[mine], self.boxes(teacher)[theirs]
-        place = in_chunks(lambda *x: weighted_sum(box_costs(*x, self.matching), self.matching.weights), *boxes)
-        found = is_matched(teacher)[theirs]
-        scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
+    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
+        assert teacher is not None
+        s, t = self.layers.student, self.layers.teacher
+        student_logits = self.known_logits(student.own.logits)[s]
+        teacher_logits, matched = self.known_logits(teacher.own.logits)[t], is_matched(teacher)[t]
+        box_cost = in_chunks(self.box_cost, student.own.boxes[s], self.teacher_boxes(teacher)[t])
 
-        def price(place: Tensor, mine: Tensor, theirs: Tensor, found: Tensor) -> Tensor:
-            return place.add(in_chunks(self.class_price, mine, theirs, found), alpha=self.matching.class_weight)
+        def add_class_cost(box_cost: Tensor, teacher_logits: Tensor, matched: Tensor) -> Tensor:
+            class_cost = in_chunks(self.class_cost, student_logits, teacher_logits, matched)
+            return box_cost.add(class_cost, alpha=self.matching.class_weight)
 
-        def positive() -> Problem:
-            names, valid = (x[theirs] for x in matched_queries(teacher, targets))
-            few = place.gather(-1, repeat(names, "l b t -> l b q t", q=place.shape[2]))
-            return Problem(price(few, scores[0], at(scores[1], names), valid), valid, names=names)
+        def all_pairs() -> Problem:
+            return Problem(add_class_cost(box_cost, teacher_logits, matched), torch.ones_like(matched))
 
-        problems = {
-            "all": lambda: Problem(price(place, *scores, found), torch.ones_like(found)),
-            "positive": positive,
-            "negative": lambda: Problem(place, ~found, without=("positive",)),
-        }
+        def positives() -> Problem:
+            query, valid = (x[t] for x in matched_queries(teacher, targets))
+            boxes = box_cost.gather(-1, repeat(query, "l b t -> l b q t", q=box_cost.shape[2]))
+            return Problem(add_class_cost(boxes, gather_queries(teacher_logits, query), valid), valid, names=query)
+
+        def negatives() -> Problem:
+            return Problem(box_cost, ~matched, without=("positive",))
+
+        problems = {"all": all_pairs, "positive": positives, "negative": negatives}
         return {kind: problems[kind]() for kind in KINDS[self.config.match]}
 
-    def cost_parts(self, student, teacher, targets):
-        whole = self.whole(student, teacher)
-        place = {name: part for name, part in whole.items() if ("negative", name) != NO_TERM}
-        return {kind: place if kind == "negative" else whole for kind in KINDS[self.config.match]}
-
     @torch.no_grad()
-    def whole(self, student: Trace, teacher: Trace) -> dict[str, Float[Tensor, "l b q t"]]:
-        """Of every pair, boxes first."""
-        mine, theirs = self.stages.student, self.stages.teacher
-        place = box_costs(student.own.boxes[mine], self.boxes(teacher)[theirs], self.matching)
-        scores = self.heard(student.own.logits)[mine], self.heard(teacher.own.logits)[theirs]
-        return place | {"class": in_chunks(self.class_price, *scores, is_matched(teacher)[theirs])}
+    def cost_parts(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, dict[str, Tensor]]:
+        assert teacher is not None
+        s, t = self.layers.student, self.layers.teacher
+        boxes = box_costs(student.own.boxes[s], self.teacher_boxes(teacher)[t], self.matching)
+        student_logits, teacher_logits = (self.known_logits(x.own.logits)[k] for x, k in ((student, s), (teacher, t)))
+        parts = boxes | {"class": in_chunks(self.class_cost, student_logits, teacher_logits, is_matched(teacher)[t])}
+        return {
+            kind: {part: cost for part, cost in parts.items() if (kind, part) != NO_TERM}
+            for kind in KINDS[self.config.match]
+        }
 
-    def class_price(
-        self, mine: Float[Tensor, "n q c"], theirs: Float[Tensor, "n t c"], found: Bool[Tensor, "n t"]
-    ) -> Float[Tensor, "n q t"]:
-        if self.config.target == "soft":
-            return class_cost(mine, theirs, less_entropy=self.config.subtract_entropy)
-        label = repeat(theirs.argmax(-1), "n t -> n q t", q=mine.shape[1])
-        return focal_cost(mine, self.matching).gather(-1, label) * rearrange(found, "n t -> n 1 t")
+    def with_layers(self, a: Assignment) -> Assignment:
+        return self.layers.with_layers(a)
 
-    def with_layers(self, a):
-        return self.stages.with_layers(a)
-
-    def forward(self, student, teacher, targets, pairs):
-        s, t, found, maps = student.own, self.boxes(teacher), is_matched(teacher), {}
-        met = {kind: self.with_layers(a) for kind, a in pairs.items()}
-        for kind, a in met.items():
-            values, scale = {}, self.scale(pairs[kind], targets, kind, (s.logits.shape[2], t.shape[2]))
+    def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
+        assert teacher is not None
+        s, teacher_boxes, matched = student.own, self.teacher_boxes(teacher), is_matched(teacher)
+        compared = {kind: self.with_layers(a) for kind, a in pairs.items()}
+        maps = {}
+        for kind, a in compared.items():
+            losses = {}
             if kind != "negative":
-                scores = self.heard(s.logits[a.index]), self.heard(teacher.own.logits[a.other])
-                values["class"] = self.class_loss(*scores, found[a.other])
-            mine, theirs = s.boxes[a.index], t[a.other]
-            distance = self.matching.coordinates(mine) - self.matching.coordinates(theirs)
-            values |= {"l1": distance.abs().sum(-1), "giou": 1 - giou(mine, theirs)}
-            maps |= {f"{kind}_{part}": scatter_to_queries(scale * v, a, like=s.logits) for part, v in values.items()}
-        return Outcome(maps, met)
+                student_logits, teacher_logits = s.logits[a.index], teacher.own.logits[a.other]
+                losses["class"] = self.class_loss(
+                    self.known_logits(student_logits), self.known_logits(teacher_logits), matched[a.other]
+                )
+            predicted, target = s.boxes[a.index], teacher_boxes[a.other]
+            losses["l1"] = (self.matching.coordinates(predicted) - self.matching.coordinates(target)).abs().sum(-1)
+            losses["giou"] = 1 - giou(predicted, target)
+            weight = self.pair_weight(pairs[kind], targets, kind, (s.logits.shape[2], teacher_boxes.shape[2]))
+            for part, loss in losses.items():
+                maps[f"{kind}_{part}"] = scatter_to_queries(weight * loss, a, like=s.logits)
+        return Outcome(maps, compared)
+
+    def box_cost(self, student: Float[Tensor, "n q 4"], teacher: Float[Tensor, "n t 4"]) -> Float[Tensor, "n q t"]:
+        """Weighted L1 and GIoU cost of every student box with every teacher box: the box terms of Eq. 3 and 4."""
+        return weighted_sum(box_costs(student, teacher, self.matching), self.matching.weights)
+
+    def class_cost(
+        self, student: Float[Tensor, "n q c"], teacher: Float[Tensor, "n t c"], matched: Bool[Tensor, "n t"]
+    ) -> Float[Tensor, "n q t"]:
+        """Unweighted class cost of every pair, from the logits of both: the class term of Eq. 3.
+
+        With hard targets it is the detector's focal cost of the teacher's best class, and 0 for unmatched teacher queries.
+        """
+        if self.config.target == "soft":
+            return soft_class_cost(student, teacher, subtract_entropy=self.config.subtract_entropy)
+        label = repeat(teacher.argmax(-1), "n t -> n q t", q=student.shape[1])
+        return focal_cost(student, self.matching).gather(-1, label) * rearrange(matched, "n t -> n 1 t")
 
     def class_loss(
-        self, mine: Float[Tensor, "m c"], theirs: Float[Tensor, "m c"], found: Bool[Tensor, " m"]
+        self, student: Float[Tensor, "m c"], teacher: Float[Tensor, "m c"], matched: Bool[Tensor, " m"]
     ) -> Float[Tensor, " m"]:
+        """Class loss of each pair, from the logits of both; hard targets of unmatched teacher queries are background."""
         if self.config.target == "soft":
-            floor = entropy(theirs) if self.config.subtract_entropy else 0
-            return cross_entropy(mine, theirs.sigmoid()) - floor
-        best = rearrange(theirs.argmax(-1), "m -> m 1")
-        want = torch.zeros_like(theirs).scatter(-1, best, 1.0) * rearrange(found, "m -> m 1")
-        return focal_loss(mine, want, self.matching) if self.config.target == "focal" else cross_entropy(mine, want)
+            floor = entropy(teacher) if self.config.subtract_entropy else 0
+            return cross_entropy(student, teacher.sigmoid()) - floor
+        best = rearrange(teacher.argmax(-1), "m -> m 1")
+        target = torch.zeros_like(teacher).scatter(-1, best, 1.0) * rearrange(matched, "m -> m 1")
+        if self.config.target == "focal":
+            return focal_loss(student, target, self.matching)
+        return cross_entropy(student, target)
 
-    def heard(self, logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
-        """In float32; of a class that the teacher does not know, nothing: no cost, no loss, no gradient."""
+    def known_logits(self, logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+        """Logits in float32; a class that the teacher does not know gets SILENT: no cost, no loss, no gradient."""
         return logits.float().masked_fill(~self.known, SILENT)
 
-    def boxes(self, teacher: Trace) -> Float[Tensor, "l b t 4"]:
-        found = teacher.own.boxes
-        return centers(corners(found).clamp(0, 1)) if self.config.clamp else found
+    def teacher_boxes(self, teacher: Trace) -> Float[Tensor, "l b t 4"]:
+        """Boxes of the teacher's own queries, clipped to the image if the config says so."""
+        boxes = teacher.own.boxes
+        return centers(corners(boxes).clamp(0, 1)) if self.config.clamp else boxes
 
-    def scale(self, a: Assignment, targets: Targets, kind: str, queries: tuple[int, int]) -> Float[Tensor, " m"]:
-        """What each pair counts; the layers of `a` count pairs of layers."""
-        share = self.stages.share[a.layer]
+    def pair_weight(self, a: Assignment, targets: Targets, kind: str, queries: tuple[int, int]) -> Float[Tensor, " m"]:
+        """Factor of each pair: 1 / number of pairs of its kind in a layer and the whole step, or 1 with `normalise` "sum".
+
+        `a` is a solution of `problems`. `queries` are the numbers of student and teacher queries. With `group` "mean" the factor
+        is also divided by the number of teacher layers that teach the same student layer.
+        """
+        share = self.layers.share[a.layer]
         share = share if self.config.group == "mean" else torch.ones_like(share)
         if self.config.normalise == "sum":
             return share * targets.processes
-        return share / normaliser(targets, lambda objects: pairs_in(objects, *queries)[kind])
+        return share / normaliser(targets, lambda objects: pair_counts(objects, *queries)[kind])
 
 
-def pairs_in(objects: Int[Tensor, " n"], mine: int, theirs: int) -> dict[str, Int[Tensor, " n"]]:
-    """Pairs of a stage, of each kind, in images of so many objects, for so many queries of student and teacher."""
-    found = objects.clamp(max=theirs)
-    positive = found.clamp(max=mine)
+def pair_counts(objects: Int[Tensor, " n"], student: int, teacher: int) -> dict[str, Int[Tensor, " n"]]:
+    """Number of pairs of each kind in a layer, for images of so many objects and so many queries of student and teacher."""
+    matched = objects.clamp(max=teacher)
+    positive = matched.clamp(max=student)
     return {
-        "all": torch.full_like(objects, min(mine, theirs)),
+        "all": torch.full_like(objects, min(student, teacher)),
         "positive": positive,
-        "negative": (mine - positive).minimum(theirs - found),
+        "negative": (student - positive).minimum(teacher - matched),
     }
 
 
 def with_class_weight(matching: Matching, config: Config) -> Matching:
-    """The weights of cost and loss."""
+    """The student's weights of costs and losses, with the class weight of the config if it has one."""
     weight = matching.class_weight if config.class_weight is None else config.class_weight
     return replace(matching, class_weight=weight)
 
 
-def refuse_other_classes(name: str, student, teacher) -> None:
-    mine, theirs = student.config.classes, teacher.config.classes
-    if mine != theirs:
+def refuse_other_classes(name: str, student: DetectorSpec, teacher: DetectorSpec) -> None:
+    """Raises UserError if the two detectors differ in their number of classes; `name` is the loss's."""
+    student_classes, teacher_classes = student.config.classes, teacher.config.classes
+    if student_classes != teacher_classes:
         raise UserError(
-            f"the loss {name!r} needs as many classes in the student ({mine}) as in the teacher ({theirs}): "
-            f"say which is which with --class-map FILE.json, or set --losses.{name}.weight 0"
+            f"the loss {name!r} needs as many classes in the student ({student_classes}) as in the teacher "
+            f"({teacher_classes}): say which is which with --class-map FILE.json, or set --losses.{name}.weight 0"
         )
 
 
 def is_matched(trace: Trace) -> Bool[Tensor, "l b q"]:
-    """Which queries answer for an object."""
+    """Whether each query is matched with an object."""
     logits = trace.own.logits
     one = torch.ones((), dtype=torch.bool, device=logits.device)
     return torch.zeros_like(logits[..., 0], dtype=torch.bool).index_put(trace.assignment.index, one)
 
 
 def matched_queries(trace: Trace, targets: Targets) -> tuple[Int[Tensor, "l b t"], Bool[Tensor, "l b t"]]:
-    """The query that answers for each object of `padded`, and whether there is one."""
+    """The query that is matched with each object, and whether there is one; objects as in `padded_targets`."""
     a = trace.assignment
     index = a.layer, a.image, a.target - first_objects(targets)[a.image]
-    names = a.query.new_zeros(*trace.own.logits.shape[:2], max(targets.counts, default=0))
-    valid = torch.zeros_like(names, dtype=torch.bool).index_put(index, torch.ones_like(a.query, dtype=torch.bool))
-    return names.index_put(index, a.query), valid
+    query = a.query.new_zeros(*trace.own.logits.shape[:2], max(targets.counts, default=0))
+    valid = torch.zeros_like(query, dtype=torch.bool).index_put(index, torch.ones_like(a.query, dtype=torch.bool))
+    return query.index_put(index, a.query), valid
 
 
-def at(x: Shaped[Tensor, "l b q *c"], names: Int[Tensor, "l b t"]) -> Shaped[Tensor, "l b t *c"]:
-    """Those of the queries that are named."""
+def gather_queries(x: Shaped[Tensor, "l b q *c"], query: Int[Tensor, "l b t"]) -> Shaped[Tensor, "l b t *c"]:
+    """The values of some queries of each layer and image, by the queries' indices."""
     layer, image = (torch.arange(n, device=x.device) for n in x.shape[:2])
-    return x[rearrange(layer, "l -> l 1 1"), rearrange(image, "b -> b 1"), names]
+    return x[rearrange(layer, "l -> l 1 1"), rearrange(image, "b -> b 1"), query]
 
 
-def class_cost(
-    mine: Float[Tensor, "*n q c"], theirs: Float[Tensor, "*n t c"], *, less_entropy: bool
+def soft_class_cost(
+    student: Float[Tensor, "*n q c"], teacher: Float[Tensor, "*n t c"], *, subtract_entropy: bool
 ) -> Float[Tensor, "*n q t"]:
-    """Cross-entropy of every pair; less the teacher's entropy no teacher query is preferred for being sure."""
-    surprise = F.softplus(mine).sum(-1)[..., :, None] - mine @ theirs.sigmoid().mT
-    return surprise - entropy(theirs)[..., None, :] if less_entropy else surprise
+    """Cross-entropy of every pair, from logits, with the teacher's sigmoid scores as targets.
+
+    Minus the teacher's entropy it is a divergence: no teacher query is preferred because it is confident.
+    """
+    cost = F.softplus(student).sum(-1)[..., :, None] - student @ teacher.sigmoid().mT
+    return cost - entropy(teacher)[..., None, :] if subtract_entropy else cost
 
 
-def cross_entropy(mine: Float[Tensor, "*n c"], want: Float[Tensor, "*n c"]) -> Float[Tensor, "*n"]:
-    """Of the student's sigmoid scores under the probabilities that are wanted, summed over classes."""
-    return F.binary_cross_entropy_with_logits(mine, want, reduction="none").sum(-1)
+def cross_entropy(logits: Float[Tensor, "*n c"], target: Float[Tensor, "*n c"]) -> Float[Tensor, "*n"]:
+    """Binary cross-entropy of sigmoid scores with target probabilities, summed over classes."""
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
 
 
 def entropy(logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n"]:
+    """Entropy of sigmoid scores, summed over classes: the least cross-entropy with them as targets."""
     return cross_entropy(logits, logits.sigmoid())

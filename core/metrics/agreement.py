@@ -1,4 +1,4 @@
-"""Whether student and teacher say the same, stage by stage."""
+"""Agreement of student and teacher: whether paired queries predict the same, in each decoder layer."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from core.types import Assignment, Trace
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of pairs of a student's and a teacher's query; the layer is the student's."""
+    """Whether the two queries of each pair agree; `layer` is the student's."""
 
     layer: Int[Tensor, " m"]
     image: Int[Tensor, " m"]
-    same_class: Bool[Tensor, " m"]  # their best classes agree
+    same_class: Bool[Tensor, " m"]  # whether their best classes are equal
     overlap: Float[Tensor, " m"]  # IoU of their boxes
-    same_object: Bool[Tensor, " m"]  # both answer for one true object
+    same_object: Bool[Tensor, " m"]  # whether both are matched with the same object
 
     def by_layer(self, layers: int) -> dict[str, Float[Tensor, " l"]]:
-        """The mean over the pairs of each layer, NaN where it has none."""
+        """Mean over the pairs of each layer: "class", "iou" and "object", each 0 .. 1; NaN in a layer without pairs."""
         pairs = torch.zeros(layers).index_add(0, self.layer, torch.ones(len(self.layer)))
         parts = {"class": self.same_class, "iou": self.overlap, "object": self.same_object}
         return {name: torch.zeros(layers).index_add(0, self.layer, x.float()) / pairs for name, x in parts.items()}
@@ -30,13 +30,13 @@ class Agreement:
 
 @torch.no_grad()
 def agreement(student: Trace, teacher: Trace, pairs: Assignment) -> Agreement:
-    """Of pairs as a loss compared them: `pairs.other` are the teacher's queries, as in the loss `logits`."""
-    mine, theirs = student.own, teacher.own
+    """The agreement of pairs that a loss compared, such as `logits`; `pairs.other` are the teacher's queries."""
+    s, t = student.own, teacher.own
     object_s, object_t = assigned_objects(student)[pairs.index], assigned_objects(teacher)[pairs.other]
     return Agreement(
         pairs.layer,
         pairs.image,
-        mine.logits[pairs.index].argmax(-1) == theirs.logits[pairs.other].argmax(-1),
-        iou(mine.boxes[pairs.index], theirs.boxes[pairs.other]),
+        s.logits[pairs.index].argmax(-1) == t.logits[pairs.other].argmax(-1),
+        iou(s.boxes[pairs.index], t.boxes[pairs.other]),
         (object_s == object_t) & (object_s >= 0),
     )

@@ -1,27 +1,37 @@
-"""Two rows of a study under common seeds: what one gives beyond the other."""
+"""Paired gain: the difference between two rows of a study that were trained with the same seeds."""
 
 from collections.abc import Sequence
 from math import sqrt
 from statistics import mean, stdev
+from typing import TypedDict
 
 from scipy.stats import t
 
 
-def paired_gain(mine: Sequence[float], base: Sequence[float]) -> dict[str, float | None]:
-    """Mean of the differences seed by seed, and half the width of its 95% interval (Student's t); None of one seed."""
-    found = [a - b for a, b in zip(mine, base, strict=True)]
-    half = float(t.ppf(0.975, len(found) - 1)) * stdev(found) / sqrt(len(found)) if len(found) > 1 else None
-    return {"mean": mean(found), "half": half}
+class Gain(TypedDict):
+    """Mean difference of two rows, and half the width of its 95% confidence interval (None for a single seed)."""
+
+    mean: float
+    half: float | None
 
 
-def gain_text(found: dict[str, float | None]) -> str:
-    """In points of 100. An interval that holds 0 does not tell the two apart."""
-    if found["half"] is None:
-        return f"{100 * found['mean']:+.1f}"
-    same = "" if is_significant(found["mean"], found["half"]) else ", not separable"
-    return f"{100 * found['mean']:+.1f} ± {100 * found['half']:.1f}{same}"
+def paired_gain(values: Sequence[float], base: Sequence[float]) -> Gain:
+    """The gain of `values` over `base`, seed by seed, with Student's t interval; ValueError if the lengths differ."""
+    differences = [a - b for a, b in zip(values, base, strict=True)]
+    n = len(differences)
+    half = float(t.ppf(0.975, n - 1)) * stdev(differences) / sqrt(n) if n > 1 else None
+    return {"mean": mean(differences), "half": half}
+
+
+def gain_text(gain: Gain) -> str:
+    """The gain in points (1/100) with its interval; says so where the interval contains 0."""
+    value, half = gain["mean"], gain["half"]
+    if half is None:
+        return f"{100 * value:+.1f}"
+    note = "" if is_significant(value, half) else ", not significant"
+    return f"{100 * value:+.1f} ± {100 * half:.1f}{note}"
 
 
 def is_significant(mean: float, half: float | None) -> bool:
-    """Whether the interval leaves 0 out; one seed has none."""
+    """Whether the interval mean ± half excludes 0; False without an interval (a single seed)."""
     return half is not None and abs(mean) > half

@@ -1,8 +1,8 @@
-"""Where queries look: the masks of DETRDistill (Eq. 7), and how much of each falls on objects.
+"""Masks of queries (DETRDistill, Eq. 7), and how much of each lies on objects.
 
-A claim of the paper's Figure 4: a query of high quality looks at objects. Quality here is q* (`core/metrics/query_quality.py`), since
-every query has one. A mask of negative parts counts where it is positive. Several levels count alike: the mean of those
-where the mask is anywhere.
+The paper claims in Figure 4 that queries of high quality attend to objects. Quality is q* here
+(`core/metrics/query_quality.py`), because every query has one. Negative values of a mask count as 0. A statistic of several
+levels is the mean over the levels on which the mask is not 0 everywhere.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core.boxes import corners
 from core.losses._imitation import Source
-from core.losses.features import Mask, masks
+from core.losses.features import Mask, similarity_masks
 from core.matching.costs import padded_targets
 from core.types import Memory, Targets, Trace
 
@@ -26,19 +26,20 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class MaskStatistics:
-    """Of the queries of one layer."""
+    """Statistics of the masks of one layer's queries."""
 
-    inside: Float[Tensor, "b q"]  # share of the mask's mass in true boxes; NaN without any mass
-    entropy: Float[Tensor, "b q"]  # of the mass over places: 0 for one place, 1 for all alike
-    area: Float[Tensor, " b"]  # share of the places that lie in true boxes: what a mask that is the same everywhere has
+    inside: Float[Tensor, "b q"]  # share of the mask's mass inside the boxes of objects; NaN for a mask of 0
+    entropy: Float[Tensor, "b q"]  # entropy of the mass over places: 0 if on one place, 1 if even; NaN for a mask of 0
+    area: Float[Tensor, " b"]  # share of the places inside the boxes of objects: `inside` of an even mask
 
 
 @torch.no_grad()
 def mask_statistics(
     trace: Trace, targets: Targets, *, source: Source = "encoder", mask: Mask = "cosine", layer: int = -1
 ) -> MaskStatistics:
+    """Statistics of the masks of a detector's own queries in a layer, mean over levels."""
     parts = []
-    for psi, level in zip(query_masks(trace, source=source, mask=mask, layer=layer), range(len(trace.memory.strides))):
+    for level, psi in enumerate(query_masks(trace, source=source, mask=mask, layer=layer)):
         inside, valid = inside_objects(trace.memory, targets, level), ~trace.memory.padding[level]
         area = (inside & valid).sum((-2, -1)) / valid.sum((-2, -1)).clamp(min=1)
         parts.append((mass_inside(psi, inside), spatial_entropy(psi, valid), area))
@@ -47,51 +48,56 @@ def mask_statistics(
 
 @torch.no_grad()
 def query_masks(trace: Trace, *, source: Source, mask: Mask, layer: int = -1) -> list[Float[Tensor, "b q _ _"]]:
-    """psi of every query on each level, floored at 0, and 0 in padding."""
+    """The mask psi of every own query in a layer, for each level; negative values are set to 0, and so is padding."""
     levels, queries = trace.memory.maps(source), trace.own.hidden[layer]
-    found = [masks(level, queries, mask).clamp_(min=0) for level in levels]
-    return [psi.mul_(rearrange(~pad, "b h w -> b 1 h w")) for psi, pad in zip(found, trace.memory.padding)]
+    masks = [similarity_masks(level, queries, mask).clamp_(min=0) for level in levels]
+    return [psi.mul_(rearrange(~pad, "b h w -> b 1 h w")) for psi, pad in zip(masks, trace.memory.padding)]
 
 
 def inside_objects(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b h w"]:
-    """Places of a level whose centre lies in a true box of their image."""
-    rows, columns = (x.float() for x in in_spans(memory, targets, level))
+    """Whether the centre of each place of a level lies inside the box of an object."""
+    rows, columns = (x.float() for x in rows_and_columns_inside(memory, targets, level))
     return rows.mT @ columns > 0
 
 
 def inside_each_object(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b t h w"]:
-    """The same for every object; objects as in `core.matching.costs.padded_targets`."""
-    rows, columns = in_spans(memory, targets, level)
+    """Whether the centre of each place lies inside the box of each object; objects as in `padded_targets`."""
+    rows, columns = rows_and_columns_inside(memory, targets, level)
     return rearrange(rows, "b t h -> b t h 1") & rearrange(columns, "b t w -> b t 1 w")
 
 
-def in_spans(memory: Memory, targets: Targets, level: int) -> tuple[Bool[Tensor, "b t h"], Bool[Tensor, "b t w"]]:
-    """Rows and columns of a level whose centre lies in an object's box."""
+def rows_and_columns_inside(
+    memory: Memory, targets: Targets, level: int
+) -> tuple[Bool[Tensor, "b t h"], Bool[Tensor, "b t w"]]:
+    """Whether the centre of each row, and of each column, of a level lies inside the box of each object."""
     (height, width), stride = memory.shapes[level], memory.strides[level]
     boxes, _, valid = padded_targets(targets)
     x0, y0, x1, y1 = (rearrange(x, "b t -> b t 1") for x in corners(boxes).unbind(-1))
     size = rearrange(memory.sizes, "b side -> b 1 1 side").float()
     y, x = ((torch.arange(n, device=boxes.device) + 0.5) * stride for n in (height, width))
     rows, columns = y / size[..., 0], x / size[..., 1]
-    there = rearrange(valid, "b t -> b t 1")
-    return there & (y0 <= rows) & (rows < y1), (x0 <= columns) & (columns < x1)
+    valid = rearrange(valid, "b t -> b t 1")
+    return valid & (y0 <= rows) & (rows < y1), (x0 <= columns) & (columns < x1)
 
 
 def mass_inside(psi: Float[Tensor, "b q h w"], inside: Bool[Tensor, "b h w"]) -> Float[Tensor, "b q"]:
-    part = (psi * rearrange(inside, "b h w -> b 1 h w")).sum((-2, -1))  # a fourth of an einsum's time
+    """Share of each mask's mass on the places `inside`; NaN for a mask of 0."""
+    part = (psi * rearrange(inside, "b h w -> b 1 h w")).sum((-2, -1))  # takes a fourth of the time of einsum
     return part / psi.sum((-2, -1))
 
 
 def spatial_entropy(psi: Float[Tensor, "b q h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b q"]:
-    """Of the mass as a distribution over the valid places, divided by the largest it can be; NaN without any mass."""
+    """Entropy of each mask as a distribution over the valid places, divided by its maximum; NaN for a mask of 0."""
     mass = psi.sum((-2, -1))
-    nats = mass.log() - (psi * psi.clamp(min=TINY).log()).sum((-2, -1)) / mass  # not torch's entr: a sixth of the time
+    nats = (
+        mass.log() - (psi * psi.clamp(min=TINY).log()).sum((-2, -1)) / mass
+    )  # a sixth of the time of torch.special.entr
     most = valid.sum((-2, -1)).clamp(min=2).log()
     return nats / rearrange(most, "b -> b 1")
 
 
 def rank_correlation(a: Float[ndarray, "n q"], b: Float[ndarray, "n q"]) -> Float[ndarray, " n"]:
-    """Spearman's, of each row; ties share their rank. NaN where a row is constant or holds a NaN."""
+    """Spearman's rank correlation of each row of `a` with that of `b`; NaN if one is constant or has a NaN."""
     ranks = [rankdata(x, axis=1, nan_policy="propagate") for x in (a, b)]
     x, y = (r - r.mean(1, keepdims=True) for r in ranks)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -104,7 +104,7 @@ def detection(p, targets, rows, m):
     }
 
 
-def logits_pairs(s, t, rows, m, *, less_entropy):
+def logits_pairs(s, t, rows, m, *, subtract_entropy):
     """Pairs (layer, image, student's query, teacher's query) of Eq. 3 and of Eq. 4, given whom the teacher answers for."""
     positive, negative = set(), set()
     for k, b in np.ndindex(*s.logits.shape[:2]):
@@ -116,7 +116,7 @@ def logits_pairs(s, t, rows, m, *, less_entropy):
             )
 
         def whole(i, j, k=k, b=b, place=place):
-            floor = soft_bce(t.logits[k, b, j], t.logits[k, b, j]) if less_entropy else 0
+            floor = soft_bce(t.logits[k, b, j], t.logits[k, b, j]) if subtract_entropy else 0
             return place(i, j) + m.class_weight * (soft_bce(s.logits[k, b, i], t.logits[k, b, j]) - floor)
 
         answering = {r[2] for r in rows if r[:2] == (k, b)}
@@ -129,7 +129,7 @@ def logits_pairs(s, t, rows, m, *, less_entropy):
     return positive, negative
 
 
-def logits(s, t, pairs, m, *, divide, less_entropy):
+def logits(s, t, pairs, m, *, divide, subtract_entropy):
     """The five sums; each kind of pair divided by its number in a stage, or by nothing."""
     sums = {}
     for kind, rows in zip(("positive", "negative"), pairs):
@@ -138,19 +138,19 @@ def logits(s, t, pairs, m, *, divide, less_entropy):
         sums[f"{kind}_l1"] = sum(l1(s.boxes[a], t.boxes[b], m.box) for a, b in mine_theirs) / n
         sums[f"{kind}_giou"] = sum(1 - overlap(s.boxes[a], t.boxes[b])[1] for a, b in mine_theirs) / n
         if kind == "positive":
-            floor = sum(soft_bce(t.logits[b], t.logits[b]) for _, b in mine_theirs) if less_entropy else 0
+            floor = sum(soft_bce(t.logits[b], t.logits[b]) for _, b in mine_theirs) if subtract_entropy else 0
             sums["positive_class"] = (sum(soft_bce(s.logits[a], t.logits[b]) for a, b in mine_theirs) - floor) / n
     return sums
 
 
-def whole_pairs(s, t, m, *, less_entropy):
+def whole_pairs(s, t, m, *, subtract_entropy):
     """The release's one matching of all student queries with all teacher queries, at m.class_weight for soft scores."""
     found = set()
     for k, b in np.ndindex(*s.logits.shape[:2]):
 
         def price(i, j, k=k, b=b):
             mine, theirs = (s.logits[k, b, i], s.boxes[k, b, i]), (t.logits[k, b, j], t.boxes[k, b, j])
-            floor = soft_bce(theirs[0], theirs[0]) if less_entropy else 0
+            floor = soft_bce(theirs[0], theirs[0]) if subtract_entropy else 0
             place = m.l1_weight * l1(mine[1], theirs[1], m.box) - m.giou_weight * overlap(mine[1], theirs[1])[1]
             return place + m.class_weight * (soft_bce(mine[0], theirs[0]) - floor)
 

@@ -24,8 +24,8 @@ def test_levels_meet_by_nearest_stride(mine, theirs, pairs):
 def test_notes_name_what_is_resampled_or_left_out():
     student, teacher = tiny.stand(strides=(8, 32)), tiny.stand(strides=(4, 8, 16))
     assert Imitation(student, teacher, source="neck").notes == (
-        "features of stride 32 meet the teacher's of stride 16",
-        "features of stride 4 of the teacher have no partner",
+        "student features of stride 32 are resampled to the teacher's stride 16",
+        "teacher features of stride 4 are not used",
     )
     assert Imitation(teacher, teacher, source="neck").notes == ()
 
@@ -62,8 +62,8 @@ def test_the_gap_is_the_mean_over_channels_and_0_in_padding():
         theirs.memory.neck,
         theirs.memory.padding,
     ):
-        torch.testing.assert_close(level.gap, ((t - m) ** 2).mean(1) * ~pad)
-        assert level.places.flatten().tolist() == (~pad).sum((1, 2)).tolist()
+        torch.testing.assert_close(level.squared_error, ((t - m) ** 2).mean(1) * ~pad)
+        assert level.valid_places.flatten().tolist() == (~pad).sum((1, 2)).tolist()
 
 
 def test_phi_starts_as_the_identity_where_widths_agree_and_maps_channels_where_they_do_not():

@@ -403,9 +403,9 @@ def test_logits_is_the_slow_sum_over_pairs_and_pairs_are_scipys(kind, options):
         student, teacher, truth = tiny.traces(seed, counts, student=tiny.stand(queries=students, matching=kind))
         found = tiny.outcome(losses.build("logits", logits.Config(**options), about, about), student, teacher, truth)
         s, t = slow_losses.plain(student.own), slow_losses.plain(teacher.own)
-        pairs = slow_losses.logits_pairs(s, t, tiny.rows(teacher.assignment), kind, less_entropy=not options)
+        pairs = slow_losses.logits_pairs(s, t, tiny.rows(teacher.assignment), kind, subtract_entropy=not options)
         assert tuple(tiny.rows(found.pairs[k]) for k in ("positive", "negative")) == pairs
-        expected = slow_losses.logits(s, t, pairs, kind, divide=not options, less_entropy=not options)
+        expected = slow_losses.logits(s, t, pairs, kind, divide=not options, subtract_entropy=not options)
         assert tiny.sums(found) == close(expected)
         assert len(found.pairs["positive"]) == 2 * sum(min(n, students) for n in counts)
 
@@ -490,13 +490,15 @@ def test_11_classes_that_nobody_sees_change_nothing():
 def test_13_a_teacher_query_is_not_preferred_for_low_entropy():
     """One student for two positives: it takes the one whose scores are nearer, though the other is surer."""
     sure, unsure, mine = [-9.0, -9.0], [-0.9, -0.9], [-1.0, -1.0]
-    price = logits.class_cost(torch.tensor([[[mine]]]), torch.tensor([[[sure, unsure]]]), less_entropy=True)[0, 0, 0]
+    price = logits.soft_class_cost(torch.tensor([[[mine]]]), torch.tensor([[[sure, unsure]]]), subtract_entropy=True)[
+        0, 0, 0
+    ]
     assert price[1] < price[0] and slow_losses.soft_bce(mine, sure) < slow_losses.soft_bce(mine, unsure)
     for seed in range(20):
         s, t = torch.randn(2, 1, 3, 4) * 3, torch.randn(2, 1, 5, 4, generator=torch.Generator().manual_seed(seed)) * 3
         for place in np.ndindex(2, 1, 3, 5):
             a, b = s[place[:3]].tolist(), t[place[0], place[1], place[3]].tolist()
-            got = logits.class_cost(s, t, less_entropy=True)[place].item()
+            got = logits.soft_class_cost(s, t, subtract_entropy=True)[place].item()
             assert (
                 got == pytest.approx(slow_losses.soft_bce(a, b) - slow_losses.soft_bce(b, b), abs=1e-4) and got >= -1e-5
             )
@@ -536,7 +538,7 @@ def eq_9(q=(1.0, 0.25)):
 def test_14_mini_case_b():
     assert eq_9() == pytest.approx(0.25)
     theirs, mine, queries, _, _ = case_b()
-    naive = features.masks(theirs, queries, "inner").mean(1)  # Eq. 7
+    naive = features.similarity_masks(theirs, queries, "inner").mean(1)  # Eq. 7
     assert (naive[:, None] * (theirs - mine)).pow(2).mean().item() == pytest.approx(0.3125)  # Eq. 6
 
 
@@ -736,12 +738,12 @@ def test_the_weight_of_places_is_1_on_average_over_the_valid_ones():
 
 def test_the_mask_is_never_negative_and_a_cosine():
     maps, queries = torch.randn(2, 5, 4, 6), torch.randn(2, 9, 5)
-    psi = features.masks(maps, queries, "cosine")
+    psi = features.similarity_masks(maps, queries, "cosine")
     assert psi.min() == 0 and 0.5 < psi.max() <= 1 + 1e-6
-    assert features.masks(maps, queries, "inner").min() < 0
-    assert features.masks(queries[:, 3, :, None, None], queries, "cosine")[:, 3].flatten().tolist() == pytest.approx(
-        [1, 1]
-    )
+    assert features.similarity_masks(maps, queries, "inner").min() < 0
+    assert features.similarity_masks(queries[:, 3, :, None, None], queries, "cosine")[
+        :, 3
+    ].flatten().tolist() == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("options", [{}, PRINTED["features"]], ids=["default", "printed"])

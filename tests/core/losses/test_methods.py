@@ -261,7 +261,7 @@ def test_mgd_is_its_equations(width):
     for seed, counts in enumerate(COUNTS):
         model, student, teacher, truth = case("mgd", seed, counts, width, hidden=0.4)
         levels, found = model.imitation(student.memory, teacher.memory), []
-        seen = [x.numpy() for x in model.draw(levels)]
+        seen = [x.numpy() for x in model.draw_masks(levels)]
         for level, b, mine, theirs, pad, _ in pictures(student, teacher, truth):
             if width == 6:
                 mine = slow_maps.point(mine, model.imitation.adapters[level])
@@ -300,7 +300,7 @@ def test_contrast_is_its_equation_over_the_pairs_of_one_matching(students):
             slow_losses.plain(student.own),
             slow_losses.plain(teacher.own),
         )
-        pairs = slow_losses.whole_pairs(s, t, matching, less_entropy=True)
+        pairs = slow_losses.whole_pairs(s, t, matching, subtract_entropy=True)
         assert tiny.rows(found.pairs["contrast"]) == pairs
         for layer in range(2):
             here = sorted(row for row in pairs if row[0] == layer)
@@ -365,7 +365,7 @@ def test_a_student_of_another_stride_meets_the_teacher_on_its_places(name):
     student = replace(student, memory=tiny.memory(draw, 2, about, shapes=((2, 3), (1, 2))))
     _, teacher, truth = tiny.traces(0, teacher=teacher_about)
     found = tiny.outcome(model, student, teacher, truth)
-    assert model.notes == ("features of stride 32 meet the teacher's of stride 8",)
+    assert model.notes == ("student features of stride 32 are resampled to the teacher's stride 8",)
     assert all(x.isfinite().all() for x in found.maps.values()) and found.maps.keys() == model.weights.keys()
     for i, stride in enumerate(teacher_about.strides):
         shapes = {x.shape[2:] for key, x in found.maps.items() if key.endswith(f"stride{stride}")}
@@ -393,7 +393,7 @@ def test_fgd_shares_a_place_by_its_smallest_object_and_the_rest_alike():
     valid = torch.ones(1, 4, 6, dtype=torch.bool)
     valid[..., 5] = False
     truth = objects(torch.tensor([[1.0, 9, 8, 15.9], [8, 0, 31, 24]]), (32, 40), (2,))
-    inside, outside = fgd.scales(level(valid), truth, torch.tensor([[32, 40]]))
+    inside, outside = fgd.scaled_masks(level(valid), truth, torch.tensor([[32, 40]]))
     small, large, rest = 1 / 4, 1 / 16, 1 / 2
     want = torch.tensor([[0, large, large, large, large, 0]] * 4)
     want[1:3, :2] = small
@@ -447,22 +447,22 @@ def test_the_papers_numbers_weigh_the_parts():
 def test_mgd_draws_anew_in_training_and_always_the_same_in_eval():
     model, student, teacher, truth = case("mgd", 0)
     levels = model.imitation(student.memory, teacher.memory)
-    first, second = (model.eval().draw(levels) for _ in range(2))
+    first, second = (model.eval().draw_masks(levels) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second))
     assert all(torch.equal(x[0], x[1]) for x in first), "images of a batch alike, so that its parts add up to it"
     model.train()
     torch.manual_seed(3)
-    drawn = [model.draw(levels) for _ in range(2)]
+    drawn = [model.draw_masks(levels) for _ in range(2)]
     assert not all(torch.equal(a, b) for a, b in zip(*drawn)) and not torch.equal(*drawn[0][0])
     torch.manual_seed(3)
-    assert all(torch.equal(a, b) for a, b in zip(drawn[0], model.draw(levels)))
+    assert all(torch.equal(a, b) for a, b in zip(drawn[0], model.draw_masks(levels)))
 
 
 @pytest.mark.parametrize("hidden", [0.0, 0.3, 0.65, 1.0])
 def test_mgd_hides_its_share_and_what_is_hidden_learns_nothing(hidden):
     model = built("mgd", tiny.stand(), tiny.stand(), hidden=hidden).train()
     big = level(torch.ones(4, 50, 50, dtype=torch.bool))
-    assert 1 - model.draw([big])[0].float().mean().item() == pytest.approx(hidden, abs=0.02)
+    assert 1 - model.draw_masks([big])[0].float().mean().item() == pytest.approx(hidden, abs=0.02)
     x = torch.randn(1, 6, 5, 5, requires_grad=True)
     seen, valid = torch.rand(1, 5, 5) >= hidden, torch.ones(1, 5, 5, dtype=torch.bool)
     model.blocks[0](x, seen, valid).pow(2).sum().backward()
@@ -475,7 +475,7 @@ def test_fkd_attends_without_gradient_and_alike_to_both():
     valid = torch.ones(2, 4, 5, dtype=torch.bool)
     theirs, mine = torch.randn(2, 2, 6, 4, 5).requires_grad_()
     there, back = (
-        head.attend(torch.ones(2, 6, 4, 5), b, Level(8, b, a, valid)) for a, b in ((theirs, mine), (mine, theirs))
+        head.guide(torch.ones(2, 6, 4, 5), b, Level(8, b, a, valid)) for a, b in ((theirs, mine), (mine, theirs))
     )
     assert not there.requires_grad
     torch.testing.assert_close(there, back)

@@ -67,9 +67,9 @@ def test_the_whole_matching_is_scipys_and_leaves_unmatched_students_out(entropy)
             slow_losses.plain(student.own),
             slow_losses.plain(teacher.own),
         )
-        pairs = slow_losses.whole_pairs(s, t, matching, less_entropy=entropy)
+        pairs = slow_losses.whole_pairs(s, t, matching, subtract_entropy=entropy)
         assert tiny.rows(found.pairs["all"]) == pairs
-        sums = slow_losses.logits(s, t, (pairs, set()), matching, divide=True, less_entropy=entropy)
+        sums = slow_losses.logits(s, t, (pairs, set()), matching, divide=True, subtract_entropy=entropy)
         assert tiny.sums(found) == close({f"all_{k}": sums[f"positive_{k}"] for k in ("class", "l1", "giou")})
         assert ((found.maps["all_l1"] > 0).sum((1, 2)) == 2 * min(students, 9)).all()
 
@@ -305,7 +305,7 @@ def test_22_the_release_follows_the_features_squared_and_no_scale_of_queries():
 
 def test_signed_cosines_are_not_floored():
     maps, queries = torch.randn(2, 5, 4, 6), torch.randn(2, 9, 5)
-    signed, floored = (features.masks(maps, queries, mask) for mask in ("signed", "cosine"))
+    signed, floored = (features.similarity_masks(maps, queries, mask) for mask in ("signed", "cosine"))
     assert -1 - 1e-6 <= signed.min() < -0.5 and torch.equal(signed.clamp(min=0), floored)
 
 
@@ -344,9 +344,7 @@ def test_38_fitnet_is_a_mask_of_1_and_padding_is_left_out():
 def test_levels_of_other_strides_meet_and_the_rest_is_told():
     student, teacher = tiny.stand(strides=(16,)), tiny.stand(width=8, queries=9)
     model = losses.build("features", features.Config(), student, teacher)
-    assert model.weights == {"stride16": 1.0} and model.notes == (
-        "features of stride 8 of the teacher have no partner",
-    )
+    assert model.weights == {"stride16": 1.0} and model.notes == ("teacher features of stride 8 are not used",)
 
 
 def test_an_adapter_is_needed_between_widths_and_fitnet_always_has_one():

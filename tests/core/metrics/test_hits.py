@@ -68,7 +68,7 @@ def test_each_kind_of_error_by_hand():
 def test_what_each_kind_costs_by_hand():
     """Dogs: hit .9, dupe .8, loc .7, cls .6, both .5, far loc .3; cats: bkg .4. Two dogs and two cats are asked for."""
     detections, _ = judged()
-    cost = tide.costs(detections, objects(TRUTH, PETS))
+    cost = tide.delta_ap(detections, objects(TRUTH, PETS))
     half = 51 / 101  # recalls up to 0.5, at precision 1: of the dogs the first, of the cats none
     base = half / 2
     assert cost["ap50"] == pytest.approx(base)
@@ -83,7 +83,7 @@ def test_an_error_before_a_hit_costs_precision():
     truth = truth_of((1, DOG, 10, 10, 20, 20))
     right = (1, DOG, 0.5, 10, 10, 20, 20)
     for kind, wrong in {"bkg": (1, DOG, 0.9, 70, 70, 9, 9), "loc": (1, DOG, 0.9, 10, 10, 20, 8)}.items():
-        cost = tide.costs(said(wrong, right), objects(truth, PETS))
+        cost = tide.delta_ap(said(wrong, right), objects(truth, PETS))
         assert cost["ap50"] == pytest.approx(0.5) and cost[kind] == pytest.approx(0.5)
         assert sum(cost[k] for k in tide.KINDS if k != kind) == 0
 
@@ -93,10 +93,10 @@ def test_of_several_errors_about_one_object_the_surest_is_mended():
     cats = [(1, CAT, s, 60, 60, 20, 20) for s in (0.2, 0.6, 0.4)]
     detections = said(*cats, (1, DOG, 0.5, 10, 10, 20, 20))
     e = tide.errors(detections, objects(truth, PETS))
-    guilty = e.kind == tide.KINDS.index("cls")
-    assert guilty.tolist() == [True, True, True, False] and not e.missed.any()
-    assert tide.surest(e, guilty, detections.scores.numpy()).tolist() == [False, True, False, False]
-    assert tide.costs(detections, objects(truth, PETS))["cls"] == pytest.approx(50 / 101)
+    wrong = e.kind == tide.KINDS.index("cls")
+    assert wrong.tolist() == [True, True, True, False] and not e.missed.any()
+    assert tide.corrected_hits(e, wrong, detections.scores.numpy()).tolist() == [False, True, False, False]
+    assert tide.delta_ap(detections, objects(truth, PETS))["cls"] == pytest.approx(50 / 101)
 
 
 def test_a_detection_in_a_crowd_is_neither_right_nor_wrong():
@@ -119,7 +119,7 @@ def many(seed: int) -> tuple[dict, Detections]:
 def test_ap50_is_that_of_pycocotools_and_the_kinds_sum(seed):
     truth, detections = many(seed)
     there = objects(truth, CATEGORIES)
-    e, cost = tide.errors(detections, there), tide.costs(detections, there)
+    e, cost = tide.errors(detections, there), tide.delta_ap(detections, there)
     assert cost["ap50"] == pytest.approx(average_precision(truth, [detections], CATEGORIES)["ap50"], abs=1e-9)
     wrong = sum(e.count(kind) for kind in tide.KINDS if kind != "miss")
     assert wrong + e.hits.right.sum() + e.hits.ignored.sum() == len(detections)
@@ -177,7 +177,7 @@ def test_without_detections_every_object_is_missed():
     nobody = said()
     there = objects(TRUTH, PETS)
     assert tide.errors(nobody, there).missed.all()
-    cost = tide.costs(nobody, there)
+    cost = tide.delta_ap(nobody, there)
     assert cost["ap50"] == 0 and cost["cls"] == cost["loc"] == 0
 
 
@@ -187,10 +187,10 @@ def test_gained_and_lost_objects():
     row = lambda x, score: (*x[:2], score, *x[2:])  # noqa: E731
     before = said(row(dog, 0.9), row(cat, 0.1))
     after = said(row(dog, 0.2), row(cat, 0.8), (2, DOG, 0.7, 10, 10, 40, 40), (3, DOG, 0.9, 0, 0, 10, 10))
-    c = changes(before, after, there, sure=0.3)
+    c = changes(before, after, there, min_score=0.3)
     assert c.kind.tolist() == ["lost", "gained", "gained", "missed"]
     assert c.before == pytest.approx([0.9, 0.1, 0, 0]) and c.after == pytest.approx([0.2, 0.8, 0.7, 0])
-    back = changes(after, before, there, sure=0.3)
+    back = changes(after, before, there, min_score=0.3)
     assert back.count("gained") == c.count("lost") and back.count("lost") == c.count("gained")
     assert changes(before, before, there).count("gained") == 0
 

@@ -18,7 +18,7 @@ def test_the_interval_is_that_of_the_paired_test():
 
 def test_what_an_interval_with_zero_is_called():
     assert gain_text(paired_gain([0.5, 0.6], [0.4, 0.49])) == "+10.5 ± 6.4"
-    assert gain_text(paired_gain([0.75, 0.25], [0.5, 0.5])) == "+0.0 ± 317.7, not separable"
+    assert gain_text(paired_gain([0.75, 0.25], [0.5, 0.5])) == "+0.0 ± 317.7, not significant"
     assert gain_text(paired_gain([0.25], [0.4])) == "-15.0"
 
 

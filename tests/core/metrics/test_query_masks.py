@@ -123,7 +123,7 @@ def test_masks_are_the_losses_own():
     trace, _, _ = tiny.traces(1)
     for psi, level in zip(query_masks(trace, source="neck", mask="inner", layer=0), trace.memory.neck):
         assert psi.min() == 0
-        want = features.masks(level, trace.own.hidden[0], "inner")
+        want = features.similarity_masks(level, trace.own.hidden[0], "inner")
         assert psi[psi > 0].allclose(want[psi > 0])
 
 
