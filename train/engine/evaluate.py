@@ -1,83 +1,89 @@
-"""Average precision of a detector on a dataset, each process measuring a part of it."""
+"""Average precision of a detector on a dataset; every process evaluates a part of the batches."""
 
 from collections.abc import Callable
 from itertools import count
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from core.data.loader import WorkerDied, evaluation
+from core.data.loader import Batches, WorkerDied, evaluation
 from core.data.sample import Dataset
 from core.data.transforms import Augment
-from core.detectors.base import Detector
 from core.errors import UserError
 from core.metrics.coco_ap import average_precision
 from core.metrics.detections import Detections, select
 from core.types import Images, Predictions, Targets
-from train.distributed.parallel import first_word, gathered, gathered_rows, ranks
+from train.distributed.parallel import first_text, gather_numbers, gather_rows, ranks
 from train.engine.interrupt import Interrupt
 from train.errors import Failed
 
-See = Callable[[int, Predictions, Images, Targets], None]
+OnBatch = Callable[[int, Predictions, Images, Targets], None]
+NO_FAULT, USER_FAULT, MACHINE_FAULT = 0, 1, 2  # what kept a process from its next batch
 
 
 @torch.no_grad()
 def score(
-    detector: Detector,
+    detector: nn.Module,
     dataset: Dataset,
     augment: Augment,
     *,
     batch: int,
     workers: int,
     interrupt: Interrupt | None = None,
-    see: See | None = None,
+    on_batch: OnBatch | None = None,
 ) -> dict | None:
-    """What core.metrics.coco_ap.average_precision says; None when interrupted; of several processes the first alone knows.
+    """The average precision of a detector (core.metrics.coco_ap.average_precision); None if a signal came.
 
-    `see` gets each batch with its predictions, and the place of its first image in the data.
+    Only the first process gets the scores, all others an empty dict. `on_batch` gets the place of a batch's first image in
+    the data, then the predictions, images and targets of the batch.
     """
     device, place = next(detector.parameters()).device, ranks()
     detector.eval()
     batches = evaluation(dataset, augment, batch, workers, rank=place.rank, processes=place.size)
-    found = []
+    tables = []
     for number in count(place.rank, place.size):
-        item, wrong, kind = fetch(batches)
-        heard = gathered([kind, int(item is not None), (interrupt and interrupt.number) or 0])
-        if any(fault for fault, _, _ in heard):
-            raise (Failed if any(fault > 1 for fault, _, _ in heard) else UserError)(first_word(wrong))
-        if any(signal for _, _, signal in heard):
+        item, message, fault = next_batch(batches)
+        reports = gather_numbers([fault, int(item is not None), (interrupt and interrupt.number) or 0])
+        if any(fault for fault, _, _ in reports):
+            kind = Failed if any(fault == MACHINE_FAULT for fault, _, _ in reports) else UserError
+            raise kind(first_text(message))
+        if any(signal for _, _, signal in reports):
             return None
         if item is not None:
-            images, targets = (x.to(device) for x in item)
+            images, targets = item[0].to(device), item[1].to(device)
             predictions = detector(images)
-            found.append(row(select(predictions, images), number))
-            if see:
-                see(number * batch, predictions, images, targets)
-        if not any(more for _, more, _ in heard):
+            tables.append(detection_rows(select(predictions, images), number))
+            if on_batch:
+                on_batch(number * batch, predictions, images, targets)
+        if not any(has_batch for _, has_batch, _ in reports):
             break
-    found = merged(found)
-    return average_precision(dataset.truth(), [found], dataset.categories) if place.first else {}
+    detections = gather_detections(tables)
+    return average_precision(dataset.truth(), [detections], dataset.categories) if place.first else {}
 
 
-def fetch(batches) -> tuple[tuple[Images, Targets] | None, str, int]:
-    """The next batch, if there is one; what went wrong, and whose fault: 0 nobody's, 1 the user's, 2 the machine's."""
+def next_batch(batches: Batches) -> tuple[tuple[Images, Targets] | None, str, int]:
+    """The next batch, or None at the end and after a fault; the message of the fault, and its kind."""
     try:
-        return next(batches, None), "", 0
+        return next(batches, None), "", NO_FAULT
     except UserError as error:
-        return None, str(error), 1
+        return None, str(error), USER_FAULT
     except WorkerDied as error:
-        return None, str(error), 2
+        return None, str(error), MACHINE_FAULT
 
 
-def row(found: Detections, number: int) -> Tensor:
-    """Detections of a batch as one table, which says of which batch; float64 holds whole numbers to 2^53."""
-    columns = (found.scores, found.labels, found.image_ids, found.queries, torch.full_like(found.queries, number))
-    return torch.cat([found.boxes.double(), torch.stack([x.double() for x in columns], 1)], 1).cpu()
+def detection_rows(detections: Detections, batch_number: int) -> Tensor:
+    """The detections of a batch as a table (n 9) on the CPU: box, score, label, image id, query, number of the batch.
+
+    float64 holds whole numbers up to 2^53 exactly.
+    """
+    d = detections
+    columns = (d.scores, d.labels, d.image_ids, d.queries, torch.full_like(d.queries, batch_number))
+    return torch.cat([d.boxes.double(), torch.stack([x.double() for x in columns], 1)], 1).cpu()
 
 
-def merged(tables: list[Tensor]) -> Detections:
-    """Of all processes, in the order of the data."""
-    table = gathered_rows(torch.cat([torch.zeros(0, 9, dtype=torch.float64), *tables]))
+def gather_detections(tables: list[Tensor]) -> Detections:
+    """The detections of all processes, in the order of the data."""
+    table = gather_rows(torch.cat([torch.zeros(0, 9, dtype=torch.float64), *tables]))
     table = table[table[:, 8].argsort(stable=True)]
     labels, ids, queries = (table[:, k].long() for k in (5, 6, 7))
     return Detections(table[:, :4].float(), table[:, 4].float(), labels, ids, queries)

@@ -1,8 +1,11 @@
-"""No term that does nothing, and what each loss pulls at: looks at a step between its forward and its backward pass.
+"""Checks of one step's gradients, made between its forward and its backward pass.
 
-The first look costs a backward pass for each distillation term; a term that has once reached the student is not looked at
-again. A look at the gradients of the losses costs, for each, a backward pass down to the neck.
+Two questions: does every distillation term move the student at all, and how large is the gradient of each loss. The first
+costs a backward pass for each term, until that term has once reached the student. The second costs a backward pass down to
+the neck for each loss.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,89 +13,96 @@ from torch import Tensor, nn
 from core.distiller import Distiller
 from core.errors import UserError
 from core.types import DistillTrace
-from train.distributed.parallel import gathered
+from train.distributed.parallel import gather_numbers
 
-PATIENCE = 20  # steps with objects in which a term must have done something
+PATIENCE = 20  # steps with objects in which every term must have reached the student
 
 
-class Watch:
-    """`alive` names the terms whose gradient has reached the student, in any process."""
+class GradientChecks:
+    """The checks of one training run. `inactive` names the terms (loss/map) without a gradient so far, in any process."""
 
     def __init__(self, distiller: Distiller):
-        self.distiller, self.steps, self.idle = distiller, 0, terms(distiller)
-        self.decoder: list[nn.Parameter] | None = None
+        self.distiller, self.steps, self.inactive = distiller, 0, distillation_terms(distiller)
+        self.decoder: list[nn.Parameter] | None = None  # found in the first step that is measured
 
-    def refuse_idle(self, trace: DistillTrace | None, *, objects: int, scale: float) -> None:
-        """UserError: a gradient reaches the teacher, or a term has done nothing for too long."""
+    def refuse_inactive(self, trace: DistillTrace | None, *, objects: int, scale: float) -> None:
+        """Takes terms with a gradient off `inactive`. UserError: a term stays there, or a gradient reaches the teacher.
+
+        `trace` is None where this process's forward pass failed; `objects` are those of the whole step; `scale` is that of
+        the fp16 scaler, without which small gradients would vanish.
+        """
         if trace is not None:
-            refuse_taught_teacher(self.distiller, trace)
-        norms = [0.0] * len(self.idle) if trace is None else self.norms(trace, scale)
-        alive = torch.tensor(gathered([int(norm > 0) for norm in norms])).any(0).tolist()
-        self.idle = [name for name, moved in zip(self.idle, alive) if not moved]
+            refuse_teacher_gradient(self.distiller, trace)
+        norms = [0.0] * len(self.inactive) if trace is None else self.term_norms(trace, scale)
+        active = torch.tensor(gather_numbers([int(norm > 0) for norm in norms])).any(0).tolist()
+        self.inactive = [name for name, moved in zip(self.inactive, active) if not moved]
         self.steps += objects > 0
-        if self.idle and self.steps >= PATIENCE:
+        if self.inactive and self.steps >= PATIENCE:
             raise UserError(
-                f"the term {self.idle[0]} did nothing in the first {PATIENCE} steps with objects: no gradient of it reaches the "
-                "student; look at the teacher and at what the student freezes, or set the weight of that loss to 0"
+                f"the term {self.inactive[0]} did nothing in the first {PATIENCE} steps with objects: no gradient of it "
+                "reaches the student; look at the teacher and at what the student freezes, or set the weight of that loss to 0"
             )
 
-    def norms(self, trace: DistillTrace, scale: float) -> list[float]:
-        """L2 norm of the gradient of each idle term in the student's weights."""
-        inputs = [p for p in self.distiller.student.parameters() if p.requires_grad]
-        found = []
-        for name in self.idle:
+    def term_norms(self, trace: DistillTrace, scale: float) -> list[float]:
+        """L2 norm of the gradient of each inactive term with respect to the student's weights."""
+        weights = [p for p in self.distiller.student.parameters() if p.requires_grad]
+        norms = []
+        for name in self.inactive:
             loss, key = name.split("/")
-            found.append(norm(gradient(scale * trace.outcomes[loss].maps[key].sum(), inputs), trace.total))
-        return torch.stack(found).tolist()
+            norms.append(norm(gradients(scale * trace.outcomes[loss].maps[key].sum(), weights), like=trace.total))
+        return torch.stack(norms).tolist()
 
-    def pulls(self, trace: DistillTrace, scale: float) -> dict[str, dict[str, float]]:
-        """L2 norm of the gradient of each loss, weighted, in the neck's features of the student and in its decoder."""
+    def loss_norms(self, trace: DistillTrace, scale: float) -> dict[str, dict[str, float]]:
+        """L2 norms of the gradient of each weighted loss: with respect to the student's neck `features` and its `decoder`."""
         features = [x for x in trace.student.memory.neck if x.requires_grad]
-        decoder = self.decoder_of(trace, features)
-        found = []
+        decoder = self.decoder_parameters(trace, features)
+        norms = []
         for name, maps in self.distiller.weights.items():
             total = sum(scale * w * trace.outcomes[name].maps[key].sum() for key, w in maps.items())
-            parts = gradient(total, [*features, *decoder])
-            found += [norm(parts[: len(features)], trace.total), norm(parts[len(features) :], trace.total)]
-        values = (torch.stack(found) / scale).tolist()
+            assert isinstance(total, Tensor)  # every loss has a map
+            parts = gradients(total, [*features, *decoder])
+            norms += [norm(parts[: len(features)], trace.total), norm(parts[len(features) :], trace.total)]
+        values = (torch.stack(norms) / scale).tolist()
         return {
             name: {"features": values[2 * k], "decoder": values[2 * k + 1]}
             for k, name in enumerate(self.distiller.weights)
         }
 
-    def decoder_of(self, trace: DistillTrace, features: list[Tensor]) -> list[nn.Parameter]:
-        """What of the student trains and has no part in its features."""
+    def decoder_parameters(self, trace: DistillTrace, features: list[Tensor]) -> list[nn.Parameter]:
+        """The student's trainable parameters that its features and encoder tokens do not depend on."""
         if self.decoder is None:
-            inputs = [p for p in self.distiller.student.parameters() if p.requires_grad]
+            weights = [p for p in self.distiller.student.parameters() if p.requires_grad]
             tokens = [] if trace.student.memory.tokens is None else [trace.student.memory.tokens]
-            made = [x.sum() for x in [*features, *tokens] if x.requires_grad]
-            used = gradient(torch.stack(made).sum(), inputs) if made else [None] * len(inputs)
-            self.decoder = [p for p, g in zip(inputs, used) if g is None]
+            sums = [x.sum() for x in [*features, *tokens] if x.requires_grad]
+            used = gradients(torch.stack(sums).sum(), weights) if sums else [None] * len(weights)
+            self.decoder = [p for p, g in zip(weights, used) if g is None]
         return self.decoder
 
 
-def terms(distiller: Distiller) -> list[str]:
-    """Of distillation, as loss/map."""
+def distillation_terms(distiller: Distiller) -> list[str]:
+    """The terms of all losses but detection, as loss/map."""
     return [f"{name}/{key}" for name, maps in distiller.weights.items() if name != "detection" for key in maps]
 
 
-def refuse_taught_teacher(distiller: Distiller, trace: DistillTrace) -> None:
-    if trace.teacher is None:
+def refuse_teacher_gradient(distiller: Distiller, trace: DistillTrace) -> None:
+    """UserError: a tensor of the teacher's forward pass, or one of its weights, requires a gradient."""
+    if trace.teacher is None or distiller.teacher is None:
         return
-    found = [x for p in trace.teacher.predictions.values() for x in vars(p).values()]
-    if any(x.requires_grad for x in [*found, *trace.teacher.memory.neck, *distiller.teacher.parameters()]):
+    outputs = [x for p in trace.teacher.predictions.values() for x in vars(p).values()]
+    if any(x.requires_grad for x in [*outputs, *trace.teacher.memory.neck, *distiller.teacher.parameters()]):
         raise UserError("a gradient reaches the teacher; its forward pass must run without, and its weights not train")
 
 
-def gradient(total: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
+def gradients(total: Tensor, inputs: Sequence[Tensor]) -> list[Tensor | None]:
+    """The gradient of `total` with respect to each input, None where it does not depend on it. Keeps the graph."""
     if not inputs or not total.requires_grad:
         return [None] * len(inputs)
     return list(torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True))
 
 
 def norm(parts: list[Tensor | None], like: Tensor) -> Tensor:
-    """Of all parts together, on the device of `like`."""
-    there = [x.float() for x in parts if x is not None]
-    if not there:
+    """L2 norm of all parts together, a scalar on the device of `like`; parts that are None count 0."""
+    tensors = [x.float() for x in parts if x is not None]
+    if not tensors:
         return torch.zeros((), device=like.device)
-    return torch.stack(torch._foreach_norm(there)).norm()
+    return torch.stack(torch._foreach_norm(tensors)).norm()

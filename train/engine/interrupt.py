@@ -1,25 +1,28 @@
-"""Ctrl-C and SIGTERM as a wish that the loop grants at the end of a step."""
+"""Ctrl-C and SIGTERM as a request that the training loop fulfils at the end of a step."""
 
 import signal
+from types import FrameType
 
 
 class Interrupt:
-    """While open, the first signal is noted in `number`; the second has its usual, immediate effect."""
+    """While open, the first signal is only stored in `number`; the second has its usual, immediate effect."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.number: int | None = None
 
     def __enter__(self) -> "Interrupt":
-        self.usual = {n: signal.signal(n, self.note) for n in (signal.SIGINT, signal.SIGTERM)}
+        self.previous = {n: signal.signal(n, self.store) for n in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.restore()
 
-    def note(self, number: int, frame) -> None:
+    def store(self, number: int, frame: FrameType | None) -> None:
+        """Stores the number of a signal and puts the previous handlers back."""
         self.number = number
         self.restore()
 
     def restore(self) -> None:
-        for number, handler in self.usual.items():
+        """Puts the handlers back that were there before."""
+        for number, handler in self.previous.items():
             signal.signal(number, handler)

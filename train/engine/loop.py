@@ -1,61 +1,68 @@
-"""The training loop, and how it starts, stops and goes on. Under torchrun each process runs it, on its part of a step."""
+"""The training loop: how a run starts, trains, evaluates, stops and resumes.
+
+`train` is the loop, and `Training` holds its state. Under torchrun every process runs the same code on its part of each
+step; before they act on an error or a signal, all processes agree on it.
+"""
 
 import errno
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from core.data.loader import KILLED, WorkerDied, evaluation
 from core.detectors.base import Detector
+from core.distiller import Distiller
 from core.errors import UserError
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel
 from train.engine.evaluate import score
-from train.engine.gradient_checks import Watch
+from train.engine.gradient_checks import GradientChecks
 from train.engine.interrupt import Interrupt
 from train.errors import Failed, NotFinite, Stopped
 from train.job import optim
-from train.job.build import Job, build, compiled
-from train.job.ema import Mean
-from train.job.step import Found, maps, shared
+from train.job.build import Job, build, compile_detectors
+from train.job.ema import WeightAverage
+from train.job.step import MapsOrError, detached_maps, wrap_for_training
 from train.job.summary import summary
-from train.job.teacher_cache import CHECKED, cache_of
+from train.job.teacher_cache import CHECKED_IMAGES, open_cache
 from train.run import Run
 from train.run_folder import assignments, faults, folder, state
-from train.run_folder.assignments import Recorder
+from train.run_folder.assignments import AssignmentRecorder
 from train.run_folder.log import Log
 
 AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-SKIPS = 20  # steps in a row that may be left out
+MAX_SKIPPED = 20  # steps in a row that may be skipped
 Passes = list[tuple[Images, Targets]]
 
 
 def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
-    """Train from the start into the new folder `path`, whose card also holds `note`; gives `path`.
+    """Trains a run from the start in the new folder `path`, whose card also holds `note`; returns `path`.
 
-    Raises Stopped after a signal, NotFinite, Failed where the machine is at fault, and parallel.Lost; what the user got
-    wrong is a UserError, and leaves no folder.
+    Raises Stopped after a signal, NotFinite, Failed where the machine is at fault, and Lost when another process is gone.
+    A UserError before the first checkpoint leaves no folder behind.
     """
     first = parallel.ranks().first
     with Interrupt() as interrupt:
-        with parallel.together():
+        with parallel.share_user_errors():
             folder.refuse_taken(path)
             job = build(run)
         if first:
             print(summary(job, path), flush=True)
-        taught = teacher(job, interrupt)
-        if number := signalled(interrupt):
+        teacher_results = evaluate_teacher(job, interrupt)
+        if number := signal_of_any_process(interrupt):
             raise Stopped(number, "stopped before the first step; nothing was written")
-        with parallel.together(), sparing(path):
+        with parallel.share_user_errors(), explain_failures(path):
             if first:
-                folder.begin(path, job, taught, note or {})
+                folder.create(path, job, teacher_results, note or {})
         try:
             train(job, path, interrupt)
         except UserError:
@@ -66,268 +73,312 @@ def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
 
 
 def resume(path: Path) -> Path:
-    """Go on from the folder's last checkpoint, to the same weights as a run that was never stopped."""
+    """Continues a run from its last checkpoint, to the same weights as if it had never been stopped."""
     with Interrupt() as interrupt:
-        with parallel.together():
-            job = build(folder.reopen(path))
+        with parallel.share_user_errors():
+            job = build(folder.load_run(path))
         train(job, path, interrupt)
     return path
 
 
 def train(job: Job, path: Path, interrupt: Interrupt) -> None:
+    """Trains to the last epoch, from the last checkpoint in `path` if there is one."""
     run, first = job.run, parallel.ranks().first
-    steps = len(job.loader)
-    total = run.optim.epochs * steps
-    with folder.claimed(path, first), sparing(path), Log(path, run, steps=total, first=first) as log:
-        t = Training(job, path, log, interrupt)
-        t.start()
-        while t.progress.epoch < run.optim.epochs:
-            job.distiller.train()  # an evaluation put the student into eval mode
-            while t.progress.position < steps:
+    steps_per_epoch = len(job.loader)
+    total_steps = run.optim.epochs * steps_per_epoch
+    with folder.lock(path, first), explain_failures(path), Log(path, run, steps=total_steps, first=first) as log:
+        training = Training(job, path, log, interrupt)
+        training.start()
+        progress = training.progress
+        while progress.epoch < run.optim.epochs:
+            job.distiller.train()  # an evaluation leaves the student in eval mode
+            while progress.position < steps_per_epoch:
                 begun = perf_counter()
-                passes = t.next_passes()
+                passes = training.next_passes()
                 waited = perf_counter() - begun
-                line = t.step(passes, optim.factor(run.optim, t.progress.step, total))
-                log.step(line, seconds=perf_counter() - begun, waited=waited)
-                if t.progress.step % run.checkpoint_every == 0:
-                    t.save()
-            if (t.progress.epoch + 1) % run.eval_every == 0 or t.progress.epoch + 1 == run.optim.epochs:
-                t.evaluate()
-            t.progress.next_epoch()
-            t.save()
+                record = training.step(passes, optim.rate_factor(run.optim, progress.step, total_steps))
+                log.step(record, seconds=perf_counter() - begun, waited=waited)
+                if progress.step % run.checkpoint_every == 0:
+                    training.save()
+            if (progress.epoch + 1) % run.eval_every == 0 or progress.epoch + 1 == run.optim.epochs:
+                training.evaluate()
+            progress.next_epoch()
+            training.save()
 
 
 class Training:
-    """A job with its optimiser and its place in time."""
+    """The state of a training: the job, its optimiser, and its place in the data (`progress`)."""
 
     def __init__(self, job: Job, path: Path, log: Log, interrupt: Interrupt):
         self.job, self.path, self.log, self.interrupt, self.ranks = job, path, log, interrupt, parallel.ranks()
         self.optimizer = optim.optimizer(job.distiller, job.run.optim)
         self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.run.amp == "fp16")
-        self.mean = Mean(job.distiller, job.run.optim.ema) if job.run.optim.ema else None
-        with parallel.together():
-            self.progress = state.read(path, job.distiller, self.optimizer, self.mean)
+        self.average = WeightAverage(job.distiller, job.run.optim.ema) if job.run.optim.ema else None
+        with parallel.share_user_errors():
+            self.progress = state.read(path, job.distiller, self.optimizer, self.average)
         folder.refuse_unshared(path, self.progress.step)
         if self.progress.scaler:
             self.scaler.load_state_dict(self.progress.scaler)
-        self.pass_ = shared(compiled(job).distiller)
-        self.watch = Watch(job.distiller)
-        with parallel.together():
-            self.cache = cache_of(job)
+        self.training_pass = wrap_for_training(compile_detectors(job).distiller)
+        self.checks = GradientChecks(job.distiller)
+        with parallel.share_user_errors():
+            self.cache = open_cache(job)
         self.batches = job.loader.steps(self.progress.epoch, self.progress.position, until=job.run.optim.epochs)
 
     @property
-    def kept(self):
-        """The Distiller that is measured and kept."""
-        return self.mean.distiller if self.mean else self.job.distiller
+    def evaluated(self) -> Distiller:
+        """The Distiller that is evaluated and kept: that of the averaged weights, if there is an average."""
+        return self.average.distiller if self.average else self.job.distiller
 
     def start(self) -> None:
+        """Checks the teacher cache, cuts the logs back to the checkpoint, and logs the teacher's scores in a new run."""
         self.check_cache()
-        self.log.go_on(self.progress.lengths, self.progress.step)
+        self.log.continue_from(self.progress.lengths, self.progress.step)
         if not self.ranks.first:
             return
-        assignments.cut(self.path, self.progress.epoch)
-        taught = folder.card(self.path)["teacher"]
-        if taught and not self.progress.lengths:
-            self.log.scores("teacher", taught["scores"], step=0, epoch=0)
-            if taught["instability"]:
-                self.log.note({"instability": "teacher", "step": 0, "epoch": 0} | taught["instability"])
+        assignments.drop_after(self.path, self.progress.epoch)
+        teacher = folder.read_card(self.path)["teacher"]
+        if teacher and not self.progress.lengths:
+            self.log.scores("teacher", teacher["scores"], step=0, epoch=0)
+            if teacher["instability"]:
+                self.log.write_event({"instability": "teacher", "step": 0, "epoch": 0} | teacher["instability"])
 
     def check_cache(self) -> None:
-        """UserError, for all processes alike: what is cached is not what the teacher says."""
+        """Compares the teacher cache with the teacher on a few images. UserError in all processes: they differ."""
         if not self.cache:
             return
-        run, device = self.job.run, self.job.device
-        first = islice(self.job.loader.epoch(0), -(-CHECKED // self.job.loader.each))
-        with parallel.together(), torch.autocast(device.type, AMP[run.amp], enabled=run.amp != "off"):
-            self.log.say(self.cache.check((images for images, _ in first), device))
+        batches = islice(self.job.loader.epoch(0), -(-CHECKED_IMAGES // self.job.loader.images_per_pass))
+        with parallel.share_user_errors(), self.autocast():
+            self.log.say(self.cache.check((images for images, _ in batches), self.job.device))
 
     def next_passes(self) -> Passes:
-        """This process's part of the next step; each pass knows the objects of all images of the step.
+        """This process's part of the next step; each pass knows the object counts of all images of the step.
 
-        Raises UserError, Failed or Stopped, for all processes alike, after a save.
+        Raises UserError, Failed or Stopped in all processes alike, after saving a checkpoint.
         """
-        passes, wrong, died = [], "", False
+        passes: Passes = []
+        message, worker_died = "", False
         try:
             passes = next(self.batches) if not self.interrupt.number else []
         except UserError as error:
-            wrong = str(error)
+            message = str(error)
         except WorkerDied as error:
-            wrong, died = str(error), True
+            message, worker_died = str(error), True
         counts = [n for _, targets in passes for n in targets.counts]
-        room = [-1] * (self.job.loader.room - len(counts))
-        heard = parallel.gathered([self.interrupt.number or 0, bool(wrong), died, *counts, *room])
-        if any(faulty for _, faulty, *_ in heard):
+        padding = [-1] * (self.job.loader.max_images - len(counts))  # every process must send as many numbers
+        reports = parallel.gather_numbers([self.interrupt.number or 0, bool(message), worker_died, *counts, *padding])
+        if any(failed for _, failed, *_ in reports):
             if self.progress.step:
                 self.save()
-            kind = Failed if any(died for _, _, died, *_ in heard) else UserError
-            raise kind(parallel.first_word(wrong) + (f"; {self.saved()}" if self.progress.step else ""))
-        if number := max(number for number, *_ in heard):
+            kind = Failed if any(died for _, _, died, *_ in reports) else UserError
+            raise kind(parallel.first_text(message) + (f"; {self.resume_hint()}" if self.progress.step else ""))
+        if number := max(number for number, *_ in reports):
             self.stop(number)
-        objects = torch.tensor([n for _, _, _, *counts in heard for n in counts])
+        objects = torch.tensor([n for _, _, _, *counts in reports for n in counts])
         return [(images, targets.within(objects, self.ranks.size)) for images, targets in passes]
 
-    def step(self, passes: Passes, rate: float) -> dict:
-        """One update; its record, fetched from the device in one copy."""
+    def step(self, passes: Passes, rate_factor: float) -> dict:
+        """Makes one update of the weights; returns its record for the log."""
         distiller, optimizer = self.job.distiller, self.optimizer
-        optim.set_rate(optimizer, rate)
-        found = [self.one_pass(*parts, k, last=k + 1 == len(passes)) for k, parts in enumerate(passes)]
+        optim.set_rate(optimizer, rate_factor)
+        maps = [self.forward_backward(*batch, k, last=k + 1 == len(passes)) for k, batch in enumerate(passes)]
         self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
-        line = numbers(found, norm, distiller)
-        if self.scaler.is_enabled() and not math.isfinite(line["grad_norm"]):
-            line["grad_norm"] = None
-        if wrong := faults.wrong(line):
-            line = self.go_wrong(wrong, passes, found, line)
+        record = step_record(maps, norm, distiller)
+        if self.scaler.is_enabled() and not math.isfinite(record["grad_norm"]):
+            record["grad_norm"] = None  # an overflow of fp16: the scaler skips this update and lowers its scale
+        if nonfinite := faults.nonfinite_names(record):
+            record = self.report_nonfinite(nonfinite, passes, maps, record)
         else:
             self.scaler.step(optimizer)
-            if self.mean:
-                self.mean.update()
+            if self.average:
+                self.average.update()
         self.scaler.update()
         optimizer.zero_grad()
-        self.progress.skipped = self.progress.skipped + 1 if wrong else 0
-        return self.progress.next_step() | {"lr": self.job.run.optim.lr * rate} | line
+        self.progress.skipped = self.progress.skipped + 1 if nonfinite else 0
+        return self.progress.next_step() | {"lr": self.job.run.optim.lr * rate_factor} | record
 
-    def one_pass(self, images: Images, targets: Targets, k: int, *, last: bool) -> Found:
-        """Forward and backward of a part of the step. What it found is small: memory is for one pass."""
-        run, device, objects = self.job.run, self.job.device, bool((targets.step > 0).any())
-        reseed(device, seed_of(run.seed, self.progress.step, self.ranks.rank, k))
-        with nullcontext() if last or self.ranks.size == 1 else self.pass_.no_sync():
+    def forward_backward(self, images: Images, targets: Targets, index: int, *, last: bool) -> MapsOrError:
+        """One pass of a step. Returns only the detached maps, so that memory is needed for one pass at a time."""
+        assert targets.step is not None  # next_passes sets it
+        has_objects = bool((targets.step > 0).any())
+        reseed(self.job.device, pass_seed(self.job.run.seed, self.progress.step, self.ranks.rank, index))
+        with nullcontext() if last else self.local_gradients():
             if self.cache:
-                self.cache.expect(images)
-            with torch.autocast(device.type, AMP[run.amp], enabled=run.amp != "off"):
-                total, seen = self.pass_(images.to(device), targets.to(device))
+                self.cache.set_images(images)
+            with self.autocast():
+                total, get_trace = self.training_pass(images.to(self.job.device), targets.to(self.job.device))
             if last:
-                self.look(seen(), objects)
+                self.check_gradients(get_trace(), has_objects)
             self.scaler.scale(total).backward()
-        return maps(seen())
+        return detached_maps(get_trace())
 
-    def look(self, seen: DistillTrace | FloatingPointError, objects: bool) -> None:
-        """At first, whether each term does anything; every so many steps, what the losses pull at."""
-        trace, every = seen if isinstance(seen, DistillTrace) else None, self.job.run.gradients_every
-        if self.watch.idle:
-            self.watch.refuse_idle(trace, objects=objects, scale=self.scaler.get_scale())
+    def local_gradients(self) -> AbstractContextManager:
+        """While open, gradients add up in each process: they are averaged over processes once, in the last pass."""
+        ddp = self.training_pass
+        return ddp.no_sync() if isinstance(ddp, DistributedDataParallel) else nullcontext()
+
+    def autocast(self) -> torch.autocast:
+        """Mixed precision, if the run asks for it."""
+        amp = self.job.run.amp
+        return torch.autocast(self.job.device.type, AMP[amp], enabled=amp != "off")
+
+    def check_gradients(self, result: DistillTrace | FloatingPointError, has_objects: bool) -> None:
+        """Checks that every term has once had a gradient; logs each loss's gradient every `gradients_every` steps."""
+        every = self.job.run.gradients_every
+        trace = result if isinstance(result, DistillTrace) else None
+        if self.checks.inactive:
+            self.checks.refuse_inactive(trace, objects=has_objects, scale=self.scaler.get_scale())
         if trace and every and self.progress.step % every == 0 and self.ranks.first:
-            pulls = self.watch.pulls(trace, self.scaler.get_scale())
+            norms = self.checks.loss_norms(trace, self.scaler.get_scale())
             where = {"step": self.progress.step + 1, "epoch": self.progress.epoch + 1}
-            self.log.note({"gradients": faults.finite(pulls), **where})
+            self.log.write_event({"gradients": faults.nonfinite_to_none(norms), **where})
 
-    def go_wrong(self, wrong: list[str], passes: Passes, found: list[Found], line: dict) -> dict:
-        """A report from each process that has seen it; then the record of a step that is left out, or NotFinite."""
+    def report_nonfinite(self, names: list[str], passes: Passes, maps: list[MapsOrError], record: dict) -> dict:
+        """Writes a fault report in each process that has the fault, and in the first.
+
+        Returns the record of a step that is skipped, or raises NotFinite with the sentence of a process that has the fault.
+        """
         where = {"step": self.progress.step + 1, "epoch": self.progress.epoch + 1, "process": self.ranks.rank}
         stem = self.path / "faults" / f"step-{where['step']}-{self.ranks.rank}"
-        seen, told = faults.seen(found), ""
-        if seen or self.ranks.first:
-            told = faults.report(stem, where, passes, found, wrong, self.job.distiller)
-        told = parallel.first_word(told if seen else "") or parallel.first_word(told)
-        if self.job.run.on_nan == "stop" or self.progress.skipped >= SKIPS:
-            raise NotFinite(told)
-        self.log.say(f"left out: {told}")
-        return faults.finite(line) | {"skipped": wrong[0]}
+        has_fault, message = faults.has_fault(maps), ""
+        if has_fault or self.ranks.first:
+            message = faults.write_report(stem, where, passes, maps, names, self.job.distiller)
+        message = parallel.first_text(message if has_fault else "") or parallel.first_text(message)
+        if self.job.run.on_nan == "stop" or self.progress.skipped >= MAX_SKIPPED:
+            raise NotFinite(message)
+        self.log.say(f"skipped: {message}")
+        return faults.nonfinite_to_none(record) | {"skipped": names[0]}
 
     def evaluate(self) -> None:
-        """Interrupted, it saves before the evaluation, which `resume` then does."""
+        """Evaluates the student, logs its scores and assignments, and keeps it if it is the best so far.
+
+        A signal saves the state before the evaluation and stops; `resume` then evaluates again.
+        """
         begun, epoch, step = perf_counter(), self.progress.epoch + 1, self.progress.step
-        recorder = recorder_of(self.job, self.kept.student)
-        scores = measure(self.job, self.kept.student, self.interrupt, recorder)
+        recorder = assignment_recorder(self.job, self.evaluated.student)
+        scores = validate(self.job, self.evaluated.student, self.interrupt, recorder)
         if scores is None:
-            self.stop(signalled(self.interrupt))
-        columns = recorder.columns()
+            self.stop(signal_of_any_process(self.interrupt))
+        columns = recorder.gather_columns()
         if not self.ranks.first:
             return
         self.log.scores("student", scores, step=step, epoch=epoch, seconds=perf_counter() - begun)
         if recorder.images:
-            found = recorder.instability(columns, assignments.before(self.path, epoch))
+            instability = recorder.instability(columns, assignments.rows_before(self.path, epoch))
             assignments.append(self.path, "student", epoch, columns)
-            self.log.note({"instability": "student", "step": step, "epoch": epoch} | found)
-        if self.progress.improved(scores["ap"] or 0.0):
-            folder.save_best(self.path, self.job, self.kept, scores, epoch)
-            self.log.note(witness(self.job, self.kept) | {"step": step, "epoch": epoch})
+            self.log.write_event({"instability": "student", "step": step, "epoch": epoch} | instability)
+        if self.progress.update_best(scores["ap"] or 0.0):
+            folder.save_best(self.path, self.job, self.evaluated, scores, epoch)
+            self.log.write_event(first_image_total(self.job, self.evaluated) | {"step": step, "epoch": epoch})
 
     def save(self) -> None:
+        """Writes a checkpoint, in the first process."""
         self.progress.lengths, self.progress.scaler = self.log.lengths(), self.scaler.state_dict()
         if self.ranks.first:
-            run = self.job.run
-            state.write(self.path, self.progress, self.job.distiller, self.optimizer, self.mean, keep=run.keep)
+            keep = self.job.run.keep
+            state.write(self.path, self.progress, self.job.distiller, self.optimizer, self.average, keep=keep)
 
-    def stop(self, number: int) -> None:
+    def stop(self, number: int) -> NoReturn:
+        """Saves, and raises Stopped with the number of the signal."""
         self.save()
-        raise Stopped(number, f"stopped and {self.saved()}")
+        raise Stopped(number, f"stopped and {self.resume_hint()}")
 
-    def saved(self) -> str:
+    def resume_hint(self) -> str:
+        """Up to which step the run is saved, and the command that continues it."""
         return f"saved after step {self.progress.step}; go on with: python -m train resume {self.path}"
 
 
-def teacher(job: Job, interrupt: Interrupt) -> dict | None:
-    """The scores of the teacher, its instability, and who answered for what."""
+def evaluate_teacher(job: Job, interrupt: Interrupt) -> dict | None:
+    """The teacher's scores, its instability, and the columns of its assignments; None without a teacher or on a signal."""
     if job.distiller.teacher is None:
         return None
-    recorder = recorder_of(job, job.distiller.teacher)
-    scores = measure(job, job.distiller.teacher, interrupt, recorder)
+    recorder = assignment_recorder(job, job.distiller.teacher)
+    scores = validate(job, job.distiller.teacher, interrupt, recorder)
     if scores is None:
         return None
-    columns = recorder.columns()
-    found = recorder.instability(columns, None) if recorder.images else None
-    return {"scores": scores, "instability": found, "columns": columns}
+    columns = recorder.gather_columns()
+    instability = recorder.instability(columns, None) if recorder.images else None
+    return {"scores": scores, "instability": instability, "columns": columns}
 
 
-def signalled(interrupt: Interrupt) -> int:
-    """The signal that any process has had; 0 for none."""
-    return max(n for (n,) in parallel.gathered([interrupt.number or 0]))
+def assignment_recorder(job: Job, detector: Detector) -> AssignmentRecorder:
+    """Records the detector's assignments on the first `recorded` validation images."""
+    return AssignmentRecorder(min(job.run.recorded, len(job.val)), detector.matching)
 
 
-def recorder_of(job: Job, detector: Detector) -> Recorder:
-    return Recorder(min(job.run.recorded, len(job.val)), detector.matching)
+def validate(job: Job, detector: Detector, interrupt: Interrupt, recorder: AssignmentRecorder) -> dict | None:
+    """The detector's scores on the validation images, while `recorder` sees its predictions; None after a signal."""
+    return score(
+        detector,
+        job.val,
+        job.run.data.augment,
+        batch=job.loader.images_per_pass,
+        workers=job.run.workers,
+        interrupt=interrupt,
+        on_batch=recorder.record,
+    )
 
 
-def measure(job: Job, detector: Detector, interrupt: Interrupt, recorder: Recorder) -> dict | None:
-    run = job.run
-    given = {"batch": job.loader.each, "workers": run.workers, "interrupt": interrupt, "see": recorder.see}
-    return score(detector, job.val, run.data.augment, **given)
+def signal_of_any_process(interrupt: Interrupt) -> int:
+    """The number of the signal that any process has received; 0 if none has."""
+    return max(n for (n,) in parallel.gather_numbers([interrupt.number or 0]))
 
 
 @torch.no_grad()
-def witness(job: Job, distiller: nn.Module) -> dict:
-    """What the step finds for the first image to be measured on, in eval mode: whoever replays it can compare."""
+def first_image_total(job: Job, distiller: Distiller) -> dict:
+    """The total loss of the first validation image in eval mode, under the keys of the log.
+
+    A replay of the finished run compares its own total with it.
+    """
     images, targets = next(evaluation(job.val, job.run.data.augment, batch=1))
     total = distiller.eval()(images.to(job.device), targets.to(job.device)).total
     return {"witness": int(images.ids[0]), "total": float(total)}
 
 
-def seed_of(*place: int) -> int:
-    """Of what a pass draws at random, so that a resumed run draws the same: (seed, step, process, pass)."""
+def pass_seed(*place: int) -> int:
+    """The seed of one pass, from (seed, step, process, pass), so that a resumed run draws the same random numbers."""
     return int(np.random.SeedSequence(place).generate_state(1)[0])
 
 
 def reseed(device: torch.device, seed: int) -> None:
-    """As torch.manual_seed, for one device: that one also notes the stack for every kind of device there is, at 1 ms a call."""
+    """Seeds the generators of the CPU and of one device.
+
+    torch.manual_seed also records the call stack for every kind of device there is, which takes 1 ms.
+    """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 
 
-def numbers(found: list[Found], norm: torch.Tensor, distiller: nn.Module) -> dict:
-    """Of the whole step: total, gradient norm and every term, unweighted and weighted; all in one copy."""
-    parts = [faults.no_numbers(distiller) if isinstance(x, FloatingPointError) else x for x in found]
+def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distiller) -> dict:
+    """The record of a step: total, gradient norm, and every term unweighted and weighted; averaged over processes.
+
+    All numbers are fetched from the device in one copy. Where the forward pass failed, the terms are NaN.
+    """
+    parts = [faults.nan_terms(distiller) if isinstance(x, FloatingPointError) else x for x in maps]
     sums = {name: torch.stack([p[name].sum().float() for p in parts]).sum() for name in parts[0]}
-    scale = {f"{loss}/{key}": w for loss, maps in distiller.weights.items() for key, w in maps.items()}
-    fetched = torch.cat([parallel.mean(torch.stack(list(sums.values()))), norm.float()[None]]).tolist()
+    weights = {f"{loss}/{key}": w for loss, keys in distiller.weights.items() for key, w in keys.items()}
+    fetched = torch.cat([parallel.average_in_place(torch.stack(list(sums.values()))), norm.float()[None]]).tolist()
     terms = dict(zip(sums, fetched))
-    weighted = {name: scale[name] * value for name, value in terms.items()}
+    weighted = {name: weights[name] * value for name, value in terms.items()}
     return {"total": sum(weighted.values()), "grad_norm": fetched[-1], "terms": terms, "weighted": weighted}
 
 
 @contextmanager
-def sparing(path: Path) -> Iterator[None]:
-    """A full disk, or a worker killed in the middle of a step, in one sentence: what was saved before stays whole."""
-    way = f"go on with: python -m train resume {path}"
+def explain_failures(path: Path) -> Iterator[None]:
+    """Turns a full disk, or a killed data-loading process, into Failed with the command that resumes the run.
+
+    What was saved before stays whole.
+    """
+    hint = f"go on with: python -m train resume {path}"
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise Failed(f"no space left for {path}; make room and {way}") from error
+        raise Failed(f"no space left for {path}; make room and {hint}") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise Failed(f"{KILLED}; {way}") from error
+        raise Failed(f"{KILLED}; {hint}") from error

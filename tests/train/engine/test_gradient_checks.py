@@ -1,4 +1,4 @@
-"""No term that does nothing: it is named; and the gradient of each loss is what its own backward pass gives."""
+"""A term that does nothing is named in an error; the gradient of each loss is that of its own backward pass."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from core.types import Outcome
 from tests.helpers import processes, runs, tiny
 from train.distributed import parallel
 from train.engine import gradient_checks, loop
-from train.engine.gradient_checks import Watch
+from train.engine.gradient_checks import GradientChecks
 
 kinds = pytest.mark.parametrize("kind", detectors.names())
 
@@ -63,36 +63,36 @@ def test_with_several_processes_it_is_enough_that_one_of_them_learns(taught, tmp
 
 def test_steps_without_objects_do_not_count():
     step = tiny.distiller(*tiny.pair("adamixer"), names=["detection", "logits"])
-    found = Watch(step)
+    checks = GradientChecks(step)
     for _ in range(3 * gradient_checks.PATIENCE):
-        found.refuse_idle(None, objects=False, scale=1.0)
-    assert found.idle == [f"logits/{key}" for key in step.losses["logits"].weights]
+        checks.refuse_inactive(None, objects=False, scale=1.0)
+    assert checks.inactive == [f"logits/{key}" for key in step.losses["logits"].weights]
     with pytest.raises(UserError, match=r"the term logits/positive_class did nothing"):
         for _ in range(gradient_checks.PATIENCE):
-            found.refuse_idle(None, objects=True, scale=1.0)
+            checks.refuse_inactive(None, objects=True, scale=1.0)
 
 
 @kinds
 def test_every_term_of_every_loss_is_found_alive_at_once(kind, batch):
-    found = Watch(tiny.distiller(*tiny.pair(kind)).train())
-    found.refuse_idle(found.distiller(*batch), objects=True, scale=1.0)
-    assert found.idle == []
+    checks = GradientChecks(tiny.distiller(*tiny.pair(kind)).train())
+    checks.refuse_inactive(checks.distiller(*batch), objects=True, scale=1.0)
+    assert checks.inactive == []
 
 
 def test_a_teacher_that_gets_a_gradient_is_told(batch):
-    found = Watch(tiny.distiller(*tiny.pair("adamixer")).train())
-    found.distiller.teacher.requires_grad_(True)
+    checks = GradientChecks(tiny.distiller(*tiny.pair("adamixer")).train())
+    checks.distiller.teacher.requires_grad_(True)
     with pytest.raises(UserError, match="a gradient reaches the teacher"):
-        found.refuse_idle(found.distiller(*batch), objects=True, scale=1.0)
+        checks.refuse_inactive(checks.distiller(*batch), objects=True, scale=1.0)
 
 
 @kinds
-def test_what_a_loss_pulls_at_is_its_own_backward_pass(kind, batch):
+def test_the_gradient_of_a_loss_is_that_of_its_own_backward_pass(kind, batch):
     scales = {name: 0.5 + k for k, name in enumerate(losses.names())}
     step = tiny.distiller(*tiny.pair(kind), scales=scales).train().eval()
-    found = Watch(step)
-    pulls = found.pulls(step(*batch), scale=8.0)
-    decoder = {name for name, p in step.student.named_parameters() if any(p is x for x in found.decoder)}
+    checks = GradientChecks(step)
+    norms = checks.loss_norms(step(*batch), scale=8.0)
+    decoder = {name for name, p in step.student.named_parameters() if any(p is x for x in checks.decoder)}
     stages = "stages." if kind == "adamixer" else "decoder."
     assert any(name.startswith(stages) for name in decoder)
     assert not any(name.split(".")[0] in ("backbone", "neck", "encoder") for name in decoder)
@@ -103,10 +103,10 @@ def test_what_a_loss_pulls_at_is_its_own_backward_pass(kind, batch):
             x.retain_grad()
         sum(w * trace.outcomes[name].maps[key].sum() for key, w in maps.items()).backward()
         features = [x.grad for x in trace.student.memory.neck if x.grad is not None]
-        weights = [p.grad for p in found.decoder if p.grad is not None]
+        weights = [p.grad for p in checks.decoder if p.grad is not None]
         for key, grads in (("features", features), ("decoder", weights)):
             expected = torch.stack([g.norm() for g in grads]).norm().item() if grads else 0.0
-            assert pulls[name][key] == pytest.approx(expected, rel=1e-3, abs=1e-7), (name, key)
+            assert norms[name][key] == pytest.approx(expected, rel=1e-3, abs=1e-7), (name, key)
 
 
 def test_looks_come_every_so_many_steps(taught, tmp_path):

@@ -22,7 +22,7 @@ from train.engine import loop
 from train.job import optim
 from train.job.build import build, build_distiller
 from train.run import Data, Losses, Optim, Run
-from train.run_folder.log import Screen
+from train.run_folder.log import ProgressDisplay
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def distilled(taught) -> Path:
     ],
 )
 def test_rates_of_four_steps_by_hand(given, expected):
-    assert [optim.factor(given, step, 4) for step in range(4)] == pytest.approx(expected)
+    assert [optim.rate_factor(given, step, 4) for step in range(4)] == pytest.approx(expected)
 
 
 def test_drops_come_at_the_first_step_of_an_epoch():
@@ -60,13 +60,13 @@ def test_drops_come_at_the_first_step_of_an_epoch():
     for steps_an_epoch in (1, 3, 7, 300, 14786):
         steps = 50 * steps_an_epoch
         first = 40 * steps_an_epoch
-        assert optim.factor(given, first - 1, steps) == 1 and optim.factor(given, first, steps) == 0.1
+        assert optim.rate_factor(given, first - 1, steps) == 1 and optim.rate_factor(given, first, steps) == 0.1
 
 
 @pytest.mark.parametrize("schedule", optim.SCHEDULES)
 def test_after_warmup_a_rate_never_rises(schedule):
     given = Optim(schedule=schedule, epochs=6, milestones=(2, 4), warmup=5)
-    rates = [optim.factor(given, step, 60) for step in range(60)]
+    rates = [optim.rate_factor(given, step, 60) for step in range(60)]
     assert all(a < b for a, b in zip(rates[:4], rates[1:5]))
     assert all(a >= b for a, b in zip(rates[5:], rates[6:])) and 0 <= min(rates) and max(rates) <= 1
 
@@ -77,7 +77,7 @@ def test_after_warmup_a_rate_never_rises(schedule):
 def test_groups_hold_each_trainable_weight_once(taught):
     run = runs.small(teacher=taught, optim=replace(runs.OPTIM, backbone_lr=0.1))
     distiller = build(run).distiller
-    groups = {g["name"]: g for g in optim.groups(distiller, run.optim)}
+    groups = {g["name"]: g for g in optim.parameter_groups(distiller, run.optim)}
     held = [id(p) for g in groups.values() for p in g["params"]]
     wanted = [p for part in (distiller.student, distiller.losses) for p in part.parameters() if p.requires_grad]
     assert sorted(held) == sorted(map(id, wanted)) and len(set(held)) == len(held)
@@ -115,13 +115,13 @@ def test_groups_and_rates_of_the_originals(kind, given, rates):
 
 def test_slow_weights_that_are_not_there_are_named():
     with pytest.raises(UserError, match="--optim.slow names 'to_offsets'"):
-        optim.groups(tiny.detector("deformable"), Optim(slow=("to_offset", "to_offsets")))
+        optim.parameter_groups(tiny.detector("deformable"), Optim(slow=("to_offset", "to_offsets")))
 
 
 def test_frozen_stages_are_in_no_group():
     run = runs.small(student=tiny.config("adamixer", frozen=2))
     student = build_distiller(run, None).student
-    held = {id(p) for g in optim.groups(student, run.optim) for p in g["params"]}
+    held = {id(p) for g in optim.parameter_groups(student, run.optim) for p in g["params"]}
     assert all(id(p) not in held for stage in student.backbone.stages[:2] for p in stage.parameters())
 
 
@@ -138,7 +138,7 @@ def test_37_a_distilled_row_differs_from_one_alone_by_the_teacher_and_nothing_el
         for mine, theirs in zip(alone.loader.epoch(epoch), under.loader.epoch(epoch), strict=True):
             for a, b in zip(mine, theirs):
                 assert all(torch.equal(x, vars(b)[key]) for key, x in vars(a).items() if isinstance(x, torch.Tensor))
-    student = [optim.groups(job.distiller.student, job.run.optim) for job in (alone, under)]
+    student = [optim.parameter_groups(job.distiller.student, job.run.optim) for job in (alone, under)]
     for a, b in zip(*student, strict=True):
         assert (a["base"], a["name"]) == (b["base"], b["name"])
         assert all(torch.equal(x, y) for x, y in zip(a["params"], b["params"], strict=True))
@@ -236,7 +236,7 @@ def test_a_line_for_each_step_and_each_evaluation(distilled):
     assert scores[0]["eval"] == "teacher" and scores[0]["step"] == 0
     assert [(r["step"], r["epoch"]) for r in steps] == [(k + 1, k // 3 + 1) for k in range(9)]
     assert [(r["eval"], r["step"], r["epoch"]) for r in scores[1:]] == [("student", 3 * k, k) for k in (1, 2, 3)]
-    assert [r["lr"] for r in steps] == pytest.approx([1e-3 * optim.factor(runs.OPTIM, k, 9) for k in range(9)])
+    assert [r["lr"] for r in steps] == pytest.approx([1e-3 * optim.rate_factor(runs.OPTIM, k, 9) for k in range(9)])
     timing = runs.steps(distilled, "timing.jsonl")
     assert [r["step"] for r in timing] == [r["step"] for r in steps]
     assert all(0 <= r["data"] <= r["seconds"] for r in timing)
@@ -318,14 +318,14 @@ def test_what_is_not_finite_is_told_with_its_images(tmp_path):
 
 
 def test_a_running_mean_is_measured_and_kept(tmp_path, monkeypatch):
-    real, seen, means = loop.Mean.update, [], []
+    real, seen, means = loop.WeightAverage.update, [], []
 
     def update(mean):
         real(mean)
         seen.append({k: v.clone() for k, v in mean.source.state_dict().items()})
         means.append({k: v.clone() for k, v in mean.model.module.state_dict().items()})
 
-    monkeypatch.setattr(loop.Mean, "update", update)
+    monkeypatch.setattr(loop.WeightAverage, "update", update)
     path = loop.fit(runs.small(optim=replace(runs.OPTIM, ema=0.3)), tmp_path / "run")
     for k, (before, now, weights) in enumerate(zip(means, means[1:], seen[1:]), start=1):
         decay = min(0.3, (1 + k) / (10 + k))
@@ -376,7 +376,7 @@ def test_compiled_is_close(taught, tmp_path):
 
 
 def test_the_progress_line_has_pace_wait_memory_and_losses():
-    screen = Screen(40, lambda: "  gpu 3.2/24 GB")
+    screen = ProgressDisplay(40, lambda: "  gpu 3.2/24 GB")
     weighted = {"detection/class": 1.0, "detection/l1": 2.0, "logits/positive_l1": None}
     record = {"step": 10, "epoch": 2, "total": 3.5, "weighted": weighted}
     screen.step(record, seconds=0.5, waited=0.1)

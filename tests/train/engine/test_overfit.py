@@ -26,7 +26,7 @@ def test_eight_images_are_learnt_by_heart(recipe):
     optimizer = optim.optimizer(job.distiller, rates)
     (batch,) = job.loader.epoch(0)
     for step in range(STEPS[recipe]):
-        optim.set_rate(optimizer, optim.factor(rates, step, STEPS[recipe]))
+        optim.set_rate(optimizer, optim.rate_factor(rates, step, STEPS[recipe]))
         optimizer.zero_grad()
         job.distiller.train()(*batch).total.backward()
         torch.nn.utils.clip_grad_norm_(job.distiller.parameters(), rates.clip)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.data.loader import Draws
+from core.data.loader import AugmentedSamples
 from core.errors import UserError
 from tests.helpers import runs
 from tests.helpers.processes import CONTEXT
@@ -42,7 +42,7 @@ def whole(teacher: Path, **more):
 
 def files(path: Path) -> dict:
     """All that must be equal. A card in a header may name another commit."""
-    kept = ["student.safetensors", "losses.safetensors", *(f"last/{p.name}" for p in state.copies(path))]
+    kept = ["student.safetensors", "losses.safetensors", *(f"last/{p.name}" for p in state.numbered_copies(path))]
     found = {name: load_file(path / name) for name in kept} | {"state": load_file(state.path(path))}
     return found | {"metrics": (path / "metrics.jsonl").read_bytes()}
 
@@ -58,7 +58,7 @@ def assert_same(path: Path, other: Path) -> None:
 
 
 def best(path: Path) -> tuple:
-    progress = state.header(path)
+    progress = state.read_progress(path)
     return progress.epoch, progress.step, progress.best, progress.best_epoch
 
 
@@ -84,7 +84,9 @@ def die_at(fatal: int | None) -> None:
 
         return call
 
-    for place, name in ((os, "fsync"), (os, "replace"), (loop, "numbers"), (evaluate, "row"), (assignments, "rows")):
+    places = [(os, "fsync"), (os, "replace"), (loop, "step_record")]
+    places += [(evaluate, "detection_rows"), (assignments, "assignment_rows")]
+    for place, name in places:
         setattr(place, name, deadly(getattr(place, name)))
 
 
@@ -211,14 +213,14 @@ def test_a_full_disk_is_told_and_costs_no_more_than_a_checkpoint(taught, unbroke
 
 
 def test_an_unreadable_image_in_the_middle_costs_its_step(taught, unbroken, tmp_path, monkeypatch):
-    path, real, calls = tmp_path / "run", Draws.__getitem__, iter(range(999))
+    path, real, calls = tmp_path / "run", AugmentedSamples.__getitem__, iter(range(999))
 
     def broken(self, key):
         if next(calls) == 15:  # in the second step of the second epoch, whose images begin at 10
             raise UserError("image 7 cannot be read; save it anew")
         return real(self, key)
 
-    monkeypatch.setattr(Draws, "__getitem__", broken)
+    monkeypatch.setattr(AugmentedSamples, "__getitem__", broken)
     with pytest.raises(UserError, match="image 7 .*; save it anew; saved after step 4; go on with: python -m train"):
         loop.fit(whole(taught), path)
     monkeypatch.undo()
@@ -240,7 +242,7 @@ def signalling(real, *, call: int, number: int):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_a_step_is_granted_after_it(number, taught, unbroken, tmp_path, monkeypatch):
     path = tmp_path / "run"
-    monkeypatch.setattr(loop, "numbers", signalling(loop.numbers, call=4, number=number))
+    monkeypatch.setattr(loop, "step_record", signalling(loop.step_record, call=4, number=number))
     with pytest.raises(Stopped, match=f"after step 4; go on with: python -m train resume {path}") as stopped:
         loop.fit(whole(taught), path)
     assert stopped.value.code == 128 + number and best(path)[1] == 4

@@ -88,7 +88,7 @@ def test_a_step_may_be_left_out(monkeypatch, tmp_path):
 
 
 def test_steps_are_not_left_out_forever(monkeypatch, tmp_path):
-    monkeypatch.setattr(loop, "SKIPS", 2)
+    monkeypatch.setattr(loop, "MAX_SKIPPED", 2)
     monkeypatch.setattr(loop.Training, "step", spoiling(loop.Training.step, at=range(1, 99), what="neck.0.bias"))
     with pytest.raises(NotFinite, match="at step 4"):
         loop.fit(runs.small(on_nan="skip"), tmp_path / "run")
