@@ -1,69 +1,169 @@
-"""What a detector must do. To add one, write a file here with a `Config` and a `Model(Detector)`."""
+"""The contract of a detector: what a file in this folder must define, and what it may leave out.
+
+A file defines a frozen dataclass `Config` with at least the fields of `DetectorConfig`, and a class `Model(Detector)` that
+is built as `Model(config)` and keeps the config as `self.config`. That is enough to train it, to distil it as student or
+teacher, to evaluate and export it, and to open it in the app; tests/core/detectors/test_detectors.py checks the contract for
+every file.
+
+Required    `encode`, `propose` and `decode`.
+Optional    everything that has a default in `Detector`: `proposes`, `known`, `samplers`. An encoder: without one
+            `Memory.tokens` and `Memory.position` are None. A backbone: see `backbone_name` and `own_backbone`.
+Names       Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
+            persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
+"""
 
 from abc import ABC, abstractmethod
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol
 
 from torch import nn
 
 from core.matching.costs import Matching
+from core.nn.backbones import Backbone
 from core.types import Images, Memory, Predictions, Queries
 
 
-class Detector(nn.Module, ABC):
-    """Images become memory, memory proposes queries, queries become boxes.
+class DetectorConfig(Protocol):
+    """The fields that the project reads of a detector's `Config`; it may have any others.
 
-    A group of queries is decoded by a call of its own, so no group can see another.
-    `config` is the frozen dataclass that built it; it has at least `classes`, `layers`, `queries`, `width`, `strides`
-    and `matching`.
+    A `Config` is a frozen dataclass in which every field has a default. Each field becomes a flag `--student.FIELD`, whose
+    help is the comment beside the field, and an entry of the cards, so its type must be one that `core.runs.config` can
+    write as JSON: int, float, bool, str, Path, Literal, a tuple or union of these, or a dataclass of such fields.
+
+    `backbone: str` is optional: the name of the backbone in `core.nn.backbones` (see `Detector.backbone_name`).
     """
 
-    config: "object"
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes c, labelled 0 to c - 1; training replaces it by the number of categories of the data."""
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers l, each of which makes predictions."""
+
+    @property
+    def queries(self) -> int:
+        """Number of the detector's own queries in an image."""
+
+    @property
+    def width(self) -> int:
+        """Channels d of the neck's maps, the tokens, and the hidden vectors of queries."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride in pixels of each level of memory, in the order of the levels."""
+
+    @property
+    def matching(self) -> Matching:
+        """Weights and constants of the detector's matching and detection loss."""
+
+
+class Detector(nn.Module, ABC):
+    """A detector with queries, in three steps: images to memory, memory to queries, queries to predictions.
+
+    The steps are called one by one, so that a student can also decode its teacher's queries. They are called through the
+    instance, on which training may replace them by compiled or cached versions. Each depends on its arguments and on the
+    weights alone: calling it again, or for another group of queries, gives the same bits. In training mode dropout is the
+    only exception; running statistics of BatchNorm are never updated.
+
+    An image's predictions depend on its own pixels only, never on padding, on `ids` or `original`, or on other images of
+    the batch. Under autocast logits and hidden vectors may be of lower precision, boxes are float32. A step is faster if
+    no method waits for the device, that is, looks at the values of tensors.
+    """
+
+    config: DetectorConfig
 
     @property
     def kind(self) -> str:
-        """The name of the detector: that of its file."""
+        """The name of the detector, which is that of its file."""
         return type(self).__module__.rsplit(".", 1)[-1]
 
     @property
     def width(self) -> int:
-        """Channels of memory and of queries."""
+        """Channels of memory and of hidden vectors, as in the config."""
         return self.config.width
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Of the levels of memory."""
+        """Strides of the levels of memory in pixels, as in the config."""
         return self.config.strides
 
     @property
+    def matching(self) -> Matching:
+        """Weights and constants of matching and detection loss, as in the config."""
+        return self.config.matching
+
+    @property
     def proposes(self) -> bool:
-        """Whether its queries are proposals of its encoder, which `Queries.proposals` holds."""
+        """Whether its queries are chosen from proposals of its encoder (two-stage); by default False.
+
+        If so, `propose` sets `Queries.proposals`, and the detection loss also trains the proposals.
+        """
         return False
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """Of each class, whether the detector can tell it; only a teacher of other classes cannot tell all."""
+        """Whether the detector knows each class; all True unless it is a teacher with other classes (`ClassMapped`)."""
         return (True,) * self.config.classes
 
     @property
     def samplers(self) -> tuple[nn.Module, ...]:
-        """The part of each decoder layer that reads memory, if it tells where: `read(memory, *arguments of forward)`
-        gives places (x, y) in pixels, "b q n 2", and their weights, "b q n", that sum to 1.
+        """The module of each decoder layer that reads memory, for showing where queries look; by default none.
+
+        `decode` calls each of them once, in the order of the layers and with positional arguments. Each has a method
+        `sampling_locations(memory, *arguments)` that takes the arguments of that call and returns the locations (x, y) in
+        pixels, "b q n 2", and their weights, "b q n", which sum to 1.
         """
         return ()
 
     @property
-    def matching(self) -> Matching:
-        return self.config.matching
+    def backbone_name(self) -> str | None:
+        """The name of its backbone, for display and for ImageNet's weights; None if the config has no field `backbone`."""
+        return getattr(self.config, "backbone", None)
+
+    @property
+    def own_backbone(self) -> Backbone | None:
+        """Its submodule `backbone`, which `--init` fills with pretrained weights; None unless it has such a `Backbone`."""
+        part = dict(self.named_children()).get("backbone")
+        return part if isinstance(part, Backbone) else None
 
     @abstractmethod
-    def encode(self, images: Images) -> Memory: ...
+    def encode(self, images: Images) -> Memory:
+        """Encodes a batch of images of any size from 1 x 1 pixel on, padded to the size of the largest.
+
+        Pixels are RGB in 0 .. 255: the detector normalises them itself, and must treat padding as if it were not there.
+
+        `neck` has a map b d h w for each level, with h and w at least the padded size divided by the stride; `padding` is
+        True at its places outside the image, and every image has a valid place in every level. `tokens`, if there is an
+        encoder, holds all places of the first level row by row, then those of the next; they are None without an encoder.
+        `strides` are the config's, and `sizes` those of the images. Gradients flow to the weights from all of them:
+        losses compare neck and tokens of student and teacher.
+        """
 
     @abstractmethod
-    def propose(self, memory: Memory) -> Queries: ...
+    def propose(self, memory: Memory) -> Queries:
+        """The detector's own queries for each image, q = `config.queries`.
+
+        Of `content`, `position` and `anchors` it sets those that its `decode` reads, with the batch as the first axis, also
+        if all images have the same ones; the rest are None. Anchors are boxes (cx, cy, w, h). `proposals` is set if, and
+        only if, the detector `proposes`: the encoder's logits, boxes and hidden vectors of all n tokens as one layer,
+        "1 b n ...", in which class 0 stands for any object.
+        """
 
     @abstractmethod
-    def decode(self, memory: Memory, queries: Queries) -> Predictions: ...
+    def decode(self, memory: Memory, queries: Queries) -> Predictions:
+        """Predictions of every decoder layer for one group of queries, "l b q ...", with l = `config.layers`.
+
+        The queries are the detector's own or those of another detector of the same kind and width (query-prior assignment),
+        so their number q may differ from `config.queries`, they may carry no gradient, and `proposals` may be None. Boxes
+        are (cx, cy, w, h) as fractions of the image without its padding, and are not clamped to it; logits are those of a
+        sigmoid for each class. The order of queries does not matter. Which gradients flow between layers is the detector's
+        own choice, but each layer's predictions are trained.
+        """
 
     def forward(self, images: Images) -> Predictions:
-        """Inference: what is exported."""
+        """Predictions for the detector's own queries, as in inference and exports."""
         memory = self.encode(images)
         return self.decode(memory, self.propose(memory))

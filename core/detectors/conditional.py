@@ -1,7 +1,8 @@
 """Conditional DETR (Meng et al., ICCV 2021, arXiv 2108.06152), as in Atten4Vis/ConditionalDETR.
 
-A query is a learned position; its content starts at zero. Each decoder layer looks for content and for a place apart:
-the place is the sine embedding of the query's reference point, scaled by what the content has found so far.
+A query is a learned position embedding, and its content starts at zero. The cross-attention of each decoder layer compares
+content and place in separate channels: the place is the sine embedding of the query's reference point, scaled channel by
+channel by a function of the content.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from core.detectors.base import Detector
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.nn import backbones
-from core.nn.attention import SelfAttention, attend, attention_weights, feedforward, mlp, xavier
+from core.nn.attention import SelfAttention, attend, attention_weights, feedforward, last_linear, mlp, xavier
 from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
 from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
@@ -23,6 +24,8 @@ from core.types import Images, Memory, Predictions, Queries
 
 @dataclass(frozen=True)
 class Config:
+    """Sizes and options of a Conditional DETR; the defaults are those of the paper with a ResNet-50."""
+
     classes: int = 80  # Number of classes; it comes from the data.
     backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
     frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
@@ -39,6 +42,10 @@ class Config:
 
 
 class Model(Detector):
+    """Conditional DETR without pretrained weights; UserError if the config asks for more than one map."""
+
+    config: Config
+
     def __init__(self, config: Config):
         super().__init__()
         if len(config.strides) != 1:
@@ -47,7 +54,7 @@ class Model(Detector):
         d = config.width
         self.backbone = backbones.build(config.backbone, config.strides, config.frozen, dilation=config.dilation)
         self.backbone.freeze_norms()
-        self.neck = nn.Conv2d(*self.backbone.channels, d, 1)
+        self.neck = nn.Conv2d(self.backbone.channels[0], d, 1)
         self.query = nn.Embedding(config.queries, d)
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(config, first=i == 0) for i in range(config.layers))
@@ -58,19 +65,21 @@ class Model(Detector):
 
     @property
     def samplers(self) -> tuple[nn.Module, ...]:
-        return tuple(layer.reading for layer in self.decoder)
+        """The cross-attention of each decoder layer."""
+        return tuple(layer.get_submodule("reading") for layer in self.decoder)
 
     def reset(self) -> None:
-        """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
+        """Initialises as the original: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
         for module in (self.encoder, self.decoder, self.to_reference, self.to_scale):
             xavier(module)
         nn.init.constant_(self.to_class.bias, -4.59511985013459)  # -log(99)
-        nn.init.zeros_(self.to_box[-1].weight)
-        nn.init.zeros_(self.to_box[-1].bias)
+        nn.init.zeros_(last_linear(self.to_box).weight)
+        nn.init.zeros_(last_linear(self.to_box).bias)
 
     def encode(self, images: Images) -> Memory:
+        """The projected map of the backbone, and its tokens after the encoder with their position embeddings."""
         neck = self.neck(*self.backbone(images))
-        padding = backbones.level_padding(images.padding, tuple(neck.shape[-2:]))
+        padding = backbones.level_padding(images.padding, (neck.shape[-2], neck.shape[-1]))
         position = sine_of_places(padding, self.config.width, offset=0.0)
         tokens = rearrange(neck, "b d h w -> b (h w) d")
         for layer in self.encoder:
@@ -78,24 +87,31 @@ class Model(Detector):
         return Memory((neck,), (padding,), self.config.strides, images.sizes, tokens, position)
 
     def propose(self, memory: Memory) -> Queries:
+        """Learned position embeddings, without content."""
         return Queries(position=repeat(self.query.weight, "q d -> b q d", b=memory.sizes.shape[0]))
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
-        """The reference point is made here, from the queries' position; it moves no more, and carries gradient."""
+        """Predictions for queries with a position.
+
+        Reference points are computed here from the position; they are the same for all layers, and carry gradient.
+        """
+        assert queries.position is not None, "Conditional DETR's queries have a position"
         position = queries.position
         reference = self.to_reference(position).float().sigmoid()
         place = sine_of_points(reference, self.config.width)
-        content, found = torch.zeros_like(position), []
+        content, layers = torch.zeros_like(position), []
         for i, layer in enumerate(self.decoder):
             content = layer(content, position, place * self.to_scale(content) if i else place, memory)
-            found.append(self.decoder_norm(content))
-        hidden = torch.stack(found)
+            layers.append(self.decoder_norm(content))
+        hidden = torch.stack(layers)
         center, size = self.to_box(hidden).float().split(2, dim=-1)
         boxes = torch.cat([center + inverse_sigmoid(reference), size], -1).sigmoid()
         return Predictions(self.to_class(hidden), boxes, hidden)
 
 
 class EncoderLayer(nn.Module):
+    """Self-attention of tokens, then feed-forward, each followed by a LayerNorm."""
+
     def __init__(self, config: Config):
         super().__init__()
         d = config.width
@@ -104,12 +120,17 @@ class EncoderLayer(nn.Module):
         self.attention_norm, self.feedforward_norm = nn.LayerNorm(d), nn.LayerNorm(d)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "b n d"], position: Float[Tensor, "b n d"], padding: Bool[Tensor, "b n"]):
+    def forward(
+        self, x: Float[Tensor, "b n d"], position: Float[Tensor, "b n d"], padding: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b n d"]:
+        """The tokens after this layer."""
         x = self.attention_norm(x + self.dropout(self.attention(x, position, padding)))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
 class DecoderLayer(nn.Module):
+    """Self-attention of queries, cross-attention to memory, then feed-forward, each followed by a LayerNorm."""
+
     def __init__(self, config: Config, *, first: bool):
         super().__init__()
         d = config.width
@@ -122,13 +143,14 @@ class DecoderLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
     ) -> Float[Tensor, "b q d"]:
+        """The content of the queries after this layer."""
         x = self.attention_norm(x + self.dropout(self.attention(x, position)))
         x = self.reading_norm(x + self.dropout(self.reading(x, position, place, memory)))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
 class PositionedAttention(nn.Module):
-    """Self-attention in which content and position have projections of their own."""
+    """Self-attention in which content and position have separate projections."""
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
@@ -139,6 +161,7 @@ class PositionedAttention(nn.Module):
         nn.init.zeros_(self.to_out.bias)
 
     def forward(self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"]) -> Float[Tensor, "b q d"]:
+        """The output for each query."""
         q = self.content_to_q(x) + self.position_to_q(position)
         k = self.content_to_k(x) + self.position_to_k(position)
         dropout = self.dropout if self.training else 0.0
@@ -146,7 +169,10 @@ class PositionedAttention(nn.Module):
 
 
 class ConditionalAttention(nn.Module):
-    """Cross-attention: half of each head's key and query is content, half is place. The first layer mixes them too."""
+    """Cross-attention in which half of the channels of each head's keys and queries is content, half is place.
+
+    In the first decoder layer the position is also added to the content, as in the original.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float, *, first: bool):
         super().__init__()
@@ -160,31 +186,35 @@ class ConditionalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
     ) -> Float[Tensor, "b q d"]:
-        q, k = self.compared(x, position, place, memory)
+        """The output for each query, given its content `x`, its position embedding, and the embedding of its place."""
+        q, k = self.queries_and_keys(x, position, place, memory)
         padding, dropout = memory.padding[0].flatten(1), self.dropout if self.training else 0.0
+        assert memory.tokens is not None  # `encode` always sets them
         out = attend(q, k, self.to_v(memory.tokens), heads=self.heads, padding=padding, dropout=dropout)
         return self.to_out(out)
 
-    def compared(
+    def queries_and_keys(
         self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], place: Float[Tensor, "b q d"], memory: Memory
     ) -> tuple[Float[Tensor, "b q e"], Float[Tensor, "b n e"]]:
-        """Queries and keys."""
+        """Projected queries and keys, which `attend` compares; e is twice the width."""
         q, k, k_place = self.content_to_q(x), self.content_to_k(memory.tokens), self.place_to_k(memory.position)
         if self.position_to_q is not None:
             q, k = q + self.position_to_q(position), k + k_place
-        return self.beside(q, self.place_to_q(place)), self.beside(k, k_place)
+        return self.joined(q, self.place_to_q(place)), self.joined(k, k_place)
 
-    def sampling_locations(self, memory: Memory, x: Float[Tensor, "b q d"], position: Tensor, place: Tensor, _: Memory):
-        """The middle of every token, and the mean over heads of the attention that it gets."""
-        q, k = self.compared(x, position, place, memory)
-        seen = attention_weights(q, k, heads=self.heads, padding=memory.padding[0].flatten(1)).mean(1)
+    def sampling_locations(
+        self, memory: Memory, x: Float[Tensor, "b q d"], position: Tensor, place: Tensor, _: Memory
+    ) -> tuple[Float[Tensor, "b q n 2"], Float[Tensor, "b q n"]]:
+        """The middle of every token, (x, y) in pixels, and the attention that each query pays to it, mean over heads."""
+        q, k = self.queries_and_keys(x, position, place, memory)
+        weights = attention_weights(q, k, heads=self.heads, padding=memory.padding[0].flatten(1)).mean(1)
         (h, w), (stride,) = memory.shapes[0], memory.strides
-        y, x = torch.meshgrid(*(torch.arange(n, device=seen.device) for n in (h, w)), indexing="ij")
-        middle = (rearrange([x, y], "two h w -> (h w) two") + 0.5) * stride
-        return middle.expand(*seen.shape, 2), seen
+        rows, columns = torch.meshgrid(*(torch.arange(n, device=weights.device) for n in (h, w)), indexing="ij")
+        middle = (rearrange([columns, rows], "two h w -> (h w) two") + 0.5) * stride
+        return middle.expand(*weights.shape, 2), weights
 
-    def beside(self, content: Float[Tensor, "b n d"], place: Float[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
-        """Head by head."""
+    def joined(self, content: Float[Tensor, "b n d"], place: Float[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
+        """Content and place side by side in the channels of each head."""
         return rearrange([content, place], "two b n (h d) -> b n (h two d)", h=self.heads)
 
 
@@ -234,5 +264,5 @@ to_box                  bbox_embed                      bbox_predictor
 
 
 def rename(key: str) -> str:
-    """Our name of a tensor of the released checkpoints."""
+    """This project's name of a tensor of the released checkpoints."""
     return translate(key, NAMES, RELEASED, OURS)[0]

@@ -1,13 +1,14 @@
 """Deformable DETR (Zhu et al., ICLR 2021, arXiv 2010.04159), as in fundamentalvision/Deformable-DETR.
 
-Tokens of several levels, and queries, read a few points around a reference, in all levels, instead of everything.
-Plain, the reference of a query is a point that stays; with `refine` each layer corrects the box of the one before; with
-`two_stage` the queries are the encoder's best proposals.
+Tokens of several levels, and queries, attend to a few points of each level around a reference instead of to all tokens.
+By default the reference of a query is a point that is the same in all layers; with `refine` each layer corrects the box of
+the layer before; with `two_stage` the queries are the encoder's best proposals.
 """
 
 import math
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +20,20 @@ from core.detectors.base import Detector
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.nn import backbones
-from core.nn.attention import SelfAttention, feedforward, mlp, xavier
+from core.nn.attention import SelfAttention, feedforward, last_linear, mlp, xavier
 from core.nn.deformable import DeformableAttention, OffsetFrame, offset_frame
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
 from core.nn.sampling import TableLayout, table_layout
 from core.tensor_names import OURS, RELEASED, table, translate
 from core.types import Images, Memory, Predictions, Queries
 
+M = TypeVar("M", bound=nn.Module)
+
 
 @dataclass(frozen=True)
 class Config:
+    """Sizes and options of a Deformable DETR; the defaults are those of the paper with a ResNet-50."""
+
     classes: int = 80  # Number of classes; it comes from the data.
     backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
     frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
@@ -47,6 +52,10 @@ class Config:
 
 
 class Model(Detector):
+    """Deformable DETR without pretrained weights; UserError if the config has `two_stage` without `refine`."""
+
+    config: Config
+
     def __init__(self, config: Config):
         super().__init__()
         if config.two_stage and not config.refine:
@@ -64,93 +73,103 @@ class Model(Detector):
             self.to_query, self.query_norm = nn.Linear(2 * d, 2 * d), nn.LayerNorm(2 * d)
         else:
             self.query, self.to_reference = nn.Embedding(config.queries, 2 * d), nn.Linear(d, 2)
-        # One pair of heads for all layers; or, where each corrects the last, one for each, and one for the encoder.
+        # One pair of heads for all layers; with `refine` one for each layer, and with `two_stage` one for the encoder.
         heads = config.layers + config.two_stage if config.refine else 1
-        self.to_class = copies(nn.Linear(d, config.classes), heads)
-        self.to_box = copies(mlp(d, d, d, 4), heads)
-        self.reset()
+        class_heads, box_heads = copies(nn.Linear(d, config.classes), heads), copies(mlp(d, d, d, 4), heads)
+        self.to_class, self.to_box = nn.ModuleList(class_heads), nn.ModuleList(box_heads)
+        self.reset(class_heads, box_heads)
 
     @property
     def proposes(self) -> bool:
+        """Whether the queries are the encoder's best proposals: with `two_stage`."""
         return self.config.two_stage
 
     @property
     def samplers(self) -> tuple[nn.Module, ...]:
-        return tuple(layer.reading for layer in self.decoder)
+        """The cross-attention of each decoder layer."""
+        return tuple(layer.get_submodule("reading") for layer in self.decoder)
 
-    def reset(self) -> None:
-        """The original's: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
+    def reset(self, class_heads: list[nn.Linear], box_heads: list[nn.Sequential]) -> None:
+        """Initialises as the original: Xavier matrices in the transformer, a class prior of 0.01, boxes at their references."""
         for name in ("to_proposal", "to_query") if self.config.two_stage else ("to_reference",):
             nn.init.xavier_uniform_(getattr(self, name).weight)
         if not self.config.two_stage:
             nn.init.zeros_(self.to_reference.bias)
-        for head in self.to_class:
-            nn.init.constant_(head.bias, -4.59511985013459)  # -log(99)
-        for head in self.to_box:
-            nn.init.zeros_(head[-1].weight)
-            nn.init.zeros_(head[-1].bias)
+        for class_head in class_heads:
+            nn.init.constant_(class_head.bias, -4.59511985013459)  # -log(99)
+        for last in map(last_linear, box_heads):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         if not self.config.two_stage:
-            nn.init.constant_(self.to_box[0][-1].bias[2:], -2.0)
+            nn.init.constant_(last_linear(box_heads[0]).bias[2:], -2.0)
 
     def encode(self, images: Images) -> Memory:
-        neck = self.levels(self.backbone(images))
-        padding = tuple(backbones.level_padding(images.padding, tuple(x.shape[-2:])) for x in neck)
+        """The projected maps of all levels, and their tokens after the encoder with their position embeddings."""
+        neck = self.level_maps(self.backbone(images))
+        padding = tuple(backbones.level_padding(images.padding, (x.shape[-2], x.shape[-1])) for x in neck)
         position = [sine_of_places(p, self.config.width, offset=-0.5) + e for p, e in zip(padding, self.level)]
         tokens = torch.cat([rearrange(x, "b d h w -> b (h w) d") for x in neck], 1)
         memory = Memory(neck, padding, self.config.strides, images.sizes, tokens, torch.cat(position, 1))
-        start = self.aim(places(padding), memory, self.grid(memory))
+        frame = self.frame(token_centers(padding), memory, self.layout(memory))
         for layer in self.encoder:
-            tokens = layer(tokens, start, memory)
+            tokens = layer(tokens, frame, memory)
         return replace(memory, tokens=tokens)
 
-    def levels(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
-        """Each map projected; then a further level from the last map, and each one after from the level before."""
-        found = [project(x) for project, x in zip(self.neck, maps)]
+    def level_maps(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
+        """The maps of all levels: each of the backbone's projected, a further one from its last, and so on from that."""
+        levels = [project(x) for project, x in zip(self.neck, maps)]
         last = maps[-1]
         for project in self.neck[len(maps) :]:
             last = project(last)
-            found.append(last)
-        return tuple(found)
+            levels.append(last)
+        return tuple(levels)
 
-    def grid(self, memory: Memory) -> TableLayout:
+    def layout(self, memory: Memory) -> TableLayout:
+        """The table layout for sampling this memory, which all layers share."""
         c, device = self.config, memory.sizes.device
         return table_layout(
             memory.shapes,
             images=memory.sizes.shape[0],
-            readers=c.heads,
+            heads=c.heads,
             groups=c.heads,
             points=c.points,
             device=device,
         )
 
-    def aim(self, reference: Float[Tensor, "b q k"], memory: Memory, grid: TableLayout) -> OffsetFrame:
-        """References, as fractions of the image without padding, on the padded levels."""
-        share = shares(memory.padding).repeat(1, 1, reference.shape[-1] // 2)
+    def frame(self, reference: Float[Tensor, "b q k"], memory: Memory, layout: TableLayout) -> OffsetFrame:
+        """The frame of offsets around points or boxes that are fractions of the image without its padding."""
+        share = valid_shares(memory.padding).repeat(1, 1, reference.shape[-1] // 2)
         reference = reference[:, :, None] * share[:, None]
-        return offset_frame(reference, grid, heads=self.config.heads, points=self.config.points)
+        return offset_frame(reference, layout, heads=self.config.heads, points=self.config.points)
 
     def propose(self, memory: Memory) -> Queries:
+        """Learned content and position embeddings; with `two_stage` those of the best proposals, and their boxes."""
         if self.config.two_stage:
-            return self.best(self.proposals(memory))
+            return self.best_proposals(self.proposals(memory))
         query = repeat(self.query.weight, "q d -> b q d", b=memory.sizes.shape[0])
         position, content = query.chunk(2, dim=-1)
         return Queries(content, position)
 
     def proposals(self, memory: Memory) -> Predictions:
-        """What the encoder says of every token, as of one layer; class 0 stands for any object.
+        """Predictions of the encoder for every token, as one layer; class 0 stands for any object.
 
-        A token starts as a box of its place, a twentieth of the image wide in the first level and twice as wide in each
-        next. Tokens of padding or close to the image's rim say nothing.
+        A token's box is predicted relative to a box around its place, which is a twentieth of the image wide in the first
+        level and twice as wide in each next. The features of tokens in the padding or close to the image's border are
+        zeroed, and they propose the whole image.
         """
-        start, valid = anchors(memory)
+        assert memory.tokens is not None  # `encode` always sets them
+        start, valid = token_boxes(memory)
         hidden = memory.tokens.masked_fill(~valid[..., None], 0)
         hidden = self.proposal_norm(self.to_proposal(hidden))
         logit = (start / (1 - start)).log().masked_fill(~valid[..., None], math.inf)
         boxes = (self.to_box[-1](hidden).float() + logit).sigmoid()
         return Predictions(self.to_class[-1](hidden)[None], boxes[None], hidden[None])
 
-    def best(self, proposals: Predictions) -> Queries:
-        """The most likely objects, as queries: position and content are made from the box, which gets no gradient."""
+    def best_proposals(self, proposals: Predictions) -> Queries:
+        """The proposals with the highest scores as queries; position and content are made from the boxes, without gradient.
+
+        UserError: there are fewer tokens than queries.
+        """
         score = proposals.logits[0, ..., 0]
         if score.shape[1] < self.config.queries:
             raise UserError(
@@ -164,77 +183,87 @@ class Model(Detector):
         return Queries(content, position, boxes, proposals)
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
-        """Without proposals the reference points are made here, from the queries' position."""
-        content, position, reference, found = queries.content, queries.position, queries.anchors, []
-        grid = self.grid(memory)
+        """Predictions for queries with content and position.
+
+        References are the anchors with `two_stage`; otherwise they are points that are computed here from the position.
+        """
+        content, position, reference = queries.content, queries.position, queries.anchors
+        assert content is not None and position is not None, "Deformable DETR's queries have content and position"
+        layers, layout = [], self.layout(memory)
         if not self.config.two_stage:
             reference = self.to_reference(position).float().sigmoid()
+        assert reference is not None, "a two-stage Deformable DETR's queries have anchors"
         for i, layer in enumerate(self.decoder):
             head = i if self.config.refine else 0
-            content = layer(content, position, self.aim(reference, memory, grid), memory)
-            boxes = moved(reference, self.to_box[head](content).float())
-            found.append((self.to_class[head](content), boxes, content))
+            content = layer(content, position, self.frame(reference, memory, layout), memory)
+            boxes = moved_boxes(reference, self.to_box[head](content).float())
+            layers.append((self.to_class[head](content), boxes, content))
             if self.config.refine:
                 reference = boxes.detach()
-        return Predictions(*map(torch.stack, zip(*found)))
+        return Predictions(*map(torch.stack, zip(*layers)))
 
 
 def necks(config: Config, channels: list[int]) -> list[nn.Module]:
-    """Projections of the backbone's maps; then a convolution that halves the last of them, and so on."""
+    """The projections of all levels: 1x1 convolutions of the backbone's maps, then convolutions that halve the last level."""
     parts = [nn.Conv2d(c, config.width, 1) for c in channels]
     before = [channels[-1], *[config.width] * len(config.strides)]
     parts += [nn.Conv2d(c, config.width, 3, stride=2, padding=1) for c, _ in zip(before, config.strides[len(parts) :])]
     for conv in parts:
         nn.init.xavier_uniform_(conv.weight)
+        assert conv.bias is not None
         nn.init.zeros_(conv.bias)
     return [nn.Sequential(conv, nn.GroupNorm(32, config.width)) for conv in parts]
 
 
-def copies(module: nn.Module, count: int) -> nn.ModuleList:
-    return nn.ModuleList(deepcopy(module) for _ in range(count))
+def copies(module: M, count: int) -> list[M]:
+    """Copies of a module, which start with the same weights."""
+    return [deepcopy(module) for _ in range(count)]
 
 
-def moved(reference: Float[Tensor, "b q k"], shift: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q 4"]:
-    """Boxes from points or boxes, moved in logits; a point has no size to start from."""
+def moved_boxes(reference: Float[Tensor, "b q k"], shift: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q 4"]:
+    """Boxes that are the references plus a shift, added as logits; for a point the shift alone gives the size."""
     return (shift + F.pad(inverse_sigmoid(reference), (0, 4 - reference.shape[-1]))).sigmoid()
 
 
-def extents(padding: tuple[Tensor, ...]) -> list[Float[Tensor, "b 2"]]:
-    """Of each level, the columns and rows that are no padding."""
+def valid_extents(padding: tuple[Tensor, ...]) -> list[Float[Tensor, "b 2"]]:
+    """The number of columns and of rows of each level that are not padding."""
     return [torch.stack([(~p[:, 0]).sum(1), (~p[:, :, 0]).sum(1)], -1).float() for p in padding]
 
 
-def shares(padding: tuple[Tensor, ...]) -> Float[Tensor, "b l 2"]:
-    """Of each level, the part of its width and height that is no padding."""
+def valid_shares(padding: tuple[Tensor, ...]) -> Float[Tensor, "b l 2"]:
+    """The fractions of each level's width and height that are not padding."""
     return torch.stack(
         [torch.stack([(~p[:, 0]).float().mean(1), (~p[:, :, 0]).float().mean(1)], -1) for p in padding], 1
     )
 
 
-def places(padding: tuple[Tensor, ...]) -> Float[Tensor, "b n 2"]:
-    """The middle (x, y) of every token, as fractions of the image without padding."""
-    found = []
-    for extent, p in zip(extents(padding), padding):
+def token_centers(padding: tuple[Tensor, ...]) -> Float[Tensor, "b n 2"]:
+    """The middle (x, y) of every token's place, as fractions of the image without padding."""
+    levels = []
+    for extent, p in zip(valid_extents(padding), padding):
         y, x = (torch.arange(size, device=p.device) + 0.5 for size in p.shape[1:])
         grid = torch.stack([repeat(x, "w -> (h w)", h=p.shape[1]), repeat(y, "h -> (h w)", w=p.shape[2])], -1)
-        found.append(grid / extent[:, None])
-    return torch.cat(found, 1)
+        levels.append(grid / extent[:, None])
+    return torch.cat(levels, 1)
 
 
-def anchors(memory: Memory) -> tuple[Float[Tensor, "b n 4"], Bool[Tensor, "b n"]]:
-    """The box of every token, and whether it may be proposed."""
-    middle = places(memory.padding)
+def token_boxes(memory: Memory) -> tuple[Float[Tensor, "b n 4"], Bool[Tensor, "b n"]]:
+    """The initial box of every token, and whether it may be proposed: not in the padding or at the image's border."""
+    middle = token_centers(memory.padding)
     level = torch.cat([torch.full((p[0].numel(),), 0.05 * 2**l, device=p.device) for l, p in enumerate(memory.padding)])
     boxes = torch.cat([middle, repeat(level, "n -> b n 2", b=middle.shape[0])], -1)
-    within = ((boxes > 0.01) & (boxes < 0.99)).all(-1)
-    return boxes, within & ~flat(memory.padding)
+    inside = ((boxes > 0.01) & (boxes < 0.99)).all(-1)
+    return boxes, inside & ~flat_padding(memory.padding)
 
 
-def flat(padding: tuple[Tensor, ...]) -> Bool[Tensor, "b n"]:
+def flat_padding(padding: tuple[Tensor, ...]) -> Bool[Tensor, "b n"]:
+    """The padding mask of all tokens, level after level."""
     return torch.cat([p.flatten(1) for p in padding], 1)
 
 
 class EncoderLayer(nn.Module):
+    """Deformable self-attention of tokens, then feed-forward, each followed by a LayerNorm."""
+
     def __init__(self, config: Config):
         super().__init__()
         d = config.width
@@ -243,13 +272,17 @@ class EncoderLayer(nn.Module):
         self.attention_norm, self.feedforward_norm = nn.LayerNorm(d), nn.LayerNorm(d)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "b n d"], start: OffsetFrame, memory: Memory) -> Float[Tensor, "b n d"]:
-        found = self.attention(x + memory.position, start, x, flat(memory.padding), memory.shapes)
-        x = self.attention_norm(x + self.dropout(found))
+    def forward(self, x: Float[Tensor, "b n d"], frame: OffsetFrame, memory: Memory) -> Float[Tensor, "b n d"]:
+        """The tokens after this layer."""
+        assert memory.position is not None  # `encode` always sets it
+        attended = self.attention(x + memory.position, frame, x, flat_padding(memory.padding), memory.shapes)
+        x = self.attention_norm(x + self.dropout(attended))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
 class DecoderLayer(nn.Module):
+    """Self-attention of queries, deformable cross-attention to memory, then feed-forward, each followed by a LayerNorm."""
+
     def __init__(self, config: Config):
         super().__init__()
         d = config.width
@@ -260,15 +293,16 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], start: OffsetFrame, memory: Memory
+        self, x: Float[Tensor, "b q d"], position: Float[Tensor, "b q d"], frame: OffsetFrame, memory: Memory
     ) -> Float[Tensor, "b q d"]:
+        """The content of the queries after this layer."""
         x = self.attention_norm(x + self.dropout(self.attention(x, position)))
-        found = self.reading(x + position, start, memory.tokens, flat(memory.padding), memory.shapes)
-        x = self.reading_norm(x + self.dropout(found))
+        attended = self.reading(x + position, frame, memory.tokens, flat_padding(memory.padding), memory.shapes)
+        x = self.reading_norm(x + self.dropout(attended))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
-# A plain model's one pair of heads is listed for each layer; what refines boxes has second names for its heads.
+# Without `refine` released files list the one pair of heads for each layer; with it they have second names for the heads.
 NAMES = table("""
 backbone.body.**        backbone.0.body.**              model.backbone.conv_encoder.model.**
 neck.*.*                input_proj.*.*                  model.input_proj.*.*
@@ -314,5 +348,5 @@ to_box.*                transformer.decoder.bbox_embed.*     model.decoder.bbox_
 
 
 def rename(key: str) -> str:
-    """Our name of a tensor of the released checkpoints."""
+    """This project's name of a tensor of the released checkpoints."""
     return translate(key, NAMES, RELEASED, OURS)[0]

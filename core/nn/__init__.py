@@ -1,1 +1,1 @@
-"""Parts that detectors are made of."""
+"""Parts of detectors: backbones, attention, position embeddings, and sampling of feature maps."""

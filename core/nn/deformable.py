@@ -1,7 +1,8 @@
-"""Multi-scale deformable attention: a query says where it reads, a few points of each level (2010.04159, Eq. 3)."""
+"""Multi-scale deformable attention: a query predicts the few points of each level that it samples (arXiv 2010.04159, Eq. 3)."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,28 +16,32 @@ from core.types import Memory
 
 @dataclass(frozen=True)
 class OffsetFrame:
-    """Where queries start to look from; layers with the same references share it."""
+    """The origin and unit in which predicted sampling offsets count; layers with the same references share it."""
 
-    origin: Float[Tensor, "b q 2 n"]  # of each point's offset, in places of its level; n is heads x levels x points
-    unit: Float[Tensor, "b q 2 n"] | None  # of the offset: one place, or a part of a box
-    grid: TableLayout
+    origin: Float[Tensor, "b q 2 n"]  # of each point, in places of its level; n is heads x levels x points
+    unit: Float[Tensor, "b q 2 n"] | None  # of each offset, in places of its level; None: one place
+    layout: TableLayout
 
 
-def offset_frame(reference: Float[Tensor, "b q l k"], grid: TableLayout, *, heads: int, points: int) -> OffsetFrame:
-    """`reference` holds points (x, y), or boxes (cx, cy, w, h), whose offsets count in parts of the box; as fractions of
-    each padded level.
+def offset_frame(reference: Float[Tensor, "b q l k"], layout: TableLayout, *, heads: int, points: int) -> OffsetFrame:
+    """The frame of offsets around references: points (x, y) or boxes (cx, cy, w, h), as fractions of each padded level.
+
+    Offsets from a point count in places; from a box, in units of its half width and height divided by `points`.
     """
-    origin = per_point(reference[..., :2] * grid.size - 0.5, heads, points)
+    origin = per_point(reference[..., :2] * layout.size - 0.5, heads, points)
     if reference.shape[-1] == 2:
-        return OffsetFrame(origin, None, grid)
-    return OffsetFrame(origin, per_point(reference[..., 2:] * grid.size * (0.5 / points), heads, points), grid)
+        return OffsetFrame(origin, None, layout)
+    return OffsetFrame(origin, per_point(reference[..., 2:] * layout.size * (0.5 / points), heads, points), layout)
 
 
 def per_point(x: Float[Tensor, "b q l 2"], heads: int, points: int) -> Float[Tensor, "b q 2 n"]:
+    """Values of each level, repeated for all points of all heads."""
     return repeat(x, "b q l two -> b q two (h l p)", h=heads, p=points)
 
 
 class DeformableAttention(nn.Module):
+    """Attention of each query to `points` sampled points in each level and head, with predicted offsets and weights."""
+
     def __init__(self, width: int, heads: int, levels: int, points: int):
         super().__init__()
         self.heads, self.levels, self.points = heads, levels, points
@@ -46,9 +51,9 @@ class DeformableAttention(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Each head looks in a direction of its own, its points one after another, all with the same weight."""
+        """Initialises as the original: each head samples 1, 2, .. places away in its own direction, with equal weights."""
         nn.init.zeros_(self.to_offset.weight)
-        self.to_offset.bias.data = repeat(directions(self.heads, self.points), "h p k -> (h l p k)", l=self.levels)
+        self.to_offset.bias.data = repeat(initial_offsets(self.heads, self.points), "h p k -> (h l p k)", l=self.levels)
         nn.init.zeros_(self.to_weight.weight)
         nn.init.zeros_(self.to_weight.bias)
         for linear in (self.to_value, self.to_out):
@@ -58,37 +63,45 @@ class DeformableAttention(nn.Module):
     def forward(
         self,
         query: Float[Tensor, "b q d"],
-        aim: OffsetFrame,
+        frame: OffsetFrame,
         tokens: Float[Tensor, "b n d"],
         padding: Bool[Tensor, "b n"],
         shapes: Shapes,
     ) -> Float[Tensor, "b q d"]:
+        """The output for each query; tokens of padding are read as zeros, and `shapes` are those of the levels."""
         values = self.to_value(tokens)
         values = torch.where(padding[..., None], values.new_zeros(()), values)
         maps = [x.unflatten(1, shape) for x, shape in zip(values.split([h * w for h, w in shapes], dim=1), shapes)]
-        found = Sample.apply(table(maps, self.heads), self.where(query, aim), self.weights(query), aim.grid)
-        return self.to_out(rearrange(found, "b q h c -> b q (h c)").to(values.dtype))
+        samples = Sample.apply(
+            table(maps, self.heads), self.sample_points(query, frame), self.weights(query), frame.layout
+        )
+        return self.to_out(rearrange(samples, "b q h c -> b q (h c)").to(values.dtype))
 
-    def sampling_locations(self, memory: Memory, query: Float[Tensor, "b q d"], aim: OffsetFrame, *_):
-        """Points of all heads and levels, in pixels, and the mean over heads of their weights."""
+    def sampling_locations(
+        self, memory: Memory, query: Float[Tensor, "b q d"], frame: OffsetFrame, *_: Any
+    ) -> tuple[Float[Tensor, "b q n 2"], Float[Tensor, "b q n"]]:
+        """Points of all heads and levels, (x, y) in pixels, and their weights, which sum to 1 over all heads.
+
+        The arguments after `memory` are those of `forward` (see `Detector.samplers`).
+        """
         strides = repeat(torch.tensor(memory.strides), "l -> (h l p)", h=self.heads, p=self.points).to(query.device)
-        pixels = (self.where(query, aim) + 0.5) * strides
+        pixels = (self.sample_points(query, frame) + 0.5) * strides
         return rearrange(pixels, "b q two n -> b q n two"), self.weights(query).flatten(2) / self.heads
 
     def weights(self, query: Float[Tensor, "b q d"]) -> Float[Tensor, "b q h k"]:
-        """Of the points of each head, over all levels."""
+        """The weight of each point; those of a head sum to 1 over all levels."""
         return rearrange(self.to_weight(query), "b q (h k) -> b q h k", h=self.heads).float().softmax(-1)
 
-    def where(self, query: Float[Tensor, "b q d"], aim: OffsetFrame) -> Float[Tensor, "b q 2 k"]:
-        """Points in places of each level."""
+    def sample_points(self, query: Float[Tensor, "b q d"], frame: OffsetFrame) -> Float[Tensor, "b q 2 k"]:
+        """The points (x, y) that each query samples, in places of their levels."""
         weight, bias = (rearrange(x, "(k two) ... -> (two k) ...", two=2) for x in self.to_offset.parameters())
         offset = rearrange(F.linear(query, weight, bias), "b q (two k) -> b q two k", two=2)
-        return aim.origin + (offset if aim.unit is None else offset * aim.unit)
+        return frame.origin + (offset if frame.unit is None else offset * frame.unit)
 
 
-def directions(heads: int, points: int) -> Float[Tensor, "h p 2"]:
-    """Steps 1, 2, .. from the middle of a square to its rim, evenly around."""
+def initial_offsets(heads: int, points: int) -> Float[Tensor, "h p 2"]:
+    """Initial offsets: heads look in directions evenly around a square, and their points lie 1, 2, .. places away."""
     angle = torch.arange(heads) * (2 * math.pi / heads)
-    way = torch.stack([angle.cos(), angle.sin()], -1)
-    way = way / way.abs().amax(-1, keepdim=True)
-    return way[:, None] * torch.arange(1, points + 1)[:, None]
+    direction = torch.stack([angle.cos(), angle.sin()], -1)
+    direction = direction / direction.abs().amax(-1, keepdim=True)
+    return direction[:, None] * torch.arange(1, points + 1)[:, None]

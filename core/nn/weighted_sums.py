@@ -1,4 +1,4 @@
-"""Weighted sums of table rows: what sampling a map at points comes down to. CPU and GPU."""
+"""Weighted sums of table rows, to which sampling a map at points comes down, and their gradients, for CPU and GPU."""
 
 import warnings
 
@@ -17,35 +17,36 @@ with warnings.catch_warnings():  # torch says once a process that sparse tensors
 def weighted_sums(
     table: Float[Tensor, "r d"], index: Int[Tensor, "m k"], weight: Float[Tensor, "m k"]
 ) -> Float[Tensor, "m d"]:
-    """sum_k weight[m, k] * table[index[m, k]]."""
+    """The sum over k of weight[m, k] * table[index[m, k]]."""
     return F.embedding_bag(index, table, mode="sum", per_sample_weights=weight)
 
 
 def weighted_sums_backward(
     table: Float[Tensor, "r d"], index: Int[Tensor, "m k"], weight: Float[Tensor, "m k"], gradient: Float[Tensor, "m d"]
 ) -> tuple[Float[Tensor, "r d"], Float[Tensor, "m k"]]:
-    """Gradients of table and weight."""
+    """Gradients of table and weight, given the gradient of the sums."""
     if table.device.type == "cpu":
-        return scattered(table, index, weight, gradient), products(table, index, gradient)
-    return derived(table, index, weight, gradient)
+        return table_gradient(table, index, weight, gradient), weight_gradient(table, index, gradient)
+    return autograd_gradients(table, index, weight, gradient)
 
 
-def derived(table: Tensor, index: Tensor, weight: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
-    """Both by torch's own derivative, which is good on a GPU and slow on a CPU."""
+def autograd_gradients(table: Tensor, index: Tensor, weight: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of table and weight by torch's own derivative, which is fast on a GPU and slow on a CPU."""
     with torch.enable_grad():
         table, weight = table.detach().requires_grad_(), weight.detach().requires_grad_()
-        return torch.autograd.grad(weighted_sums(table, index, weight), (table, weight), gradient)
+        to_table, to_weight = torch.autograd.grad(weighted_sums(table, index, weight), (table, weight), gradient)
+    return to_table, to_weight
 
 
-def scattered(table: Tensor, index: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient of each row: a sparse matrix, transposed, times a dense one, which scipy does without sorting."""
+def table_gradient(table: Tensor, index: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of each row on the CPU: a transposed sparse matrix times a dense one, which scipy does without sorting."""
     start = np.arange(0, index.numel() + 1, index.shape[1], dtype=index.numpy().dtype)
     parts = weight.flatten().numpy(), index.flatten().numpy(), start
     return torch.from_numpy(csr_matrix(parts, shape=(len(index), len(table))).T @ gradient.numpy())
 
 
-def products(table: Tensor, index: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient of each weight: of all products of a gradient and a row, those that are asked for."""
+def weight_gradient(table: Tensor, index: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of each weight on the CPU: the product of its sum's gradient and its row, and no other products."""
     start = torch.arange(0, index.numel() + 1, index.shape[1], dtype=index.dtype)
     wanted = torch.sparse_csr_tensor(
         start, index.flatten(), table.new_zeros(index.numel()), (len(index), len(table)), check_invariants=False

@@ -2,9 +2,9 @@ import pytest
 import torch
 from einops import rearrange
 
-from core.nn.weighted_sums import derived, products, scattered, weighted_sums
 from core.nn.deformable import DeformableAttention, offset_frame
-from core.nn.sampling import Sample, table_layout, table
+from core.nn.sampling import Sample, table, table_layout
+from core.nn.weighted_sums import autograd_gradients, table_gradient, weight_gradient, weighted_sums
 
 SHAPES = ((3, 4), (2, 2), (1, 3))
 
@@ -20,9 +20,9 @@ def case(seed: int, dtype=torch.float64, spread: float = 3.0):
 
 def sample(values, points, weights, groups: int = 2):
     """From values b n (g c)."""
-    readers, k = weights.shape[2:]
+    heads, k = weights.shape[2:]
     where = table_layout(
-        SHAPES, images=len(values), readers=readers, groups=groups, points=k // len(SHAPES), device=values.device
+        SHAPES, images=len(values), heads=heads, groups=groups, points=k // len(SHAPES), device=values.device
     )
     maps = [x.unflatten(1, s) for x, s in zip(values.split([h * w for h, w in SHAPES], 1), SHAPES)]
     return Sample.apply(table(maps, groups), points, weights, where).flatten(2)
@@ -51,8 +51,8 @@ def test_samples_are_bilinear_and_zero_outside(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_readers_share_groups_of_channels(seed):
-    """The first two of four readers read the first of two groups, the others the second."""
+def test_heads_share_groups_of_channels(seed):
+    """The first two of four heads sample the first of two groups, the others the second."""
     values = case(seed)[0]
     points = torch.cat([case(seed)[1], case(seed + 10)[1]], -1).unflatten(3, (4, -1))
     weights = torch.cat([case(seed)[2], case(seed + 10)[2]], 2)
@@ -93,13 +93,15 @@ def test_the_ways_of_cpu_and_gpu_agree(seed):
     index, weight = torch.randint(0, 30, (9, 8), generator=g, dtype=torch.int32), torch.randn(9, 8, generator=g)
     rows = table[index.long()]
     assert torch.allclose(weighted_sums(table, index, weight), (rows * weight[..., None]).sum(1), atol=1e-5)
-    to_table, to_weight = derived(table, index, weight, gradient)
-    assert torch.allclose(scattered(table, index, weight, gradient), to_table, atol=1e-5)
-    assert torch.allclose(products(table, index, gradient), to_weight, atol=1e-5)
+    to_table, to_weight = autograd_gradients(table, index, weight, gradient)
+    assert torch.allclose(table_gradient(table, index, weight, gradient), to_table, atol=1e-5)
+    assert torch.allclose(weight_gradient(table, index, gradient), to_weight, atol=1e-5)
 
 
 def one_level(height: int, width: int, *, heads: int, points: int):
-    return table_layout(((height, width),), images=1, readers=heads, groups=heads, points=points, device=torch.device("cpu"))
+    return table_layout(
+        ((height, width),), images=1, heads=heads, groups=heads, points=points, device=torch.device("cpu")
+    )
 
 
 def test_offsets_count_in_places_or_in_parts_of_the_box():
@@ -108,10 +110,10 @@ def test_offsets_count_in_places_or_in_parts_of_the_box():
     module.to_offset.bias.data = torch.tensor([1.0, -1.0])
     query, where = torch.zeros(1, 1, 32), one_level(10, 20, heads=1, points=1)
     point = torch.tensor([[[[0.5, 0.5]]]])
-    found = module.where(query, offset_frame(point, where, heads=1, points=1)).flatten()
+    found = module.sample_points(query, offset_frame(point, where, heads=1, points=1)).flatten()
     assert torch.allclose(found, torch.tensor([0.5 * 20 - 0.5 + 1, 0.5 * 10 - 0.5 - 1]))
     box = torch.tensor([[[[0.5, 0.5, 0.4, 0.2]]]])
-    found = module.where(query, offset_frame(box, where, heads=1, points=1)).flatten()
+    found = module.sample_points(query, offset_frame(box, where, heads=1, points=1)).flatten()
     assert torch.allclose(found, torch.tensor([0.7 * 20 - 0.5, 0.4 * 10 - 0.5]))
 
 
