@@ -214,8 +214,8 @@ def reraise_worker_death(loader: DataLoader) -> Iterator[Any]:
 def is_worker_death(error: Exception) -> bool:
     """Whether an error of the loader's iterator means that a worker process is gone.
 
-    Either torch notices that, and says "DataLoader worker ...", or the pipe to the worker breaks first. An exception that a worker
-    raised and passed on begins with "Caught".
+    Either torch notices that, and says "DataLoader worker ...", or the pipe to the worker breaks first. An exception that
+    a worker raised and passed on begins with "Caught".
     """
     message = str(error)
     return not message.startswith("Caught") and (not isinstance(error, RuntimeError) or "DataLoader worker" in message)

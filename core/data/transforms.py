@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from numpy.random import Generator
-from torchvision.transforms.v2 import functional as F  # type: ignore[import-untyped]
+from torchvision.transforms.v2 import functional as F
 
 from core.data.sample import Sample
 

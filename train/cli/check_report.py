@@ -5,85 +5,92 @@ from itertools import groupby
 from core.data.check import Report
 from core.data.coco.faults import KINDS, Fault
 
-SHOWN = 5  # faults of a kind
-CLASSES = 100  # rows of the table
+SHOWN = 5  # faults of each kind
+CLASSES = 100  # rows of the table of classes
 HEAD = ("class", "boxes", "small", "medium", "large", "images")
 
 
 def text(report: Report) -> str:
-    parts = [counts(report), classes(report.table["classes"]), *blocks(report, report.faults)]
+    """The whole report but its last line: statistics, classes, faults and notices, with a blank line between parts."""
+    parts = [counts(report), class_table(report.table["classes"]), *fault_blocks(report, report.faults)]
     if report.notices:
-        parts += ["Worth knowing, and no fault:", *blocks(report, report.notices)]
+        parts += ["Worth knowing, but not counted as faults:", *fault_blocks(report, report.notices)]
     return "\n\n".join(parts)
 
 
 def counts(report: Report) -> str:
+    """The statistics of the file, a line each."""
     t = report.table
-    images = report.images or "no folder of images was looked at; --images FOLDER names one"
+    images = report.images or "no images were checked; --images FOLDER names their folder"
     rows = {
         "annotations": report.path,
         "images": f"{t['images']}, {t['images_without_boxes']} of them without a box; {images}",
         "boxes": f"{t['boxes']}, and {t['crowd']} crowd regions",
-        "boxes an image": spread(t["boxes_per_image"]),
-        "image width": spread(t["image_width"]),
-        "image height": spread(t["image_height"]),
-        "box width": spread(t["box_width"]),
-        "box height": spread(t["box_height"]),
+        "boxes per image": value_range(t["boxes_per_image"]),
+        "image width": value_range(t["image_width"]),
+        "image height": value_range(t["image_height"]),
+        "box width": value_range(t["box_width"]),
+        "box height": value_range(t["box_height"]),
     }
     if t["broken"]:
-        rows["not counted"] = f"{t['broken']} records that are broken"
-    return "\n".join(f"{title:<15} {said}" for title, said in rows.items())
+        rows["not counted"] = f"{t['broken']} broken records"
+    return "\n".join(f"{title:<15} {value}" for title, value in rows.items())
 
 
-def spread(values: list[float] | None) -> str:
-    return f"{values[0]:g} to {values[2]:g}, half of them up to {values[1]:g}" if values else "none"
+def value_range(values: list[float] | None) -> str:
+    """Minimum, maximum and median as a phrase."""
+    return f"{values[0]:g} to {values[2]:g}, median {values[1]:g}" if values else "none"
 
 
-def classes(found: list[dict]) -> str:
-    """Boxes by COCO's areas: small to 32 x 32 pixels, large from 96 x 96."""
-    rows = [HEAD, *((line(c["name"]), *(str(c[key]) for key in HEAD[1:])) for c in found[:CLASSES])]
-    width = max(len(row[0]) for row in rows)
-    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>9}" for cell in row[1:]) for row in rows]
-    more = len(found) - CLASSES
-    return "\n".join(lines + ([f"and {more} more classes, in the report that --json writes"] if more > 0 else []))
+def class_table(rows: list[dict]) -> str:
+    """The number of boxes of each class, in all and by COCO's areas: small below 32 x 32 pixels, large from 96 x 96."""
+    cells = [HEAD, *((one_line(c["name"]), *(str(c[key]) for key in HEAD[1:])) for c in rows[:CLASSES])]
+    width = max(len(row[0]) for row in cells)
+    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>9}" for cell in row[1:]) for row in cells]
+    hidden = len(rows) - CLASSES
+    return "\n".join(lines + ([f"and {hidden} more classes, in the report that --json writes"] if hidden > 0 else []))
 
 
-def line(name: str, most: int = 30) -> str:
-    """What cannot be shown as it is, is escaped."""
+def one_line(name: str, most: int = 30) -> str:
+    """The name, with escapes for what a terminal cannot show, cut to `most` characters."""
     name = name if name.isprintable() else repr(name)[1:-1]
     return name if len(name) <= most else name[: most - 3] + "..."
 
 
-def blocks(report: Report, faults: tuple[Fault, ...]) -> list[str]:
+def fault_blocks(report: Report, faults: tuple[Fault, ...]) -> list[str]:
+    """A block of lines for each kind of fault that occurs, in the order of KINDS."""
     kinds = list(KINDS)
     ordered = sorted(faults, key=lambda fault: kinds.index(fault.kind))
-    return [block(report, kind, list(group)) for kind, group in groupby(ordered, key=lambda fault: fault.kind)]
+    return [fault_block(report, kind, list(group)) for kind, group in groupby(ordered, key=lambda fault: fault.kind)]
 
 
-def block(report: Report, kind: str, faults: list[Fault]) -> str:
+def fault_block(report: Report, kind: str, faults: list[Fault]) -> str:
+    """The kind of fault with its number, and the first faults, a line each."""
     lines = [f"{kind}, {len(faults)}: {KINDS[kind]}"]
     lines += [f"  {report.path}: {fault}" for fault in faults[:SHOWN]]
-    more = len(faults) - SHOWN
-    return "\n".join(lines + ([f"  and {more} more, in the report that --json writes"] if more > 0 else []))
+    hidden = len(faults) - SHOWN
+    return "\n".join(lines + ([f"  and {hidden} more, in the report that --json writes"] if hidden > 0 else []))
 
 
 def advice(report: Report) -> str:
     """The last line: what to do next."""
     if not report.faults:
         return f"sound: train with python -m train fit coco --data.train {report.path} --data.val ..."
-    return f"{many(report.faults)}; for a repaired copy add --fix-to NEW_FILE, and --allow KIND for what is meant so"
+    number = number_of_faults(report.faults)
+    return f"{number} found; for a repaired copy add --fix-to NEW_FILE, to accept a kind of fault add --allow KIND"
 
 
-def many(faults: tuple[Fault, ...]) -> str:
-    return f"{len(faults)} fault{'s' if len(faults) > 1 else ''} found"
+def number_of_faults(faults: tuple[Fault, ...]) -> str:
+    """The number of faults as a phrase: "1 fault", "2 faults"."""
+    return f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
 
 
 def repaired(repairs: list[str], remaining: Report) -> str:
-    """What was repaired, what could not be, and how to look again."""
+    """The repairs, the faults that remain in the copy, and the command that checks it again."""
     done = "\n".join(["Repaired:", *(f"  {repair}" for repair in repairs or ["nothing"])])
-    rest = ["Could not be repaired:", *blocks(remaining, remaining.faults)] if remaining.faults else []
+    rest = ["Could not be repaired:", *fault_blocks(remaining, remaining.faults)] if remaining.faults else []
     images = f" --images {remaining.images}" if remaining.images else ""
-    state = f"{many(remaining.faults)} in it still" if remaining.faults else "sound"
+    state = f"with {number_of_faults(remaining.faults)} left" if remaining.faults else "sound"
     return "\n\n".join(
         [done, *rest, f"written: {remaining.path}, {state}; see python -m train check {remaining.path}{images}"]
     )

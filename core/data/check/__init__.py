@@ -1,7 +1,7 @@
-"""The COCO doctor: all that is wrong with an instances file and its images, where the loader stops at the first thing.
+"""Checks a COCO instances file and its images, and repairs a copy. It reports all faults, where training stops at the first.
 
-Each module of CHECKS has `find(case)`, which yields faults, and `mend(case)`, which changes the records that the case
-holds and yields what it did. No file that exists is ever written.
+Each module of CHECKS has `find(case)`, which yields faults, and `repair(case)`, which changes the records that the case holds and
+yields one sentence for each kind of change. No existing file is ever written.
 """
 
 import json
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from core.data.check import boxes, classes, image_files, records, splits
-from core.data.check.case import Case, Watch, unwatched
+from core.data.check.case import Case, Progress, no_progress
 from core.data.check.table import table
 from core.data.coco.faults import NOTICES, Fault
-from core.data.coco.folder import Folder, images_of
-from core.data.coco.instances import parse, read, without_collector, without_outline
+from core.data.coco.folder import ImageFolder, default_images
+from core.data.coco.instances import drop_segmentation, garbage_collector_paused, parse, read_raw
 from core.errors import UserError
 from core.files import write_bytes
 
@@ -23,55 +23,59 @@ CHECKS = (records, classes, image_files, boxes, splits)
 
 @dataclass(frozen=True)
 class Report:
+    """The result of checking one file."""
+
     path: Path
-    images: Path | None  # the folder that was looked at
-    against: Path | None
+    images: Path | None  # the folder of images; None: no images were checked
+    against: Path | None  # the file of the other split
     faults: tuple[Fault, ...]
-    notices: tuple[Fault, ...]  # worth knowing, and no reason to stop
-    table: dict
+    notices: tuple[Fault, ...]  # worth knowing, but no reason not to train
+    table: dict  # see table.table
 
-    def plain(self) -> dict:
-        """For a file that machines read."""
+    def as_dict(self) -> dict:
+        """The report as values that JSON can hold."""
         paths = {key: value and str(value) for key, value in vars(self).items() if key in ("path", "images", "against")}
-        found = {key: [asdict(f) for f in getattr(self, key)] for key in ("faults", "notices")}
-        return {"sound": not self.faults} | paths | found | {"table": self.table}
+        faults = {key: [asdict(f) for f in getattr(self, key)] for key in ("faults", "notices")}
+        return {"sound": not self.faults} | paths | faults | {"table": self.table}
 
 
-def open_case(path: Path, images: Path | None = None, *, outlines: bool = False, watch: Watch = unwatched) -> Case:
-    """`images` is by default the folder that `images_of` finds, if there is one.
+def open_case(
+    path: Path, images: Path | None = None, *, segmentations: bool = False, progress: Progress = no_progress
+) -> Case:
+    """Reads a file to be checked. `images` is by default the folder of `default_images`, if that exists.
 
-    Outlines are needed to write the file anew, and take gigabytes. UserError: no such file or folder.
+    Segmentations must be read if a copy is to be written; they take gigabytes. UserError: the file or folder cannot be read.
     """
-    with without_collector():
-        file = parse(path, read(path), None if outlines else without_outline)
-    usual = images_of(path)
-    folder = images or (usual if usual.is_dir() else None)
-    return Case(path, file, folder and Folder(folder), watch=watch)
+    with garbage_collector_paused():
+        file = parse(path, read_raw(path), None if segmentations else drop_segmentation)
+    usual = default_images(path)
+    root = images or (usual if usual.is_dir() else None)
+    return Case(path, file, ImageFolder(root) if root else None, progress=progress)
 
 
 def examine(case: Case, allow: tuple[str, ...] = ()) -> Report:
-    """Faults of the kinds in `allow` are notices."""
-    with without_collector():
-        found = [fault for check in CHECKS for fault in check.find(case)]
+    """Reports all faults of a case. Faults of the kinds in `allow` become notices."""
+    with garbage_collector_paused():
+        faults = [fault for check in CHECKS for fault in check.find(case)]
         mild = {*NOTICES, *allow}
         return Report(
             case.path,
-            case.folder and case.folder.root,
-            case.against and case.against.path,
-            tuple(f for f in found if f.kind not in mild),
-            tuple(f for f in found if f.kind in mild),
+            case.folder.root if case.folder else None,
+            case.against.path if case.against else None,
+            tuple(f for f in faults if f.kind not in mild),
+            tuple(f for f in faults if f.kind in mild),
             table(case),
         )
 
 
-def mend(case: Case) -> Iterator[str]:
-    """Changes the records, not the file they came from; each check sees what the one before it left."""
+def repair(case: Case) -> Iterator[str]:
+    """Repairs the records in memory, and yields one sentence for each kind of change. The file on disk stays as it is."""
     for check in CHECKS:
-        yield from check.mend(replace(case))
+        yield from check.repair(replace(case))  # a new Case caches nothing from before the last check's repairs
 
 
-def write_new(case: Case, path: Path) -> None:
-    """UserError: the file exists, or cannot be written."""
+def write_copy(case: Case, path: Path) -> None:
+    """Writes the records to a new file. UserError: the file exists, or cannot be written."""
     if path.exists():
         raise UserError(f"{path} exists; give a new name, as no file is overwritten")
     try:

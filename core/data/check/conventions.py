@@ -1,4 +1,4 @@
-"""How a file's four numbers a box are meant: judged over all boxes, with the evidence."""
+"""Finds the convention of a file's boxes: how four numbers describe a box. All boxes are judged together, with the evidence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,73 +10,81 @@ from numpy import ndarray
 Boxes = Float[ndarray, "a 4"]
 
 SLACK = 1.0  # pixels by which a box may leave its image: numbers are rounded
-PART = 0.1  # of its own side that a box must have outside of its image to speak against [x, y, width, height]
-LEAST = 3  # boxes that must speak so ...
-SHARE = 0.02  # ... and this part of all boxes ...
-MISFITS = 0.01  # ... while in another reading no more than this part, or one box, does not lie in its image
+FAR = 0.1  # of its side: a box that is outside by more speaks against [x, y, width, height]
+LEAST_FAR = 3  # another convention is reported if so many boxes are far outside ...
+FAR_SHARE = 0.02  # ... and this share of all boxes ...
+MISFIT_SHARE = 0.01  # ... while in the other convention no more than this share, or one box, leaves its image
 
 
 def from_corners(boxes: Boxes) -> Boxes:
+    """Converts (x0, y0, x1, y1) to (x, y, width, height)."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def from_centers(boxes: Boxes) -> Boxes:
+    """Converts (cx, cy, width, height) to (x, y, width, height)."""
     return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
 
 
-CONVENTIONS: dict[str, Callable[[Boxes], Boxes]] = {  # to (x, y, width, height)
+CONVENTIONS: dict[str, Callable[[Boxes], Boxes]] = {  # how each is converted to (x, y, width, height)
     "[x, y, width, height]": lambda boxes: boxes,
     "corners [x0, y0, x1, y1]": from_corners,
     "centres [cx, cy, width, height]": from_centers,
 }
-RIGHT = next(iter(CONVENTIONS))
+EXPECTED = next(iter(CONVENTIONS))  # COCO's own
 
 
 @dataclass(frozen=True)
 class BoxConvention:
-    """`evidence` is empty where the boxes are what they ought to be."""
+    """The convention of a file."""
 
-    name: str
-    fractions: bool
-    evidence: str
+    name: str  # one of CONVENTIONS
+    fractions: bool  # whether the numbers are fractions of the image's sides, not pixels
+    evidence: str  # "" if the boxes are [x, y, width, height] in pixels, as they should be
 
     def convert(self, boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Boxes:
-        """To (x, y, width, height) in pixels; `sizes` are (height, width) of each box's image."""
+        """Converts boxes to (x, y, width, height) in pixels, given the (height, width) of each box's image."""
         return CONVENTIONS[self.name](boxes * sides(sizes) if self.fractions else boxes)
 
 
 def judge_convention(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> BoxConvention:
-    """As they ought to be, unless many boxes are then far outside, and nearly all inside in another reading."""
-    count, within = len(boxes), fractional(boxes)
-    fractions = bool(count and within.mean() > 0.5)
-    said = [f"{within.sum()} of {count} boxes have no number above 1"] if fractions else []
+    """The convention of the boxes, given the (height, width) of each box's image.
+
+    It is [x, y, width, height], unless many boxes would then be far outside their image, while in another convention nearly all
+    boxes are inside. The numbers are fractions if most boxes have none above 1.
+    """
+    count, within_one = len(boxes), fractional(boxes)
+    fractions = bool(count and within_one.mean() > 0.5)
+    evidence = [f"{within_one.sum()} of {count} boxes have no number above 1"] if fractions else []
     pixels = boxes * sides(sizes) if fractions else boxes
-    far = int((excess(pixels, sizes) > PART * pixels[:, 2:]).any(1).sum())
-    fit = {name: int(fits(read(pixels), sizes).sum()) for name, read in CONVENTIONS.items()}
-    best = max(fit, key=lambda name: fit[name])
-    if far < max(LEAST, SHARE * count) or count - fit[best] > max(1, MISFITS * count):
-        best = RIGHT
-    if best != RIGHT:
-        said.append(
-            f"{far} of {count} boxes have a tenth or more outside of their image when read as {RIGHT},"
-            f" and {fit[best]} lie inside when read as {best}"
+    far = int((excess(pixels, sizes) > FAR * pixels[:, 2:]).any(1).sum())
+    inside = {name: int(fits(convert(pixels), sizes).sum()) for name, convert in CONVENTIONS.items()}
+    best = max(inside, key=lambda name: inside[name])
+    if far < max(LEAST_FAR, FAR_SHARE * count) or count - inside[best] > max(1, MISFIT_SHARE * count):
+        best = EXPECTED
+    if best != EXPECTED:
+        evidence.append(
+            f"{far} of {count} boxes have a tenth or more outside their image if they are {EXPECTED},"
+            f" and {inside[best]} lie inside if they are {best}"
         )
-    return BoxConvention(best, fractions, "; ".join(said))
+    return BoxConvention(best, fractions, "; ".join(evidence))
 
 
 def fractional(boxes: Boxes) -> Bool[ndarray, " a"]:
-    return (np.abs(boxes) <= 1).all(1) & (boxes[:, 2:] > 0).all(1)
+    """Whether each box has a positive size and no number above 1, as boxes in fractions have."""
+    return np.logical_and((np.abs(boxes) <= 1).all(1), (boxes[:, 2:] > 0).all(1))
 
 
 def fits(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Bool[ndarray, " a"]:
-    return (boxes[:, 2:] > 0).all(1) & (excess(boxes, sizes) <= SLACK).all(1)
+    """Whether each box (x, y, width, height) has a positive size and lies in its image, but for SLACK."""
+    return np.logical_and((boxes[:, 2:] > 0).all(1), (excess(boxes, sizes) <= SLACK).all(1))
 
 
 def excess(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Float[ndarray, "a 2"]:
-    """Pixels by which a box leaves its image, across and down; below 0 inside."""
+    """Pixels by which each box (x, y, width, height) leaves its image, horizontally and vertically; negative inside."""
     return np.maximum(-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - sizes[:, ::-1])
 
 
 def sides(sizes: Int[ndarray, "a 2"]) -> Int[ndarray, "a 4"]:
-    """(width, height, width, height)."""
+    """(width, height, width, height) of each (height, width)."""
     return np.tile(sizes[:, ::-1], 2)

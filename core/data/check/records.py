@@ -1,94 +1,108 @@
-"""Records by themselves: the rules that the loader goes by too."""
+"""Checks records by themselves, by the rules of core.data.coco.rules, which training requires too."""
 
 from collections.abc import Iterator
 from itertools import count
 
 from core.data.check.case import Case
-from core.data.check.repairs import some
+from core.data.check.repairs import list_ids
 from core.data.coco.faults import Fault
-from core.data.coco.rules import ONE, ids, is_box, is_whole, of_annotation
+from core.data.coco.rules import SINGULAR, annotation_violations, is_box, is_integer, valid_ids
 
 
 def find(case: Case) -> Iterator[Fault]:
-    yield from case.broken
+    """The faults of records by themselves."""
+    yield from case.record_faults
 
 
-def mend(case: Case) -> Iterator[str]:
-    places = {f.place[1] for f in case.broken if f.place and f.place[0] == "annotations"}
-    broken = [case.file["annotations"][place] for place in sorted(places)]
+def repair(case: Case) -> Iterator[str]:
+    """Repairs broken annotations, and removes those that cannot be repaired. Afterwards every record is an object with an id."""
+    positions = {f.place[1] for f in case.record_faults if f.place and f.place[0] == "annotations"}
+    broken = [case.file["annotations"][position] for position in sorted(positions)]
     broken = [record for record in broken if type(record) is dict]
-    yield from copies(case)
-    yield from nameless(case)
-    known = {f"{ONE[section]}_id": ids(case.file[section]) for section in ("images", "categories")}
-    yield from turned_over(broken)
-    yield from measured(broken)
-    yield from hopeless(case, [record for record in broken if wrong(record, known) - {"id", "area"}])
-    yield from numbered(case)
+    yield from remove_copies(case)
+    yield from remove_without_id(case)
+    known = {f"{SINGULAR[section]}_id": valid_ids(case.file[section]) for section in ("images", "categories")}
+    yield from correct_negative_sizes(broken)
+    yield from replace_areas(broken)
+    yield from remove_unusable(case, [a for a in broken if wrong_fields(a, known) - {"id", "area"}])
+    yield from renumber(case)
 
 
-def wrong(record: dict, known: dict[str, set[int]]) -> set[str]:
-    """The fields that break a rule."""
-    return {key for _, key, _ in of_annotation(record, known)}
+def wrong_fields(annotation: dict, known: dict[str, set[int]]) -> set[str]:
+    """The fields of an annotation that break a rule."""
+    return {key for _, key, _ in annotation_violations(annotation, known)}
 
 
-def copies(case: Case) -> Iterator[str]:
-    for section in ONE:
+def remove_copies(case: Case) -> Iterator[str]:
+    """Removes records that are no objects, and exact copies of an earlier record."""
+    for section in SINGULAR:
         first: dict[int, dict] = {}
-        kept = [r for r in case.file[section] if type(r) is dict and not (is_whole(r.get("id")) and copied(r, first))]
-        if gone := len(case.file[section]) - len(kept):
-            yield f"left out, as no objects or exact copies of another: {gone} of {section}"
-        case.file[section] = kept
+        records = [r for r in case.file[section] if type(r) is dict]
+        records = [r for r in records if not (is_integer(r.get("id")) and is_copy(r, first))]
+        if removed := len(case.file[section]) - len(records):
+            yield f"removed, because they are not objects, or are exact copies of another: {removed} of {section}"
+        case.file[section] = records
 
 
-def copied(record: dict, first: dict[int, dict]) -> bool:
+def is_copy(record: dict, first: dict[int, dict]) -> bool:
+    """Whether the record equals the first one with its id. Adds it to `first` if there was none."""
     other = first.setdefault(record["id"], record)
     return other is not record and other == record
 
 
-def nameless(case: Case) -> Iterator[str]:
+def remove_without_id(case: Case) -> Iterator[str]:
+    """Removes images and classes without a valid id, to which no annotation can refer."""
     for section in ("images", "categories"):
-        kept = [record for record in case.file[section] if is_whole(record.get("id"))]
-        if gone := len(case.file[section]) - len(kept):
-            yield f"left out, as without an id no annotation can mean them: {gone} of {section}"
-        case.file[section] = kept
+        records = [record for record in case.file[section] if is_integer(record.get("id"))]
+        if removed := len(case.file[section]) - len(records):
+            yield f"removed, because without an id no annotation can refer to them: {removed} of {section}"
+        case.file[section] = records
 
 
-def turned_over(broken: list[dict]) -> Iterator[str]:
-    """A box drawn from the right to the left, or upwards."""
-    found = [a for a in broken if is_box(box := a.get("bbox")) and min(box[2:]) < 0]
-    for annotation in found:
+def correct_negative_sizes(broken: list[dict]) -> Iterator[str]:
+    """Makes the sizes of boxes positive that were drawn from right to left, or upwards."""
+    annotations = [a for a in broken if is_box(box := a.get("bbox")) and min(box[2:]) < 0]
+    for annotation in annotations:
         x, y, width, height = annotation["bbox"]
         annotation["bbox"] = [x + min(width, 0), y + min(height, 0), abs(width), abs(height)]
-    if found:
-        yield f"turned over boxes of negative size: {some('annotation', names(found))}"
+    if annotations:
+        yield f"made negative sizes of boxes positive: {list_ids('annotation', id_texts(annotations))}"
 
 
-def measured(broken: list[dict]) -> Iterator[str]:
-    found = [a for a in broken if is_box(a.get("bbox")) and "area" in wrong(a, {})]
-    for annotation in found:
+def replace_areas(broken: list[dict]) -> Iterator[str]:
+    """Replaces areas that are no numbers by the area of the box."""
+    annotations = [a for a in broken if is_box(a.get("bbox")) and "area" in wrong_fields(a, {})]
+    for annotation in annotations:
         annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
-    if found:
-        yield f"took the area of the box: {some('annotation', names(found))}"
+    if annotations:
+        yield f"replaced the area by that of the box: {list_ids('annotation', id_texts(annotations))}"
 
 
-def hopeless(case: Case, broken: list[dict]) -> Iterator[str]:
-    gone = {id(record) for record in broken}
-    case.file["annotations"] = [a for a in case.file["annotations"] if id(a) not in gone]
-    if broken:
-        yield f"left out, for want of an image, class, box or crowd flag: {some('annotation', names(broken))}"
+def remove_unusable(case: Case, unusable: list[dict]) -> Iterator[str]:
+    """Removes the given annotations."""
+    removed = {id(record) for record in unusable}
+    case.file["annotations"] = [a for a in case.file["annotations"] if id(a) not in removed]
+    if unusable:
+        ids = list_ids("annotation", id_texts(unusable))
+        yield f"removed, because the image, class, box or crowd flag is missing or wrong: {ids}"
 
 
-def numbered(case: Case) -> Iterator[str]:
-    free, seen, found = count(max(ids(case.file["annotations"]), default=0) + 1), set(), []
+def renumber(case: Case) -> Iterator[str]:
+    """Gives new ids, above the largest, to annotations without a valid id, or with the id of an earlier one."""
+    new_ids = count(max(valid_ids(case.file["annotations"]), default=0) + 1)
+    used: set[int] = set()
+    renumbered = []
     for annotation in case.file["annotations"]:
         old = annotation.get("id")
-        if not is_whole(old) or old in seen:
-            annotation["id"] = next(free)
-            found.append(annotation)
-        seen.add(annotation["id"])
-    if found:
-        yield f"gave a new id, as it had none or another's: {some('annotation', names(found))}"
+        if not is_integer(old) or old in used:
+            annotation["id"] = next(new_ids)
+            renumbered.append(annotation)
+        used.add(annotation["id"])
+    if renumbered:
+        ids = list_ids("annotation", id_texts(renumbered))
+        yield f"gave a new id, because it had none or that of another: {ids}"
 
 
-def names(annotations: list[dict]) -> list[str]:
-    return [str(a["id"]) if is_whole(a.get("id")) else "without an id" for a in annotations]
+def id_texts(annotations: list[dict]) -> list[str]:
+    """The ids of annotations as texts for a sentence."""
+    return [str(a["id"]) if is_integer(a.get("id")) else "without an id" for a in annotations]

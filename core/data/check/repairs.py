@@ -1,27 +1,27 @@
-"""What the repairs of a file have in common."""
+"""Helpers of several repairs: removing records, and listing ids in a sentence."""
 
 from collections.abc import Iterable, Iterator
 
 from core.data.check.case import Case
 
-SHOWN = 5
+SHOWN = 5  # ids that a sentence lists
 
 
-def some(kind: str, ids: Iterable) -> str:
-    """As in "annotations 3, 8 and 12 more"."""
+def list_ids(kind: str, ids: Iterable) -> str:
+    """A phrase such as "annotations 3, 8, 9, 10, 11 and 12 more"."""
     ids = [str(id) for id in ids]
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return f"{kind}{'s' if len(ids) > 1 else ''} {', '.join(ids[:SHOWN])}{more}"
+    rest = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return f"{kind}{'s' if len(ids) > 1 else ''} {', '.join(ids[:SHOWN])}{rest}"
 
 
-def left_out(case: Case, section: str, ids: Iterable, why: str) -> Iterator[str]:
-    """Takes records out of the file; with an image go its annotations."""
-    gone = {int(id) for id in ids}
-    if not gone:
+def remove(case: Case, section: str, ids: Iterable, reason: str) -> Iterator[str]:
+    """Removes the records with these ids from a list of the file, and with an image its annotations."""
+    removed = {int(id) for id in ids}
+    if not removed:
         return
     before = len(case.file["annotations"])
-    case.file[section] = [record for record in case.file[section] if record["id"] not in gone]
+    case.file[section] = [record for record in case.file[section] if record["id"] not in removed]
     if section == "images":
-        case.file["annotations"] = [a for a in case.file["annotations"] if a["image_id"] not in gone]
-    more = f", with {before - len(case.file['annotations'])} annotations" if section == "images" else ""
-    yield f"left out, as {why}: {some(section.removesuffix('s'), sorted(gone))}{more}"
+        case.file["annotations"] = [a for a in case.file["annotations"] if a["image_id"] not in removed]
+    with_them = f", with {before - len(case.file['annotations'])} annotations" if section == "images" else ""
+    yield f"removed, because {reason}: {list_ids(section.removesuffix('s'), sorted(removed))}{with_them}"

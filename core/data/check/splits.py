@@ -1,4 +1,4 @@
-"""Two splits: that they share no image, and list the same classes."""
+"""Checks two splits against each other: they must share no image, and list the same classes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,82 +10,95 @@ from numpy import ndarray
 
 from core.data.check.case import Case
 from core.data.check.image_summary import ImageSummary
-from core.data.check.repairs import left_out
-from core.data.coco.faults import Fault, brief
+from core.data.check.repairs import remove
+from core.data.coco.faults import Fault, quoted
 
-ALIKE = 0.998  # correlation of thumbnails: saved anew as JPEG (quality 50 and more) or halved, photos keep it
+ALIKE = 0.998  # correlation of thumbnails: photos keep it if saved as JPEG of quality 50 or more, or halved in size
 FLAT = 8.0  # standard deviation, of 255, below which thumbnails show too little to be compared
-AT_ONCE = 1024  # thumbnails that are compared at once
+AT_ONCE = 1024  # thumbnails that are compared at once, which limits the memory
 
 
 def find(case: Case) -> Iterator[Fault]:
+    """Classes that differ, and images that are in both splits or look alike. Nothing, if there is no other split."""
     if case.against:
-        yield from other_classes(case, case.against)
-        shared = dict(in_both(case, case.against))
+        yield from class_differences(case, case.against)
+        shared = dict(shared_images(case, case.against))
         for row, text in shared.items():
-            yield case.of_image("split", row, text)
-        for row, other in alike(case, case.against):
+            yield case.image_fault("split", row, text)
+        for row, other in similar_images(case, case.against):
             if row not in shared:
-                text = f"looks like {named(case.against, other)}; see whether it was saved anew or resized"
-                yield case.of_image("look-alike", row, text)
+                name = image_name(case.against, other)
+                text = f"looks like {name}; see whether one is a compressed or resized copy of the other"
+                yield case.image_fault("look-alike", row, text)
 
 
-def other_classes(case: Case, against: Case) -> Iterator[Fault]:
-    ours, theirs = ({c.id: c.name for c in each.instances.categories} for each in (case, against))
-    for id in sorted(ours.keys() | theirs.keys()):
-        if ours.get(id) != theirs.get(id):
-            said = ", ".join(
-                f"{brief(names[id]) if id in names else 'not'} in {each.path}"
-                for names, each in ((ours, case), (theirs, against))
+def class_differences(case: Case, against: Case) -> Iterator[Fault]:
+    """Class ids that have another name in the other split, or are in one of the two only."""
+    own, other = ({c.id: c.name for c in split.instances.categories} for split in (case, against))
+    for id in sorted(own.keys() | other.keys()):
+        if own.get(id) != other.get(id):
+            both = ", ".join(
+                f"{quoted(names[id]) if id in names else 'not'} in {split.path}"
+                for names, split in ((own, case), (other, against))
             )
-            yield Fault("classes", f"category {id}", f"is {said}; list the same classes in both")
+            yield Fault("classes", f"category {id}", f"is {both}; list the same classes in both")
 
 
-def in_both(case: Case, against: Case) -> Iterator[tuple[int, str]]:
-    """Rows whose file, or whose every pixel, is in the other split; in two folders a name alone says nothing."""
+def shared_images(case: Case, against: Case) -> Iterator[tuple[int, str]]:
+    """The rows of images whose file, or all of whose pixels, the other split has too, each with the text of the fault.
+
+    Equal file names mean something only if both splits have the same folder of images, or one has none.
+    """
     names = {os.path.normpath(name): row for row, name in enumerate(against.instances.names)}
-    digests = {look.digest: row for row, look in against.pictures.items() if look.digest}
+    digests = {summary.digest: row for row, summary in against.summaries.items() if summary.digest}
     by_name = not (case.folder and against.folder) or case.folder.real == against.folder.real
     for row, name in enumerate(case.instances.names):
-        look, other = case.pictures.get(row, ImageSummary()), names.get(os.path.normpath(name))
+        summary, other = case.summaries.get(row, ImageSummary()), names.get(os.path.normpath(name))
         if other is not None and by_name:
-            yield row, f"is {brief(name)}, as {named(against, other)}; keep it in one of the two"
-        elif look.digest in digests:
-            yield row, f"shows the very picture of {named(against, digests[look.digest])}; keep it in one of the two"
+            yield row, f"is {quoted(name)}, as {image_name(against, other)}; keep it in one of the two"
+        elif summary.digest in digests:
+            other_name = image_name(against, digests[summary.digest])
+            yield row, f"has the same pixels as {other_name}; keep it in one of the two"
 
 
-def named(case: Case, row: int) -> str:
-    return f"image {case.instances.image_ids[row]} of {case.path}, {brief(case.instances.names[row])}"
+def image_name(case: Case, row: int) -> str:
+    """The image's id, instances file and file name, for a sentence."""
+    return f"image {case.instances.image_ids[row]} of {case.path}, {quoted(case.instances.names[row])}"
 
 
-def alike(case: Case, against: Case) -> Iterator[tuple[int, int]]:
-    """Rows whose thumbnail is nearly that of one of the other split."""
-    ours, theirs = thumbnails(case), thumbnails(against)
-    if not ours or not theirs:
+def similar_images(case: Case, against: Case) -> Iterator[tuple[int, int]]:
+    """The rows of images whose thumbnail is nearly that of an image of the other split, each with that image's row."""
+    own, other = normalised_thumbnails(case), normalised_thumbnails(against)
+    if not own or not other:
         return
-    rows, values = list(theirs), np.stack([*theirs.values()])
-    for some in batched(ours.items(), AT_ONCE):
-        similar = np.stack([value for _, value in some]) @ values.T
-        for (row, _), best, most in zip(some, similar.argmax(1).tolist(), similar.max(1).tolist()):
-            if most >= ALIKE:
-                yield row, rows[best]
+    other_rows, values = list(other), np.stack([*other.values()])
+    for chunk in chunks(own.items(), AT_ONCE):
+        similarity = np.stack([value for _, value in chunk]) @ values.T
+        for (row, _), best, value in zip(chunk, similarity.argmax(1).tolist(), similarity.max(1).tolist()):
+            if value >= ALIKE:
+                yield row, other_rows[best]
 
 
-def thumbnails(case: Case) -> dict[int, Float[ndarray, " d"]]:
-    """By row, of images that show something: less their mean, and of length 1."""
-    seen = {row: look.thumbnail.reshape(-1).astype(np.float32) for row, look in case.pictures.items() if look.digest}
-    shown = {row: value - value.mean() for row, value in seen.items() if value.std() >= FLAT}
-    return {row: value / np.linalg.norm(value) for row, value in shown.items()}
+def normalised_thumbnails(case: Case) -> dict[int, Float[ndarray, " d"]]:
+    """Thumbnails with mean 0 and length 1, whose products are correlations, by the image's row. Flat images are left out."""
+    thumbnails = {
+        row: summary.thumbnail.reshape(-1).astype(np.float32)
+        for row, summary in case.summaries.items()
+        if summary.thumbnail is not None
+    }
+    centred = {row: value - value.mean() for row, value in thumbnails.items() if value.std() >= FLAT}
+    return {row: value / np.linalg.norm(value) for row, value in centred.items()}
 
 
-def batched(things: Iterable, count: int) -> Iterator[list]:
-    things = iter(things)
-    while some := list(islice(things, count)):
-        yield some
+def chunks(items: Iterable, count: int) -> Iterator[list]:
+    """The items in lists of `count`; the last may be shorter."""
+    items = iter(items)
+    while chunk := list(islice(items, count)):
+        yield chunk
 
 
-def mend(case: Case) -> Iterator[str]:
-    """What only looks alike is for people to judge."""
+def repair(case: Case) -> Iterator[str]:
+    """Removes the images that the other split has too. Whether images that look alike are the same is for people to judge."""
     if case.against:
-        ids = [case.instances.image_ids[row] for row, _ in in_both(case, case.against)]
-        yield from left_out(case, "images", ids, f"{case.against.path} has it too")
+        ids = [case.instances.image_ids[row] for row, _ in shared_images(case, case.against)]
+        yield from remove(case, "images", ids, f"they are in {case.against.path} too")

@@ -1,4 +1,4 @@
-"""Coco: a folder of images with a COCO instances file."""
+"""The dataset Coco: a folder of images with a COCO instances file."""
 
 from pathlib import Path
 
@@ -9,25 +9,28 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from core.data.coco.decode import decode
-from core.data.coco.folder import Folder, images_of
+from core.data.coco.folder import ImageFolder, default_images
 from core.data.coco.instances import read_instances
 from core.data.sample import Sample
 from core.errors import UserError
 
 
 class Coco:
-    """Category and image ids may be any whole numbers; labels count the categories by id.
+    """The images of an instances file, with the objects to learn from. Ids may be any whole numbers; labels count classes by id.
 
-    Crowd regions and empty boxes are in `truth` but are no objects to learn; images without objects are kept.
-    The annotation file is checked whole, and every image must be there; whether it can be read shows when it is.
+    Crowd regions and empty boxes are in `truth`, but are not objects of a sample. Images without objects are kept.
+    All records of the file are checked when it is opened, and that every image file exists; an image is decoded when it is read.
     """
 
     def __init__(self, annotations: Path, images: Path | None = None, limit: int | None = None):
-        """`images` is by default the folder that `images_of` finds; `limit` takes the first images."""
+        """`images` is by default the folder of `default_images`. With `limit`, only the first images are used.
+
+        UserError: the limit, a record or the folder is wrong, or an image file does not exist.
+        """
         if limit is not None and limit < 1:
             raise UserError(f"the limit of images is {limit}; it must be at least 1")
         self.path = Path(annotations)
-        self.folder = images_of(self.path) if images is None else Path(images)
+        self.folder = default_images(self.path) if images is None else Path(images)
         self.instances = read_instances(self.path)
         self.categories = self.instances.categories
         self.ids = self.instances.image_ids[:limit]
@@ -35,27 +38,28 @@ class Coco:
         self.check_files()
 
     def check_files(self) -> None:
-        folder, names = Folder(self.folder), self.instances.names[: len(self)]
+        """UserError: the file of an image does not exist, or is not inside the folder."""
+        folder, names = ImageFolder(self.folder), self.instances.names[: len(self)]
         faults = [(id, fault[1]) for id, name in zip(self.ids, names) if (fault := folder.fault(name))]
         if faults:
-            more = f" ({len(faults)} of {len(names)} are missing)" if len(faults) > 1 else ""
-            raise UserError(f"{self.path}: image {faults[0][0]} {faults[0][1]}{more}")
+            total = f" ({len(faults)} of {len(names)} are missing)" if len(faults) > 1 else ""
+            raise UserError(f"{self.path}: image {faults[0][0]} {faults[0][1]}{total}")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
         """UserError: the image cannot be read, or is not of its declared size."""
-        size = tuple(self.instances.sizes[index].tolist())
+        height, width = self.instances.sizes[index].tolist()
         try:
-            pixels = read_image(self.folder / self.instances.names[index], size)
+            pixels = read_image(self.folder / self.instances.names[index], (height, width))
         except UserError as error:
             raise UserError(f"{self.path}: image {self.ids[index]}: {error}") from None
-        return Sample(pixels, *self.objects(index), self.ids[index], size)
+        return Sample(pixels, *self.objects(index), self.ids[index], (height, width))
 
     def objects(self, index: int) -> tuple[Float[Tensor, "t 4"], Int[Tensor, " t"]]:
-        """Boxes (x0, y0, x1, y1) clipped to the image, and labels, of what is to be learnt."""
-        rows = self.instances.of(index)
+        """Boxes (x0, y0, x1, y1) clipped to the image, and labels, of the objects to learn from."""
+        rows = self.instances.rows_of(index)
         height, width = self.instances.sizes[index]
         x, y, w, h = self.instances.boxes[rows].T
         boxes = np.stack([x, y, x + w, y + h], axis=1).clip(0, [width, height, width, height])
@@ -63,13 +67,13 @@ class Coco:
         return torch.from_numpy(boxes[keep]).float(), torch.from_numpy(self.instances.label[rows][keep])
 
     def truth(self) -> dict:
-        """Ids, boxes and areas as in the file."""
+        """The records of the images in use, with ids, boxes and areas as in the file."""
         file = self.instances
         images = [
             {"id": id, "file_name": name, "height": height, "width": width}
             for id, name, (height, width) in zip(self.ids, file.names, file.sizes.tolist())
         ]
-        last = file.of(len(self) - 1).stop
+        last = file.rows_of(len(self) - 1).stop
         columns = (file.ids, file.image, file.label, file.boxes, file.areas, file.crowd.astype(int))
         rows = zip(*(column[:last].tolist() for column in columns))
         return {
@@ -79,6 +83,7 @@ class Coco:
         }
 
     def annotation(self, id: int, image: int, label: int, box: list[float], area: float, crowd: int) -> dict:
+        """The record of an annotation, whose image and class are given by their indices."""
         return {
             "id": id,
             "image_id": self.ids[image],
@@ -90,5 +95,5 @@ class Coco:
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[Tensor, "3 h w"]:
-    """Upright 8-bit RGB of (height, width) `size`, if that was declared. UserError: see decode."""
+    """The image as upright 8-bit RGB, of the declared (height, width) `size` if that is given. UserError: see `decode`."""
     return rearrange(torch.from_numpy(decode(path, size)), "h w c -> c h w").contiguous()

@@ -1,4 +1,4 @@
-"""An image file as an array of upright 8-bit RGB."""
+"""Decodes an image file to an array of upright 8-bit RGB."""
 
 import warnings
 from pathlib import Path
@@ -9,29 +9,29 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import UserError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # no others are tried: fewer decoders meet files of strangers
+# Pillow tries no other decoders: the fewer read files from strangers, the better.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
-# Above Image.MAX_IMAGE_PIXELS (89 million) Pillow only warns, and decodes; a gigabyte would follow.
+# Above Image.MAX_IMAGE_PIXELS (89 million) Pillow only warns, and decodes up to a gigabyte; here it refuses.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-class OtherSize(UserError):
-    """The image can be read, but is not of its declared size."""
+class WrongSize(UserError):
+    """Raised if an image can be read but does not have its declared size. `actual` is its (height, width)."""
 
-    def __init__(self, path: Path, found: tuple[int, int], wanted: tuple[int, int]):
-        """Both are (height, width)."""
+    def __init__(self, path: Path, actual: tuple[int, int], declared: tuple[int, int]):
         super().__init__(
-            f"{path} is {found[1]} x {found[0]} pixels, not {wanted[1]} x {wanted[0]} as declared;"
+            f"{path} is {actual[1]} x {actual[0]} pixels, not {declared[1]} x {declared[0]} as declared;"
             " correct the declaration, or the file"
         )
-        self.found = found
+        self.actual = actual
 
 
 def decode(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """Turned as its EXIF orientation says; grey, palette, transparent, CMYK and 16-bit images become RGB.
+    """The image, turned as its EXIF orientation says. Grey, palette, transparent, CMYK and 16-bit images become RGB.
 
-    `size` is the (height, width) that somebody declared. Where only the stored, unturned image has it, that one is
-    taken: who declared it looked at that. UserError: not such an image, or of another size.
+    `size` is the declared (height, width). If only the stored image has it, before turning, that one is returned: then the
+    annotator saw the stored image. UserError: the file is not such an image. WrongSize: it has another size.
     """
     try:
         with Image.open(path, formats=FORMATS) as stored:
@@ -41,20 +41,22 @@ def decode(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray,
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnidentifiedImageError:
-        raise UserError(f"{path} cannot be read: it is none of {', '.join(FORMATS)}; save it anew as one") from None
-    except Exception as error:  # a decoder may raise nearly anything on a broken file
+        raise UserError(f"{path} cannot be read: it is none of {', '.join(FORMATS)}; save it as one of these") from None
+    except Exception as error:  # a decoder may raise nearly anything for a damaged file
         reason = str(error) or type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}); save it anew, in 8 bits a colour") from None
+        raise UserError(f"{path} cannot be read ({reason}); save it again, with 8 bits per channel") from None
     if pixels is None:
-        raise OtherSize(path, (turned.height, turned.width), size)
+        assert size is not None  # without a declared size the first view is taken
+        raise WrongSize(path, (turned.height, turned.width), size)
     return pixels
 
 
 def rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    if image.mode.startswith("I;16"):  # grey, which Pillow would clip at 255
+    """The pixels as 8-bit RGB; transparency is dropped. ValueError: they are 32-bit numbers."""
+    if image.mode.startswith("I;16"):  # grey, which Pillow's convert would clip at 255
         return np.stack([(np.asarray(image) >> 8).astype(np.uint8)] * 3, axis=-1)
     if image.mode in ("I", "F"):
-        raise ValueError("its pixels are 32-bit numbers, whose white is anybody's guess")
+        raise ValueError("its pixels are 32-bit numbers, and no range of brightness is known for them")
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""A COCO instances file, checked to the last record and kept as arrays."""
+"""A COCO instances file: every record is checked, then all are kept as arrays."""
 
 import gc
 import json
@@ -7,50 +7,51 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from core.data.category import Category
-from core.data.coco.rules import faults
+from core.data.coco.rules import find_faults
 from core.errors import UserError
 
-OUTLINE = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d.,eE+\-\s]*\]')  # two thirds of COCO's bytes
+SEGMENTATION = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d.,eE+\-\s]*\]')  # polygons: two thirds of COCO's bytes
 
 
 @dataclass(frozen=True)
 class Instances:
-    """Annotations are sorted by image; `image` and `label` are indices, all else is as in the file."""
+    """The records of a file. Annotations are sorted by image. `image` and `label` are indices; the rest is as in the file."""
 
     categories: tuple[Category, ...]  # by id
     image_ids: tuple[int, ...]
     names: tuple[str, ...]  # of the image files
     sizes: Int[ndarray, "i 2"]  # (height, width)
-    ids: Int[ndarray, " a"]
-    image: Int[ndarray, " a"]
-    label: Int[ndarray, " a"]
+    ids: Int[ndarray, " a"]  # of the annotations
+    image: Int[ndarray, " a"]  # index into image_ids
+    label: Int[ndarray, " a"]  # index into categories
     boxes: Float[ndarray, "a 4"]  # (x, y, width, height) in pixels
     areas: Float[ndarray, " a"]
     crowd: Bool[ndarray, " a"]
 
-    def of(self, image: int) -> slice:
-        """Its annotations."""
+    def rows_of(self, image: int) -> slice:
+        """The rows of the annotations of one image, given by its index."""
         first, last = np.searchsorted(self.image, [image, image + 1])
         return slice(int(first), int(last))
 
 
 def read_instances(path: Path) -> Instances:
-    """UserError names the first record that is wrong."""
-    with without_collector():
-        file = load(path)
-        for fault in faults(file):
+    """Reads a file. UserError names its first record that is wrong."""
+    with garbage_collector_paused():
+        file = parse_without_segmentations(path)
+        for fault in find_faults(file):
             raise UserError(f"{path}: {fault}")
         return assemble(file)
 
 
 def assemble(file: dict) -> Instances:
-    """Of records without a fault."""
+    """The arrays of a file's records, which must be without faults. A missing area is that of the box."""
     images, annotations = file["images"], file["annotations"]
     classes = sorted((Category(c["id"], c["name"]) for c in file["categories"]), key=lambda c: c.id)
     rows = {image["id"]: row for row, image in enumerate(images)}
@@ -73,17 +74,21 @@ def assemble(file: dict) -> Instances:
     )
 
 
-def load(path: Path) -> dict:
-    """The file with its three lists, of whatever; UserError: it is no such file. Outlines are not even parsed."""
-    raw = read(path)
+def parse_without_segmentations(path: Path) -> dict:
+    """The file as a dict with its three lists, whose records may be anything. UserError: it is not such a file.
+
+    Polygons are cut out before the JSON is parsed, which saves most of the time and memory.
+    """
+    raw = read_raw(path)
     try:
-        data = json.loads(OUTLINE.sub(b'"segmentation":0', raw), object_hook=without_outline)
+        data = json.loads(SEGMENTATION.sub(b'"segmentation":0', raw), object_hook=drop_segmentation)
     except (ValueError, RecursionError):
-        return parse(path, raw)  # which says where
-    return listed(path, data)
+        return parse(path, raw)  # its error names the position in the file as it is
+    return require_lists(path, data)
 
 
-def read(path: Path) -> bytes:
+def read_raw(path: Path) -> bytes:
+    """The bytes of an annotation file. UserError: it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -91,29 +96,31 @@ def read(path: Path) -> bytes:
 
 
 def parse(path: Path, raw: bytes, hook: Callable[[dict], dict] | None = None) -> dict:
-    """As `load`, but every byte of it, and with outlines unless the hook drops them."""
+    """The same as `parse_without_segmentations`, but all of `raw` is parsed; segmentations stay unless `hook` drops them."""
     try:
         data = json.loads(raw, object_hook=hook)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not a JSON file ({error}); export the annotations anew") from None
-    return listed(path, data)
+        raise UserError(f"{path} is not a JSON file ({error}); export the annotations again") from None
+    return require_lists(path, data)
 
 
-def listed(path: Path, data) -> dict:
+def require_lists(path: Path, data: Any) -> dict:
+    """The data. UserError: it lacks one of the three lists of an instances file."""
     for section in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(section), list):
             raise UserError(f"{path} has no list of {section}; it must be a COCO instances file")
     return data
 
 
-def without_outline(record: dict) -> dict:
+def drop_segmentation(record: dict) -> dict:
+    """The record without its segmentation; a hook of the JSON parser."""
     record.pop("segmentation", None)
     return record
 
 
 @contextmanager
-def without_collector() -> Iterator[None]:
-    """Python's search for cycles would walk over millions of new records again and again, and there are none."""
+def garbage_collector_paused() -> Iterator[None]:
+    """Pauses Python's search for reference cycles, which would walk again and again over millions of new records without any."""
     if not gc.isenabled():
         yield
         return

@@ -1,84 +1,97 @@
-"""The rules of an instances file, record by record: the loader stops at the first fault, the doctor takes them all."""
+"""The rules that each record of an instances file must obey. Training stops at the first fault; `check` reports all."""
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TypeGuard
 
-from core.data.coco.faults import Fault, brief
+from core.data.coco.faults import Fault, quoted
 
-ONE = {"categories": "category", "images": "image", "annotations": "annotation"}
-OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\\\x00-\x1f\ud800-\udfff]")  # absolute, climbing, or no name for a file
-LARGEST = 2**53  # beyond it neighbouring whole numbers are one float
+SINGULAR = {"categories": "category", "images": "image", "annotations": "annotation"}
+UNSAFE_PATH = re.compile(r"^/|(^|/)\.\.(/|$)|[\\\x00-\x1f\ud800-\udfff]")  # absolute, with .., or no name of a file
+LARGEST_INTEGER = 2**53  # beyond it two neighbouring whole numbers become the same float
 
-WHOLE, POSITIVE, TEXT = "it must be a whole number", "it must be a whole number above 0", "it must be a text"
+WHOLE, POSITIVE, TEXT = (
+    "it must be a whole number",
+    "it must be a whole number above 0",
+    "it must be a non-empty string",
+)
 INSIDE = "it must be a path inside the folder of images"
 BOX = "it must be [x, y, width, height], without NaN or a negative size"
-Broken = Iterator[tuple[str, str, str]]  # (kind of fault, field, rule)
+Violations = Iterator[tuple[str, str, str]]  # (kind of fault, field, rule)
 
 
-def faults(file: dict) -> Iterator[Fault]:
-    """Of every record by itself, and of ids that are taken or that lead nowhere."""
+def find_faults(file: dict) -> Iterator[Fault]:
+    """The faults of records by themselves, ids and class names that are given twice, and references to ids that do not exist."""
     for section in ("images", "categories"):
         if not file[section]:
             yield Fault("record", "the file", f"has an empty list of {section}; add at least one")
-    yield from faults_of("categories", file["categories"], of_category)
-    yield from same_names(file["categories"])
-    yield from faults_of("images", file["images"], of_image)
-    known = {f"{ONE[section]}_id": ids(file[section]) for section in ("images", "categories")}
-    yield from faults_of("annotations", file["annotations"], lambda record: of_annotation(record, known))
+    yield from faults_in("categories", file["categories"], category_violations)
+    yield from repeated_names(file["categories"])
+    yield from faults_in("images", file["images"], image_violations)
+    known = {f"{SINGULAR[section]}_id": valid_ids(file[section]) for section in ("images", "categories")}
+    yield from faults_in("annotations", file["annotations"], lambda record: annotation_violations(record, known))
 
 
-def faults_of(section: str, records: list, rules: Callable[[dict], Broken]) -> Iterator[Fault]:
+def faults_in(section: str, records: list, violations: Callable[[dict], Violations]) -> Iterator[Fault]:
+    """The faults of one list of the file: records that are no objects or break a rule, and ids that are given twice."""
     first: dict[int, int] = {}
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         if type(record) is not dict:
-            text = f"is {brief(record)}; it must be an object with fields"
-            yield Fault("record", f"{section}[{place}]", text, (section, place))
+            text = f"is {quoted(record)}; it must be an object with fields"
+            yield Fault("record", f"{section}[{index}]", text, (section, index))
             continue
-        for kind, key, rule in rules(record):
-            yield Fault(kind, named(section, place, record), f"has {shown(record, key)}; {rule}", (section, place))
+        for kind, key, rule in violations(record):
+            text = f"has {field_text(record, key)}; {rule}"
+            yield Fault(kind, record_name(section, index, record), text, (section, index))
         id = record.get("id")
-        if is_whole(id) and first.setdefault(id, place) != place:
-            text = f"is given twice, in {section}[{first[id]}] and {section}[{place}]; give each its own"
-            yield Fault("twice", f"{ONE[section]} id {id}", text, (section, place))
+        if is_integer(id) and first.setdefault(id, index) != index:
+            text = f"is given twice, in {section}[{first[id]}] and {section}[{index}]; give each its own"
+            yield Fault("twice", f"{SINGULAR[section]} id {id}", text, (section, index))
 
 
-def same_names(categories: list) -> Iterator[Fault]:
+def repeated_names(categories: list) -> Iterator[Fault]:
+    """The faults of classes that have the name of an earlier one."""
     first: dict[str, int] = {}
-    for place, record in enumerate(categories):
+    for index, record in enumerate(categories):
         name = record.get("name") if type(record) is dict else None
-        if type(name) is str and first.setdefault(name, place) != place:
-            text = f"is given twice, in categories[{first[name]}] and categories[{place}]; give each its own"
-            yield Fault("twice", f"category name {brief(name)}", text, ("categories", place))
+        if type(name) is str and first.setdefault(name, index) != index:
+            text = f"is given twice, in categories[{first[name]}] and categories[{index}]; give each its own"
+            yield Fault("twice", f"category name {quoted(name)}", text, ("categories", index))
 
 
-def of_category(record: dict) -> Broken:
-    if not is_whole(record.get("id")):
+def category_violations(record: dict) -> Violations:
+    """The rules that the record of a class breaks."""
+    if not is_integer(record.get("id")):
         yield "record", "id", WHOLE
     if not is_text(record.get("name")):
         yield "field", "name", TEXT
 
 
-def of_image(record: dict) -> Broken:
-    if not is_whole(record.get("id")):
+def image_violations(record: dict) -> Violations:
+    """The rules that the record of an image breaks. Its file is not looked at."""
+    if not is_integer(record.get("id")):
         yield "record", "id", WHOLE
     for key in ("height", "width"):
-        if not is_whole(record.get(key), 1):
+        if not is_integer(record.get(key), 1):
             yield "field", key, POSITIVE
-    if not is_text(name := record.get("file_name")):
+    name = record.get("file_name")
+    if not is_text(name):
         yield "field", "file_name", TEXT
-    elif OUTSIDE.search(name):
+    elif UNSAFE_PATH.search(name):
         yield "path", "file_name", INSIDE
 
 
-def of_annotation(record: dict, known: dict[str, set[int]]) -> Broken:
-    if not is_whole(record.get("id")):
+def annotation_violations(record: dict, known: dict[str, set[int]]) -> Violations:
+    """The rules that an annotation breaks. `known` holds the ids to which its fields image_id and category_id may refer."""
+    if not is_integer(record.get("id")):
         yield "record", "id", WHOLE
-    for key, there in known.items():
-        if not is_whole(id := record.get(key)):
+    for key, allowed in known.items():
+        id = record.get(key)
+        if not is_integer(id):
             yield "field", key, WHOLE
-        elif id not in there:
-            kind = key.removesuffix("_id")
-            yield "unknown", key, f"no {kind} has that id; add the {kind} or remove the annotation"
+        elif id not in allowed:
+            target = key.removesuffix("_id")
+            yield "unknown", key, f"no {target} has that id; add the {target} or remove the annotation"
     box = record.get("bbox")
     if not (is_box(box) and box[2] >= 0 and box[3] >= 0):
         yield "box", "bbox", BOX
@@ -88,34 +101,40 @@ def of_annotation(record: dict, known: dict[str, set[int]]) -> Broken:
         yield "field", "iscrowd", "it must be 0 or 1, or left out"
 
 
-def ids(records: list) -> set[int]:
-    """What annotations may refer to."""
-    found = (record.get("id") for record in records if type(record) is dict)
-    return {id for id in found if is_whole(id)}
+def valid_ids(records: list) -> set[int]:
+    """The ids of the records that are whole numbers: annotations may refer to these."""
+    ids = (record.get("id") for record in records if type(record) is dict)
+    return {id for id in ids if is_integer(id)}
 
 
-def is_whole(value, least: int = -LARGEST) -> bool:
-    return type(value) is int and least <= value <= LARGEST
+def is_integer(value: object, least: int = -LARGEST_INTEGER) -> TypeGuard[int]:
+    """Whether a value is a whole number, `least` or more, that a float can hold exactly. True and 1.0 are not."""
+    return type(value) is int and least <= value <= LARGEST_INTEGER
 
 
-def is_text(value) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether a value is a string with at least one character."""
     return type(value) is str and value != ""
 
 
-def is_number(value) -> bool:
-    return type(value) in (int, float) and -LARGEST < value < LARGEST
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a finite number. True is not."""
+    return type(value) in (int, float) and -LARGEST_INTEGER < value < LARGEST_INTEGER  # type: ignore[operator]  # a number
 
 
-def is_box(value) -> bool:
+def is_box(value: object) -> TypeGuard[list[float]]:
+    """Whether a value is a list of four numbers."""
     return type(value) is list and len(value) == 4 and all(map(is_number, value))
 
 
-def named(section: str, place: int, record: dict) -> str:
-    if not is_whole(id := record.get("id")):
-        return f"{section}[{place}]"
+def record_name(section: str, index: int, record: dict) -> str:
+    """The name of a record in messages: "annotation 17 (image 4)", or "annotations[2]" if it has no valid id."""
+    if not is_integer(id := record.get("id")):
+        return f"{section}[{index}]"
     image = record.get("image_id") if section == "annotations" else None
-    return f"{ONE[section]} {id} (image {image})" if is_whole(image) else f"{ONE[section]} {id}"
+    return f"{SINGULAR[section]} {id} (image {image})" if is_integer(image) else f"{SINGULAR[section]} {id}"
 
 
-def shown(record: dict, key: str) -> str:
-    return f"{key} {brief(record[key])}" if key in record else f"no {key}"
+def field_text(record: dict, key: str) -> str:
+    """The field and its value, or "no ..." if it is missing."""
+    return f"{key} {quoted(record[key])}" if key in record else f"no {key}"

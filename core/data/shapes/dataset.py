@@ -1,4 +1,4 @@
-"""Shapes: a made-up dataset that needs no file, for tests, the demo and laptop runs."""
+"""The dataset Shapes: generated images that need no files, for tests, the demo and runs on a laptop."""
 
 import numpy as np
 import torch
@@ -7,23 +7,24 @@ from torch import Tensor
 from core.data.category import Category
 from core.data.sample import Sample
 from core.data.shapes.outlines import NAMES
-from core.data.shapes.scenes import draw_scene, paint, seen
+from core.data.shapes.scenes import draw_scene, paint, visible_shapes
 from core.errors import UserError
 
 COUNTS = {"train": 2400, "val": 500, "test": 500}
-SMALLEST = 32  # pixels a side: below it the smallest shapes are dots
+SMALLEST = 32  # pixels a side: in smaller images the smallest shapes are dots
 
 
 class Shapes:
-    """1 to 8 shapes of 8 classes over a textured ground, partly hiding one another.
+    """Images of 1 to 8 shapes of 8 classes on a textured ground; shapes may hide parts of one another. Held in memory.
 
-    Image i depends on (seed, split, i) alone: not on the count, and its scene not on the size.
-    Boxes are those of whole shapes; a shape less than 40% visible is painted but is no object. Held in memory.
+    Image i is drawn from (seed, split, i) alone: it depends neither on the number of images nor, but for its resolution, on the
+    size. Boxes are those of whole shapes; a shape less than 40% visible is painted but is not an object.
     """
 
     categories = tuple(Category(k, name) for k, name in enumerate(NAMES, start=1))
 
     def __init__(self, split: str = "train", count: int | None = None, size: int = 96, seed: int = 0):
+        """Draws and paints `count` images of `size` pixels a side. UserError: an argument is out of range."""
         if split not in COUNTS:
             raise UserError(f"shapes has no split {split!r}; choose one of {', '.join(COUNTS)}")
         count = COUNTS[split] if count is None else count
@@ -39,8 +40,9 @@ class Shapes:
             self.add(index, np.random.default_rng((seed, list(COUNTS).index(split), index)))
 
     def add(self, index: int, rng: np.random.Generator) -> None:
+        """Draws and paints one image, and stores it with its objects."""
         scene = draw_scene(rng)
-        shapes = seen(scene)
+        shapes = visible_shapes(scene)
         self.pixels[index] = torch.from_numpy(paint(scene, self.size)).permute(2, 0, 1)
         self.boxes.append(torch.tensor(np.stack([s.box for s in shapes]) * self.size, dtype=torch.float32))
         self.labels.append(torch.tensor([s.label for s in shapes]))
@@ -54,8 +56,9 @@ class Shapes:
         )
 
     def truth(self) -> dict:
-        """Category ids, image ids and annotation ids start at 1."""
-        objects = [(s.id, *o) for s in self for o in zip(s.labels.tolist(), s.boxes.tolist())]
+        """The objects as a COCO instances dict. Ids of images, annotations and categories start at 1."""
+        samples = [self[index] for index in range(len(self))]
+        objects = [(s.id, *o) for s in samples for o in zip(s.labels.tolist(), s.boxes.tolist())]
         return {
             "images": [{"id": id, "width": self.size, "height": self.size} for id in self.ids],
             "annotations": [annotation(k, *o) for k, o in enumerate(objects, start=1)],
@@ -64,6 +67,7 @@ class Shapes:
 
 
 def annotation(id: int, image: int, label: int, box: list[float]) -> dict:
+    """An object as a record of COCO, given its image's id and its box (x0, y0, x1, y1)."""
     x, y, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
     return {
         "id": id,

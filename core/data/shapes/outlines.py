@@ -1,31 +1,32 @@
-"""The eight shapes, as polygons within the unit circle around (0, 0); y points down."""
+"""The outlines of the eight shapes: polygons inside the unit circle around (0, 0). y points down."""
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-ROUND = 48  # corners of a circle
+ROUND = 48  # corners of the polygon that stands for a circle
 
 
 def arc(first: float, last: float, corners: int) -> Float[ndarray, "corners 2"]:
-    """Points of the unit circle, from one angle to another, in turns: 0 is to the right, -0.25 up."""
+    """Points on the unit circle from one angle to another, both in turns: 0 is to the right, -0.25 is up."""
     angle = 2 * np.pi * np.linspace(first, last, corners)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def regular(corners: int) -> Float[ndarray, "corners 2"]:
-    """One corner up."""
+    """A regular polygon with one corner at the top."""
     return arc(-0.25, 0.75, corners + 1)[:-1]
 
 
 def star(points: int, waist: float) -> Float[ndarray, "n 2"]:
+    """A star with one point at the top; `waist` is the distance of its inner corners from the centre."""
     corners = regular(2 * points)
     corners[1::2] *= waist
     return corners
 
 
 def cross(arm: float) -> Float[ndarray, "12 2"]:
-    """`arm` is half the width of its bars; their corners lie on the unit circle."""
+    """An upright cross; `arm` is half the width of its bars, and their corners lie on the unit circle."""
     end = np.sqrt(1 - arm**2)
     bar = np.array([[-arm, -end], [arm, -end], [arm, -arm]])
     quarter_turn = np.array([[0, -1], [1, 0]])

@@ -1,4 +1,4 @@
-"""Scenes of drawn shapes. A scene knows no pixels: it can be painted at any size."""
+"""Scenes of shapes: drawn at random in fractions of the image's side, then painted at any number of pixels."""
 
 import colorsys
 from dataclasses import dataclass
@@ -13,59 +13,64 @@ from PIL import Image, ImageDraw
 from core.data.shapes.outlines import HOLES, NAMES, OUTLINES
 
 COUNT = (1, 8)  # shapes in a scene
-RADIUS = (7 / 96, 22 / 96)  # of the circle around a shape; all lengths are in image sides
+RADIUS = (7 / 96, 22 / 96)  # of the circle around a shape; all lengths are fractions of the image's side
 TILT = 0.5  # largest rotation, in radians
-STRETCH = 0.12  # largest log of the factor by which a shape is widened and flattened
+STRETCH = 0.12  # largest logarithm of the factor by which a shape gets wider and flatter, or the reverse
 WAVES = (0.05, 0.12)  # wavelength of the stripes on a shape
-GRIDS = ((3, 26.0), (14, 10.0), (48, 7.0))  # cells a side and strength of the ground's textures, out of 255
-SHADOW, RIM = 1 / 64, 0.9 / 64  # how far the one falls, how wide the other is
-VISIBLE = 0.4  # share of a shape that must show for it to count
-RASTER = 96  # cells a side where that is measured, whatever the size painted
-SMOOTH = 4  # sub-pixels a side: soft edges
+GRIDS = ((3, 26.0), (14, 10.0), (48, 7.0))  # (cells a side, strength out of 255) of each texture of the ground
+SHADOW, RIM = 1 / 64, 0.9 / 64  # offset of the shadow, width of the dark rim
+VISIBLE = 0.4  # share of a shape that must be visible for it to be an object
+RASTER = 96  # cells a side of the grid on which that share is measured, at any size painted
+SMOOTH = 4  # sub-pixels a side, for smooth edges
 
 
 @dataclass(frozen=True)
 class Shape:
+    """One shape at its place in the scene."""
+
     label: int
     outline: Float[ndarray, "n 2"]
     hole: Float[ndarray, "m 2"] | None
     colours: Float[ndarray, "2 3"]  # of its stripes, 0 .. 255
-    wave: Float[ndarray, "2"]  # of its stripes, in radians an image side
-    light: Float[ndarray, "2"]  # change of brightness, an image side
+    wave: Float[ndarray, "2"]  # of its stripes, in radians per image side
+    light: Float[ndarray, "2"]  # change of brightness per image side
 
     @cached_property
     def box(self) -> Float[ndarray, "4"]:
-        """(x0, y0, x1, y1) of the whole shape, also of what is hidden."""
+        """(x0, y0, x1, y1) of the whole shape, with the parts that others hide."""
         return np.concatenate([self.outline.min(0), self.outline.max(0)])
 
 
 @dataclass(frozen=True)
 class Scene:
-    ground: UInt8[ndarray, "n n 3"]  # coarse: to be blown up
+    """A ground with shapes on it."""
+
+    ground: UInt8[ndarray, "n n 3"]  # coarse: it is scaled up when painted
     shapes: tuple[Shape, ...]  # from the back to the front
 
 
 def draw_scene(rng: Generator) -> Scene:
+    """A random scene with COUNT shapes."""
     ground = draw_ground(rng)
     count = int(rng.integers(*COUNT, endpoint=True))
     return Scene(ground, tuple(draw_shape(rng) for _ in range(count)))
 
 
 def draw_ground(rng: Generator) -> UInt8[ndarray, "n n 3"]:
-    """One colour under noise that is coarse, middling and fine."""
+    """A random ground: one colour with noise of each size in GRIDS."""
     fine = GRIDS[-1][0]
     ground = np.tile(random_colour(rng, saturation=(0.08, 0.35), value=(0.3, 0.9)), (fine, fine, 1))
     for cells, strength in GRIDS:
         noise = rng.integers(256, size=(cells, cells, 3), dtype=np.uint8)
-        ground += strength * (blown_up(noise, fine) / 127.5 - 1)
+        ground += strength * (upscaled(noise, fine) / 127.5 - 1)
     return ground.clip(0, 255).astype(np.uint8)
 
 
 def draw_shape(rng: Generator) -> Shape:
-    """Somewhere inside the image, in any colour: nothing but its outline tells its class."""
+    """A random shape inside the image. Its size and colours are drawn alike for all classes: only the outline shows the class."""
     label = int(rng.integers(len(NAMES)))
     outline, hole = OUTLINES[NAMES[label]], HOLES.get(NAMES[label])
-    turn = turned(rng.uniform(-TILT, TILT)) @ stretched(rng.uniform(-STRETCH, STRETCH)) * rng.uniform(*RADIUS)
+    turn = rotation(rng.uniform(-TILT, TILT)) @ stretching(rng.uniform(-STRETCH, STRETCH)) * rng.uniform(*RADIUS)
     outline = outline @ turn.T
     place = rng.uniform(-outline.min(0), 1 - outline.max(0))
     colour = random_colour(rng, saturation=(0.3, 0.95), value=(0.4, 1.0))
@@ -81,23 +86,27 @@ def draw_shape(rng: Generator) -> Shape:
 
 
 def random_colour(rng: Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Float[ndarray, "3"]:
+    """A random colour in RGB, 0 .. 255, of any hue, and with saturation and value (as in HSV) from these ranges of 0 .. 1."""
     return 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value)))
 
 
 def direction(angle: float) -> Float[ndarray, "2"]:
+    """The unit vector at an angle in radians."""
     return np.array([np.cos(angle), np.sin(angle)])
 
 
-def turned(angle: float) -> Float[ndarray, "2 2"]:
+def rotation(angle: float) -> Float[ndarray, "2 2"]:
+    """The matrix of a rotation, in radians."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def stretched(log: float) -> Float[ndarray, "2 2"]:
+def stretching(log: float) -> Float[ndarray, "2 2"]:
+    """The matrix that makes a shape wider by the factor exp(log), and flatter by the same factor."""
     return np.diag(np.exp([log, -log]))
 
 
-def visible(scene: Scene) -> Float[ndarray, " t"]:
-    """The share of each shape that nothing in front of it hides."""
+def visible_shares(scene: Scene) -> Float[ndarray, " t"]:
+    """The share of each shape's area, 0 .. 1, that no shape in front of it hides."""
     whole = (np.zeros(2, int), np.full(2, RASTER))
     hidden = np.zeros((RASTER, RASTER), dtype=bool)
     shares = []
@@ -108,24 +117,26 @@ def visible(scene: Scene) -> Float[ndarray, " t"]:
     return np.array(shares[::-1])
 
 
-def seen(scene: Scene) -> list[Shape]:
-    """The shapes that count."""
-    return [shape for shape, share in zip(scene.shapes, visible(scene)) if share >= VISIBLE]
+def visible_shapes(scene: Scene) -> list[Shape]:
+    """The shapes that are objects, because a share of VISIBLE or more is not hidden."""
+    return [shape for shape, share in zip(scene.shapes, visible_shares(scene)) if share >= VISIBLE]
 
 
 def paint(scene: Scene, size: int) -> UInt8[ndarray, "size size 3"]:
-    canvas = blown_up(scene.ground, size)
+    """The scene as an RGB image of `size` pixels a side."""
+    canvas = upscaled(scene.ground, size)
     for shape in scene.shapes:
         paint_shape(canvas, shape)
     return canvas.clip(0, 255).round().astype(np.uint8)
 
 
-def blown_up(grid: UInt8[ndarray, "n n 3"], size: int) -> Float[ndarray, "size size 3"]:
+def upscaled(grid: UInt8[ndarray, "n n 3"], size: int) -> Float[ndarray, "size size 3"]:
+    """The grid interpolated to `size` pixels a side, 0 .. 255."""
     return np.array(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
 
 
 def paint_shape(canvas: Float[ndarray, "size size 3"], shape: Shape) -> None:
-    """Onto the canvas: a shadow, stripes under a light from one side, a dark rim."""
+    """Paints a shape onto the canvas, in place: its shadow, stripes that are lit from one side, and a dark rim."""
     size, box = len(canvas), shape.box * len(canvas)
     drop = max(1, round(SHADOW * size))
     low = np.maximum(np.floor(box[:2]).astype(int) - 1, 0)
@@ -138,7 +149,7 @@ def paint_shape(canvas: Float[ndarray, "size size 3"], shape: Shape) -> None:
 
 
 def stencil(shape: Shape, size: int, low: Int[ndarray, "2"], high: Int[ndarray, "2"]) -> Image.Image:
-    """255 inside the shape: the window from `low` to `high` (x, y) of an image of `size` pixels a side."""
+    """A mask, 255 inside the shape and 0 elsewhere: the window from `low` to `high` (x, y) of `size` pixels a side."""
     image = Image.new("L", tuple(high - low))
     draw = ImageDraw.Draw(image)
     draw.polygon(points(shape.outline, size, low), fill=255)
@@ -148,7 +159,7 @@ def stencil(shape: Shape, size: int, low: Int[ndarray, "2"], high: Int[ndarray, 
 
 
 def contour(shape: Shape, size: int, low: Int[ndarray, "2"], high: Int[ndarray, "2"]) -> Image.Image:
-    """255 along the edges of the shape, in the same window."""
+    """A mask, 255 along the edges of the shape, of the same window as in `stencil`."""
     image = Image.new("L", tuple(high - low))
     draw = ImageDraw.Draw(image)
     for edge in (shape.outline, shape.hole):
@@ -159,16 +170,17 @@ def contour(shape: Shape, size: int, low: Int[ndarray, "2"], high: Int[ndarray, 
 
 
 def points(outline: Float[ndarray, "n 2"], size: int, low: Int[ndarray, "2"]) -> list[tuple[float, float]]:
-    """Pillow means pixel centres by whole numbers."""
+    """The outline in pixels of the window that begins at `low`. Pillow's whole numbers are centres of pixels: hence - 0.5."""
     return [(x, y) for x, y in (outline * size - low - 0.5).tolist()]
 
 
 def coverage(fine: Image.Image) -> Float[ndarray, "h w 1"]:
-    """The share of each pixel, from its sub-pixels."""
+    """The share of each pixel that a mask covers, 0 .. 1, from a mask of sub-pixels."""
     return np.asarray(fine.reduce(SMOOTH), dtype=np.float32)[..., None] / 255
 
 
 def texture(shape: Shape, size: int, low: Int[ndarray, "2"], high: Int[ndarray, "2"]) -> Float[ndarray, "h w 3"]:
+    """The colours of the shape's stripes under its light, in the window from `low` to `high` (x, y)."""
     centre = (shape.box[:2] + shape.box[2:]) / 2
     x, y = (((np.arange(low[k], high[k]) + 0.5) / size - centre[k]).astype(np.float32) for k in (0, 1))
     wave, slope = shape.wave.astype(np.float32), shape.light.astype(np.float32)

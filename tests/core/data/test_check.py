@@ -19,7 +19,7 @@ from numpy.random import default_rng
 from PIL import Image
 
 from core.data import check
-from core.data.check.conventions import CONVENTIONS, RIGHT, judge_convention
+from core.data.check.conventions import CONVENTIONS, EXPECTED, judge_convention
 from core.data.coco.dataset import Coco
 from core.data.coco.faults import KINDS, NOTICES
 from core.errors import UserError
@@ -131,10 +131,10 @@ def test_a_mutated_file_is_repaired_in_a_copy(data, what):
         file = copy.deepcopy(sound)
         expected = mutators.FILES[what](default_rng(seed), file)
         data.write_text(json.dumps(file))
-        case = check.open_case(data, outlines=True)
+        case = check.open_case(data, segmentations=True)
         with untouched(data.parent):
-            deeds = list(check.mend(case))
-        assert list(check.mend(case)) == [], "what can be repaired is repaired at once"
+            deeds = list(check.repair(case))
+        assert list(check.repair(case)) == [], "what can be repaired is repaired at once"
         left = check.examine(case)
         assert kinds({(f.kind, "") for f in left.faults}) <= LEFT and (deeds or expected <= said(left))
         data.write_text(json.dumps(case.file))
@@ -146,8 +146,8 @@ def repaired(path: Path, change) -> dict:
     file = json.loads(path.read_text())
     change(file)
     path.write_text(json.dumps(file))
-    case = check.open_case(path, outlines=True)
-    assert list(check.mend(case))
+    case = check.open_case(path, segmentations=True)
+    assert list(check.repair(case))
     return case.file
 
 
@@ -207,8 +207,8 @@ def test_two_records_of_one_file_and_two_sizes_stay(data):
     file = json.loads(data.read_text())
     file["images"].append(file["images"][1] | {"id": 777, "width": 500})
     data.write_text(json.dumps(file))
-    case = check.open_case(data, outlines=True)
-    assert list(check.mend(case)) == [] and len(case.file["images"]) == 5
+    case = check.open_case(data, segmentations=True)
+    assert list(check.repair(case)) == [] and len(case.file["images"]) == 5
 
 
 def test_foreign_paths_lead_into_the_folder_again(data):
@@ -236,8 +236,8 @@ def test_ids_given_twice_become_ids_of_their_own(data):
 
 
 def test_repairs_leave_a_sound_file_as_it_is(data):
-    case = check.open_case(data, outlines=True)
-    assert list(check.mend(case)) == [] and case.file == json.loads(data.read_text())
+    case = check.open_case(data, segmentations=True)
+    assert list(check.repair(case)) == [] and case.file == json.loads(data.read_text())
 
 
 @pytest.mark.parametrize("what", mutators.BYTES)
@@ -285,11 +285,11 @@ ANYTHING = st.fixed_dictionaries(
 def test_whatever_is_in_a_file_is_sound_or_named(data, file):
     data.write_text(json.dumps(file))
     report = examined(data)
-    check_report.text(report), json.dumps(report.plain())
+    check_report.text(report), json.dumps(report.as_dict())
     agrees_with_the_loader(data, said(report))
-    case = check.open_case(data, outlines=True)
-    list(check.mend(case))
-    assert list(check.mend(case)) == []
+    case = check.open_case(data, segmentations=True)
+    list(check.repair(case))
+    assert list(check.repair(case)) == []
 
 
 # ---- 100 mutated images
@@ -345,7 +345,7 @@ def drawn(rng, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 GIVEN = {
-    RIGHT: lambda b: b,
+    EXPECTED: lambda b: b,
     "corners [x0, y0, x1, y1]": lambda b: np.concatenate([b[:, :2], b[:, :2] + b[:, 2:]], 1),
     "centres [cx, cy, width, height]": lambda b: np.concatenate([b[:, :2] + b[:, 2:] / 2, b[:, 2:]], 1),
 }
@@ -361,7 +361,7 @@ def test_a_convention_is_recognised_and_undone(name, fractions):
         given = GIVEN[name](boxes) / scale
         reading = judge_convention(given, sizes)
         assert (reading.name, reading.fractions) == (name, fractions)
-        assert bool(reading.evidence) == (name != RIGHT or fractions)
+        assert bool(reading.evidence) == (name != EXPECTED or fractions)
         np.testing.assert_allclose(reading.convert(given, sizes), boxes, atol=1e-6)
 
 
@@ -397,7 +397,7 @@ def test_the_evidence_is_told_and_boxes_are_judged_in_their_own_form(data, capsy
     data.write_text(json.dumps(file))
     assert run_check(data) == 1
     shown = capsys.readouterr().out
-    assert "of 16 boxes have a tenth or more outside of their image" in shown and "corners [x0, y0, x1, y1]" in shown
+    assert "of 16 boxes have a tenth or more outside their image" in shown and "corners [x0, y0, x1, y1]" in shown
     assert said(examined(data)) == {("convention", "the file"), ("empty-box", "annotation 3 (image 0)")}
 
 
@@ -414,7 +414,7 @@ def test_a_pixel_outside_is_rounding(data, over, kind, axis, low):
     data.write_text(json.dumps(file))
     faults = examined(data).faults
     assert [f.kind for f in faults] == ([kind] if kind else [])
-    assert not kind or ("wholly" in faults[0].text) == (over >= 10)
+    assert not kind or ("entirely" in faults[0].text) == (over >= 10)
     assert not kind or over >= 10 or f"by {over}" in faults[0].text
 
 
@@ -596,7 +596,7 @@ def test_a_repaired_copy(data, tmp_path, capsys):
     with untouched(tmp_path):
         assert run_check(data, "--fix-to", tmp_path / "new" / "fixed.json") == 1
     shown = capsys.readouterr().out
-    assert "Repaired:" in shown and "turned over" in shown and shown.splitlines()[-1].startswith("written: ")
+    assert "Repaired:" in shown and "made negative sizes of boxes positive" in shown and shown.splitlines()[-1].startswith("written: ")
     assert run_check(tmp_path / "new" / "fixed.json", "--images", data.parent / "images") == 0
     fixed = json.loads((tmp_path / "new" / "fixed.json").read_text())
     assert fixed["info"] == {"year": 2024} and all(a["segmentation"] for a in fixed["annotations"]), (
@@ -608,13 +608,13 @@ def test_what_cannot_be_repaired_is_told(data, tmp_path, capsys):
     spoil(data, "other size", "class name")
     assert run_check(data, "--fix-to", tmp_path / "fixed.json") == 1
     rest = capsys.readouterr().out.partition("Could not be repaired:")[2]
-    assert "size, 1" in rest and "field, 1" in rest and "in it still" in rest
+    assert "size, 1" in rest and "field, 1" in rest and "2 faults left" in rest
 
 
 def test_a_wrong_folder_of_images_takes_no_image_out(data, tmp_path):
     (tmp_path / "other").mkdir()
-    case = check.open_case(data, tmp_path / "other", outlines=True)
-    assert list(check.mend(case)) == [] and len(case.file["images"]) == 4
+    case = check.open_case(data, tmp_path / "other", segmentations=True)
+    assert list(check.repair(case)) == [] and len(case.file["images"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -653,7 +653,7 @@ def test_a_place_that_cannot_be_written(data, tmp_path, capsys):
 def test_without_images_the_records_are_checked_and_it_is_said(data, tmp_path, capsys):
     alone = tmp_path / "alone.json"
     shutil.copy(data, alone)
-    assert run_check(alone) == 0 and "no folder of images was looked at" in capsys.readouterr().out
+    assert run_check(alone) == 0 and "no images were checked" in capsys.readouterr().out
 
 
 def test_names_cannot_play_with_the_terminal(data, capsys):

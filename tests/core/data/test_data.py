@@ -17,7 +17,17 @@ from core.data.order import aspect_group, batches
 from core.data.packed_batch import pack, unpack
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
-from core.data.transforms import Augment, crop, flip, jitter, eval_transform, random_crop, resize, resized_size, train_transform
+from core.data.transforms import (
+    Augment,
+    crop,
+    flip,
+    jitter,
+    eval_transform,
+    random_crop,
+    resize,
+    resized_size,
+    train_transform,
+)
 from core.errors import UserError
 from tests.helpers.coco_folder import SIZE, instances, picture, write_folder
 

@@ -6,7 +6,7 @@ from PIL import Image
 from core.data.sample import Dataset
 from core.data.shapes.dataset import COUNTS, Shapes
 from core.data.shapes.outlines import HOLES, NAMES, OUTLINES
-from core.data.shapes.scenes import COUNT, RADIUS, VISIBLE, Scene, draw_scene, draw_shape, paint, seen, stencil, visible
+from core.data.shapes.scenes import COUNT, RADIUS, VISIBLE, Scene, draw_scene, draw_shape, paint, visible_shapes, stencil, visible_shares
 from core.errors import UserError
 
 
@@ -100,7 +100,7 @@ def test_visibility_is_the_share_of_points_that_nothing_covers():
         masks = [covers(shape, points) for shape in scene.shapes]
         hidden = [np.any([points[:, 0] < 0, *masks[k + 1 :]], axis=0) for k in range(len(masks))]
         expected = [(mask & ~h).sum() / mask.sum() for mask, h in zip(masks, hidden)]
-        errors.extend(visible(scene) - expected)
+        errors.extend(visible_shares(scene) - expected)
     assert np.abs(errors).max() < 0.1 and np.abs(errors).mean() < 0.015
 
 
@@ -108,9 +108,9 @@ def test_hidden_shapes_are_painted_but_do_not_count():
     rng = np.random.default_rng(5)
     for _ in range(20):
         scene = draw_scene(rng)
-        assert [s is t for s, t in zip(seen(Scene(scene.ground, scene.shapes[-1:] * 2)), scene.shapes[-1:])] == [True]
-        shares = visible(scene)
-        assert [id(s) for s in seen(scene)] == [id(s) for s, v in zip(scene.shapes, shares) if v >= VISIBLE]
+        assert [s is t for s, t in zip(visible_shapes(Scene(scene.ground, scene.shapes[-1:] * 2)), scene.shapes[-1:])] == [True]
+        shares = visible_shares(scene)
+        assert [id(s) for s in visible_shapes(scene)] == [id(s) for s, v in zip(scene.shapes, shares) if v >= VISIBLE]
         assert shares[-1] == 1
         for k in range(len(scene.shapes)):
             without = Scene(scene.ground, scene.shapes[:k] + scene.shapes[k + 1 :])
