@@ -1,77 +1,101 @@
-"""The page: one component of our own, the functions it may call, and the same functions as an API."""
+"""The page: one component with scripts of its own, the functions that it calls, and the same functions as an API."""
 
 import json
+from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 
 import gradio as gr
 
 from analysis.drawing.style import PAGE_COLOURS, RAMP
 from app.arguments import checked
 from app.server.handlers import Handlers
+from app.server.modules import address
 from core.errors import UserError
 
-WEB = Path(__file__).parents[1] / "web"
-# In the order in which they need one another; `page.js` starts.
-SCRIPTS = ("dom", "heat", "chart", "server", "state", "items", "stage", "gallery", "query", "matches", "masks")
-SCRIPTS += ("stability", "doctor", "losses", "figures", "train", "header", "page")
-VIEWS = ("runs", "about", "gallery", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask")
+VIEWS: tuple[str, ...] = (
+    "runs",
+    "about",
+    "gallery",
+    "image",
+    "scene",
+    "matches",
+    "query",
+    "reading",
+    "masks",
+    "weighed",
+    "mask",
+)
 VIEWS += ("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload")
 VIEWS += ("figures", "figure", "file", "figure4")
-PAGE_ALONE = ("look",)  # for one who waits, not for a program
+PAGE_ONLY = ("look",)  # no part of the API: it answers in parts, to a page that waits
 
 
 def build(handlers: Handlers, start: dict) -> gr.Blocks:
-    """`start` is what is selected when the address says nothing: {"run", "compare", "image"}."""
+    """The page and its API. `start` is selected when the address selects nothing: {"run", "compare", "image"}."""
     with gr.Blocks(title="DETRDistill", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(
             html_template='<div class="dd-page"></div>',
             js_on_load=script(start),
-            server_functions=[asker(handlers)],
+            server_functions=[caller(handlers)],
             apply_default_css=False,
             elem_id="dd",
         )
         for name in VIEWS:
-            gr.api(told(checked(getattr(handlers, name))), api_name=name, concurrency_limit=4, concurrency_id="views")
+            gr.api(
+                with_gradio_errors(checked(getattr(handlers, name))),
+                api_name=name,
+                concurrency_limit=4,
+                concurrency_id="views",
+            )
     return page
 
 
+# `element`, `server` and `upload` are what gradio gives to the script of a component.
+SCRIPT = """
+import("%(gradio)s")
+  .then(({ receive }) => receive({ element, server, upload, START: %(start)s }))
+  .then(() => import("%(page)s"));
+"""
+
+
 def script(start: dict) -> str:
-    files = ((WEB / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    return "\n".join([f"const START = {json.dumps(start | {'ramp': RAMP, 'colours': PAGE_COLOURS})};", *files])
+    """Returns the script that gives the page's modules what they need, and then starts `page.js`."""
+    given = start | {"ramp": RAMP, "colours": PAGE_COLOURS}
+    return SCRIPT % {"gradio": address("gradio.js"), "start": json.dumps(given), "page": address("page.js")}
 
 
-def asker(handlers: Handlers):
-    """The one function that the page's script calls: what it wants by name, its arguments by name; JSON back."""
-    known = {name: checked(getattr(handlers, name)) for name in (*VIEWS, *PAGE_ALONE)}
+def caller(handlers: Handlers) -> Callable[[dict], str]:
+    """The one function that the page's script calls, with {"name", "with"}: an endpoint and its arguments; returns JSON."""
+    known = {name: checked(getattr(handlers, name)) for name in (*VIEWS, *PAGE_ONLY)}
 
-    def ask(asked: dict) -> str:
-        return json.dumps(answer(known, asked), separators=(",", ":"))
+    # The script knows this function by its name.
+    def ask(request: dict) -> str:
+        return json.dumps(answer(known, request), separators=(",", ":"))
 
     return ask
 
 
-def answer(known: dict, asked) -> dict:
-    """{"ok": value}, or {"error": sentence}."""
+def answer(known: Mapping[str, Callable], request: object) -> dict:
+    """Calls one of the known functions with the arguments of a request: {"ok": value}, or {"error": sentence}."""
     try:
-        if not isinstance(asked, dict) or not isinstance(asked.get("with", {}), dict):
-            raise UserError("a question is {name, with}")
-        name = str(asked.get("name"))
+        if not isinstance(request, dict) or not isinstance(request.get("with", {}), dict):
+            raise UserError("a request is {name, with}")
+        name = str(request.get("name"))
         if name not in known:
             raise UserError(f"there is nothing called {name[:40]!r}; there are {', '.join(known)}")
-        return {"ok": known[name](**asked.get("with", {}))}
+        return {"ok": known[name](**request.get("with", {}))}
     except UserError as error:
         return {"error": str(error)}
 
 
-def told(handler):
-    """A user's mistake becomes an error that says so."""
+def with_gradio_errors(handler: Callable) -> Callable:
+    """Wraps a handler so that a UserError becomes an error with which gradio answers."""
 
     @wraps(handler)
-    def answering(*arguments):
+    def with_errors(*arguments: object) -> object:
         try:
             return handler(*arguments)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    return answering
+    return with_errors

@@ -1,4 +1,4 @@
-"""Opens what was asked for and serves its page, on this machine alone."""
+"""Opens the runs that the command line names, and serves the page to this machine only."""
 
 import os
 import socket
@@ -9,23 +9,24 @@ from threading import Event
 import gradio as gr
 from starlette.middleware import Middleware
 
-from app.replay.pictures import BYTES
+from app.replay.pictures import UPLOAD_BYTES
 from app.server.handlers import Handlers
 from app.server.local import Local
+from app.server.modules import mount
 from app.server.page import build
 from app.server.theme import css, theme
-from app.worker.desk import Desk
+from app.worker.cache import Cache
+from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
-from app.worker.memory import Memory
 from core.errors import UserError
 
 HOST = "127.0.0.1"
-BUDGET = 1 << 30  # bytes of traces
+CACHE_BYTES = 1 << 30  # of traces and masks
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command line says."""
+class Options:
+    """The options of the command line; None for one that was not given."""
 
     run: Path | None
     teacher: Path | None
@@ -35,37 +36,38 @@ class Wish:
     port: int
 
 
-def serve(wish: Wish) -> None:
-    """Until it is interrupted. UserError where a run, its data or the port cannot be had."""
-    port = free_port(wish.port)
-    given = [Source(wish.run, wish.teacher)] if wish.run else []
-    second = Source(wish.compare) if wish.compare else None
-    library = Library([*given, *filter(None, [second])], Desk(Memory(BUDGET)), wish.data, wish.images)
+def serve(options: Options) -> None:
+    """Serves the page until it is interrupted. UserError: a run, its data or the port is not available."""
+    port = free_port(options.port)
+    first = Source(options.run, options.teacher) if options.run else None
+    second = Source(options.compare) if options.compare else None
+    queue = ForwardQueue(Cache(CACHE_BYTES))
+    library = Library(filter(None, [first, second]), queue, options.data, options.images)
     handlers = Handlers(library, Path(os.environ["GRADIO_TEMP_DIR"]))
-    page = build(handlers, opening(library, second))
+    page = build(handlers, first_selection(library, second))
     url = launch(page, port)
-    print(f"look at it: {url}\nclick a box to see the cost of its match; Ctrl-C ends", flush=True)
+    print(f"The page is at {url}\nClick a box to see the cost of its match. Ctrl-C ends the program.", flush=True)
     try:
         Event().wait()
     finally:
         page.close(verbose=False)
-        library.desk.close()
+        queue.close()
         handlers.training.close()
-        handlers.studio.leave()
+        handlers.figure_jobs.stop()
 
 
-def opening(library: Library, second: Source | None) -> dict:
-    """What the page shows first; whatever is wrong with it is told before anything is served."""
+def first_selection(library: Library, second: Source | None) -> dict:
+    """What the page shows at first: {"run", "compare", "image"}. UserError: a run cannot be opened."""
     first = library.first()
     print(f"opening {first} ...", flush=True)
     main = library.samples(first)
     if second:
-        library.beside(main, second.id)
+        library.second(main, second.id)
     return {"run": first, "compare": second.id if second else "", "image": f"image/{main.run.data.ids[0]}"}
 
 
 def launch(page: gr.Blocks, port: int) -> str:
-    """The address that the page is served at from now on."""
+    """Starts to serve the page, and returns its address."""
     _, url, _ = page.queue().launch(
         server_name=HOST,
         server_port=port,
@@ -73,17 +75,17 @@ def launch(page: gr.Blocks, port: int) -> str:
         quiet=True,
         share=False,
         ssr_mode=False,
-        max_file_size=BYTES,
+        max_file_size=UPLOAD_BYTES,
         footer_links=["api", "settings"],
         theme=theme(),
         css=css(),
-        app_kwargs={"middleware": [Middleware(Local)]},
+        app_kwargs={"middleware": [Middleware(Local)], "routes": [mount()]},
     )
     return url
 
 
 def free_port(port: int) -> int:
-    """The port itself, or any that is free for 0; UserError where it is taken."""
+    """The port itself, or for 0 any that is free. UserError: it is taken."""
     with socket.socket() as probe:
         try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

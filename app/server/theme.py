@@ -1,4 +1,4 @@
-"""How the page looks. Fonts come with gradio; nothing is fetched from elsewhere."""
+"""The theme and the style sheet of the page. Fonts come with gradio; nothing is fetched from elsewhere."""
 
 from pathlib import Path
 
@@ -7,15 +7,37 @@ import gradio as gr
 from analysis.drawing import style
 
 WEB = Path(__file__).parents[1] / "web"
+# In the order in which one rule overrides another.
+STYLES: tuple[str, ...] = (
+    "page",
+    "header",
+    "gallery",
+    "main",
+    "legend",
+    "panes",
+    "boxes",
+    "controls",
+    "text",
+    "views/matches",
+    "tables",
+)
+STYLES += ("tiles", "views/masks", "charts", "views/stability", "views/losses", "views/diagnosis", "views/train")
+STYLES += ("views/figures",)
 
 
 def theme() -> gr.themes.Base:
+    """The theme of gradio's own parts of the page."""
     sans, mono = (gr.themes.LocalFont(name, weights=(400, 700)) for name in ("IBM Plex Sans", "IBM Plex Mono"))
-    fonts = {"font": [sans, "system-ui", "sans-serif"], "font_mono": [mono, "monospace"]}
-    return gr.themes.Base(primary_hue="slate", neutral_hue="slate", **fonts)
+    return gr.themes.Base(
+        primary_hue="slate",
+        neutral_hue="slate",
+        font=[sans, "system-ui", "sans-serif"],
+        font_mono=[mono, "monospace"],
+    )
 
 
 def css() -> str:
-    """The style sheet, after the colours by meaning as variables."""
+    """The style sheet; it begins with the colours as variables, which are named by their meaning."""
     variables = "".join(f"--dd-{name}: {colour};" for name, colour in style.PAGE_COLOURS.items())
-    return f":root {{{variables}}}\n" + (WEB / "page.css").read_text()
+    sheets = [(WEB / "styles" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES]
+    return "\n".join([f":root {{{variables}}}", *sheets])

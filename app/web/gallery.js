@@ -1,73 +1,138 @@
-// The images of the run as a strip, those first that are worth a look.
-function gallery(host, app) {
-  const look = {sort: 'order', category: '', page: 0};
-  const question = latest('gallery');
-  const parts = {tools: make('div', {class: 'tools'}), thumbs: make('div', {class: 'thumbs', role: 'listbox', 'aria-label': 'Images'}), where: make('span', {class: 'where'}), known: make('span', {class: 'known'})};
-  const turn = (text, name, step) => make('button', {type: 'button', class: 'turn', 'aria-label': name, onclick: () => change({page: look.page + step})}, text);
-  const back = turn('‹', 'Images before', -1), on = turn('›', 'Images after', 1);
-  let view = null, again = 0;
+// The images of the run as a strip, sorted by what makes them worth a look.
+import { choice, make } from "./dom.js";
+import { latest } from "./server.js";
+
+/** Milliseconds until the strip is asked for again while images are analysed. */
+const AGAIN = { order: 15000, sorted: 3000 };
+const PAIRED = ["gained", "lost"]; // sorts that need a second run
+
+/** @typedef {{key: string, name: string, picture: string, badge: string}} GalleryItem */
+
+/**
+ * A page of the strip; `known` of `total` images are analysed.
+ * @typedef {object} GalleryPage
+ * @property {GalleryItem[]} items
+ * @property {number} page
+ * @property {number} pages
+ * @property {string} where
+ * @property {number} known
+ * @property {number} total
+ * @property {{id: string, title: string, says: string}[]} sorts
+ */
+
+/**
+ * @param {HTMLElement} host
+ * @param {import("./types.js").App} app
+ */
+export function gallery(host, app) {
+  const options = { sort: "order", category: "", page: 0 };
+  const question = latest("gallery");
+  const tools = make("div", { class: "tools" });
+  const thumbs = make("div", { class: "thumbs", role: "listbox", "aria-label": "Images" });
+  const where = make("span", { class: "where" });
+  const known = make("span", { class: "known" });
+  const previous = turner("‹", "Previous images", -1);
+  const next = turner("›", "Next images", 1);
+  let again = 0;
+
+  function turner(text, name, step) {
+    const onclick = () => turn(options.page + step);
+    return make("button", { type: "button", class: "turn", "aria-label": name, onclick }, text);
+  }
+
+  function turn(page) {
+    options.page = page;
+    load();
+  }
 
   function change(what) {
-    Object.assign(look, 'page' in what ? what : {...what, page: 0});
-    load();
+    Object.assign(options, what);
+    turn(0);
   }
 
   async function load() {
     clearTimeout(again);
-    const {run, compare} = app.state.get();
-    if (!compare && ['gained', 'lost'].includes(look.sort)) look.sort = 'order';
+    const { run, compare } = app.state.get();
+    if (!compare && PAIRED.includes(options.sort)) options.sort = "order";
     try {
-      const found = await question({run, compare, ...look});
-      if (found) show(found);
-    } catch (error) { app.say(error.message); }
-  }
-
-  function show(found) {
-    view = found;
-    look.page = view.page;
-    const classes = [{id: '', title: 'all'}, ...(app.about()?.classes || []).map(c => ({id: c, title: c}))];
-    const sort = view.sorts.find(s => s.id === look.sort);
-    parts.tools.replaceChildren(choice('Sort by', view.sorts, look.sort, value => change({sort: value}), {says: sort && sort.says}), choice('With', classes, look.category, value => change({category: value}), {says: 'Images with an object of this class'}));
-    parts.thumbs.replaceChildren(...view.items.map(thumb));
-    parts.where.textContent = view.where;
-    const open = view.known < view.total;
-    parts.known.textContent = open && look.sort !== 'order' ? `${view.known} of ${view.total} looked at` : '';
-    parts.known.title = 'Images are looked at one by one while you do nothing; the order gets better as they are';
-    back.disabled = view.page <= 0;
-    on.disabled = view.page >= view.pages - 1;
-    host.dataset.known = view.known;
-    host.dataset.sort = look.sort;
-    mark();
-    if (open) again = setTimeout(load, look.sort === 'order' ? 15000 : 3000);
-  }
-
-  function thumb(item) {
-    const face = item.picture ? make('img', {src: item.picture, alt: '', draggable: 'false'}) : make('span', {class: 'broken'}, 'unreadable');
-    return make('button', {type: 'button', class: 'thumb', role: 'option', title: item.name + (item.badge ? `: ${item.badge}` : ''), 'data-image': item.key, onclick: () => app.state.set({image: item.key}), onkeydown: step}, face, item.badge && make('b', null, item.badge));
-  }
-
-  function step(event) {
-    const by = {ArrowRight: 'nextElementSibling', ArrowLeft: 'previousElementSibling'}[event.key];
-    const next = by && event.currentTarget[by];
-    if (!next) return;
-    next.focus();
-    next.click();
-    event.preventDefault();
-  }
-
-  function mark() {
-    for (const node of parts.thumbs.children) {
-      const mine = node.dataset.image === app.state.get().image;
-      node.setAttribute('aria-selected', String(mine));
-      const [a, b] = [node.getBoundingClientRect(), parts.thumbs.getBoundingClientRect()];
-      if (mine) parts.thumbs.scrollLeft += Math.max(0, a.right - b.right + 8) - Math.max(0, b.left + 8 - a.left);
+      const page = await question({ run, compare, ...options });
+      if (page) show(page);
+    } catch (error) {
+      app.notify(error.message);
     }
   }
 
-  host.replaceChildren(make('div', {class: 'bar'}, parts.tools, make('span', {class: 'grow'}), parts.known, parts.where, back, on), parts.thumbs);
+  /** @param {GalleryPage} page */
+  function show(page) {
+    options.page = page.page;
+    const open = page.known < page.total;
+    const ordered = options.sort === "order";
+    tools.replaceChildren(...toolNodes(page));
+    thumbs.replaceChildren(...page.items.map((item) => thumb(item, (image) => app.state.set({ image }))));
+    where.textContent = page.where;
+    known.textContent = open && !ordered ? `Analysed ${page.known} of ${page.total} images` : "";
+    known.title = "Images are analysed one by one while the app is idle; until then they come last";
+    previous.disabled = page.page <= 0;
+    next.disabled = page.page >= page.pages - 1;
+    Object.assign(host.dataset, { known: page.known, sort: options.sort });
+    mark();
+    if (open) again = setTimeout(load, ordered ? AGAIN.order : AGAIN.sorted);
+  }
+
+  /** @param {GalleryPage} page */
+  function toolNodes({ sorts }) {
+    const classes = [{ id: "", title: "all" }, ...(app.about()?.classes || []).map((c) => ({ id: c, title: c }))];
+    const { says } = sorts.find(({ id }) => id === options.sort) || {};
+    return [
+      choice("Sort by", sorts, options.sort, (sort) => change({ sort }), { says }),
+      choice("Images with class", classes, options.category, (category) => change({ category }), {
+        says: "Only images with an object of this class",
+      }),
+    ];
+  }
+
+  /** Marks the image that is shown, and scrolls the strip to it. */
+  function mark() {
+    for (const node of thumbs.children) {
+      const shown = node.dataset.image === app.state.get().image;
+      node.setAttribute("aria-selected", String(shown));
+      const [a, b] = [node.getBoundingClientRect(), thumbs.getBoundingClientRect()];
+      if (shown) thumbs.scrollLeft += Math.max(0, a.right - b.right + 8) - Math.max(0, b.left + 8 - a.left);
+    }
+  }
+
+  const space = make("span", { class: "grow" });
+  host.replaceChildren(make("div", { class: "bar" }, tools, space, known, where, previous, next), thumbs);
   app.state.watch((_, changed) => {
-    if (changed.has('run') || changed.has('compare')) change({category: '', page: 0});
-    else if (changed.has('image')) mark();
+    if (changed.has("run") || changed.has("compare")) change({ category: "" });
+    else if (changed.has("image")) mark();
   });
-  return {load};
+  return { load };
+}
+
+/** @param {GalleryItem} item */
+function thumb({ key, name, picture, badge }, open) {
+  const face = picture
+    ? make("img", { src: picture, alt: "", draggable: "false" })
+    : make("span", { class: "broken" }, "unreadable");
+  const attributes = {
+    type: "button",
+    class: "thumb",
+    role: "option",
+    title: name + (badge ? `: ${badge}` : ""),
+    "data-image": key,
+    onclick: () => open(key),
+    onkeydown: step,
+  };
+  return make("button", attributes, face, badge && make("b", null, badge));
+}
+
+/** Arrow keys go to the image before or after. */
+function step(event) {
+  const side = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
+  const next = side && event.currentTarget[side];
+  if (!next) return;
+  next.focus();
+  next.click();
+  event.preventDefault();
 }

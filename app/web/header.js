@@ -1,62 +1,121 @@
-// Which run, which beside it, what they are, and the way in for an image of one's own.
-function header(host, app) {
-  const facts = make('div', {class: 'facts'}), notes = make('div', {class: 'notes'});
-  const run = picker('Run', 'run'), other = picker('Beside', 'compare');
-  const file = make('input', {type: 'file', accept: '.jpg,.jpeg,.png,.webp,.bmp,.tif,.tiff', onchange: () => file.files[0] && app.upload(file.files[0])});
-  const shade = make('button', {type: 'button', class: 'dd-shade', 'aria-label': 'Light or dark', title: 'Light or dark', onclick: () => document.body.classList.toggle('dark')}, '◐');
+// Which run, which other run to compare it with, what they are, and the upload of an image.
+import { make } from "./dom.js";
+import { ask } from "./server.js";
 
-  function picker(title, key) {
-    const select = make('select', {'aria-label': title, onchange: () => pick(key, select.value), onpointerdown: list, onfocus: list});
-    return {key, select, label: make('label', {class: 'dd-choice'}, make('span', null, title), select)};
-  }
+const FRESH = 3000; // milliseconds for which the list of runs is not asked for again
+const FILES = ".jpg,.jpeg,.png,.webp,.bmp,.tif,.tiff";
 
-  function pick(key, value) {
-    const state = app.state.get();
-    if (key === 'run') app.state.set({run: value, image: '', compare: state.compare === value ? '' : state.compare, side: '', index: 0, layer: null});
-    else app.state.set({compare: value, ...(state.side === 'other' ? {side: '', index: 0} : {})});
-  }
+/** @typedef {import("./types.js").About} About */
+/** @typedef {import("./types.js").Detector} Detector */
+/** @typedef {{id: string, ap: number | null, lacks: string}} Run `lacks` says why it cannot be opened */
 
+const points = (ap) => (100 * ap).toFixed(1);
+
+/**
+ * @param {HTMLElement} host
+ * @param {import("./types.js").App} app
+ */
+export function header(host, app) {
+  const facts = make("div", { class: "facts" });
+  const notes = make("div", { class: "notes" });
+  const main = picker("Run", "run", app, list);
+  const other = picker("Compare with", "compare", app, list);
   let listed = 0;
+
   async function list() {
-    if (Date.now() - listed < 3000) return;
+    if (Date.now() - listed < FRESH) return;
     listed = Date.now();
-    try { fill((await ask('runs')).runs); } catch (error) { app.say(error.message); }
+    try {
+      offer((await ask("runs")).runs);
+    } catch (error) {
+      app.notify(error.message);
+    }
   }
 
-  function fill(runs) {
-    const text = r => r.id + (r.lacks ? ` (${r.lacks})` : r.ap === null ? '' : ` · AP ${(100 * r.ap).toFixed(1)}`);
-    const options = runs.map(r => ({id: r.id, title: text(r), off: Boolean(r.lacks)}));
-    refill(run, options);
-    refill(other, [{id: '', title: 'nothing'}, ...options.filter(o => o.id !== app.state.get().run)]);
+  /** @param {Run[]} runs */
+  function offer(runs) {
+    const options = runs.map((run) => ({ id: run.id, title: titleOf(run), off: Boolean(run.lacks) }));
+    main.offer(options);
+    other.offer([{ id: "", title: "none" }, ...options.filter(({ id }) => id !== app.state.get().run)]);
   }
 
-  function refill({select, key}, options) {
+  /** @param {About} about */
+  function show(about) {
+    const teacher = about.teacher ? describe(about.teacher) : "none: trained on the truth alone";
+    facts.replaceChildren(fact("Student", describe(about.student)), fact("Teacher", teacher));
+    notes.replaceChildren(...about.notes.map((note) => make("p", { class: "dd-note" }, note)));
+  }
+
+  const title = make("h1", null, "DETRDistill");
+  const space = make("span", { class: "grow" });
+  const line = make("div", { class: "line" }, title, main.label, other.label, space, uploadButton(app), shadeButton());
+  host.replaceChildren(line, facts, notes);
+  for (const one of [main, other]) one.sync();
+  app.state.watch((_, changed) => {
+    if (changed.has("run") || changed.has("compare")) for (const one of [main, other]) one.sync();
+  });
+  return { show, list };
+}
+
+/** @param {Run} run */
+function titleOf({ id, ap, lacks }) {
+  if (lacks) return `${id} (${lacks})`;
+  return ap === null ? id : `${id} · AP ${points(ap)}`;
+}
+
+/** @param {Detector} detector */
+function describe({ kind, backbone, layers, queries, ap }) {
+  const on = backbone === null ? "" : `, ${backbone}`;
+  return `${kind}${on}, ${layers} layers, ${queries} queries${ap === null ? "" : `, AP ${points(ap)}`}`;
+}
+
+const fact = (name, text) => make("span", null, make("b", null, name), text);
+
+/** The choice of a run; the list of runs is asked for when it opens. */
+function picker(title, key, app, list) {
+  const onchange = () => pick(app.state, key, select.value);
+  const select = make("select", { "aria-label": title, onchange, onpointerdown: list, onfocus: list });
+
+  function offer(options) {
     const value = app.state.get()[key];
-    if (!options.some(o => o.id === value)) options = [{id: value, title: value}, ...options];
-    const texts = options.map(o => o.id + o.title).join('\n');
-    if (select.dataset.texts !== texts) select.replaceChildren(...options.map(o => make('option', {value: o.id, disabled: o.off}, o.title)));
+    const all = options.some(({ id }) => id === value) ? options : [{ id: value, title: value }, ...options];
+    const texts = all.map(({ id, title }) => id + title).join("\n");
+    const nodes = () => all.map(({ id, title, off }) => make("option", { value: id, disabled: off }, title));
+    if (select.dataset.texts !== texts) select.replaceChildren(...nodes());
     select.dataset.texts = texts;
     select.value = value;
   }
 
-  function show(about) {
-    const one = x => `${x.kind}, ${x.backbone}, ${x.layers} layers, ${x.queries} queries` + (x.ap === null ? '' : `, AP ${(100 * x.ap).toFixed(1)}`);
-    facts.replaceChildren(
-      make('span', null, make('b', null, 'Student'), one(about.student)),
-      make('span', null, make('b', null, 'Teacher'), about.teacher ? one(about.teacher) : 'none: it learnt from the truth alone'));
-    notes.replaceChildren(...about.notes.map(note => make('p', {class: 'dd-note'}, note)));
-  }
-
   function sync() {
-    for (const x of [run, other]) {
-      const value = app.state.get()[x.key];
-      if (![...x.select.options].some(o => o.value === value)) x.select.append(make('option', {value}, value || 'nothing'));
-      x.select.value = value;
-    }
+    const value = app.state.get()[key];
+    if (![...select.options].some((option) => option.value === value))
+      select.append(make("option", { value }, value || "none"));
+    select.value = value;
   }
 
-  host.replaceChildren(make('div', {class: 'line'}, make('h1', null, 'DETRDistill'), run.label, other.label, make('span', {class: 'grow'}), make('label', {class: 'dd-button', title: 'A photo of your own; nothing leaves this machine'}, 'Upload an image', file), shade), facts, notes);
-  sync();
-  app.state.watch((_, changed) => (changed.has('run') || changed.has('compare')) && sync());
-  return {show, list};
+  return { label: make("label", { class: "dd-choice" }, make("span", null, title), select), offer, sync };
+}
+
+function pick(selection, key, value) {
+  const state = selection.get();
+  const nothing = { side: "", index: 0 };
+  if (key === "compare") return selection.set({ compare: value, ...(state.side === "other" ? nothing : {}) });
+  const compare = state.compare === value ? "" : state.compare;
+  selection.set({ run: value, image: "", compare, ...nothing, layer: null });
+}
+
+function uploadButton(app) {
+  const file = make("input", {
+    type: "file",
+    accept: FILES,
+    onchange: () => file.files[0] && app.upload(file.files[0]),
+  });
+  const title = "Your own photo; it does not leave this machine";
+  return make("label", { class: "dd-button", title }, "Upload an image", file);
+}
+
+function shadeButton() {
+  const name = "Light or dark";
+  const onclick = () => document.body.classList.toggle("dark");
+  return make("button", { type: "button", class: "dd-shade", "aria-label": name, title: name, onclick }, "◐");
 }

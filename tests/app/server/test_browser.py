@@ -6,6 +6,7 @@ import re
 import urllib.error
 import urllib.request
 from base64 import b64decode
+from http.client import HTTPConnection
 from pathlib import Path
 from shutil import which
 
@@ -74,7 +75,7 @@ def second(folder, tmp_path_factory) -> Path:
     """A student that learnt alone from the same data."""
     path = tmp_path_factory.mktemp("alone")
     categories = json.loads((folder / "card.json").read_text())["categories"]
-    run = random_run(path, queries=QUERIES, layers=LAYERS, taught=False, seed=9)
+    run = random_run(path, queries=QUERIES, layers=LAYERS, with_teacher=False, seed=9)
     return measured_on(run, folder / "instances.json", categories)
 
 
@@ -280,7 +281,7 @@ def test_a_second_student_beside_the_first_and_none(page, handlers, second):
         page.evaluate("side => dd.choose({side, index: 2})", side)
         lefts.append(page.locator(f".dd-box.chosen[data-side={side}] .edge").bounding_box()["x"])
     assert lefts[0] < lefts[1] < lefts[2]
-    page.get_by_label("Beside").select_option("")
+    page.get_by_label("Compare with").select_option("")
     page.wait_for_function("!document.querySelector('[data-toggle=other]')")  # the picture and its truth alone
     shows(page, "image/7")
     assert drawn(page, "student")[0]["role"] == "student"
@@ -297,7 +298,7 @@ def test_only_the_surest_or_one_class(page, handlers):
     assert [item["index"] for item in drawn(page, "student")] == sorted(best)
     page.get_by_label("Queries").select_option("0")
     label = student["labels"][best[0]]
-    page.get_by_label("Class", exact=True).select_option(index=label + 1)
+    page.get_by_label("Show boxes of class").select_option(index=label + 1)
     wanted = [q for q in range(QUERIES) if student["labels"][q] == label]
     assert [item["index"] for item in drawn(page, "student")] == wanted
 
@@ -373,7 +374,7 @@ def test_a_query_is_the_same_in_the_list_the_scatter_and_on_the_canvas(page, han
     page.get_by_role("button", name="Pin the selected query", exact=True).click()
     page.get_by_text("pinned:").wait_for()
     assert "(b) query 3" in page.locator(".dd-six .dd-tile.chosen").first.text_content()
-    page.get_by_role("button", name="Choose by rule").click()
+    page.get_by_role("button", name="Unpin all").click()
     page.wait_for_function("!document.querySelector('.dd-six').textContent.includes('pinned:')")
     page.get_by_label("Features").select_option("0")
     page.wait_for_function("document.querySelector('[data-tile=each] canvas').width === 32")
@@ -516,7 +517,7 @@ def test_an_upload_has_pseudo_truth_that_the_score_decides(page, tmp_path):
     page.wait_for_selector(".dd-stage[data-whole^='upload/']")
     assert "pseudo truth" in page.locator(".dd-banner").text_content()
     before = page.locator("[data-count=truth]").text_content()
-    page.get_by_label("Pseudo truth from score").fill("0")
+    page.get_by_label("Minimum score of pseudo truth").fill("0")
     page.wait_for_selector(".dd-stage[data-whole$='/0.00']")
     assert page.locator("[data-count=truth]").text_content() == str(QUERIES) and int(before) < QUERIES
 
@@ -571,6 +572,27 @@ def test_other_sites_and_other_names_are_turned_away(url):
     host = url.split("/")[2]
     assert asked() == asked(Origin=f"http://{host}") == 200
     assert asked(Origin="http://evil.example") == asked(Host="evil.example") == asked(Origin="null") == 403
+
+
+def test_modules_are_served_fresh_and_nothing_beside_them(url):
+    def asked(path: str, **headers) -> tuple[int, dict]:
+        connection = HTTPConnection(url.split("/")[2], timeout=20)  # urllib would resolve the dots
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, {key.lower(): value for key, value in answer.getheaders()}
+        finally:
+            connection.close()
+
+    for module in ("page.js", "stage/scene/items.js"):
+        status, headers = asked(f"/web/{module}")
+        assert status == 200 and "javascript" in headers["content-type"] and headers["cache-control"] == "no-cache"
+        assert asked(f"/web/{module}", **{"If-None-Match": headers["etag"]})[0] == 304
+    for path in ("", "stage", "../words.py", "%2e%2e/words.py", "..%2fwords.py", "/etc/passwd", "%2fetc/passwd"):
+        assert asked(f"/web/{path}")[0] == 404
+    assert (
+        asked("/web/page.js", Origin="http://evil.example")[0] == asked("/web/page.js", Host="evil.example")[0] == 403
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+// Loads a run and an image: the picture first, then boxes as soon as a detector is done, then the rest.
+import { ask, latest, Refused, WHO } from "./server.js";
+
+/**
+ * An answer while an image is computed: steps that are done, which runs are done, boxes so far, the scene in the end.
+ * @typedef {object} Progress
+ * @property {number} stage
+ * @property {boolean[]} done
+ * @property {number} seconds
+ * @property {import("./stage/scene/types.js").Group[]} [boxes]
+ * @property {import("./stage/scene/types.js").Scene} [scene]
+ */
+
+/**
+ * @param {import("./types.js").App} app
+ * @param {{onAbout: (about: import("./types.js").About) => void, onScene: () => void}} listeners
+ */
+export function loader(app, { onAbout, onScene }) {
+  const { state } = app;
+  const question = latest("look");
+  let about = null;
+  let loads = 0; // a newer one ends those before
+  let ticking = 0;
+
+  /** Loads what is selected; `newRun` if it is an image of another run than before. */
+  async function load(newRun) {
+    const number = ++loads;
+    const { run, compare, image } = state.get();
+    const introduced = newRun ? introduce(run) : null;
+    try {
+      if (image) await open(number, image, run, compare);
+      else if ((await introduced) && number === loads) state.set({ image: about.first });
+    } catch (error) {
+      if (number === loads) fail(error);
+    }
+  }
+
+  /** Asks what a run is; false if it cannot be opened, or another one was selected meanwhile. */
+  async function introduce(run) {
+    about = null;
+    try {
+      const answer = await ask("about", { run });
+      if (run !== state.get().run) return false;
+      about = answer;
+      onAbout(about);
+      return true;
+    } catch (error) {
+      app.notify(error.message);
+      return false;
+    }
+  }
+
+  /** An image that cannot be opened gives way to the first one, if nothing is shown yet. */
+  function fail(error) {
+    app.stage.wait("");
+    app.notify(error.message);
+    const refused = error instanceof Refused && !app.stage.scene();
+    if (about && state.get().image !== about.first && refused) state.set({ image: about.first });
+  }
+
+  async function open(number, key, run, compare) {
+    const asked = { key, who: WHO, run, compare };
+    const first = question(asked);
+    first.catch(() => null); // the picture may be refused first; either says why
+    const picture = await ask("image", { key, run });
+    if (number !== loads) return;
+    app.stage.showImage(picture);
+    const scene = await whole(number, asked, first);
+    if (number !== loads || !scene) return;
+    app.stage.wait("");
+    app.stage.showScene(scene);
+    onScene();
+  }
+
+  /** The scene, asked for until it is whole; boxes are shown as they come. */
+  async function whole(number, asked, first) {
+    /** @type {Progress | null} */
+    let progress = await first;
+    const begun = performance.now();
+    let shown = 0;
+    while (number === loads && progress && !progress.scene) {
+      if (progress.boxes.length > shown) app.stage.showBoxes(progress.boxes);
+      shown = progress.boxes.length;
+      tick(progress, begun);
+      progress = await question({ ...asked, have: progress.stage });
+    }
+    clearInterval(ticking);
+    return progress?.scene;
+  }
+
+  /** Says what is computed, and for how long. */
+  function tick(progress, begun) {
+    const text = describe(progress, Boolean(about?.teacher));
+    const show = () => {
+      const seconds = (performance.now() - begun) / 1000 + progress.seconds;
+      app.stage.wait(`${text} · ${seconds.toFixed(0)} s`);
+    };
+    clearInterval(ticking);
+    ticking = setInterval(show, 500);
+    show();
+  }
+
+  return { load, about: () => about };
+}
+
+/** @param {Progress} progress */
+function describe({ stage, done, boxes }, hasTeacher) {
+  const steps = [...(hasTeacher ? ["Running the teacher"] : []), "Running the student", "Matching queries"];
+  const first = steps[Math.min(boxes.length, steps.length - 1)];
+  const now = done[0] && done.length > 1 ? "Running the second student" : first;
+  const all = steps.length * done.length;
+  return `${now} · step ${Math.min(stage + 1, all)} of ${all}`;
+}

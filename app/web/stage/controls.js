@@ -1,0 +1,128 @@
+// Below the canvas: the slider over the decoder layers, which plays, and what restricts the boxes.
+import { check, choice, make, segments } from "../dom.js";
+
+const PLAY = 700; // milliseconds of a layer while the layers play
+const TOPS = [0, 1, 5, 10, 20, 50].map((n) => ({ id: String(n), title: n ? `best ${n}` : "all" }));
+
+const SAMPLING =
+  "Where the chosen query reads the image in this layer: its sampling points, or what it attends to. " +
+  "Larger dots have a larger weight.";
+
+/** @typedef {import("./scene/model.js").Model} Model */
+
+/**
+ * @typedef {object} Actions
+ * @property {(layer: number) => void} setLayer
+ * @property {(change: Partial<import("./scene/model.js").Options>) => void} change of the model's options
+ * @property {(category: string) => void} showClass
+ * @property {(on: boolean) => void} showSampling
+ */
+
+/**
+ * @param {Model} model
+ * @param {Actions} actions
+ */
+export function controls(model, actions) {
+  const layers = layerSlider(model, actions.setLayer);
+  const classes = make("span", { class: "dd-classes" });
+  const ways = make("span", { class: "dd-ways" });
+  const says = "Only the queries with the highest scores of each detector";
+  const tops = choice("Queries", TOPS, String(model.options.top), (n) => actions.change({ top: Number(n) }), { says });
+  const filters = make("div", { class: "dd-few" }, scoreSlider(model, actions), tops, classes, ways);
+
+  /** Offers what the scene has: its layers, classes, and detectors to put side by side. */
+  function offer() {
+    layers.offer();
+    classes.replaceChildren(classChoice(model, actions));
+    ways.replaceChildren(...viewOptions(model, actions));
+  }
+
+  const node = make("div", { class: "dd-controls" }, layers.node, filters);
+  return { node, offer, stop: layers.stop, update: layers.update };
+}
+
+/** A slider with a button that goes through the layers until it is pressed again. */
+function layerSlider(model, setLayer) {
+  const slider = range({ min: 1, max: 1, step: 1 }, "Decoder layer", (value) => {
+    stop();
+    setLayer(value - 1);
+  });
+  const name = "Play the layers";
+  const attributes = { type: "button", class: "dd-play", "aria-label": name, "aria-pressed": "false", title: name };
+  const button = make("button", { ...attributes, onclick: play });
+  const output = make("output");
+  const title = "Each decoder layer refines the boxes of the layer before, and is matched separately";
+  const node = make("div", { class: "dd-layer", title }, make("span", null, "Decoder layer"), button, slider, output);
+  let playing = 0;
+
+  function play() {
+    if (playing) return stop();
+    const step = () => setLayer((model.layer + 1) % model.scene.layers);
+    playing = setInterval(step, PLAY);
+    button.setAttribute("aria-pressed", "true");
+    step();
+  }
+
+  function stop() {
+    clearInterval(playing);
+    playing = 0;
+    button.setAttribute("aria-pressed", "false");
+  }
+
+  function offer() {
+    slider.max = String(model.scene.layers);
+    node.hidden = model.scene.layers < 2;
+  }
+
+  /** Shows the layer, and that of the teacher where it has more or fewer. */
+  function update() {
+    const teacher = model.scene.groups.find((group) => group.of && group.id === "teacher");
+    const also = teacher ? ` (teacher ${teacher.of[model.layer]})` : "";
+    output.textContent = `${model.layer + 1} of ${model.scene.layers}${also}`;
+    slider.value = String(model.layer + 1);
+  }
+
+  return { node, stop, offer, update };
+}
+
+function scoreSlider(model, { change }) {
+  const output = make("output", null, model.options.minScore.toFixed(2));
+  const slider = range({ min: 0, max: 1, step: 0.01 }, "Minimum score of a box", (minScore) => {
+    output.textContent = minScore.toFixed(2);
+    change({ minScore });
+  });
+  slider.value = String(model.options.minScore);
+  const title = "Boxes with a lower score are drawn only at the end of a line; at 0 all queries are shown";
+  return make("label", { class: "dd-floor", title }, make("span", null, "Minimum score"), slider, output);
+}
+
+function range(limits, name, change) {
+  const oninput = (event) => change(Number(event.target.value));
+  return make("input", { type: "range", ...limits, "aria-label": name, oninput });
+}
+
+function classChoice({ picture, options }, { showClass }) {
+  const classes = [{ id: "", title: "all" }, ...picture.classes.map((name) => ({ id: name, title: name }))];
+  return choice("Show boxes of class", classes, options.category, showClass);
+}
+
+function viewOptions({ scene, options }, { change, showSampling }) {
+  const names = check("Names", options.names, (on) => change({ names: on }), {
+    id: "names",
+    says: "Class and score beside each box, where there is room",
+  });
+  const sampling = check("Sampling locations", options.sampling, showSampling, {
+    id: "reads",
+    says: SAMPLING,
+  });
+  const detectors = scene.groups.filter((group) => group.id !== "truth" && !group.extra);
+  return detectors.length > 1 ? [names, sampling, layoutChoice(options, change)] : [names, sampling];
+}
+
+function layoutChoice({ sideBySide }, change) {
+  const ways = [
+    { id: "one", title: "One image", says: "All boxes on one image" },
+    { id: "apart", title: "Side by side", says: "One image for each detector" },
+  ];
+  return segments("Layout", ways, sideBySide ? "apart" : "one", (way) => change({ sideBySide: way === "apart" }));
+}

@@ -1,0 +1,27 @@
+// What the app says about an image: a banner, with a slider where pseudo truth stands in for annotations; and notes.
+import { make } from "../dom.js";
+
+/**
+ * @param {import("./scene/types.js").Scene} scene
+ * @param {HTMLElement} banner
+ * @param {(image: string) => void} open opens an image by its key
+ */
+export function fillBanner(scene, banner, open) {
+  banner.replaceChildren(scene.banner || "", scene.truth === "pseudo" ? pseudoTruthSlider(scene.key, open) : "");
+  banner.hidden = !scene.banner;
+}
+
+/** The minimum score of a teacher query that stands in for an object; it is part of the image's key. */
+function pseudoTruthSlider(key, open) {
+  const [kind, digest, score] = key.split("/");
+  const onchange = (event) => open(`${kind}/${digest}/${Number(event.target.value).toFixed(2)}`);
+  const name = "Minimum score of pseudo truth";
+  const slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": name, onchange });
+  slider.value = score;
+  return slider;
+}
+
+/** @param {import("./scene/types.js").Scene} scene */
+export function noteNodes(scene) {
+  return (scene.notes || []).map((note) => make("p", { class: "dd-note" }, note));
+}

@@ -1,0 +1,154 @@
+// View 2: what the teacher's queries attend to, the best first, and how quality weighs their masks.
+import { make } from "../../dom.js";
+import { paintHeat } from "../../drawing/heat.js";
+import { ask, latest } from "../../server.js";
+import { card } from "../blocks.js";
+import { lookCard } from "./look.js";
+import { panelsCard } from "./panels.js";
+import { qualityCard } from "./quality.js";
+import { scatterCard } from "./quality_scatter.js";
+import { weightsCard } from "./weights.js";
+
+const NO_TEACHER = "This run has no teacher, so there are no teacher queries and no masks.";
+
+/** @typedef {import("./types.js").MasksView} MasksView */
+/** @typedef {import("./types.js").Masks} Masks */
+/** @typedef {import("./types.js").Look} Look */
+
+/**
+ * @param {import("../../types.js").App} app
+ * @returns {import("../../types.js").View}
+ */
+export function masksView(app) {
+  const side = make("div", { class: "dd-masks" });
+  const wide = make("div", { class: "dd-masks-wide" });
+  /** @type {Look} */
+  const look = { level: null, stage: -1, over: "query", opacity: 0.85, pinned: [] };
+  const overview = latest("masks");
+  const weighed = latest("weighed");
+  const cached = new Map(); // masks by level, decoder layer and query
+  /** @type {MasksView | null} */
+  let view = null;
+  let shown = ""; // what the view is of
+
+  /** @type {Masks} */
+  const masks = { app, look, view: () => view, gamma, chosen, choose, where, masksOf, load, mark };
+  const controls = lookCard(masks);
+  const quality = qualityCard(masks);
+  const scatter = scatterCard(masks);
+  const weights = weightsCard(masks);
+  const panels = panelsCard(masks);
+
+  function gamma() {
+    return app.state.get().gamma ?? app.about()?.gamma ?? 0.5;
+  }
+
+  function chosen() {
+    const { side, index } = app.state.get();
+    return side === "teacher" && view && index < view.queries.length ? index : null;
+  }
+
+  function choose(query) {
+    app.stage.choose({ side: "teacher", index: query });
+  }
+
+  function where() {
+    return { key: app.stage.scene().key, run: app.state.get().run, level: look.level ?? 0, stage: look.stage };
+  }
+
+  async function load(changed) {
+    const scene = app.stage.scene();
+    const about = app.about();
+    if (!scene || scene.partial || !about) return;
+    if (!about.teacher) return showNothing(NO_TEACHER);
+    const last = about.strides.length - 1;
+    if (look.level === null || look.level > last) look.level = Math.min(1, last);
+    try {
+      const name = JSON.stringify(where());
+      if (view && shown === name) return await follow(changed);
+      const answer = await overview({ ...where(), gamma: gamma() });
+      if (!answer || name !== JSON.stringify(where())) return;
+      [view, shown] = [answer, name];
+      cached.clear();
+      build();
+    } catch (error) {
+      showNothing(error.message);
+    }
+  }
+
+  /** Only gamma or the selection is another. */
+  async function follow(changed) {
+    if (!changed || changed.has("gamma")) {
+      const answer = await weighed({ ...where(), gamma: gamma() });
+      if (!answer || !view) return;
+      answer.quality.forEach((quality, k) => {
+        Object.assign(view.queries[k], { quality, counts: answer.counts[k] });
+      });
+      Object.assign(view, { gamma: answer.gamma, correlation: answer.correlation });
+      view.weights.find(({ id }) => id === "each").heat = answer.heat;
+      rank();
+      weights.show();
+    }
+    mark();
+  }
+
+  function showNothing(why) {
+    view = null;
+    side.replaceChildren(card("none", make("p", null, why)));
+    wide.replaceChildren();
+    app.stage.setHeat(null);
+  }
+
+  function build() {
+    controls.build();
+    side.replaceChildren(controls.node, quality.node, scatter.node);
+    wide.replaceChildren(weights.node, panels.node);
+    quality.build();
+    rank();
+    weights.show();
+    panels.show();
+    mark();
+  }
+
+  function rank() {
+    quality.rank();
+    side.dataset.gamma = String(view.gamma);
+  }
+
+  /** The masks of some queries; those that are not known yet are asked for. */
+  async function masksOf(queries) {
+    const place = JSON.stringify(where());
+    const missing = [...new Set(queries)].filter((query) => !cached.has(place + query));
+    const heats = missing.length ? await ask("mask", { ...where(), queries: missing }) : [];
+    missing.forEach((query, k) => {
+      cached.set(place + query, heats[k]);
+    });
+    return queries.map((query) => cached.get(place + query));
+  }
+
+  /** Shows the chosen query in all cards, and its mask over the image. */
+  async function mark() {
+    quality.mark();
+    scatter.show();
+    panels.mark();
+    const query = chosen();
+    if (look.over === "none" || (look.over === "query" && query === null)) return app.stage.setHeat(null);
+    const now = view;
+    try {
+      const heat =
+        look.over === "each" ? view.weights.find(({ id }) => id === "each").heat : (await masksOf([query]))[0];
+      if (view === now && chosen() === query && app.current() === "masks") cover(heat);
+    } catch (error) {
+      app.notify(error.message);
+    }
+  }
+
+  function cover(heat) {
+    app.stage.setHeat((canvas) => {
+      paintHeat(heat, canvas);
+      canvas.style.opacity = String(look.opacity);
+    }, "teacher");
+  }
+
+  return { id: "masks", title: "Query masks", side, wide, needs: ["side", "index", "gamma"], load };
+}

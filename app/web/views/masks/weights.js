@@ -1,0 +1,32 @@
+// The weight of each place in the feature loss, combined in three ways, and the loss itself.
+import { fixed, heading, make } from "../../dom.js";
+import { emptyTile, tile } from "../../drawing/tile.js";
+import { card } from "../blocks.js";
+
+const SAYS =
+  "The weight of each place in the feature loss: three ways to combine the masks, and the loss itself on this image.";
+const LOSS =
+  "The feature loss of this run on this level, place by place: the weight times the squared difference of student " +
+  "and teacher.";
+
+/** @param {import("./types.js").Masks} masks */
+export function weightsCard({ app, view }) {
+  const tiles = make("div", { class: "dd-tiles four" });
+  const node = card("weights", heading("Where the feature loss compares student and teacher", SAYS), tiles);
+
+  function show() {
+    const picture = app.stage.picture();
+    const { weights, loss } = view();
+    const ways = weights.map(({ id, title, says, equation, own, heat }) =>
+      tile(picture, heat, { id, title: title + (own ? " · used by this run" : ""), says, equation }),
+    );
+    tiles.replaceChildren(...ways, lossTile(picture, loss));
+  }
+
+  return { node, show };
+}
+
+function lossTile(picture, loss) {
+  if (!loss) return emptyTile("The loss", "This run has no feature loss on this level and layer.");
+  return tile(picture, loss, { id: "loss", title: "The loss", says: LOSS, note: `sum ${fixed(loss.sum, 4)}` });
+}

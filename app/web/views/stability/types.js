@@ -1,0 +1,32 @@
+// What app/views/stability.py and epochs.py send: which query has each object.
+
+/**
+ * Which query has each object in each layer (or epoch) of one detector; `at` are its layers by the student's.
+ * @typedef {object} Band
+ * @property {string} side
+ * @property {string} title
+ * @property {string} role
+ * @property {StabilityCell[][]} cells by object, then by layer or epoch
+ * @property {number[]} [at]
+ * @property {number} [flips]
+ * @property {number[]} [instability]
+ * @property {number[]} [set] instability, mean over the analysed images
+ * @property {number[]} [epochs]
+ */
+
+/**
+ * `heir` is the runner-up; -1 is no query.
+ * @typedef {{query: number, cost: number | null, margin: number | null, heir: number}} StabilityCell
+ */
+
+/**
+ * @typedef {object} StabilityView
+ * @property {number} layers
+ * @property {{index: number, name: string, change: string}[]} objects
+ * @property {Band[]} bands
+ * @property {number} known images of `total` that are analysed
+ * @property {number} total
+ * @property {string} says
+ */
+
+export {};

@@ -1,0 +1,91 @@
+// What to train and for how long, what to watch, and the output of what was started.
+import { button, choice, heading, make } from "../../dom.js";
+
+const SAYS =
+  "On generated shapes, in a process of its own: no file and no download is needed. It can be stopped at any step, " +
+  "and resumed on the command line.";
+const EPOCHS = 60; // at most
+const IMAGES = 2400;
+const RECIPE = "shapes_distill"; // chosen at first
+
+/** @typedef {{id: string, title: string, says: string}} Recipe */
+
+/**
+ * @typedef {object} Actions
+ * @property {(asked: {recipe: string, epochs: number, images: number}) => void} start
+ * @property {() => void} stop
+ * @property {() => void} watch another run is watched
+ */
+
+/** @param {Actions} actions */
+export function trainForm({ start, stop, watch }) {
+  const node = make("section", { class: "dd-card" });
+  const epochs = number("Epochs", 3, EPOCHS);
+  const images = number("Images", 400, IMAGES);
+  const output = make("pre", { class: "dd-log" });
+  const startButton = button("Start", begin);
+  const stopButton = button("Stop", stop);
+  let watched = ""; // a run
+
+  const select = (name) => /** @type {HTMLSelectElement} */ (node.querySelector(`select[aria-label=${name}]`));
+
+  function begin() {
+    start({ recipe: select("Recipe").value, epochs: Number(epochs.value), images: Number(images.value) });
+  }
+
+  /**
+   * @param {{recipes: Recipe[], run: string}} training the recipes, and the run that was started from the page
+   * @param {{id: string}[]} runs
+   * @param {string} open the run that is open
+   */
+  function build({ recipes, run }, runs, open) {
+    watched = run || open;
+    const space = make("span", { class: "grow" });
+    const fields = [labelled("Epochs", epochs), labelled("Images", images)];
+    const choices = [recipeChoice(recipes), ...fields, startButton, stopButton, space, watchChoice(runs)];
+    const title = heading("Train a small student", SAYS);
+    node.replaceChildren(title, make("div", { class: "dd-few" }, choices), output);
+  }
+
+  function watchChoice(runs) {
+    const options = runs.map(({ id }) => ({ id, title: id }));
+    if (!options.some(({ id }) => id === watched)) options.unshift({ id: watched, title: watched });
+    const change = (run) => {
+      watched = run;
+      watch();
+    };
+    return choice("Watch", options, watched, change, {
+      says: "Any run, also one that was started on the command line",
+    });
+  }
+
+  /** Adds a run that was just started, and watches it. */
+  function add(run) {
+    watched = run;
+    select("Watch").append(make("option", { value: run }, run));
+    select("Watch").value = run;
+  }
+
+  /** Shows what was started from the page. */
+  function show({ run, going, said }) {
+    startButton.disabled = going;
+    stopButton.disabled = !going;
+    output.textContent = run ? said.join("\n") : "";
+    output.hidden = !run;
+  }
+
+  return { node, build, add, show, watched: () => watched, isBuilt: () => node.hasChildNodes() };
+}
+
+function number(name, value, most) {
+  return make("input", { type: "number", min: 1, max: most, value, "aria-label": name });
+}
+
+const labelled = (name, input) => make("label", { class: "dd-choice" }, make("span", null, name), input);
+
+/** @param {Recipe[]} recipes */
+function recipeChoice(recipes) {
+  const first = recipes.some(({ id }) => id === RECIPE) ? RECIPE : recipes[0]?.id;
+  const says = recipes.map(({ title, says }) => `${title}: ${says}`).join("\n");
+  return choice("Recipe", recipes, first, () => {}, { says });
+}

@@ -1,0 +1,39 @@
+"""The page's modules and styles: small, all in use, all found."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from app.server.theme import STYLES, WEB
+
+IMPORT = re.compile(r'^import .*?"(\.[^"]+)";|^\} from "(\.[^"]+)";', re.MULTILINE)
+LINES, COLUMNS, FILES = 200, 120, 12  # at most: of a file, of a line, of a folder
+SCRIPTS = sorted(WEB.rglob("*.js"))
+SHEETS = sorted(WEB.rglob("*.css"))
+
+
+@pytest.mark.parametrize("file", SCRIPTS + SHEETS, ids=lambda file: str(file.relative_to(WEB)))
+def test_files_are_short(file):
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LINES and max(map(len, lines)) <= COLUMNS
+
+
+def test_folders_are_small():
+    assert max(Counter(file.parent for file in SCRIPTS + SHEETS).values()) <= FILES
+
+
+def test_every_module_is_imported():
+    """From `page.js`; files of types alone are named in comments."""
+    reached, waiting = set(), [WEB / "page.js"]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            found = ("".join(match) for match in IMPORT.findall(module.read_text(encoding="utf-8")))
+            waiting += [(module.parent / path).resolve() for path in found]
+    assert reached == {module for module in SCRIPTS if module.name != "types.js"}
+
+
+def test_every_sheet_is_in_the_page():
+    assert sorted(WEB / "styles" / f"{name}.css" for name in STYLES) == SHEETS
