@@ -1,4 +1,4 @@
-"""Which figures, tables and benchmarks there are. Imports nothing that takes time."""
+"""The catalogue of all figures, tables and benchmarks. Imports nothing that takes time."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ BENCHES = DropIns(HERE / "bench", "analysis.bench", "benchmark", ("run",))
 
 
 def in_order(files: DropIns) -> list[str]:
-    """The names, those of the paper's own figures and tables first and by number."""
+    """The names: the paper's figures and tables first, by number, then the others by name."""
     return sorted(files.names(), key=lambda name: (not name.startswith(("figure", "table")), number(name), name))
 
 
 def number(name: str) -> int:
-    """The number at the end of a name, as in `table10`; 0 without one."""
+    """The number at the end of a name: 10 for "table10"; 0 if there is none."""
     digits = name.lstrip("abcdefghijklmnopqrstuvwxyz_")
     return int(digits) if digits.isdigit() else 0
 

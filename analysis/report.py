@@ -1,4 +1,4 @@
-"""All figures and tables of what is given, on one HTML page, with a word on what is absent."""
+"""The report: all figures and tables on one HTML page, with the reasons for those that are absent."""
 
 from collections.abc import Iterator
 from html import escape
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis import figures, tables
 from analysis.catalogue import FIGURES, TABLES, in_order, title
-from analysis.inputs.given import Given
+from analysis.inputs.inputs import Inputs
 from analysis.tables._layout import Table, cells
 from core.errors import UserError
 from core.files import write_bytes
@@ -28,22 +28,24 @@ nav a { margin-right: 1rem }
 """
 
 
-def write(given: Given, out: Path, *, interactive: bool = False) -> Path:
-    """The page, index.html in `out`; figures and tables go into folders beside it."""
+def write(inputs: Inputs, out: Path, *, interactive: bool = False) -> Path:
+    """Writes index.html and, in folders beside it, the files of every figure and table; returns the page's path."""
     jobs = [("figures", name) for name in in_order(FIGURES)] + [("tables", name) for name in in_order(TABLES)]
-    parts, missing = {"figures": [], "tables": []}, []
+    parts: dict[str, list[str]] = {"figures": [], "tables": []}
+    missing = []
     for kind, name in watched(jobs, "report", len(jobs)):
         try:
-            parts[kind].append(MAKERS[kind](given, out, name, interactive))
+            parts[kind].append(MAKERS[kind](inputs, out, name, interactive))
         except UserError as error:
             missing.append((title(FILES[kind], name), name, str(error)))
     path = out / "index.html"
-    write_bytes(path, "\n".join(html(given, parts, missing)).encode())
+    write_bytes(path, "\n".join(page(inputs, parts, missing)).encode())
     return path
 
 
-def figure(given: Given, out: Path, name: str, interactive: bool) -> str:
-    made = figures.make(name, given)
+def figure(inputs: Inputs, out: Path, name: str, interactive: bool) -> str:
+    """Makes and writes one figure; returns its part of the page."""
+    made = figures.make(name, inputs)
     written = figures.save(made, out / "figures", interactive=interactive)
     links = " ".join(f'<a href="figures/{p.name}">{p.suffix[1:]}</a>' for p in written if p.suffix != ".txt")
     return (
@@ -52,51 +54,53 @@ def figure(given: Given, out: Path, name: str, interactive: bool) -> str:
     )
 
 
-def table(given: Given, out: Path, name: str, interactive: bool) -> str:
-    made = tables.make(name, given)
+def table(inputs: Inputs, out: Path, name: str, interactive: bool) -> str:
+    """Makes and writes one table; returns its part of the page."""
+    made = tables.make(name, inputs)
     written = tables.save(made, out / "tables", name)
     links = " ".join(f'<a href="tables/{p.name}">{p.suffix[1:]}</a>' for p in written)
-    absent = "" if made.measured else '<p class="absent">Nothing that was given belongs into this table.</p>'
+    absent = "" if made.has_measurements else '<p class="absent">None of the given runs belongs in this table.</p>'
     body = f'<section id="{name}"><h2>{escape(title(TABLES, name))}</h2>{grid(made)}'
     return f"{body}<p>{escape(made.note)} {links}</p>{absent}</section>"
 
 
 def grid(made: Table) -> str:
+    """The table as an HTML table."""
     first, count = len(made.labels) + 1, len(made.metrics)
 
     def line(tag: str, texts: list[str]) -> str:
-        place = lambda k: "label" if k < first else "paper" if k > first + count else "here"  # noqa: E731
-        return "<tr>" + "".join(f'<{tag} class="{place(k)}">{escape(t)}</{tag}>' for k, t in enumerate(texts)) + "</tr>"
+        part = lambda k: "label" if k < first else "paper" if k > first + count else "measured"  # noqa: E731
+        return "<tr>" + "".join(f'<{tag} class="{part(k)}">{escape(t)}</{tag}>' for k, t in enumerate(texts)) + "</tr>"
 
-    over = (
-        f'<tr><th colspan="{first + 1}"></th><th colspan="{count}">here</th><th colspan="{count}">COCO, paper</th></tr>'
-    )
+    spans = f'<th colspan="{count}">measured</th><th colspan="{count}">COCO, paper</th>'
+    over = f'<tr><th colspan="{first + 1}"></th>{spans}</tr>'
     head = [*made.labels, "measured on", "seeds", *made.metrics.values(), *made.metrics.values()]
     body = "".join(line("td", texts) for texts in cells(made))
     return f"<table><thead>{over}{line('th', head)}</thead><tbody>{body}</tbody></table>"
 
 
-def html(given: Given, parts: dict[str, list[str]], missing: list[tuple[str, str, str]]) -> Iterator[str]:
+def page(inputs: Inputs, parts: dict[str, list[str]], missing: list[tuple[str, str, str]]) -> Iterator[str]:
+    """The lines of the page; `missing` holds title, name and reason of everything that could not be made."""
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>DETRDistill: report</title><style>{STYLE}</style>'
     yield "<h1>DETRDistill: figures and tables</h1>"
-    yield f"<p>Made from {escape(sources(given))}. Differences are taken on the same data only.</p>"
+    yield f"<p>Made from {escape(sources(inputs))}. Differences are computed on the same data only.</p>"
     yield '<nav><a href="#figures">figures</a><a href="#tables">tables</a><a href="#absent">what is absent</a></nav>'
     for kind in ("figures", "tables"):
         yield f'<a id="{kind}"></a>'
         yield from parts[kind]
     yield '<h2 id="absent">What is absent</h2>'
-    items = (f"<li>{escape(named)} (<code>{name}</code>): {escape(why)}</li>" for named, name, why in missing)
+    items = (f"<li>{escape(about)} (<code>{name}</code>): {escape(reason)}</li>" for about, name, reason in missing)
     yield f"<ul class='absent'>{''.join(items)}</ul>" if missing else "<p>Nothing.</p>"
 
 
-def sources(given: Given) -> str:
-    runs, told = [row.name for row in given.runs], len(given.rows) - len(given.runs)
-    named = ", ".join(runs[:12]) + (f" and {len(runs) - 12} more" if len(runs) > 12 else "")
-    return (
-        f"{len(runs)} runs ({named})" * bool(runs)
-        + " and " * bool(runs and told)
-        + f"{told} rows of studies" * bool(told)
-    )
+def sources(inputs: Inputs) -> str:
+    """How many runs with weights there are, with names, and how many rows of summaries."""
+    runs = [row.name for row in inputs.runs]
+    names = ", ".join(runs[:12]) + (f" and {len(runs) - 12} more" if len(runs) > 12 else "")
+    counts = [f"{len(runs)} runs ({names})"] * bool(runs)
+    if rows := len(inputs.rows) - len(runs):
+        counts.append(f"{rows} rows of studies")
+    return " and ".join(counts)
 
 
 MAKERS = {"figures": figure, "tables": table}

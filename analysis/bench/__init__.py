@@ -1,7 +1,11 @@
-"""Each module in this folder is one benchmark, and its file's name is its name: `run()` -> (rows, aims)."""
+"""Benchmarks: each module in this folder is one, named by its file, and defines `run() -> (rows, aims)`.
+
+The first line of a module's docstring is the benchmark's title in `python -m analysis list`. With QUICK=1 in the environment
+most take small sizes.
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from time import perf_counter, process_time
 
@@ -10,8 +14,10 @@ from analysis.catalogue import BENCHES
 
 @dataclass(frozen=True)
 class Aim:
-    aim: str
-    value: float
+    """An aim of a benchmark, and whether it is met."""
+
+    aim: str  # in words, with its limit
+    value: float  # measured
     met: bool
 
 
@@ -23,27 +29,32 @@ def run(name: str) -> dict:
 
 @dataclass(frozen=True)
 class Time:
-    """Of the fastest call; `work` is the processor time of all threads, which other programs' load hardly changes."""
+    """The least wall time and the least processor time of several calls, in milliseconds.
+
+    Processor time sums all threads; the load of other programs hardly changes it.
+    """
 
     ms: float
     work_ms: float
 
 
-def fastest(ways: dict[str, Callable], *, times: int, once: frozenset[str] = frozenset()) -> dict[str, Time]:
-    """Each way's least time of several, one after another in turn; those named in `once` are slow, and called once."""
-    best = {}
+def fastest(
+    calls: Mapping[str, Callable[[], object]], *, times: int, once: frozenset[str] = frozenset()
+) -> dict[str, Time]:
+    """Times each call `times` times, taking turns; slow ones named in `once` are called once only."""
+    best: dict[str, Time] = {}
     for turn in range(times):
-        for name, way in ways.items():
+        for name, call in calls.items():
             if turn and name in once:
                 continue
-            begun, worked = perf_counter(), process_time()
-            way()
-            now = Time(1e3 * (perf_counter() - begun), 1e3 * (process_time() - worked))
+            start, work_start = perf_counter(), process_time()
+            call()
+            now = Time(1e3 * (perf_counter() - start), 1e3 * (process_time() - work_start))
             old = best.get(name, now)
             best[name] = Time(min(old.ms, now.ms), min(old.work_ms, now.work_ms))
     return best
 
 
 def machine(threads: int) -> dict:
-    """A row that says on how many threads of how many cores, and how busy other programs kept these."""
+    """A row on the machine: number of cores, threads used, and the load average of the last minute."""
     return {"case": "machine", "cores": os.cpu_count(), "threads": threads, "load": round(os.getloadavg()[0], 1)}

@@ -1,30 +1,43 @@
-"""The app in a real Chromium, a process of its own: first paint, a new image, and every step of a hand.
+"""Response times of the app in Chromium: first paint, a new image, and single steps.
 
-A run of random weights (AdaMixer, 300 queries, 6 layers) on photos of 800 x 1333, all of its 900 boxes drawn; the run
-that `make demo` or the project ships, if there is one; and a pair of full size (Deformable DETR, ResNet-101 and
-ResNet-50), of which the time to each sign of life is told. QUICK=1 takes small photos.
+The app runs in a process of its own. Three runs are opened: one with random weights (AdaMixer, 300 queries, 6 layers) on
+photos of 800 x 1333 pixels, with all of its 900 boxes drawn; the run that the project ships or `make demo` made, if there is
+one; and a pair of full size (Deformable DETR, ResNet-101 and ResNet-50), of which the times until the first signs of progress
+are measured. QUICK=1 takes small photos.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from analysis.bench import Aim
-from analysis.bench._random_runs import TINY, build, configs, photos, write_run
+from analysis.bench._random_runs import TINY, loss_configs, random_detector, write_photos, write_run
 from core.errors import UserError
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 ROOT = Path(__file__).parents[2]
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+FLAGS: tuple[str, ...] = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+)
 FLAGS += ("--disable-component-update", "--disable-sync")
-MOVES, LOADS, IMAGES = 24, 5, 6
-FULL = (800, 1333)  # pixels
+MOVES, LOADS, IMAGES = 24, 5, 6  # steps of each kind, loads of the page, and images opened
+FULL = (800, 1333)  # height and width of photos, in pixels
 WAIT = 600_000  # milliseconds
 
+# JavaScript that is true once a sign of progress is on the page.
 TRUTH = "document.querySelector('.dd-stage')?.drawn?.items.length"
 BOXES = "document.querySelector('.dd-stage')?.drawn?.items.some(i => i.side !== 'truth')"
 PROGRESS = "document.querySelector('.dd-wait').textContent"
@@ -41,7 +54,7 @@ EVERYTHING = f"""() => {{
     ({FLOOR})();
     return Number(document.querySelector('.dd-stage').dataset.boxes);
 }}"""
-# Each measures from the hand's move until what it asked for is on the page, and a frame has been drawn.
+# JavaScript that makes one step and returns the milliseconds until its result is on the page and a frame was drawn.
 TIMED = """const until = (ready, begun) => new Promise(done => {
     const look = () => ready() ? requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)))
         : setTimeout(look, 2);
@@ -93,6 +106,7 @@ IMAGE = f"""key => {{
 
 
 def run() -> tuple[list[dict], list[Aim]]:
+    """Measures all runs; the aims are on medians and 95th percentiles of the slowest one."""
     with TemporaryDirectory() as folder:
         rows = [case("300 queries, 900 boxes", generated(Path(folder) / "generated"))]
         if shipped := demo():
@@ -111,40 +125,45 @@ def run() -> tuple[list[dict], list[Aim]]:
 
 
 def below(rows: list[dict], key: str, limit: float) -> tuple[float, bool]:
+    """The largest value of a column, and whether it is at most the limit."""
     worst = max(row[key] for row in rows)
     return worst, worst <= limit
 
 
 def case(name: str, folder: Path) -> dict:
-    found: dict[str, list[float]] = {}
+    """Median and 95th percentile of each kind of step in one run, in milliseconds."""
+    times: dict[str, list[float]] = {}
     with served(folder) as url, browser() as page:
-        found["first_paint"] = [first_paint(page, url) for _ in range(LOADS)]
+        times["first_paint"] = [first_paint(page, url) for _ in range(LOADS)]
         page.wait_for_selector(".dd-stage[data-whole]", timeout=WAIT)
         keys = page.locator(".dd-gallery .thumb").evaluate_all("x => x.map(e => e.dataset.image)")
-        found["image"] = [page.evaluate(IMAGE, key) for key in keys[1 : 1 + IMAGES]]
-        drawn, layers = page.evaluate(EVERYTHING), int(page.locator(".dd-layer input").get_attribute("max"))
-        found["layer"] = [page.evaluate(LAYER, i % layers) for i in range(MOVES)]
-        found["layer_panel"] = [page.evaluate(PANEL, i % layers) for i in range(MOVES)]
-        found["click"] = [click(page, 7 * i) for i in range(MOVES)]
+        times["image"] = [page.evaluate(IMAGE, key) for key in keys[1 : 1 + IMAGES]]
+        drawn, layers = page.evaluate(EVERYTHING), int(page.locator(".dd-layer input").get_attribute("max") or 0)
+        times["layer"] = [page.evaluate(LAYER, i % layers) for i in range(MOVES)]
+        times["layer_panel"] = [page.evaluate(PANEL, i % layers) for i in range(MOVES)]
+        times["click"] = [click(page, 7 * i) for i in range(MOVES)]
         page.locator("button[data-tab=masks]").click()
         page.wait_for_selector(".dd-gamma input", timeout=WAIT)
-        found["gamma"] = [page.evaluate(GAMMA, round(0.02 + 0.04 * i, 2)) for i in range(MOVES)]
-    row = {"case": name, "boxes_drawn": drawn}
-    for step, times in found.items():
-        late = sorted(times)[int(0.95 * len(times))]
-        row |= {f"{step}_median_ms": round(median(times)), f"{step}_p95_ms": round(late)}
+        times["gamma"] = [page.evaluate(GAMMA, round(0.02 + 0.04 * i, 2)) for i in range(MOVES)]
+    row: dict = {"case": name, "boxes_drawn": drawn}
+    for step, each in times.items():
+        late = sorted(each)[int(0.95 * len(each))]
+        row |= {f"{step}_median_ms": round(median(each)), f"{step}_p95_ms": round(late)}
     return row
 
 
-def click(page, k: int) -> float:
-    """On the middle of a box, while nothing is chosen: a click beside all boxes, or on the chosen one, changes nothing."""
+def click(page: "Page", k: int) -> float:
+    """Milliseconds of a click on the middle of box k.
+
+    The selection is cleared first, because a click on the selected box would change nothing.
+    """
     page.evaluate(LET_GO)
     page.wait_for_function(FREE, timeout=WAIT)
     return page.evaluate(CLICK, k)
 
 
-def first_paint(page, url: str) -> float:
-    """Milliseconds from the request for the page to the first box of a network on the canvas."""
+def first_paint(page: "Page", url: str) -> float:
+    """Milliseconds from the request for the page to the first predicted box on the canvas."""
     page.goto("about:blank")
     page.goto(url)
     page.wait_for_function(BOXES, timeout=WAIT)
@@ -152,50 +171,66 @@ def first_paint(page, url: str) -> float:
 
 
 def full_size(folder: Path) -> dict:
-    """The first image of a pair that takes its time: when its picture, its first boxes, and all of it are there."""
+    """The first image of a slow pair: milliseconds until its picture, progress, first boxes and all results are shown."""
     with served(full_pair(folder)) as url, browser() as page:
-        row = {"case": f"ResNet-101 and ResNet-50, {'small photos' if quick() else '800 x 1333'}"}
+        row: dict = {"case": f"ResNet-101 and ResNet-50, {'small photos' if quick() else '800 x 1333'}"}
         page.goto(url)
         for name, sign in (("image", TRUTH), ("progress", PROGRESS), ("first_boxes", BOXES), ("whole", WHOLE)):
             page.wait_for_function(sign, timeout=WAIT)
             row[f"{name}_ms"] = round(page.evaluate("performance.now()"))
-            page.evaluate(FLOOR)  # random weights are sure of nothing
+            page.evaluate(FLOOR)  # shows boxes of every score: those of random weights are low
     return row
 
 
 def quick() -> bool:
+    """Whether QUICK=1 asks for small sizes."""
     return os.environ.get("QUICK") == "1"
 
 
 def size() -> tuple[int, int]:
+    """Height and width of the photos."""
     return (160, 267) if quick() else FULL
 
 
 def generated(folder: Path) -> Path:
-    make = TINY | {"backbone": "tiny8x1", "strides": (8, 16), "points": 4, "mixed_points": 4, "queries": 300}
-    student, teacher = (build("adamixer", seed, **make, layers=6) for seed in (0, 1))
-    return write_run(folder, student, teacher, configs(), photos(folder / "photos", 1 + IMAGES, *size()))
+    """Writes the run with random weights and 300 queries; returns its folder."""
+    options: dict[str, Any] = TINY | {
+        "backbone": "tiny8x1",
+        "strides": (8, 16),
+        "points": 4,
+        "mixed_points": 4,
+        "queries": 300,
+    }
+    student, teacher = (random_detector("adamixer", seed, **options, layers=6) for seed in (0, 1))
+    return write_run(folder, student, teacher, loss_configs(), write_photos(folder / "photos", 1 + IMAGES, *size()))
 
 
 def full_pair(folder: Path) -> Path:
+    """Writes the run of the pair of full size, with random weights; returns its folder."""
     student, teacher = (
-        build("deformable", seed, classes=8, backbone=name) for seed, name in enumerate(("resnet50", "resnet101"))
+        random_detector("deformable", seed, classes=8, backbone=name)
+        for seed, name in enumerate(("resnet50", "resnet101"))
     )
-    return write_run(folder, student, teacher, configs(), photos(folder / "photos", 2, *size()))
+    return write_run(folder, student, teacher, loss_configs(), write_photos(folder / "photos", 2, *size()))
 
 
 def demo() -> Path | None:
+    """The run that the project ships or that `make demo` made; None if there is neither."""
     runs = (ROOT / "assets" / "runs" / "shapes_distill", Path("runs/demo/distilled"))
     return next((run for run in runs if (run / "student.safetensors").exists()), None)
 
 
 @contextmanager
-def served(run: Path, *words: str, environment: dict[str, str] | None = None):
-    """The address of the app, a process of its own, on a free port; it keeps nothing."""
+def served(run: Path, *words: str, environment: dict[str, str] | None = None) -> Iterator[str]:
+    """Starts the app in a process of its own on a free port, with an empty cache; gives its address.
+
+    `words` are further arguments. UserError: the app did not start.
+    """
     command = [sys.executable, "-m", "app", str(run), *words, "--port", "0"]
     with TemporaryDirectory() as cache:
-        there = {"cwd": ROOT, "env": os.environ | {"XDG_CACHE_HOME": cache} | (environment or {})}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **there) as app:
+        variables = os.environ | {"XDG_CACHE_HOME": cache} | (environment or {})
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=variables) as app:
+            assert app.stdout is not None, "stdout is a pipe"
             try:
                 yield next(line.split()[-1] for line in app.stdout if "http://" in line)
             except StopIteration:
@@ -205,8 +240,8 @@ def served(run: Path, *words: str, environment: dict[str, str] | None = None):
 
 
 @contextmanager
-def browser():
-    """A page of a Chromium that draws without a GPU and calls nobody."""
+def browser() -> Iterator["Page"]:
+    """A page in Chromium without a GPU and without background connections. UserError: playwright or Chromium is missing."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

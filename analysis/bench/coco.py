@@ -1,7 +1,7 @@
-"""A full COCO: reading its instances file (made up, of the size and the fields of train2017), and evaluating an epoch.
+"""Reading a file of COCO's size, and evaluating AP, compared with pycocotools.
 
-The reading is done by a process of its own, without torch. pycocotools is the reference, measured in turns with ours, in
-seconds of the processor.
+The instances file is made up, with the size and the fields of instances_train2017.json, and is read in a process of its own
+without torch. Evaluation is compared with pycocotools in turns, in seconds of processor time. QUICK=1 takes small sizes.
 """
 
 import contextlib
@@ -11,11 +11,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -27,23 +28,27 @@ from core.errors import UserError
 from core.metrics.coco_ap import NUMBERS, average_precision, coco_results
 from core.metrics.detections import Detections
 
-IMAGES, BOXES = 118_287, 860_001
-CATEGORIES = tuple(Category(id, f"class {id}") for id in range(1, 91) if id % 9)  # 80 of sparse ids
-WIDTH, HEIGHT = 640, 480
-CROWD = 85  # one of so many annotations is a crowd region
-TOP = 100  # detections an image
+IMAGES, BOXES = 118_287, 860_001  # of train2017
+CATEGORIES = tuple(
+    Category(id, f"class {id}") for id in range(1, 91) if id % 9
+)  # 80, with gaps in their ids like COCO's
+WIDTH, HEIGHT = 640, 480  # pixels
+CROWD = 85  # one in this many annotations is a crowd region
+TOP = 100  # detections in each image
+# Prints images, boxes, wall seconds, processor seconds and peak memory in bytes of reading a file.
 READ = r"""
 import re, sys, time
 from pathlib import Path
 from core.data.coco.instances import read_instances
 wall, cpu = time.perf_counter(), time.process_time()
-found = read_instances(Path(sys.argv[1]))
+instances = read_instances(Path(sys.argv[1]))
 peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-print(len(found.names), len(found.ids), time.perf_counter() - wall, time.process_time() - cpu, peak)
+print(len(instances.names), len(instances.ids), time.perf_counter() - wall, time.process_time() - cpu, peak)
 """
 
 
 def run() -> tuple[list[dict], list[Aim]]:
+    """Measures reading, and evaluations of two sizes."""
     quick = os.environ.get("QUICK") == "1"
     read = reading(2000, 15_000) if quick else reading(IMAGES, BOXES)
     epochs = [evaluating(images) for images in ((100,) if quick else (500, 2000))]
@@ -61,19 +66,22 @@ def run() -> tuple[list[dict], list[Aim]]:
 
 
 def reading(images: int, boxes: int) -> dict:
+    """Time and peak memory of reading a file with this many images and boxes."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "instances.json"
         write_coco(path, images, boxes)
         command = [sys.executable, "-c", READ, str(path)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
+        output = subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+        ).stdout
         megabytes = path.stat().st_size / 1e6
-    found_images, found_boxes, wall, cpu, peak = map(float, said.split())
-    row = {"case": f"read {found_images:.0f} images, {found_boxes:.0f} boxes", "file_MB": round(megabytes)}
+    images_read, boxes_read, wall, cpu, peak = map(float, output.split())
+    row: dict = {"case": f"read {images_read:.0f} images, {boxes_read:.0f} boxes", "file_MB": round(megabytes)}
     return row | {"seconds": round(wall, 1), "cpu_seconds": round(cpu, 1), "peak_GB": round(peak / 1e9, 2)}
 
 
 def write_coco(path: Path, images: int, boxes: int) -> None:
-    """Record after record: the whole would not fit in a small memory."""
+    """Writes an instances file record by record, because all records together need much memory."""
     rng = default_rng(0)
     with open(path, "w") as file:
         file.write('{"info": {"year": 2017}, "licenses": [], "images": [')
@@ -85,12 +93,14 @@ def write_coco(path: Path, images: int, boxes: int) -> None:
         file.write("}")
 
 
-def write_list(file: io.TextIOBase, things: Iterator[dict]) -> None:
-    for k, record in enumerate(things):
+def write_list(file: TextIO, records: Iterator[dict]) -> None:
+    """Writes the items of a JSON list, without its brackets."""
+    for k, record in enumerate(records):
         file.write((", " if k else "") + json.dumps(record))
 
 
 def image(k: int) -> dict:
+    """The record of image k."""
     name = f"{5 * k + 9:012}.jpg"
     return {
         "license": 3,
@@ -105,6 +115,7 @@ def image(k: int) -> dict:
 
 
 def annotations(rng: Generator, images: int, boxes: int) -> Iterator[dict]:
+    """Random annotations of random images, with outlines as in COCO."""
     sides = rng.uniform(4, [WIDTH / 2, HEIGHT / 2], (boxes, 2)).round(2)
     places = (rng.random((boxes, 2)) * ([WIDTH, HEIGHT] - sides)).round(2)
     owners = 5 * rng.integers(images, size=boxes) + 9
@@ -126,7 +137,7 @@ def annotations(rng: Generator, images: int, boxes: int) -> Iterator[dict]:
 
 
 def evaluating(images: int) -> dict:
-    """Seven objects and 100 detections an image."""
+    """Processor seconds of both evaluations, and their largest difference, with 7 objects and 100 detections in each image."""
     rng = default_rng(images)
     truth = {
         "images": [image(k) for k in range(images)],
@@ -135,30 +146,31 @@ def evaluating(images: int) -> dict:
         ],
         "categories": [vars(c) for c in CATEGORIES],
     }
-    found = detected(rng, truth)
-    times, numbers = {"ours": [], "pycocotools": []}, {}
+    detections = random_detections(rng, truth)
+    times: dict[str, list[float]] = {"ours": [], "pycocotools": []}
+    numbers: dict[str, dict] = {}
     for _ in range(3 if images <= 500 else 1):
         for name, evaluate in (("ours", average_precision), ("pycocotools", by_pycocotools)):
-            begun = process_time()
-            numbers[name] = evaluate(truth, found, CATEGORIES)
-            times[name].append(process_time() - begun)
+            start = process_time()
+            numbers[name] = evaluate(truth, detections, CATEGORIES)
+            times[name].append(process_time() - start)
     seconds = {name: median(values) for name, values in times.items()}
     return {
-        "case": f"evaluate {images} images, {sum(map(len, found))} detections",
+        "case": f"evaluate {images} images, {sum(map(len, detections))} detections",
         **{f"{name}_seconds": round(value, 2) for name, value in seconds.items()},
         "ratio": round(seconds["pycocotools"] / seconds["ours"], 1),
         "difference": float(max(abs(numbers["ours"][key] - numbers["pycocotools"][key]) for key in NUMBERS)),
     }
 
 
-def detected(rng: Generator, truth: dict) -> list[Detections]:
-    """Of each image: its objects again and again, shaken, some under another class."""
-    owned: dict[int, list[dict]] = {}
+def random_detections(rng: Generator, truth: dict) -> list[Detections]:
+    """TOP detections of each image: its objects, repeated, with noise on their boxes and some with another class."""
+    by_image: dict[int, list[dict]] = {}
     for annotation in truth["annotations"]:
-        owned.setdefault(annotation["image_id"], []).append(annotation)
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
     label = {c.id: k for k, c in enumerate(CATEGORIES)}
-    found = []
-    for id, objects in owned.items():
+    detections = []
+    for id, objects in by_image.items():
         chosen = [objects[k] for k in rng.integers(len(objects), size=TOP)]
         x, y, w, h = (np.array([a["bbox"] for a in chosen]) * rng.normal(1, 0.08, (TOP, 4))).T
         labels = np.where(rng.random(TOP) < 0.6, [label[a["category_id"]] for a in chosen], rng.integers(80, size=TOP))
@@ -166,11 +178,14 @@ def detected(rng: Generator, truth: dict) -> list[Detections]:
             torch.from_numpy(np.stack([x, y, x + w, y + h], 1)).float(),
             torch.from_numpy(rng.random(TOP)).float(),
         )
-        found.append(Detections(boxes, scores, torch.from_numpy(labels), torch.full((TOP,), id), torch.arange(TOP)))
-    return found
+        detections.append(
+            Detections(boxes, scores, torch.from_numpy(labels), torch.full((TOP,), id), torch.arange(TOP))
+        )
+    return detections
 
 
-def by_pycocotools(truth: dict, found: list[Detections], categories: tuple[Category, ...]) -> dict[str, float]:
+def by_pycocotools(truth: dict, detections: list[Detections], categories: Sequence[Category]) -> dict[str, float]:
+    """COCO's six metrics as pycocotools computes them. UserError: it is not installed."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -178,7 +193,7 @@ def by_pycocotools(truth: dict, found: list[Detections], categories: tuple[Categ
         raise UserError("this compares with pycocotools: pip install -e '.[dev]'") from None
     with contextlib.redirect_stdout(io.StringIO()):
         indices = []
-        for annotations in (copy.deepcopy(truth["annotations"]), coco_results(found, categories)):
+        for annotations in (copy.deepcopy(truth["annotations"]), coco_results(detections, categories)):
             indices.append(COCO())
             indices[-1].dataset = truth | {"annotations": annotations}
             indices[-1].createIndex()

@@ -1,9 +1,10 @@
-"""Our Conditional and Deformable DETR against transformers': forward, and a training step without the optimiser.
+"""Our Conditional and Deformable DETR compared with those of transformers.
 
-The same weights (ours, exported and opened by transformers; how far apart the two answer is in the row), the same image,
-threads, malloc settings, trainable parameters and criterion (our detection loss on the last layer), no dropout, both eager,
-one after another in turn. A ratio is the median over turns, with the lowest and the highest. Memory is what a step takes
-beyond the loaded model, each in a process of its own.
+Timed are the forward pass, and a training step without the optimiser. Both sides have the same weights (ours, exported and opened
+by transformers; `apart` is the largest difference of their predictions), the same image, threads, malloc settings, trainable
+parameters and criterion (our detection loss on the last layer), no dropout, and no compilation; they take turns. A ratio is
+the median over turns, with the lowest and the highest. Memory is what a step needs in addition to the loaded model, measured
+in a process of its own for each side.
 """
 
 import os
@@ -15,8 +16,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from analysis.bench import Aim, machine
@@ -33,25 +36,34 @@ from core.types import Images, Predictions, Targets
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("conditional", "deformable")
-SIZES, THREADS, TURNS = ((480, 640), (800, 1333)), (1, 2), 5
-QUICK_OPTIONS = {"backbone": "resnet18", "queries": 20, "width": 32, "heads": 4, "feedforward": 32, "layers": 2}
+SIZES, THREADS, TURNS = ((480, 640), (800, 1333)), (1, 2), 5  # sizes are height and width
+QUICK_OPTIONS: dict[str, Any] = {
+    "backbone": "resnet18",
+    "queries": 20,
+    "width": 32,
+    "heads": 4,
+    "feedforward": 32,
+    "layers": 2,
+}
 PEAK = "from analysis.bench.detectors import peak; import sys; peak(*sys.argv[1:])"
-WAYS = ("forward", "step")
+TIMED = ("forward", "step")
 
 
 def run() -> tuple[list[dict], list[Aim]]:
+    """Times every detector, size and number of threads."""
     quick, before = os.environ.get("QUICK") == "1", torch.get_num_threads()
+    options: dict[str, Any]
     options, sizes = (QUICK_OPTIONS, ((64, 96),)) if quick else ({"backbone": "resnet50"}, SIZES)
     keep_freed_memory()
     rows = [machine(max(THREADS))]
     try:
         for kind in KINDS:
             with TemporaryDirectory() as folder:
-                ours, theirs = pair(kind, Path(folder), options)
+                ours, foreign = pair(kind, Path(folder), options)
                 for size in sizes:
                     for threads in THREADS:
                         torch.set_num_threads(threads)
-                        rows += timed(kind, ours, theirs, size, threads, 1 if quick else TURNS)
+                        rows += timed(kind, ours, foreign, size, threads, 1 if quick else TURNS)
                     rows.append(memory(kind, Path(folder), size))
     finally:
         torch.set_num_threads(before)
@@ -59,7 +71,7 @@ def run() -> tuple[list[dict], list[Aim]]:
 
 
 def aims(rows: list[dict]) -> list[Aim]:
-    """The worst case of each."""
+    """The aims, each for its worst case."""
 
     def worst(aim: str, most: float, *words: str) -> Aim:
         value = max(r["ratio"] for r in rows if "ratio" in r and all(word in r["case"] for word in words))
@@ -74,49 +86,55 @@ def aims(rows: list[dict]) -> list[Aim]:
 
 
 def pair(kind: str, folder: Path, options: dict) -> tuple[Detector, nn.Module]:
-    """Ours, and the same opened by transformers; both train every weight that is a parameter in both."""
+    """Our detector, and its export as transformers opens it. RuntimeError: their numbers of trainable weights differ."""
     torch.manual_seed(0)
     model = detectors.build(kind, dropout=0.0, frozen=0, **options)
     save_detector(folder / "ours.safetensors", model, {"categories": [{"id": k, "name": str(k)} for k in range(80)]})
     train("export", folder / "ours.safetensors", "--to", "hf", "--out", folder / "theirs")
-    ours, theirs = opened("ours", folder), opened("theirs", folder)
-    counts = [sum(p.numel() for p in x.parameters() if p.requires_grad) for x in (ours, theirs)]
+    ours, foreign = open_ours(folder), open_foreign(folder)
+    counts = [sum(p.numel() for p in x.parameters() if p.requires_grad) for x in (ours, foreign)]
     if counts[0] != counts[1]:
         raise RuntimeError(f"{kind}: ours trains {counts[0]} numbers, theirs {counts[1]}")
-    return ours, theirs
+    return ours, foreign
 
 
 def train(*words: str | Path) -> None:
+    """Runs `python -m train` with these arguments."""
     subprocess.run([sys.executable, "-m", "train", *map(str, words)], cwd=ROOT, check=True, capture_output=True)
 
 
-def opened(who: str, folder: Path) -> nn.Module:
-    if who == "ours":
-        return load_detector(folder / "ours.safetensors")[0].train()
+def open_ours(folder: Path) -> Detector:
+    """Our detector in training mode."""
+    return load_detector(folder / "ours.safetensors")[0].train()
+
+
+def open_foreign(folder: Path) -> nn.Module:
+    """The export, opened by transformers, in training mode. UserError: transformers is not installed."""
     try:
         from transformers import AutoModelForObjectDetection
     except ImportError:
         raise UserError("this compares with transformers: pip install -e '.[dev]'") from None
-    found = AutoModelForObjectDetection.from_pretrained(folder / "theirs", local_files_only=True)
-    return found.requires_grad_(True).train()  # it freezes a backbone that is not timm's
+    model = AutoModelForObjectDetection.from_pretrained(folder / "theirs", local_files_only=True)
+    return model.requires_grad_(True).train()  # transformers freezes a backbone that is not timm's
 
 
-def asked(model: nn.Module, images: Images) -> Callable[[], Predictions]:
-    """The last layer's predictions; their pixels are made ready beforehand."""
+def last_layer(model: nn.Module, images: Images) -> Callable[[], Predictions]:
+    """A call that returns the last layer's predictions; pixels for transformers are normalised beforehand, outside the timing."""
     if isinstance(model, Detector):
         return lambda: Predictions(*(x[-1:] for x in vars(model(images)).values()))
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    given = {"pixel_values": (images.pixels / 255 - mean) / std, "pixel_mask": (~images.padding).long()}
+    inputs = {"pixel_values": (images.pixels / 255 - mean) / std, "pixel_mask": (~images.padding).long()}
 
     def forward() -> Predictions:
-        out = model(**given)
+        out = model(**inputs)
         return Predictions(out.logits[None], out.pred_boxes[None], out.last_hidden_state[None])
 
     return forward
 
 
-def ways(model: nn.Module, images: Images, targets: Targets, matching: Matching) -> dict[str, Callable[[], None]]:
-    forward = asked(model, images)
+def calls_of(model: nn.Module, images: Images, targets: Targets, matching: Matching) -> dict[str, Callable[[], object]]:
+    """The timed calls of a detector: "forward" without gradients, and "step" with criterion and backward pass."""
+    forward = last_layer(model, images)
 
     def step() -> None:
         model.zero_grad()
@@ -125,25 +143,28 @@ def ways(model: nn.Module, images: Images, targets: Targets, matching: Matching)
     return {"forward": torch.no_grad()(forward), "step": step}
 
 
-def criterion(found: Predictions, targets: Targets, matching: Matching) -> Tensor:
-    answers = match_to_truth({"it": (found, matching)}, targets)["it"]
-    maps = set_loss(found, targets, answers, matching)
-    return sum(matching.weights[name] * x.sum() for name, x in maps.items())
+def criterion(predictions: Predictions, targets: Targets, matching: Matching) -> Float[Tensor, ""]:
+    """Our detection loss."""
+    answers = match_to_truth({"it": (predictions, matching)}, targets)["it"]
+    maps = set_loss(predictions, targets, answers, matching)
+    first, *others = (matching.weights[name] * x.sum() for name, x in maps.items())
+    return sum(others, first)
 
 
-def timed(kind: str, ours: Detector, theirs: nn.Module, size: tuple[int, int], threads: int, turns: int) -> list[dict]:
+def timed(kind: str, ours: Detector, foreign: nn.Module, size: tuple[int, int], threads: int, turns: int) -> list[dict]:
+    """A row for the forward pass and one for the step, on one image of this height and width."""
     torch.manual_seed(1)
     batch = random_batch(1, *size, ours.config.classes)
-    apart = difference(ours, theirs, batch[0])
-    sides = {"ours": ways(ours, *batch, ours.matching), "theirs": ways(theirs, *batch, ours.matching)}
+    apart = difference(ours, foreign, batch[0])
+    sides = {"ours": calls_of(ours, *batch, ours.matching), "theirs": calls_of(foreign, *batch, ours.matching)}
     rows = []
-    for way in WAYS:
-        taken = in_turn({who: by[way] for who, by in sides.items()}, turns)
-        ratios = [a / b for a, b in zip(taken["ours"], taken["theirs"])]
+    for what in TIMED:
+        seconds = in_turn({side: calls[what] for side, calls in sides.items()}, turns)
+        ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"])]
         rows.append(
             {
-                "case": f"{kind}, {way}, {size[0]} x {size[1]}, {threads} thread{'s' * (threads > 1)}",
-                **{f"{who}_ms": round(1e3 * min(x), 1) for who, x in taken.items()},
+                "case": f"{kind}, {what}, {size[0]} x {size[1]}, {threads} thread{'s' * (threads > 1)}",
+                **{f"{side}_ms": round(1e3 * min(x), 1) for side, x in seconds.items()},
                 "ratio": round(median(ratios), 3),
                 "lowest": round(min(ratios), 3),
                 "highest": round(max(ratios), 3),
@@ -153,50 +174,56 @@ def timed(kind: str, ours: Detector, theirs: nn.Module, size: tuple[int, int], t
     return rows
 
 
-def difference(ours: nn.Module, theirs: nn.Module, images: Images) -> float:
-    """The largest, of logits and boxes."""
+def difference(ours: nn.Module, foreign: nn.Module, images: Images) -> float:
+    """The largest difference of logits and boxes in the last layer."""
     with torch.no_grad():
-        a, b = (asked(x, images)() for x in (ours, theirs))
+        a, b = (last_layer(x, images)() for x in (ours, foreign))
     return float(max((a.logits - b.logits).abs().max(), (a.boxes - b.boxes).abs().max()))
 
 
-def in_turn(calls: dict[str, Callable[[], None]], turns: int) -> dict[str, list[float]]:
-    """Seconds of each, turn by turn, after a call that does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+def in_turn(calls: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
+    """Seconds of each call in each turn, after a first turn that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(turns + 1):
         for name, call in calls.items():
-            begun = perf_counter()
+            start = perf_counter()
             call()
-            taken[name] += [perf_counter() - begun] * (turn > 0)
-    return taken
+            seconds[name] += [perf_counter() - start] * (turn > 0)
+    return seconds
 
 
 def memory(kind: str, folder: Path, size: tuple[int, int]) -> dict:
-    found = {}
-    for who in ("ours", "theirs"):
-        words = [sys.executable, "-c", PEAK, who, str(folder), *map(str, size)]
-        found[who] = float(subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    """A row with the memory of a training step of both sides, each in a process of its own."""
+    megabytes = {}
+    for side in ("ours", "theirs"):
+        words = [sys.executable, "-c", PEAK, side, str(folder), *map(str, size)]
+        megabytes[side] = float(subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
     return {
         "case": f"{kind}, memory of a step, {size[0]} x {size[1]}",
-        **{f"{who}_MB": round(x) for who, x in found.items()},
-        "ratio": round(found["ours"] / found["theirs"], 3),
+        **{f"{side}_MB": round(x) for side, x in megabytes.items()},
+        "ratio": round(megabytes["ours"] / megabytes["theirs"], 3),
     }
 
 
-def peak(who: str, folder: str, height: str, width: str) -> None:
-    """Prints the megabytes that a step takes beyond the loaded model. For a process of its own."""
+def peak(side: str, folder: str, height: str, width: str) -> None:
+    """Prints the megabytes that a step of "ours" or "theirs" needs in addition to the loaded model.
+
+    It must run in a process of its own, because it resets the process's peak.
+    """
     torch.set_num_threads(1)
     matching = load_detector(Path(folder) / "ours.safetensors")[0].matching
-    model = opened(who, Path(folder))
+    model = open_ours(Path(folder)) if side == "ours" else open_foreign(Path(folder))
     small, large = (random_batch(1, *sides, 80) for sides in ((128, 128), (int(height), int(width))))
-    ways(model, *small, matching)["step"]()  # what is loaded and set up at the first call
+    calls_of(model, *small, matching)["step"]()  # loads and allocates what only the first call needs
     model.zero_grad()
-    step, before = ways(model, *large, matching)["step"], resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    step, before = calls_of(model, *large, matching)["step"], resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     step()
     print(resident("VmHWM") - before)
 
 
 def resident(field: str) -> float:
-    """Megabytes of this process, now (VmRSS) or at the most so far (VmHWM)."""
-    return int(re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+    """Memory of this process in megabytes: now ("VmRSS"), or its peak ("VmHWM")."""
+    line = re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert line is not None, "Linux lists both fields"
+    return int(line[1]) / 1024

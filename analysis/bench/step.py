@@ -1,72 +1,96 @@
-"""The distilled step against what it is made of: the student's own step, the teacher's forward, one more decoder pass.
+"""A distillation step compared with the passes that it consists of.
 
-Steps are forward and backward, without the optimiser, on random pixels and weights; a batch has seven objects an image.
-The parts of the distilled step are taken one by one from the same trace: the matching, each loss forward and backward to
-the predictions and features it reads, and the teacher's queries through the student's decoder and back.
+These are the student's step alone, the teacher's forward pass, and one more pass through the student's decoder. Steps are
+forward and backward passes without the optimiser, on random pixels and weights, with seven objects in each image. The parts
+of the distillation step are timed one by one on the same trace: the matching; each loss, forward, and backward to the predictions
+and features that it reads; and the teacher's queries through the student's decoder, forward and backward.
 
-The rows named `host` are for 300 queries in 6 layers, whose boxes gather round objects: what a GPU would wait for. There
-the costs are the GPU's own, and `solve` is the host's.
+The rows named `host` time the matching for 300 queries in 6 layers, whose boxes gather around objects: in training on a GPU,
+`cost` runs on the GPU, while `copy`, `solve` and `index` are what the GPU waits for.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from analysis.bench import Aim, fastest, machine
-from analysis.bench.matching import keep_freed_memory, scene
+from analysis.bench.matching import keep_freed_memory, random_predictions
 from core import detectors, losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights, run_teacher, total
 from core.losses.base import Loss
+from core.matching.costs import Matching
 from core.matching.solving import assign, in_one_copy, match_to_truth, solve, to_device, truth_problem
-from core.types import DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
+from core.types import Assignment, DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
 
+T = TypeVar("T", Memory, Predictions)
 LOSSES = ("detection", "logits", "features", "prior")
-OBJECTS = 7  # an image, as in COCO
+OBJECTS = 7  # in each image, as in COCO
 TIMES = 5
-SMALL = {"classes": 8, "frozen": 0, "strides": (4, 8, 16), "queries": 20, "layers": 3, "width": 64, "heads": 4}
-SMALL |= {"points": 12, "mixed_points": 12, "feedforward": 256}  # of the recipe `shapes_distill`
-TINY = {"classes": 4, "queries": 6, "layers": 2, "width": 32, "heads": 4, "feedforward": 32, "frozen": 0}
+SMALL: dict[str, Any] = {
+    "classes": 8,
+    "frozen": 0,
+    "strides": (4, 8, 16),
+    "queries": 20,
+    "layers": 3,
+    "width": 64,
+    "heads": 4,
+}
+SMALL |= {"points": 12, "mixed_points": 12, "feedforward": 256}  # as in the recipe `shapes_distill`
+TINY: dict[str, Any] = {
+    "classes": 4,
+    "queries": 6,
+    "layers": 2,
+    "width": 32,
+    "heads": 4,
+    "feedforward": 32,
+    "frozen": 0,
+}
 
 
 def run() -> tuple[list[dict], list[Aim]]:
+    """Times the distillation step of every detector, and the parts of matching."""
     rows = [machine(torch.get_num_threads())]
     keep_freed_memory()
     if os.environ.get("QUICK") == "1":
         rows += [case("conditional, quick", *pair("conditional", "tiny8x1", "tiny8x1", **TINY), 2, 64, 64)]
-        rows.append(host(2, queries=20))
+        rows.append(matching_parts(2, queries=20))
     else:
         rows += [case("shapes recipe", *pair("adamixer", "tiny16x1", "tiny32x2", **SMALL), 8, 96, 96)]
         for name in detectors.names():
             rows.append(case(f"{name}, R101 to R50", *pair(name, "resnet50", "resnet101"), 2, 320, 480))
-        rows += [host(images, queries=300) for images in (2, 16)]
+        rows += [matching_parts(images, queries=300) for images in (2, 16)]
     aim = "{}: at most 1.10 x (student step + teacher + extra pass)"
     return rows, [Aim(aim.format(r["case"]), r["ratio"], r["ratio"] <= 1.1) for r in rows if "ratio" in r]
 
 
-def pair(name: str, mine: str, theirs: str, **options) -> tuple[Detector, Detector]:
-    return detectors.build(name, backbone=mine, **options), detectors.build(name, backbone=theirs, **options)
+def pair(name: str, student: str, teacher: str, **options: Any) -> tuple[Detector, Detector]:
+    """A student and a teacher with these backbones and otherwise equal options."""
+    return detectors.build(name, backbone=student, **options), detectors.build(name, backbone=teacher, **options)
 
 
 def case(name: str, student: Detector, teacher: Detector, images: int, height: int, width: int) -> dict:
+    """Times of the step and its parts, and the ratios of the step to its passes and to the student's own step."""
     torch.manual_seed(0)
     batch = random_batch(images, height, width, student.config.classes)
     alone, both = distiller(student, ("detection",)), distiller(student, LOSSES, teacher)
-    trace = leaves(both(*batch))
-    ways = {
+    trace = detach_trace(both(*batch))
+    calls: dict[str, Callable[[], object]] = {
         "student": lambda: alone(*batch).total.backward(),
         "teacher": lambda: run_teacher(teacher, batch[0]),
-        "extra": extra(student, teacher, batch[0]),
+        "extra": extra_pass(student, teacher, batch[0]),
         "distilled": lambda: both(*batch).total.backward(),
-        "matching": lambda: matched(both, trace),
-        **{loss: imitation(both, loss, trace) for loss in LOSSES},
+        "matching": lambda: match_all(both, trace),
+        **{loss: loss_and_backward(both, loss, trace) for loss in LOSSES},
     }
-    for way in ways.values():
-        way()
-    time = fastest(ways, times=TIMES)
+    for call in calls.values():
+        call()  # allocates what only the first call needs
+    time = fastest(calls, times=TIMES)
     whole, parts = time["distilled"], [time[x] for x in ("student", "teacher", "extra")]
     return {
         "case": f"{name}, {images} x {height} x {width}",
@@ -78,6 +102,7 @@ def case(name: str, student: Detector, teacher: Detector, images: int, height: i
 
 
 def random_batch(images: int, height: int, width: int, classes: int) -> tuple[Images, Targets]:
+    """Random images of one size, with OBJECTS random objects each."""
     size = torch.tensor([[height, width]]).repeat(images, 1)
     pixels = torch.randint(256, (images, 3, height, width), dtype=torch.uint8)
     batch = Images(pixels, torch.zeros(images, height, width, dtype=torch.bool), size, size, torch.arange(images))
@@ -87,94 +112,105 @@ def random_batch(images: int, height: int, width: int, classes: int) -> tuple[Im
 
 
 def distiller(student: Detector, names: tuple[str, ...], teacher: Detector | None = None) -> Distiller:
+    """A distiller in training mode with these losses, each with its default options and weight 1."""
     parts = {n: losses.build(n, losses.module(n).Config(), student, teacher) for n in names}
     return Distiller(student, parts, map_weights(parts, dict.fromkeys(names, 1.0)), teacher).train()
 
 
-def extra(student: Detector, teacher: Detector, images: Images) -> Callable[[], None]:
-    """The teacher's queries through the student's decoder, and back to its memory."""
+def extra_pass(student: Detector, teacher: Detector, images: Images) -> Callable[[], None]:
+    """A call that decodes the teacher's queries with the student, forward, and backward to the student's memory."""
     queries = run_teacher(teacher, images).queries["own"].detach()
     with torch.no_grad():
         memory = student.encode(images)
 
-    def way() -> None:
-        p = student.decode(leaf(memory), queries)
+    def call() -> None:
+        p = student.decode(detach_leaf(memory), queries)
         (p.logits.mean() + p.boxes.mean()).backward()
 
-    return way
+    return call
 
 
-def leaf(noun: Memory | Predictions):
-    """The same, cut off from what made it: where a backward ends."""
+def detach_leaf(value: T) -> T:
+    """A copy of a memory or of predictions whose tensors are leaves, at which a backward pass ends."""
 
-    def end(x):
+    def leaf(x: Any) -> Any:
         if isinstance(x, tuple):
-            return tuple(map(end, x))
+            return tuple(map(leaf, x))
         return x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x
 
-    return replace(noun, **{name: end(x) for name, x in vars(noun).items()})
+    return replace(value, **{name: leaf(x) for name, x in vars(value).items()})
 
 
-def leaves(trace: DistillTrace) -> DistillTrace:
-    predictions = {name: leaf(p) for name, p in trace.student.predictions.items()}
-    return replace(trace, student=replace(trace.student, memory=leaf(trace.student.memory), predictions=predictions))
-
-
-def matched(step: Distiller, trace: DistillTrace) -> None:
-    sides = {"student": (step.student, trace.student), "teacher": (step.teacher, trace.teacher)}
-    match_to_truth({name: (t.own, detector.matching) for name, (detector, t) in sides.items()}, trace.targets)
-    solve({n: loss.problems(trace.student, trace.teacher, trace.targets) for n, loss in step.losses.items()})
-
-
-def imitation(step: Distiller, name: str, trace: DistillTrace) -> Callable[[], None]:
-    """One loss, forward and backward."""
-    loss, of = step.losses[name], (trace.student, trace.teacher, trace.targets)
-    pairs = solve({name: loss.problems(*of)})[name]
-    return lambda: total({name: loss(*of, pairs)}, {name: step.weights[name]}).backward()
-
-
-def host(images: int, queries: int) -> dict:
-    """The parts of matching: pricing, the copy to the host, solving, and the pairs as indices."""
-    (mine, targets), (theirs, _) = scene(images, queries, OBJECTS, seed=0), scene(images, queries, OBJECTS, seed=1)
-    loss = logits_loss(queries)
-    sides = {"student": mine, "teacher": theirs}
-    student, teacher = (
-        Trace(Memory((), (), (), torch.zeros(images, 2, dtype=torch.long)), {"own": Queries()}, {"own": p}, a)
-        for p, a in zip(
-            sides.values(), match_to_truth({n: (p, loss.matching) for n, p in sides.items()}, targets).values()
-        )
+def detach_trace(trace: DistillTrace) -> DistillTrace:
+    """The trace with the student's memory and predictions as leaves."""
+    predictions = {name: detach_leaf(p) for name, p in trace.student.predictions.items()}
+    return replace(
+        trace, student=replace(trace.student, memory=detach_leaf(trace.student.memory), predictions=predictions)
     )
 
+
+def match_all(step: Distiller, trace: DistillTrace) -> None:
+    """Makes every matching of a distillation step: of both detectors with objects, and of the losses."""
+    assert step.teacher is not None and trace.teacher is not None, "the step has a teacher"
+    predictions = {"student": trace.student.own, "teacher": trace.teacher.own}
+    weights = {"student": step.student.matching, "teacher": step.teacher.matching}
+    match_to_truth({name: (p, weights[name]) for name, p in predictions.items()}, trace.targets)
+    by_name = cast(dict[str, Loss], dict(step.losses.items()))
+    solve({n: loss.problems(trace.student, trace.teacher, trace.targets) for n, loss in by_name.items()})
+
+
+def loss_and_backward(step: Distiller, name: str, trace: DistillTrace) -> Callable[[], None]:
+    """A call of one loss, forward and backward; its pairs are matched beforehand."""
+    loss, inputs = cast(Loss, step.losses[name]), (trace.student, trace.teacher, trace.targets)
+    pairs = solve({name: loss.problems(*inputs)})[name]
+    return lambda: total({name: loss(*inputs, pairs)}, {name: step.weights[name]}).backward()
+
+
+def matching_parts(images: int, queries: int) -> dict:
+    """Times of the parts of matching: computing costs, copying them to the CPU, solving, and making index tensors."""
+    student, targets = random_predictions(images, queries, OBJECTS, seed=0)
+    teacher, _ = random_predictions(images, queries, OBJECTS, seed=1)
+    loss = logits_loss(queries)
+    weights = cast(Matching, loss.matching)
+    sides = {"student": student, "teacher": teacher}
+    assignments = match_to_truth({name: (p, weights) for name, p in sides.items()}, targets)
+    traces = {name: trace_of(sides[name], assignments[name]) for name in sides}
+
     def cost() -> dict[str, Problem]:
-        return {n: truth_problem(p, targets, loss.matching) for n, p in sides.items()} | loss.problems(
-            student, teacher, targets
-        )
+        truth = {name: truth_problem(p, targets, weights) for name, p in sides.items()}
+        return truth | loss.problems(traces["student"], traces["teacher"], targets)
 
     problems = cost()
     arrays = {n: (p.cost.numpy(), p.columns.numpy()) for n, p in problems.items()}
 
-    def solved() -> dict:
-        found = {}
+    def solve_all() -> dict[str, np.ndarray]:
+        solved: dict[str, np.ndarray] = {}
         for name, problem in problems.items():
-            taken = [found[x] for x in problem.without]
-            found[name] = assign(*arrays[name], taken, name, threads=torch.get_num_threads())
-        return found
+            taken = [solved[x] for x in problem.without]
+            solved[name] = assign(*arrays[name], taken, name, threads=torch.get_num_threads())
+        return solved
 
-    pairs = solved()
-    ways = {
+    pairs = solve_all()
+    calls: dict[str, Callable[[], object]] = {
         "cost": cost,
         "copy": lambda: in_one_copy([x for p in problems.values() for x in (p.cost, p.columns)]),
-        "solve": solved,
+        "solve": solve_all,
         "index": lambda: to_device({"": pairs}, {"": problems}),
     }
-    time = fastest(ways, times=TIMES)
+    time = fastest(calls, times=TIMES)
     case = f"host, {images} images x {queries} queries"
     return {"case": case, **{f"{n}_ms": round(t.ms, 2) for n, t in time.items()}}
 
 
+def trace_of(predictions: Predictions, assignment: Assignment) -> Trace:
+    """A trace with an empty memory, as far as the problems of the loss `logits` read it."""
+    images = predictions.logits.shape[1]
+    memory = Memory((), (), (), torch.zeros(images, 2, dtype=torch.long))
+    return Trace(memory, {"own": Queries()}, {"own": predictions}, assignment)
+
+
 def logits_loss(queries: int) -> Loss:
-    """For detectors of this many queries and COCO's classes, of which it keeps sizes only."""
-    student, teacher = pair(
-        "conditional", "tiny8x1", "tiny8x1", **TINY | {"classes": 80, "queries": queries, "layers": 6}
-    )
+    """The loss `logits` between detectors with this many queries, 6 layers and COCO's classes."""
+    options = TINY | {"classes": 80, "queries": queries, "layers": 6}
+    student, teacher = pair("conditional", "tiny8x1", "tiny8x1", **options)
     return losses.build("logits", losses.module("logits").Config(), student, teacher)

@@ -1,33 +1,38 @@
-"""Words that captions share."""
+"""Phrases that captions share."""
 
 from collections.abc import Iterable, Sequence
 
-from analysis.inputs.groups import Group, Stand
+from analysis.inputs.groups import Comparison, Group
+
+WHISKERS = "whiskers show one standard deviation"
+BANDS = "bands span the minimum to the maximum over seeds"
 
 
-def listed(words: Iterable[str]) -> str:
-    """a, b and c; each once."""
-    words = list(dict.fromkeys(words))
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+def joined(phrases: Iterable[str]) -> str:
+    """The distinct phrases as an English list: "a, b and c"."""
+    distinct = list(dict.fromkeys(phrases))
+    return " and ".join([", ".join(distinct[:-1]), distinct[-1]]) if len(distinct) > 1 else "".join(distinct)
 
 
-def where(stands: Sequence[Stand]) -> str:
-    return listed(stand.first.data for stand in stands)
+def data_names(comparisons: Sequence[Comparison]) -> str:
+    """The names of all validation images: "shapes, 96 px and cards/val"."""
+    return joined(comparison.first.data for comparison in comparisons)
 
 
-def seeds(stands: Sequence[Stand], what: str = "whiskers: their standard deviation") -> str:
-    return of_seeds([group for stand in stands for group in stand.groups.values()], what)
+def seeds_note(comparisons: Sequence[Comparison], spread: str = WHISKERS) -> str:
+    """`seeds_note_of` all groups of the comparisons."""
+    return seeds_note_of([group for c in comparisons for group in c.groups.values()], spread)
 
 
-def of_seeds(groups: Sequence[Group], what: str = "whiskers: their standard deviation") -> str:
-    """How many, and what shows their spread."""
+def seeds_note_of(groups: Sequence[Group], spread: str = WHISKERS) -> str:
+    """The number of seeds, and what shows their spread: "mean over 3 seeds, whiskers show one standard deviation"."""
     counts = sorted({len(group.rows) for group in groups})
     if counts == [1]:
         return "one seed each"
-    told = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"mean over {told} seeds, {what}"
+    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"mean over {number} seeds, {spread}"
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """With a sign, and a minus that is one."""
+    """A number with its sign, and a typographic minus: "−0.25"."""
     return f"{value:+.{digits}f}".replace("-", "−")

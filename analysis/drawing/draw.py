@@ -1,19 +1,26 @@
-"""Drawing on an axes: an axes comes in, and goes out. Nothing is measured here, and nothing is laid out."""
+"""Draws on matplotlib axes: every function takes an axes and returns it. Nothing is measured or laid out here."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy import ndarray
 
-HEAT = "magma"  # lighter is more, in greyscale too
-ALPHA = 0.62  # of a map over a picture
+HEAT = "magma"  # its brightness grows with the value, so it reads in greyscale too
+ALPHA = 0.62  # opacity of a heat map over an image
+
+Style = Mapping[str, Any]  # color, and where needed marker, linestyle and hatch, as in `style.ROLE_STYLES`
+LineStyle = str | tuple[float, tuple[float, ...]]  # as matplotlib takes it
+Heights = Sequence[float | None]
 
 
-def curve(ax: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], *, label: str, look: Mapping) -> Axes:
-    """The mean over seeds, in a band from the lowest to the highest where there are several."""
+def curve(ax: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], *, label: str, look: Style) -> Axes:
+    """The mean over seeds (one sequence of y for each), in a band from the minimum to the maximum if there are several."""
     values = np.array(seeds, dtype=float)
     line = {k: look[k] for k in ("color", "marker", "linestyle") if k in look}
     ax.plot(x, values.mean(0), label=label, markeredgecolor="white", markeredgewidth=0.4, **line)
@@ -22,41 +29,46 @@ def curve(ax: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], *, lab
     return ax
 
 
-def level(ax: Axes, value: float, *, label: str, look: Mapping) -> Axes:
-    """A line across, such as the teacher's AP."""
+def level(ax: Axes, value: float, *, label: str, look: Style) -> Axes:
+    """A horizontal line across the axes, such as the teacher's AP."""
     ax.axhline(value, label=label, color=look["color"], linestyle=look.get("linestyle", "-"), linewidth=1)
     return ax
 
 
-def bars(ax: Axes, groups: Sequence[str], series: Mapping[str, tuple], *, digits: int | None = 1) -> Axes:
-    """Bars side by side: series by label, each (heights, spreads, look), one of each for every group; None: none.
+def bars(
+    ax: Axes, groups: Sequence[str], series: Mapping[str, tuple[Heights, Heights, Style]], *, digits: int | None = 1
+) -> Axes:
+    """Groups of bars side by side; `series` holds, by label, the heights, whiskers and style of one bar in each group.
 
-    `digits` of the height stand above each bar; None: no numbers.
+    A height or whisker that is None is not drawn. Each bar has its height above it with `digits` decimals; None: no numbers.
     """
     width = 0.8 / max(len(series), 1)
     for k, (label, (heights, spreads, look)) in enumerate(series.items()):
-        place = np.arange(len(groups)) + (k - (len(series) - 1) / 2) * width
-        tall, error = (np.array([np.nan if x is None else x for x in values], float) for values in (heights, spreads))
+        x = np.arange(len(groups)) + (k - (len(series) - 1) / 2) * width
+        height, error = (np.array([np.nan if v is None else v for v in values], float) for values in (heights, spreads))
         paint = {"color": look["color"], "hatch": look.get("hatch", ""), "edgecolor": "white", "linewidth": 0}
-        ax.bar(place, tall, width * 0.92, label=label, **paint)
-        there = ~np.isnan(error)
-        ax.errorbar(place[there], tall[there], error[there], fmt="none", ecolor="black", elinewidth=0.7, capsize=1.5)
+        ax.bar(x, height, width * 0.92, label=label, **paint)
+        known = ~np.isnan(error)
+        ax.errorbar(x[known], height[known], error[known], fmt="none", ecolor="black", elinewidth=0.7, capsize=1.5)
         if digits is not None:
-            numbers(ax, place, tall, np.nan_to_num(error), digits)
+            numbers(ax, x, height, np.nan_to_num(error), digits)
     ax.set_xticks(range(len(groups)), groups)
     return ax
 
 
-def numbers(ax: Axes, place: ndarray, tall: ndarray, error: ndarray, digits: int) -> Axes:
-    above = {"xytext": (0, 1.5), "textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 5.5}
-    for x, height, more in zip(place, tall, error):
-        if height == height:
-            ax.annotate(f"{height:.{digits}f}", (x, height + more), **above)
+def numbers(
+    ax: Axes, x: Float[ndarray, " n"], height: Float[ndarray, " n"], error: Float[ndarray, " n"], digits: int
+) -> Axes:
+    """The height of each bar above its whisker; NaN heights are left out."""
+    above: dict[str, Any] = {"xytext": (0, 1.5), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+    for place, value, whisker in zip(x, height, error):
+        if not np.isnan(value):
+            ax.annotate(f"{value:.{digits}f}", (place, value + whisker), fontsize=5.5, **above)
     return ax
 
 
-def picture(ax: Axes, pixels: ndarray) -> Axes:
-    """RGB, "h w 3"; the axes counts its pixels, from the outer edge of the first."""
+def picture(ax: Axes, pixels: UInt8[ndarray, "h w 3"]) -> Axes:
+    """An RGB image; the axes then counts its pixels, from (0, 0) at the outer corner of the first."""
     height, width = pixels.shape[:2]
     ax.imshow(pixels, extent=(0, width, height, 0), interpolation="lanczos")
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
@@ -64,60 +76,62 @@ def picture(ax: Axes, pixels: ndarray) -> Axes:
     return ax
 
 
-def grey(pixels: ndarray) -> ndarray:
-    """Under a heat map: its brightness alone, paled."""
+def grey(pixels: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "h w 3"]:
+    """The image in pale grey, as the background of a heat map."""
     light = pixels[..., :3].astype(float) @ [0.299, 0.587, 0.114]
     return np.repeat((0.75 * light + 40)[..., None], 3, -1).clip(0, 255).astype(np.uint8)
 
 
-def heat(ax: Axes, mask: ndarray, pixels: ndarray, *, most: float | None = None):
-    """A map over a picture, from 0 to `most` (None: its own maximum); gives what a colour bar needs."""
+def heat(
+    ax: Axes, values: Float[ndarray, "_ _"], pixels: UInt8[ndarray, "h w 3"], *, most: float | None = None
+) -> AxesImage:
+    """A heat map over an image, with colours from 0 to `most` (None: its own maximum). Returns what a colour bar needs."""
     picture(ax, grey(pixels))
     height, width = pixels.shape[:2]
-    top = most if most is not None else float(mask.max()) or 1.0
-    return ax.imshow(
-        mask, extent=(0, width, height, 0), cmap=HEAT, vmin=0, vmax=top, alpha=ALPHA, interpolation="bilinear"
-    )
+    top = most if most is not None else float(values.max()) or 1.0
+    extent = (0.0, float(width), float(height), 0.0)
+    return ax.imshow(values, extent=extent, cmap=HEAT, vmin=0, vmax=top, alpha=ALPHA, interpolation="bilinear")
 
 
 def boxes(
     ax: Axes,
-    corners: ndarray,
+    corners: Float[ndarray, "*n 4"],
     *,
     color: str,
     texts: Sequence[str] = (),
-    linestyle="-",
+    linestyle: LineStyle = "-",
     width: float = 1.2,
     edge: bool = True,
 ) -> Axes:
-    """(x0, y0, x1, y1) each, in the axes' pixels, with a text at each; a white edge keeps them apart from any ground."""
+    """Boxes (x0, y0, x1, y1) in the axes' units, with a text at each; `edge` adds a white outline for contrast."""
     corners = np.asarray(corners, dtype=float).reshape(-1, 4)
     for x0, y0, x1, y1 in corners:
-        lines = [(width + 1, "white", "-")] * edge + [(width, color, linestyle)]
-        for thick, colour, dash in lines:
-            look = {"edgecolor": colour, "linewidth": thick, "linestyle": dash}
+        outline: list[tuple[float, str, LineStyle]] = [(width + 1, "white", "-")] * edge
+        for thickness, colour, dash in [*outline, (width, color, linestyle)]:
+            look: dict[str, Any] = {"edgecolor": colour, "linewidth": thickness, "linestyle": dash}
             ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, **look))
-    for text, (x, y, ha, va) in zip(texts, apart(corners, ax)):
+    for text, (x, y, ha, va) in zip(texts, text_places(corners, ax)):
         if text:
-            tag(ax, x, y, text, color=color, ha=ha, va=va)
+            text_on_plate(ax, x, y, text, color=color, ha=ha, va=va)
     return ax
 
 
-def apart(corners: ndarray, ax: Axes) -> list[tuple[float, float, str, str]]:
-    """Where the text of each box goes, (x, y, ha, va): above its left corner, where that is on the axes and free."""
-    (left, right), (top, low), found = sorted(ax.get_xlim()), sorted(ax.get_ylim()), []
-    near = np.array([right - left, low - top]) * 0.09
+def text_places(corners: Float[ndarray, "n 4"], ax: Axes) -> list[tuple[float, float, str, str]]:
+    """Place and alignment (x, y, ha, va) of each box's text: at its upper left corner, or the lower right if that is taken."""
+    (left, right), (top, bottom) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+    near = np.array([right - left, bottom - top]) * 0.09
+    places: list[tuple[float, float, str, str]] = []
     for x0, y0, x1, y1 in corners:
         x, ha = (x1, "right") if x0 > right - 3 * near[0] else (x0, "left")
-        spot = (x, y0, ha, "top" if y0 < top + near[1] else "bottom")
-        if any(np.all(np.abs(np.subtract(spot[:2], other[:2])) < near) for other in found):
-            spot = (x1, y1, "right", "bottom" if y1 > low - near[1] else "top")
-        found.append(spot)
-    return found
+        place = (x, y0, ha, "top" if y0 < top + near[1] else "bottom")
+        if any(np.all(np.abs(np.subtract(place[:2], other[:2])) < near) for other in places):
+            place = (x1, y1, "right", "bottom" if y1 > bottom - near[1] else "top")
+        places.append(place)
+    return places
 
 
-def tag(ax: Axes, x: float, y: float, text: str, *, color: str, va: str = "bottom", ha: str = "left") -> Axes:
-    """A few words on a plate of a colour, kept inside the axes."""
+def text_on_plate(ax: Axes, x: float, y: float, text: str, *, color: str, va: str = "bottom", ha: str = "left") -> Axes:
+    """A short text on a background of this colour ("#rrggbb"), in black or white, kept inside the axes."""
     (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
     x, y = min(max(x, left), right), min(max(y, bottom), top)
     dark = sum(int(color[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.6), (5, 0.1))) < 140
@@ -126,6 +140,6 @@ def tag(ax: Axes, x: float, y: float, text: str, *, color: str, va: str = "botto
     return ax
 
 
-def key(*, color: str, label: str, linestyle="-") -> Line2D:
-    """An entry of a legend of boxes."""
+def legend_entry(*, color: str, label: str, linestyle: Literal["-", "--"] = "-") -> Line2D:
+    """A legend entry for boxes of this colour."""
     return Line2D([], [], color=color, label=label, linestyle=linestyle, linewidth=1.2)

@@ -1,37 +1,51 @@
-"""One meaning, one colour, on every figure and page; sizes of what is printed.
+"""Colours, line styles and sizes: one meaning has one colour on every figure and page.
 
-From the palette of Okabe and Ito (2008), which people with any common form of colour blindness can tell apart. In
-greyscale some are alike, so whatever has a colour has a marker, a dash or a hatch of its own too.
+Colours are from the palette of Okabe and Ito (2008), which people with the common forms of colour blindness can distinguish.
+Some look alike in greyscale, so everything that has a colour also has its own marker, dash or hatch.
 """
 
 from contextvars import ContextVar
+from typing import Any
 
 TEACHER = "#E69F00"  # orange
 STUDENT = "#56B4E9"  # sky blue
-DISTILLED = "#0072B2"  # blue: the student that had a teacher, where it stands beside the one that had none
+DISTILLED = "#0072B2"  # blue: the distilled student, beside the student alone
 TRUTH = "#009E73"  # bluish green
-MATCH = "#CC79A7"  # reddish purple: the line between two that were matched
-OTHER = ("#D55E00", "#CC79A7", "#F0E442", "#000000")  # of what has no meaning elsewhere
+MATCH = "#CC79A7"  # reddish purple: the line between two matched boxes
+OTHER = ("#D55E00", "#CC79A7", "#F0E442", "#000000")  # for what appears in one figure only
 
 COLOURS = {"teacher": TEACHER, "student": STUDENT, "truth": TRUTH, "match": MATCH}
-CHEAP, DEAR = "#F7DDEB", "#8A2A63"  # lines between matched pairs, from the least cost to the highest, through MATCH
-PAGE_COLOURS = COLOURS | {"distilled": DISTILLED, "cheap": CHEAP, "dear": DEAR}  # of the app
-RAMP = ("#000004", "#420a68", "#932667", "#dd513a", "#fca50a", "#fcffa4")  # of maps over an image: matplotlib's inferno
+LOW_COST, HIGH_COST = "#F7DDEB", "#8A2A63"  # ends of the colour ramp for costs of pairs; MATCH is its middle
+PAGE_COLOURS = COLOURS | {
+    "distilled": DISTILLED,
+    "cheap": LOW_COST,
+    "dear": HIGH_COST,
+}  # names of CSS variables in the app
+RAMP = (
+    "#000004",
+    "#420a68",
+    "#932667",
+    "#dd513a",
+    "#fca50a",
+    "#fcffa4",
+)  # of the app's heat maps: matplotlib's inferno
 
-TITLES = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}
-LOOKS = {
+# By role: "teacher", "student" (alone) or "distilled".
+ROLE_NAMES = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}
+ROLE_STYLES: dict[str, dict[str, Any]] = {
     "teacher": {"color": TEACHER, "marker": "s", "linestyle": (0, (1, 1)), "hatch": "////"},
     "student": {"color": STUDENT, "marker": "o", "linestyle": "-", "hatch": ""},
     "distilled": {"color": DISTILLED, "marker": "D", "linestyle": (0, (4, 1.5)), "hatch": "...."},
 }
+# Hatches of stacked areas, in order.
 HATCHES = ("", "....", "////", "xx", "\\\\\\\\", "++", "--", "oo")
 
-# Inches: (a column, the text) of a page.
+# Widths in inches: (one column, the whole text).
 VENUES = {"cvpr": (3.25, 6.875), "neurips": (5.5, 5.5), "icml": (3.25, 6.75), "ieee": (3.5, 7.16), "acm": (3.33, 7.0)}
-VENUE: ContextVar[str] = ContextVar("venue", default="cvpr")  # CVPR, ICCV and ECCV alike
+VENUE: ContextVar[str] = ContextVar("venue", default="cvpr")  # the venue for which figures are made
 
-RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine has it
+RC: dict[Any, Any] = {  # matplotlib's settings
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine has it
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
@@ -52,12 +66,12 @@ RC = {
     "legend.handlelength": 2.4,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
-    "svg.fonttype": "none",  # text stays text
+    "svg.fonttype": "none",  # text stays text instead of outlines
     "svg.hashsalt": "detrdistill",
-    "pdf.fonttype": 42,  # fonts are embedded as they are
+    "pdf.fonttype": 42,  # TrueType fonts are embedded
 }
 
 
 def size(height: float, *, columns: int = 1) -> tuple[float, float]:
-    """Inches of a figure across one column, or across the text, of the venue that is set."""
+    """Width and height in inches of a figure across 1 or 2 columns of the venue; a height is returned as given."""
     return VENUES[VENUE.get()][columns - 1], height

@@ -1,9 +1,9 @@
-"""Each module in this folder is one figure, and its file's name is its name.
+"""Figures: each module in this folder is one, named by its file, and defines two functions.
 
-    measure(given) -> Numbers       from runs and summaries; Absent, in one sentence, where something is missing
-    make(numbers) -> Figure         the page
+    measure(inputs) -> Numbers      computes the numbers; raises Absent, in one sentence, if the inputs lack something
+    make(numbers) -> Figure         draws them
 
-Its docstring's first line is its title.
+The first line of its docstring is the figure's title in `python -m analysis list` and in the report.
 """
 
 import csv
@@ -11,6 +11,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -18,33 +19,38 @@ from matplotlib.figure import Figure
 from analysis.catalogue import FIGURES, title
 from analysis.drawing import plotly_page, style
 from analysis.figures.base import Numbers
-from analysis.inputs.given import Given
+from analysis.inputs.inputs import Inputs
 from core.files import write_bytes
 
-KINDS = ("pdf", "svg", "png")
+KINDS = ("pdf", "svg", "png")  # of drawings
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeFigure:
+    """A figure that was measured and drawn."""
+
     name: str
     title: str
     numbers: Numbers
     figure: Figure
 
 
-def make(name: str, given: Given) -> Made:
-    """Makes one figure from what is given; UserError says in one sentence what is missing."""
+def make(name: str, inputs: Inputs) -> MadeFigure:
+    """Measures and draws one figure. UserError: the inputs lack something that it needs."""
     module = FIGURES.module(name)
-    numbers = module.measure(given)
+    numbers = module.measure(inputs)
     with matplotlib.rc_context(style.RC):
-        return Made(name, title(FIGURES, name), numbers, module.make(numbers))
+        return MadeFigure(name, title(FIGURES, name), numbers, module.make(numbers))
 
 
-def save(made: Made, folder: Path, *, interactive: bool = False) -> list[Path]:
-    """As PDF, SVG and PNG, with its numbers as CSV and its caption; the same bytes when made again."""
+def save(made: MadeFigure, folder: Path, *, interactive: bool = False) -> list[Path]:
+    """Writes PDF, SVG, PNG, numbers as CSV, caption as text and, if `interactive`, an HTML page; returns the files.
+
+    Made again from the same inputs, the files have the same bytes; for that it sets SOURCE_DATE_EPOCH.
+    """
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
-    files = {kind: drawn(made.figure, kind) for kind in KINDS}
-    files |= {"csv": table(made.numbers.rows), "txt": (made.numbers.caption + "\n").encode()}
+    files = {kind: render(made.figure, kind) for kind in KINDS}
+    files |= {"csv": to_csv(made.numbers.rows), "txt": (made.numbers.caption + "\n").encode()}
     if interactive:
         files["html"] = plotly_page.page(made.figure, made.name, f"{made.title}. {made.numbers.caption}").encode()
     written = [Path(folder) / f"{made.name}.{kind}" for kind in files]
@@ -53,16 +59,19 @@ def save(made: Made, folder: Path, *, interactive: bool = False) -> list[Path]:
     return written
 
 
-def drawn(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, kind: str) -> bytes:
+    """The drawing as a file of a kind in KINDS, without the date."""
     buffer = io.BytesIO()
-    about = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    metadata: dict[str, Any] = {}
+    if kind != "png":
+        metadata = {"Date" if kind == "svg" else "CreationDate": None, "Creator": "detrdistill"}
     with matplotlib.rc_context(style.RC):
-        figure.savefig(buffer, format=kind, metadata=about | {"Creator": "detrdistill"} if kind != "png" else None)
+        figure.savefig(buffer, format=kind, metadata=metadata or None)
     return buffer.getvalue()
 
 
-def table(rows: list[dict]) -> bytes:
-    """CSV: every key of any row is a column; what a row lacks is empty."""
+def to_csv(rows: list[dict]) -> bytes:
+    """CSV with a column for every key of any row; a cell is empty where a row lacks the key."""
     out, columns = io.StringIO(), list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()

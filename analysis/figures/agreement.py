@@ -1,44 +1,47 @@
-"""Whether student and teacher say the same: pairs that are compared in training, stage by stage."""
+"""Agreement of matched student and teacher queries, by decoder layer."""
 
 from matplotlib.figure import Figure
 
 from analysis.drawing import draw, style
-from analysis.drawing.captions import of_seeds
+from analysis.drawing.captions import BANDS, seeds_note_of
 from analysis.figures.base import Numbers
-from analysis.inputs.given import Absent, Given
+from analysis.inputs.inputs import Absent, Inputs
 
 PARTS = {"class": "the same class", "iou": "IoU of their boxes", "object": "the same true object"}
-LOOKS = {
+STYLES: dict[str, draw.Style] = {
     "class": {"color": style.DISTILLED, "marker": "D", "linestyle": "-"},
     "iou": {"color": style.MATCH, "marker": "o", "linestyle": (0, (4, 1.5))},
     "object": {"color": style.TRUTH, "marker": "^", "linestyle": (0, (1, 1))},
 }
 
 
-def measure(given: Given) -> Numbers:
-    stands = [stand for stand in given.measurable() if "distilled" in stand.groups]
-    if not stands:
+def measure(inputs: Inputs) -> Numbers:
+    """A row for each seed and decoder layer ("stage") of the first distilled student. Absent: there is none."""
+    comparisons = [c for c in inputs.measurable_comparisons() if "distilled" in c.groups]
+    if not comparisons:
         raise Absent("it needs a run that had a teacher")
-    group = stands[0].groups["distilled"]
-    found = {row.seed: given.measured(row)["agreement"] for row in group.rows}
+    group = comparisons[0].groups["distilled"]
+    by_seed = {row.seed: inputs.measurements(row)["agreement"] for row in group.rows}
     rows = [
-        {"seed": seed, "stage": k, **{part: told[part][k - 1] for part in PARTS}}
-        for seed, told in found.items()
-        for k in range(1, 1 + len(told["class"]))
-        if told["class"][k - 1] is not None
+        {"seed": seed, "stage": k, **{part: agreement[part][k - 1] for part in PARTS}}
+        for seed, agreement in by_seed.items()
+        for k in range(1, 1 + len(agreement["class"]))
+        if agreement["class"][k - 1] is not None
     ]
-    about = f"Of the pairs that the loss logits makes of teacher queries with an object, on {stands[0].label}"
-    return Numbers(rows, f"{about}; {of_seeds([group], 'bands from the lowest to the highest')}.")
+    pairs = "pairs that the loss logits compares, whose teacher query is matched with an object"
+    about = f"Agreement of student and teacher queries in the {pairs}, on {comparisons[0].label}"
+    return Numbers(rows, f"{about}; {seeds_note_of([group], BANDS)}.")
 
 
 def make(numbers: Numbers) -> Figure:
+    """A curve for each part of the agreement, over the student's decoder layers."""
     figure = Figure(figsize=style.size(2.0))
-    ax, stages = figure.subplots(), sorted({row["stage"] for row in numbers.rows})
+    ax, layers = figure.subplots(), sorted({row["stage"] for row in numbers.rows})
     seeds = list(dict.fromkeys(row["seed"] for row in numbers.rows))
     for part, label in PARTS.items():
         values = [[row[part] for row in numbers.rows if row["seed"] == seed] for seed in seeds]
-        draw.curve(ax, stages, values, label=label, look=LOOKS[part])
-    ax.set(xlabel="decoder stage of the student", ylabel="share, or mean", ylim=(0, 1.02), xticks=stages)
+        draw.curve(ax, layers, values, label=label, look=STYLES[part])
+    ax.set(xlabel="decoder layer of the student", ylabel="share, or mean IoU", ylim=(0, 1.02), xticks=layers)
     ax.margins(x=0.1)
     ax.legend(loc="lower right")
     return figure

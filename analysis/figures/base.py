@@ -1,12 +1,13 @@
-"""What a figure shows, before it is drawn."""
+"""The interface between the two halves of a figure: the numbers that it measures, and from which it is drawn."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """`rows` are all numbers in the figure, one dict a line of its CSV; `caption` says what they are and what they say."""
+    """Everything that a figure shows, before it is drawn."""
 
-    rows: list[dict]
-    caption: str
-    extra: object = field(default=None, compare=False)  # what is drawn and is no number, such as pictures
+    rows: list[dict]  # all numbers in the figure, each dict a line of its CSV
+    caption: str  # what the numbers are, and what they show
+    extra: Any = field(default=None, compare=False)  # what is drawn but is no number, such as pictures

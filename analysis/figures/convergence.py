@@ -1,73 +1,78 @@
-"""AP over epochs and over minutes: who learns more from an image, and who from a minute."""
+"""AP over epochs and over minutes of training."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import draw, style
-from analysis.drawing.captions import seeds, where
+from analysis.drawing.captions import BANDS, data_names, seeds_note
 from analysis.figures.base import Numbers
-from analysis.inputs.given import Absent, Given
-from analysis.inputs.groups import Group, Stand, apart
+from analysis.inputs.groups import Comparison, Group, with_distinct_labels
+from analysis.inputs.inputs import Absent, Inputs
 
-MOST = 4  # students on a page
-LONGER = {"color": style.STUDENT, "linestyle": (0, (1, 1)), "marker": "^"}
+MOST = 4  # comparisons in one figure
+LONGER: draw.Style = {
+    "color": style.STUDENT,
+    "linestyle": (0, (1, 1)),
+    "marker": "^",
+}  # the student alone, trained longer
 
 
-def measure(given: Given) -> Numbers:
-    stands = given.stands()
-    stands = [stand for stand in stands if stand.whole and len(stand.first.told["ap_by_epoch"]) > 1] or stands[:1]
-    if not stands:
+def measure(inputs: Inputs) -> Numbers:
+    """A row for each evaluation of each seed, of up to MOST comparisons. Absent: no row says what was trained."""
+    comparisons = inputs.comparisons()
+    comparisons = [c for c in comparisons if c.complete and len(c.first.result["ap_by_epoch"]) > 1] or comparisons[:1]
+    if not comparisons:
         raise Absent("it needs runs or a study whose rows say what was trained")
-    stands = apart(stands)[:MOST]
-    rows = [row for stand in stands for row in of(stand, given)]
-    return Numbers(
-        rows, f"AP on {where(stands)} after each epoch; {seeds(stands, 'bands from the lowest to the highest')}."
-    )
+    comparisons = with_distinct_labels(comparisons)[:MOST]
+    rows = [row for comparison in comparisons for row in rows_of(comparison, inputs)]
+    return Numbers(rows, f"AP on {data_names(comparisons)} after each epoch; {seeds_note(comparisons, BANDS)}.")
 
 
-def of(stand: Stand, given: Given) -> list[dict]:
-    """A row for each curve, seed and epoch; the teacher's AP is a row of its own."""
-    curves = dict(stand.groups)
-    curves |= {f"longer, {group.first.told['epochs']} epochs": group for group in longer(stand, given)}
-    rows = [row | {"panel": stand.label, "who": who} for who, group in curves.items() for row in points(group)]
-    if stand.teacher:
-        rows.append({"panel": stand.label, "who": "teacher", "ap": 100 * stand.teacher["ap"]})
+def rows_of(comparison: Comparison, inputs: Inputs) -> list[dict]:
+    """The rows of one comparison: one for each curve, seed and evaluation, and one for the teacher's AP."""
+    curves = dict(comparison.groups)
+    curves |= {f"longer, {g.first.result['epochs']} epochs": g for g in longer_trainings(comparison, inputs)}
+    rows = [row | {"panel": comparison.label, "who": role} for role, group in curves.items() for row in points(group)]
+    if comparison.teacher_scores:
+        rows.append({"panel": comparison.label, "who": "teacher", "ap": 100 * comparison.teacher_scores["ap"]})
     return rows
 
 
-def longer(stand: Stand, given: Given) -> list[Group]:
-    """The student alone on longer schedules of the same images, such as one of equal time."""
-    if "student" not in stand.groups:
+def longer_trainings(comparison: Comparison, inputs: Inputs) -> list[Group]:
+    """The same student trained alone on the same images for more epochs, such as for the distilled student's time."""
+    if "student" not in comparison.groups:
         return []
-    mine = stand.groups["student"].first
-    alone = given.groups(lambda row: row.losses == frozenset() and row.learner == mine.learner)
-    return [group for group in alone if group.first.told["epochs"] > mine.told["epochs"]]
+    student = comparison.groups["student"].first
+    alone = inputs.groups(lambda row: row.losses == frozenset() and row.student_key == student.student_key)
+    return [group for group in alone if group.first.result["epochs"] > student.result["epochs"]]
 
 
 def points(group: Group) -> list[dict]:
-    """Seconds of training as they were, so that a busy machine shows."""
-    found = []
+    """A row for each seed and evaluation; minutes are measured ones, so they include the load of the machine."""
+    rows = []
     for row in group.rows:
-        told = row.told
-        after = told.get("measured_after", range(1, 1 + len(told["ap_by_epoch"])))
-        minutes = told["seconds"] / told["epochs"] / 60
-        found += [
+        result = row.result
+        after = result.get("measured_after", range(1, 1 + len(result["ap_by_epoch"])))
+        minutes = result["seconds"] / result["epochs"] / 60
+        rows += [
             {"seed": row.seed, "epoch": epoch, "minutes": epoch * minutes, "ap": 100 * ap}
-            for epoch, ap in zip(after, told["ap_by_epoch"])
+            for epoch, ap in zip(after, result["ap_by_epoch"])
         ]
-    return found
+    return rows
 
 
 def make(numbers: Numbers) -> Figure:
+    """Two panels for each comparison: AP over epochs, and over minutes."""
     panels = list(dict.fromkeys(row["panel"] for row in numbers.rows))
     figure = Figure(figsize=style.size(2.1 * len(panels), columns=2))
     axes = figure.subplots(len(panels), 2, sharey="row", squeeze=False)
     for (epochs, minutes), panel in zip(axes, panels):
         rows = [row for row in numbers.rows if row["panel"] == panel]
-        for who in dict.fromkeys(row["who"] for row in rows):
-            mine = [row for row in rows if row["who"] == who]
+        for role in dict.fromkeys(row["who"] for row in rows):
+            of_role = [row for row in rows if row["who"] == role]
             for ax, key in ((epochs, "epoch"), (minutes, "minutes")):
-                trace(ax, who, mine, key)
+                curve(ax, role, of_role, key)
         epochs.set(xlabel="epochs", ylabel="AP", xlim=(0, None), ylim=(0, None))
         epochs.set_title(panel, loc="left")
         minutes.set(xlabel="minutes of training, mean over seeds", xlim=(0, None))
@@ -76,14 +81,15 @@ def make(numbers: Numbers) -> Figure:
     return figure
 
 
-def trace(ax, who: str, rows: list[dict], key: str) -> None:
-    title = style.TITLES.get(who, f"student alone, {who}")
-    if who == "teacher":
-        draw.level(ax, rows[0]["ap"], label=title, look=style.LOOKS["teacher"])
+def curve(ax: Axes, role: str, rows: list[dict], key: str) -> None:
+    """Draws AP over the column `key`; the teacher's as a horizontal line."""
+    title = style.ROLE_NAMES.get(role, f"student alone, {role}")
+    if role == "teacher":
+        draw.level(ax, rows[0]["ap"], label=title, look=style.ROLE_STYLES["teacher"])
         return
     seeds = list(dict.fromkeys(row["seed"] for row in rows))
     curves = [[row["ap"] for row in rows if row["seed"] == seed] for seed in seeds]
     count = min(map(len, curves))
     places = [[row[key] for row in rows if row["seed"] == seed][:count] for seed in seeds]
     x = [sum(p) / len(p) for p in zip(*places)]
-    draw.curve(ax, x, [c[:count] for c in curves], label=title, look=style.LOOKS.get(who, LONGER))
+    draw.curve(ax, x, [c[:count] for c in curves], label=title, look=style.ROLE_STYLES.get(role, LONGER))

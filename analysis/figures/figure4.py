@@ -1,75 +1,82 @@
-"""Figure 4: where the teacher's queries look: good ones at objects, poor ones anywhere.
+"""Figure 4: masks of the teacher's queries of high and of low quality.
 
 Six panels, chosen by rule: (a) the image; (b), (c) the mask of the query whose box fits each of the two largest objects best;
-(d) of the others, the query whose mask is most on both; (e), (f) the two queries of the lowest quality q*.
+(d) of the other queries, the one with the most mask on both; (e), (f) the two queries of the lowest quality q*.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
+from numpy import ndarray
 
 from analysis.drawing import draw, style
 from analysis.figures.base import Numbers
-from analysis.inputs.given import Given
-from analysis.inputs.one_image import Seen, seen
-from analysis.inputs.rows import Row, title
+from analysis.inputs.inputs import Inputs
+from analysis.inputs.one_image import ReplayedImage, replay_image
+from analysis.inputs.rows import Row, detector_title
 from core.boxes import iou
 
 LETTERS = "bcdef"
 
 
-def measure(given: Given) -> Numbers:
-    row = chosen_run(given)
-    image = given.image if given.image is not None else chosen_image(given, row)
-    found = panels(seen(given, row, image))
-    return replace(found, caption=f"{source(row)} {found.caption}")
+def measure(inputs: Inputs) -> Numbers:
+    """A row for each panel with a mask, on an image of the run with the largest images. Absent: there is no run."""
+    row = chosen_run(inputs)
+    image = inputs.image if inputs.image is not None else chosen_image(inputs, row)
+    numbers = panels(replay_image(inputs, row, image))
+    return replace(numbers, caption=f"{run_description(row)} {numbers.caption}")
 
 
-def source(row: Row) -> str:
-    """Which run it is, and where it began."""
-    start = Path(row.run.get("init") or "").stem
-    begun = f", begun from {start}" if start else ""
-    return f"{title(row.detector)} on {row.data}, run {row.name} (AP {100 * row.told['ap']:.1f}{begun})."
+def run_description(row: Row) -> str:
+    """The run's detector, data, name and AP, and the weights with which it started."""
+    init = Path(row.run.get("init") or "").stem
+    start = f", initialised from {init}" if init else ""
+    return f"{detector_title(row.detector)} on {row.data}, run {row.name} (AP {100 * row.result['ap']:.1f}{start})."
 
 
-def chosen_run(given: Given) -> Row:
-    """The run of the largest images, so that masks have places to show; a distilled one before one alone."""
-    given.run()
-    return max(given.runs, key=lambda row: (pixels(row), row.kind == "distilled"))
+def chosen_run(inputs: Inputs) -> Row:
+    """The run with the largest images, so that masks have a high resolution; of equal ones a distilled run."""
+    inputs.first_run()
+    return max(inputs.runs, key=lambda row: (image_size(row), row.kind == "distilled"))
 
 
-def pixels(row: Row) -> int:
+def image_size(row: Row) -> int:
+    """The size of the run's images in pixels."""
     data = row.run["data"]
     return data["size"] if data["kind"] == "shapes" else max(data["augment"]["sizes"], default=320)
 
 
-def chosen_image(given: Given, row: Row) -> int:
-    """Of the images with the fewest objects, but two at least, the one whose worse answered of them is answered best."""
-    table = given.collected(row)
-    side = "teacher" if table.taught else "student"
+def chosen_image(inputs: Inputs, row: Row) -> int:
+    """Among images with the fewest (at least two) objects, the one whose worst-matched object has the highest quality."""
+    table = inputs.query_table(row)
+    side = "teacher" if table.has_teacher else "student"
     last = table.rows(["image", "object", "object_overlap", "object_score"], side=side, layer=table.layers(side) - 1)
     last = last[last["object"] >= 0]
     last["quality"] = (last["object_overlap"] * last["object_score"]) ** 0.5
-    by = last.groupby("image").agg(count=("object", "size"), worst=("quality", "min"))
-    few = by[by["count"] == by["count"][by["count"] >= 2].min()] if (by["count"] >= 2).any() else by
-    return int(few["worst"].idxmax())
+    images = last.groupby("image").agg(count=("object", "size"), worst=("quality", "min"))
+    several = images["count"] >= 2
+    fewest = images[images["count"] == images["count"][several].min()] if several.any() else images
+    return int(fewest["worst"].idxmax())
 
 
-def panels(found: Seen, pinned: dict[str, int] | None = None) -> Numbers:
-    """The masks of the queries that the rules choose, or of those `pinned`, by letter."""
-    psi, places = found.masks()
-    who = {"teacher": "teacher's", "student": "run's own"}[found.looker[0]]
-    q = found.quality()
-    quality, inside = q.ranking()[-1, 0].numpy(), found.inside()
-    chosen, why = choose(found, psi, places, quality)
+def panels(image: ReplayedImage, pinned: dict[str, int] | None = None) -> Numbers:
+    """The masks of the queries that the rules choose, or of the `pinned` queries, by the panel's letter.
+
+    `extra` holds the image and the mask of each panel.
+    """
+    psi, places = image.masks()
+    q = image.quality()
+    quality, inside = q.ranking()[-1, 0].numpy(), image.inside()
+    chosen, reasons = choose(image, psi, places, quality)
     chosen |= pinned or {}
     rows = [
         {
             "panel": letter,
             "query": query,
-            "why": "pinned" if letter in (pinned or {}) else why[letter],
+            "why": "pinned" if letter in (pinned or {}) else reasons[letter],
             "quality": float(quality[query]),
             "score": float(q.score[-1, 0, query]),
             "overlap": float(q.overlap[-1, 0, query]),
@@ -77,57 +84,72 @@ def panels(found: Seen, pinned: dict[str, int] | None = None) -> Numbers:
         }
         for letter, query in chosen.items()
     ]
-    image, size = found.sample.id, "×".join(map(str, found.sample.size[::-1]))
+    masks = {letter: psi[query] for letter, query in chosen.items()}
+    return Numbers(rows, caption(image, rows, masks, places), (image, masks))
+
+
+def caption(
+    image: ReplayedImage, rows: list[dict], masks: dict[str, Float[ndarray, "h w"]], places: Bool[ndarray, "t h w"]
+) -> str:
+    """The caption: what is drawn, by which rules, and the share of the masks inside true boxes."""
+    size = "×".join(map(str, image.sample.size[::-1]))
     about = (
-        f"Image {image} ({size} pixels) and masks of the {who} queries, last stage, features of stride {found.stride}"
+        f"Image {image.sample.id} ({size} pixels) and masks of the {image.shown_role}'s queries, last decoder layer, features "
+        f"of stride {image.stride}"
     )
-    rules = "(b), (c) best box on each of the two largest objects; (d) of the others the one most on both; (e), (f) lowest q*"
-    scale = f"colour from 0 to {max(psi[query].max() for query in chosen.values()):.2f}, the largest value of the five"
+    rules = (
+        "(b), (c): best box on each of the two largest objects; (d): of the other queries, most mask on both; (e), (f): "
+        "lowest quality q*"
+    )
+    scale = f"Colours from 0 to {max(mask.max() for mask in masks.values()):.2f}, the maximum of the five masks"
     top, low = (np.mean([r["inside"] for r in rows if r["panel"] in letters]) for letters in ("bc", "ef"))
-    outcome = f"Inside boxes lie {100 * top:.0f}% of the mass of (b), (c) and {100 * low:.0f}% of that of (e), (f)"
-    chance = f"{100 * look_area(places):.0f}% of the places are"
-    caption = f"{about}. {rules}; {scale}. {outcome}; {chance}."
-    return Numbers(rows, caption, (found, {letter: psi[query] for letter, query in chosen.items()}))
+    shares = f"{100 * top:.0f}% of the mass of (b), (c) and {100 * low:.0f}% of that of (e), (f) lies inside true boxes"
+    return f"{about}. {rules}. {scale}. {shares}, which hold {100 * object_area(places):.0f}% of the places."
 
 
-def look_area(places: np.ndarray) -> float:
+def object_area(places: Bool[ndarray, "t h w"]) -> float:
+    """The share of places that lie in any object; 0 without objects."""
     return float(places.any(0).mean()) if len(places) else 0.0
 
 
-def choose(found: Seen, psi, places, quality) -> tuple[dict[str, int], dict[str, str]]:
-    """A query for each letter, and why."""
-    boxes, targets = found.looker[1].own.boxes[-1, 0], found.trace.targets
+def choose(
+    image: ReplayedImage, psi: Float[ndarray, "q h w"], places: Bool[ndarray, "t h w"], quality: Float[ndarray, " q"]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """The query of each panel by the figure's rules, and the reason in a few words."""
+    boxes, targets = image.shown_trace.own.boxes[-1, 0], image.trace.targets
     largest = (targets.boxes[:, 2] * targets.boxes[:, 3]).argsort(descending=True)[:2].tolist()
-    chosen, why = {}, {}
+    chosen, reasons = {}, {}
     for letter, t in zip("bc", largest):
         chosen[letter] = int(iou(boxes, targets.boxes[t].expand_as(boxes)).argmax())
-        why[letter] = f"best box on the {found.labels[t]}"
+        reasons[letter] = f"best box on the {image.labels[t]}"
     free = [query for query in range(len(psi)) if query not in chosen.values()]
     if len(largest) == 2:
         shares = np.stack([(psi * places[t]).sum((1, 2)) for t in largest]) / psi.sum((1, 2)).clip(1e-12)
         chosen["d"] = max(free, key=lambda query: shares[:, query].min())
-        why["d"] = "other, most on both"
+        reasons["d"] = "other, most on both"
     for letter, query in zip("ef", np.argsort(quality)):
-        chosen[letter], why[letter] = int(query), "lowest quality"
-    return chosen, why
+        chosen[letter], reasons[letter] = int(query), "lowest quality"
+    return chosen, reasons
 
 
 def make(numbers: Numbers) -> Figure:
-    found, masks = numbers.extra
+    """The image and five masks in one line, with a colour bar."""
+    image, masks = numbers.extra
     figure = Figure(figsize=style.size(1.45, columns=2))
     axes = figure.subplots(1, 6)
-    draw.boxes(draw.picture(axes[0], found.pixels), found.truth, color=style.TRUTH, texts=found.labels)
+    draw.boxes(draw.picture(axes[0], image.pixels), image.truth, color=style.TRUTH, texts=image.labels)
     axes[0].set_title("(a) image\nand truth", fontsize=6)
-    top, shown = max(mask.max() for mask in masks.values()), None
+    top, heat = float(max(mask.max() for mask in masks.values())), None
     for ax, row in zip(axes[1:], numbers.rows):
-        shown = draw.heat(ax, masks[row["panel"]], found.pixels, most=float(top))
-        draw.boxes(ax, found.truth, color="white", linestyle=":", width=0.7, edge=False)
+        heat = draw.heat(ax, masks[row["panel"]], image.pixels, most=top)
+        draw.boxes(ax, image.truth, color="white", linestyle=":", width=0.7, edge=False)
         why = row["why"].replace(" on ", "\non ")
         ax.set_title(f"({row['panel']}) {why}\nq* {row['quality']:.2f}, {100 * row['inside']:.0f}% inside", fontsize=6)
     for ax in axes[1 + len(numbers.rows) :]:
         ax.axis("off")
-    bar = figure.colorbar(shown, ax=axes.tolist(), shrink=0.75, pad=0.005, aspect=18)
+    assert heat is not None, "two queries of low quality are always shown"
+    bar = figure.colorbar(heat, ax=axes.tolist(), shrink=0.75, pad=0.005, aspect=18)
     bar.ax.tick_params(labelsize=5.5, width=0.5)
-    bar.set_label("inner product" if found.config.mask == "inner" else "cosine", fontsize=6)
+    bar.set_label("inner product" if image.config.mask == "inner" else "cosine", fontsize=6)
     bar.outline.set_linewidth(0.4)
     return figure

@@ -1,9 +1,9 @@
-"""Two claims of the paper in numbers: good queries look at objects, and distilled students match more stably.
+"""Two claims of the paper, on query masks and on stable matching.
 
 Left, the claim of its Figure 4: Spearman's correlation of a query's quality q* with the share of its mask inside true boxes,
-mean over images, with two standard errors; it holds where that is above 0. Right, the claim of its Figure 7: instability
-between decoder stages (mean over stages) of the distilled student less that of the same student alone, seed by seed; it holds
-below 0.
+mean over images, with two standard errors; the claim holds where that is above 0. Right, the claim of its Figure 7:
+instability between decoder layers (mean over layers) of the distilled student minus that of the same student alone, seed by
+seed; the claim holds below 0.
 """
 
 from statistics import mean
@@ -15,59 +15,67 @@ from matplotlib.ticker import MaxNLocator
 from analysis.drawing import style
 from analysis.drawing.captions import signed
 from analysis.figures.base import Numbers
-from analysis.inputs.given import Given
-from analysis.inputs.groups import Group, Stand
+from analysis.inputs.groups import Comparison, Group
+from analysis.inputs.inputs import Inputs
 
-LOOKS, STABLE = "good queries look at objects", "distilled students match more stably"
-WHO = ("teacher", "student", "distilled")
-
-
-def measure(given: Given) -> Numbers:
-    stands = given.widely()
-    rows = [row for stand in stands for row in (*looks(stand, given), *stable(stand, given))]
-    return Numbers(rows, " ".join((outcome_of_looks(rows), outcome_of_stability(rows))))
+LOOKS, STABLE = "good queries look at objects", "distilled students match more stably"  # values of the column "claim"
+ROLES = ("teacher", "student", "distilled")
 
 
-def looks(stand: Stand, given: Given) -> list[dict]:
-    found = [(kind, row.seed, given.measured(row)["student"]) for kind, g in stand.groups.items() for row in g.rows]
-    taught = stand.groups.get("distilled", next(iter(stand.groups.values()))).first
-    found.append(("teacher", None, given.measured(taught)["teacher"]))
+def measure(inputs: Inputs) -> Numbers:
+    """A row for each detector (first claim), and for each seed of a complete comparison (second). Absent: none was measured."""
+    comparisons = inputs.measurable_comparisons_of_all_data()
+    rows = [row for c in comparisons for row in (*correlations(c, inputs), *stability_gains(c, inputs))]
+    return Numbers(rows, " ".join((outcome_of_correlations(rows), outcome_of_stability(rows))))
+
+
+def correlations(comparison: Comparison, inputs: Inputs) -> list[dict]:
+    """A row for each student and seed, and one for the teacher: the correlation of quality with mass inside boxes."""
+    detectors = [
+        (kind, row.seed, inputs.measurements(row)["student"])
+        for kind, group in comparison.groups.items()
+        for row in group.rows
+    ]
+    group = comparison.groups.get("distilled", next(iter(comparison.groups.values())))
+    detectors.append(("teacher", None, inputs.measurements(group.first)["teacher"]))
     return [
-        {"claim": LOOKS, "where": stand.label, "who": who, "seed": seed}
-        | {"value": told["looks"]["correlation"], "error": told["looks"]["error"], "images": told["looks"]["images"]}
-        for who, seed, told in found
-        if told and told["looks"]["correlation"] is not None
+        {"claim": LOOKS, "where": comparison.label, "who": role, "seed": seed}
+        | {"value": masks["correlation"], "error": masks["error"], "images": masks["images"]}
+        for role, seed, measurements in detectors
+        if measurements and (masks := measurements["looks"])["correlation"] is not None
     ]
 
 
-def stable(stand: Stand, given: Given) -> list[dict]:
-    """Of the seeds that both have."""
-    if not stand.whole:
+def stability_gains(comparison: Comparison, inputs: Inputs) -> list[dict]:
+    """A row for each common seed of a complete comparison: the difference of both students' instability."""
+    if not comparison.complete:
         return []
-    alone, distilled = (unstable(stand.groups[kind], given) for kind in ("student", "distilled"))
+    alone, distilled = (instability_by_seed(comparison.groups[kind], inputs) for kind in ("student", "distilled"))
     return [
-        {"claim": STABLE, "where": stand.label, "who": "distilled", "seed": seed}
+        {"claim": STABLE, "where": comparison.label, "who": "distilled", "seed": seed}
         | {"value": distilled[seed] - alone[seed], "alone": alone[seed], "distilled": distilled[seed]}
         for seed in alone
         if seed in distilled
     ]
 
 
-def unstable(group: Group, given: Given) -> dict[int, float]:
-    """Instability of each seed, mean over the stages after the first."""
-    found = {row.seed: given.measured(row)["student"]["instability"]["stages"] for row in group.rows}
-    return {seed: mean(stages) for seed, stages in found.items() if stages}
+def instability_by_seed(group: Group, inputs: Inputs) -> dict[int | None, float]:
+    """Instability of each seed, mean over the layers after the first."""
+    by_seed = {row.seed: inputs.measurements(row)["student"]["instability"]["stages"] for row in group.rows}
+    return {seed: mean(layers) for seed, layers in by_seed.items() if layers}
 
 
-def outcome_of_looks(rows: list[dict]) -> str:
+def outcome_of_correlations(rows: list[dict]) -> str:
+    """A sentence on how many detectors support the first claim."""
     rows = [row for row in rows if row["claim"] == LOOKS]
-    told = [f"{style.TITLES[who]} {counted([r for r in rows if r['who'] == who])}" for who in WHO]
+    counts = [f"{style.ROLE_NAMES[role]} {counted([r for r in rows if r['who'] == role])}" for role in ROLES]
     above, below = (sum(sign * r["value"] > 2 * (r["error"] or 0) for r in rows) for sign in (1, -1))
-    against = f", and the opposite for {below}" if below else ""
-    return f"That {LOOKS} holds for {above} of {len(rows)} trained detectors{against} ({'; '.join(told)})."
+    opposite = f", and the opposite for {below}" if below else ""
+    return f"The claim that {LOOKS} holds for {above} of {len(rows)} trained detectors{opposite} ({'; '.join(counts)})."
 
 
 def counted(rows: list[dict]) -> str:
+    """How many correlations are above 0, and their range: "2 of 3, from −0.10 to +0.40"."""
     if not rows:
         return "none"
     above = sum(r["value"] > 2 * (r["error"] or 0) for r in rows)
@@ -76,30 +84,33 @@ def counted(rows: list[dict]) -> str:
 
 
 def outcome_of_stability(rows: list[dict]) -> str:
+    """A sentence on how many seeds support the second claim."""
     rows = [row for row in rows if row["claim"] == STABLE]
     if not rows:
-        return f"Whether {STABLE} needs a student alone and distilled."
-    less = sum(row["value"] < 0 for row in rows)
-    parts = []
+        return f"The claim that {STABLE} needs a student alone and the same student distilled."
+    clauses = []
     for place in dict.fromkeys(row["where"] for row in rows):
-        mine = [row for row in rows if row["where"] == place]
-        a, b = (mean(row[key] for row in mine) for key in ("alone", "distilled"))
-        parts.append(
-            f"{place}: {a:.2f} alone, {b:.2f} distilled, lower in {sum(r['value'] < 0 for r in mine)} of {len(mine)}"
-        )
-    return f"That {STABLE} holds in {less} of {len(rows)} pairs of one seed ({'; '.join(parts)})."
+        here = [row for row in rows if row["where"] == place]
+        alone, distilled = (mean(row[key] for row in here) for key in ("alone", "distilled"))
+        lower = f"lower in {sum(r['value'] < 0 for r in here)} of {len(here)}"
+        clauses.append(f"{place}: {alone:.2f} alone, {distilled:.2f} distilled, {lower}")
+    lower = sum(row["value"] < 0 for row in rows)
+    return f"The claim that {STABLE} holds in {lower} of {len(rows)} pairs of the same seed ({'; '.join(clauses)})."
 
 
 def make(numbers: Numbers) -> Figure:
+    """Two panels, one for each claim, with a line for each comparison."""
     places = list(dict.fromkeys(row["where"] for row in numbers.rows))
     figure = Figure(figsize=style.size(0.95 + 0.42 * len(places), columns=2))
     left, right = figure.subplots(1, 2, sharey=True)
-    for ax, claim, label in ((left, LOOKS, "rank correlation of quality\nwith mass inside boxes"),
-                             (right, STABLE, "instability, distilled less alone\n(objects per image)")):  # fmt: skip
-        mine = [row for row in numbers.rows if row["claim"] == claim]
+    for ax, claim, label in (
+        (left, LOOKS, "rank correlation of quality\nwith mass inside boxes"),
+        (right, STABLE, "instability, distilled minus alone\n(objects per image)"),
+    ):
+        rows = [row for row in numbers.rows if row["claim"] == claim]
         ax.axvline(0, color="#888888", linewidth=0.8)
-        for who in WHO:
-            dots(ax, who, [row for row in mine if row["who"] == who], places)
+        for role in ROLES:
+            dots(ax, role, [row for row in rows if row["who"] == role], places)
         ax.set(xlabel=label)
         ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.margins(x=0.08)
@@ -109,10 +120,10 @@ def make(numbers: Numbers) -> Figure:
     return figure
 
 
-def dots(ax: Axes, who: str, rows: list[dict], places: list[str]) -> Axes:
-    """One for each seed, the seeds a little apart."""
-    look = style.LOOKS[who]
-    y = [places.index(r["where"]) + 0.25 * (WHO.index(who) - 1) + 0.06 * ((r["seed"] or 0) % 3 - 1) for r in rows]
+def dots(ax: Axes, role: str, rows: list[dict], places: list[str]) -> Axes:
+    """A dot with its error for each seed; roles and seeds are shifted a little so that they don't overlap."""
+    look = style.ROLE_STYLES[role]
+    y = [places.index(r["where"]) + 0.25 * (ROLES.index(role) - 1) + 0.06 * ((r["seed"] or 0) % 3 - 1) for r in rows]
     x, error = [row["value"] for row in rows], [2 * (row.get("error") or 0) for row in rows]
-    ax.errorbar(x, y, xerr=error, fmt=look["marker"], color=look["color"], label=style.TITLES[who], elinewidth=0.7)
+    ax.errorbar(x, y, xerr=error, fmt=look["marker"], color=look["color"], label=style.ROLE_NAMES[role], elinewidth=0.7)
     return ax

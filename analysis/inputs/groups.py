@@ -1,78 +1,86 @@
-"""Rows of one setting over seeds, and the two settings that a figure compares."""
+"""Rows of one setting over seeds, and comparisons of a student trained alone with the same student distilled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
-from analysis.inputs.rows import Row, title
+from analysis.inputs.rows import Row, detector_title
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one setting over seeds."""
+    """The rows of one setting, which differ only in their seed; at least one."""
 
     rows: tuple[Row, ...]
 
     @property
     def first(self) -> Row:
+        """The first row; it stands for the group in all but the scores."""
         return self.rows[0]
 
     @property
-    def usual(self) -> tuple[int, int]:
-        """More is nearer to the defaults, then of more seeds."""
+    def preference(self) -> tuple[int, int]:
+        """Sort key: larger for options nearer to the defaults, then for more seeds."""
         return -len(self.first.options), len(self.rows)
 
     def values(self, key: str = "ap") -> list[float]:
-        found = [row.scores(key) for row in self.rows]
-        return [x for x in found if x is not None]
+        """A COCO metric of each seed, 0 to 1, without seeds for which it is unknown."""
+        scores = [row.score(key) for row in self.rows]
+        return [x for x in scores if x is not None]
 
     def mean(self, key: str = "ap") -> float | None:
+        """Mean of a COCO metric over seeds; None if it is unknown."""
         return mean(self.values(key)) if self.values(key) else None
 
     def spread(self, key: str = "ap") -> float | None:
-        """The sample's standard deviation over seeds; None of one."""
+        """Sample standard deviation of a COCO metric over seeds; None with fewer than two."""
         return stdev(self.values(key)) if len(self.values(key)) > 1 else None
 
 
 @dataclass(frozen=True)
-class Stand:
-    """What is to be compared: by kind, the student alone and distilled with all of DETRDistill, else the same."""
+class Comparison:
+    """One student on one dataset and schedule: trained alone ("student") and with DETRDistill ("distilled"), or one of these."""
 
-    groups: dict[str, Group]
-    note: str = ""  # what sets it apart from others of its detector and data
+    groups: dict[str, Group]  # by `Row.kind`
+    note: str = ""  # added to the label to distinguish it from comparisons of the same detector and data
 
     @property
     def first(self) -> Row:
+        """The first row of the first group."""
         return next(iter(self.groups.values())).first
 
     @property
     def label(self) -> str:
-        return f"{title(self.first.detector)}, {self.first.data}{self.note}"
+        """Title for panels and captions: detector, validation images and the note."""
+        return f"{detector_title(self.first.detector)}, {self.first.data}{self.note}"
 
     @property
     def schedule(self) -> str:
+        """Epochs and number of training images, as an addition to the label: ", 12 epochs of 500 images"."""
         limit = self.first.run["data"]["train_limit"] if self.first.run else None
-        return f", {self.first.told.get('epochs')} epochs" + (f" of {limit} images" if limit else "")
+        return f", {self.first.result.get('epochs')} epochs" + (f" of {limit} images" if limit else "")
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
+        """Whether it has both the student alone and the distilled student."""
         return len(self.groups) == 2
 
     @property
-    def teacher(self) -> dict | None:
-        """COCO's numbers of the teacher."""
-        return self.groups["distilled"].first.told.get("teacher_scores") if "distilled" in self.groups else None
+    def teacher_scores(self) -> dict | None:
+        """COCO metrics of the teacher, 0 to 1; None without a distilled student, or if they are unknown."""
+        return self.groups["distilled"].first.result.get("teacher_scores") if "distilled" in self.groups else None
+
+    @property
+    def detector_and_data(self) -> tuple[str, str]:
+        """The student's detector and the name of the validation images."""
+        return self.first.detector, self.first.data
 
 
-def place(stand: Stand) -> tuple[str, str]:
-    return stand.first.detector, stand.first.data
-
-
-def apart(stands: Sequence[Stand]) -> list[Stand]:
-    """With labels that differ: by their schedules, then by number."""
-    for note in (lambda stand, k: stand.schedule, lambda stand, k: f"{stand.note} ({k})"):
-        labels = [stand.label for stand in stands]
-        seen = {label: labels.count(label) > 1 for label in labels}
+def with_distinct_labels(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with notes that make their labels distinct: first the schedule, then a number."""
+    for note in (lambda comparison, k: comparison.schedule, lambda comparison, k: f"{comparison.note} ({k})"):
+        labels = [comparison.label for comparison in comparisons]
+        repeated = {label: labels.count(label) > 1 for label in labels}
         counts = [labels[:k].count(label) + 1 for k, label in enumerate(labels)]
-        stands = [replace(s, note=note(s, k)) if seen[s.label] else s for s, k in zip(stands, counts)]
-    return list(stands)
+        comparisons = [replace(c, note=note(c, k)) if repeated[c.label] else c for c, k in zip(comparisons, counts)]
+    return list(comparisons)

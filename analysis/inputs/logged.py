@@ -1,7 +1,7 @@
-"""What a run wrote of itself while it trained, as figures show it; a summary carries it under "logged".
+"""Reads what a run logged while it trained, in the form in which summaries carry it under "logged".
 
-gradients    notes of L2 norms: {"step", "gradients": {loss: {"features", "decoder"}}}
-epochs       instability IS of the student's last layer, each recorded epoch against the one before: {"epoch", "instability"}
+gradients    one entry for each logged step: {"step", "gradients": {loss: {"features", "decoder"}}}, L2 norms
+epochs       {"epoch", "instability"}: instability (IS) of the student's last layer between that epoch and the recorded one before
 """
 
 from pathlib import Path
@@ -13,26 +13,29 @@ import torch
 from core.metrics.instability import instability, objects_by_query
 from core.runs.results import read_lines
 
-ASSIGNMENTS = "assignments.parquet"
+ASSIGNMENTS = "assignments.parquet"  # columns who, epoch, image, layer, query, object; written by training
 
 
-def logged(run: Path) -> dict[str, list[dict]]:
+def training_log(run: Path) -> dict[str, list[dict]]:
+    """Gradient norms of metrics.jsonl, and instability by epoch from the recorded assignments."""
     notes = (line for line in read_lines(run / "metrics.jsonl") if line.get("gradients"))
-    return {"gradients": [{k: note[k] for k in ("step", "gradients")} for note in notes], "epochs": by_epoch(run)}
+    gradients = [{k: note[k] for k in ("step", "gradients")} for note in notes]
+    return {"gradients": gradients, "epochs": instability_by_epoch(run)}
 
 
-def by_epoch(run: Path) -> list[dict]:
-    """None of a run that recorded no assignments, or those of one epoch alone."""
+def instability_by_epoch(run: Path) -> list[dict]:
+    """{"epoch", "instability"} of each recorded epoch but the first; empty if fewer than two were recorded."""
     if not (run / ASSIGNMENTS).exists():
         return []
     table = pd.read_parquet(run / ASSIGNMENTS, columns=["who", "epoch", "image", "layer", "query", "object"])
     table = table[(table["who"] == "student") & (table["layer"] == table["layer"].max())]
-    places = {image: k for k, image in enumerate(sorted(table["image"].unique()))}
-    shape, epochs = (len(places), int(table["query"].max()) + 1), {}
+    positions = {image: k for k, image in enumerate(sorted(table["image"].unique()))}
+    shape = len(positions), int(table["query"].max()) + 1
+    objects: dict[int, np.ndarray] = {}  # object of each image and query, by epoch
     for epoch, part in table.groupby("epoch"):
-        columns = (part["image"].map(places), part["query"], part["object"])
-        image, query, objects = (torch.tensor(column.to_numpy(dtype=np.int64)) for column in columns)
-        epochs[int(epoch)] = objects_by_query((image, query), objects, shape).numpy()
-    order = sorted(epochs)
-    pairs = zip(order, order[1:])
-    return [{"epoch": now, "instability": float(instability(epochs[now], epochs[old]))} for old, now in pairs]
+        columns = (part["image"].map(positions), part["query"], part["object"])
+        image, query, target = (torch.tensor(column.to_numpy(dtype=np.int64)) for column in columns)
+        objects[int(epoch)] = objects_by_query((image, query), target, shape).numpy()
+    epochs = sorted(objects)
+    pairs = zip(epochs, epochs[1:])
+    return [{"epoch": now, "instability": float(instability(objects[now], objects[old]))} for old, now in pairs]

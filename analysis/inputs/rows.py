@@ -1,4 +1,4 @@
-"""One training, whether its folder is at hand or a summary tells of it."""
+"""One training as the figures and tables see it: a row, read from a run folder or from a summary file."""
 
 import json
 import re
@@ -6,128 +6,138 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
-from analysis.inputs.logged import logged
+from analysis.inputs.logged import training_log
 from core import losses
 
+# The parts of a run's configuration that must agree for two rows to be the same training, losses and seed aside.
 TRAINING = ("student", "data", "optim", "init", "amp")
 
-
+# Titles of detectors that differ from what `detector_title` makes of their names; a new detector needs no line here.
 TITLES = {"adamixer": "AdaMixer", "conditional": "Conditional DETR", "deformable": "Deformable DETR"}
 
 
 @dataclass(frozen=True)
 class Row:
+    """One training: its name, its result, and the folder of the run where its weights are available."""
+
     name: str
-    told: dict
-    folder: Path | None = None  # with weights
+    result: dict  # as `core.runs.results.result` returns it; a summary may add "measured" and "logged"
+    folder: Path | None = None  # the run's folder, if it holds the student's weights
 
     @property
     def run(self) -> dict:
-        """The configuration; empty in a summary that has none."""
-        return self.told.get("run") or {}
+        """The configuration of the run; empty in a summary that has none."""
+        return self.result.get("run") or {}
 
     @property
     def seed(self) -> int | None:
-        return self.told.get("seed")
+        """Seed of the training; None in a summary that does not give it."""
+        return self.result.get("seed")
 
     @property
     def detector(self) -> str:
+        """Name of the student's detector, "?" if the configuration is unknown."""
         return self.run["student"]["detector"] if self.run else "?"
 
     @property
-    def student(self) -> dict:
+    def student_config(self) -> dict:
+        """Options of the student's detector; empty if the configuration is unknown."""
         return self.run["student"]["config"] if self.run else {}
 
     @cached_property
     def losses(self) -> frozenset[str] | None:
-        """Those that count, beside detection; None where the summary does not say."""
+        """Names of the distillation losses with a nonzero weight; None if the configuration is unknown."""
         if not self.run:
             return None
         return frozenset(n for n, c in self.run["losses"].items() if c["weight"] and n != "detection")
 
     @cached_property
     def logged(self) -> dict[str, list[dict]]:
-        """As `analysis/inputs/logged.py` has it; a summary may have none."""
-        if "logged" in self.told:
-            return self.told["logged"]
-        return logged(self.folder) if self.folder else {"gradients": [], "epochs": []}
+        """Gradient norms and instability by epoch, as `training_log` returns them; empty lists if there are none."""
+        if "logged" in self.result:
+            return self.result["logged"]
+        return training_log(self.folder) if self.folder else {"gradients": [], "epochs": []}
 
     @property
-    def whole(self) -> bool:
-        """Trained to the end, as far as is told."""
-        return not self.run or self.told.get("epochs", 0) >= self.run["optim"]["epochs"]
+    def finished(self) -> bool:
+        """Whether all epochs were trained; True if the configuration is unknown."""
+        return not self.run or self.result.get("epochs", 0) >= self.run["optim"]["epochs"]
 
     @property
     def kind(self) -> str:
-        """student (alone), or distilled."""
-        taught = self.losses if self.losses is not None else self.told.get("teacher")
-        return "distilled" if taught else "student"
+        """Either "student" (trained alone) or "distilled"."""
+        teacher = self.losses if self.losses is not None else self.result.get("teacher")
+        return "distilled" if teacher else "student"
 
     @cached_property
     def data(self) -> str:
-        """Where it was measured."""
+        """Name of the validation images for captions, such as "shapes, 96 px" or "cards/val"; "?" if unknown."""
         if not self.run:
             return "?"
-        told = self.run["data"]
-        first = f", first {told['val_limit']} images" if told["val_limit"] else ""
-        if told["kind"] == "shapes":
-            return f"shapes, {told['size']} px{first}"
-        return f"{Path(told['val']).parent.name}/{Path(told['val']).stem}{first}"
+        config = self.run["data"]
+        limit = f", first {config['val_limit']} images" if config["val_limit"] else ""
+        if config["kind"] == "shapes":
+            return f"shapes, {config['size']} px{limit}"
+        return f"{Path(config['val']).parent.name}/{Path(config['val']).stem}{limit}"
 
     @cached_property
     def options(self) -> dict[str, object]:
-        """What its losses have that is not the default, weights aside: {"features.gamma": 0.25}."""
-        found = {}
+        """Options of the losses that differ from their defaults, weights left out: {"features.gamma": 0.25}."""
+        changed: dict[str, object] = {}
         for name in sorted(self.losses or ()):
-            usual = {f.name: f.default for f in fields(losses.module(name).Config)} if name in losses.names() else {}
-            told = self.run["losses"][name]
-            found |= {f"{name}.{k}": v for k, v in told.items() if k != "weight" and v != usual.get(k, v)}
-        return found
+            defaults = {f.name: f.default for f in fields(losses.module(name).Config)} if name in losses.names() else {}
+            config = self.run["losses"][name]
+            changed |= {f"{name}.{k}": v for k, v in config.items() if k != "weight" and v != defaults.get(k, v)}
+        return changed
 
     @cached_property
-    def setting(self) -> str:
-        """The same for rows that differ in nothing but their seed."""
+    def setting_key(self) -> str:
+        """A text that is equal for rows that differ only in their seed."""
         if not self.run:
             return re.sub(rf"-{self.seed}$", "", self.name)
-        weights = {name: self.run["losses"][name]["weight"] for name in self.losses}
-        told = {"weights": weights, "options": self.options, "teacher": self.told["teacher"]}
-        return self.training + json.dumps(told, sort_keys=True)
+        weights = {name: self.run["losses"][name]["weight"] for name in self.losses or ()}
+        varied = {"weights": weights, "options": self.options, "teacher": self.result["teacher"]}
+        return self.training_key + json.dumps(varied, sort_keys=True)
 
     @cached_property
-    def training(self) -> str:
-        """The same for rows that differ in nothing but their losses, teacher and seed."""
-        return self.alike(*TRAINING)
+    def training_key(self) -> str:
+        """A text that is equal for rows that differ only in losses, teacher and seed."""
+        return self._key(*TRAINING)
 
     @cached_property
-    def learner(self) -> str:
-        """The same for rows of one student on the same images, whatever the schedule."""
-        return self.alike("student", "data", "init")
+    def student_key(self) -> str:
+        """A text that is equal for rows that train the same student on the same images, whatever the schedule."""
+        return self._key("student", "data", "init")
 
-    def alike(self, *keys: str) -> str:
-        """These parts of the configuration; the name where there is none."""
-        return (
-            json.dumps({k: there(portable(self.run).get(k)) for k in keys}, sort_keys=True) if self.run else self.name
-        )
+    def _key(self, *parts: str) -> str:
+        """These parts of the configuration as JSON; the row's name if the configuration is unknown."""
+        if not self.run:
+            return self.name
+        run = without_local_folders(self.run)
+        return json.dumps({part: without_falsy(run.get(part)) for part in parts}, sort_keys=True)
 
-    def scores(self, key: str = "ap") -> float | None:
-        return self.told.get(key)
-
-
-def portable(run: dict) -> dict:
-    """Without the folders of this machine: files by their name and that of their folder."""
-    files = {key: value and short(value) for key, value in run.items() if key in ("teacher", "init", "class_map")}
-    data = {k: short(v) if v and k in ("train", "val", "images") else v for k, v in run["data"].items()}
-    return run | files | {"data": {"part": "val"} | data}  # cards of before there was a choice do not say it
+    def score(self, key: str = "ap") -> float | None:
+        """A COCO metric after the last epoch, 0 to 1; None if it is unknown."""
+        return self.result.get(key)
 
 
-def short(path: str) -> str:
+def without_local_folders(run: dict) -> dict:
+    """The configuration with absolute paths cut to the file and its folder, so that machines compare equal."""
+    files = {k: v and last_two_parts(v) for k, v in run.items() if k in ("teacher", "init", "class_map")}
+    data = {k: last_two_parts(v) if v and k in ("train", "val", "images") else v for k, v in run["data"].items()}
+    return run | files | {"data": {"part": "val"} | data}  # old cards have no "part"; they were all measured on "val"
+
+
+def last_two_parts(path: str) -> str:
+    """The file and its folder of an absolute path; a relative path as it is."""
     return "/".join(Path(path).parts[-2:]) if Path(path).is_absolute() else path
 
 
-def there(value):
-    """Without the fields that are off, so that one which came later makes no other training of what was before."""
-    return {k: there(v) for k, v in value.items() if v} if isinstance(value, dict) else value
+def without_falsy(value: object) -> object:
+    """Drops falsy fields of nested dicts, so that old cards compare equal after new options are added."""
+    return {k: without_falsy(v) for k, v in value.items() if v} if isinstance(value, dict) else value
 
 
-def title(detector: str) -> str:
-    return TITLES.get(detector, detector)
+def detector_title(name: str) -> str:
+    """The detector's title: from TITLES, else made from its name, such as "Dab DETR" from `dab_detr`."""
+    return TITLES.get(name) or name.replace("_", " ").title().replace("Detr", "DETR")

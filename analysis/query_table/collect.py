@@ -1,8 +1,8 @@
-"""Images of a dataset through a run's Distiller, to one tidy table on disk that figures and the app read.
+"""Collects the query table of a run: every query of every validation image, for figures and for pandas.
 
-A folder of Parquet parts, each written whole, so that a stopped collection goes on where it was; `analysis/query_table/rows.py`
-says what the columns are. Beside them `truth.json` holds the objects as a COCO instances dict, and `about.json` what was
-collected.
+The table is a folder of Parquet parts. Each part is written in one piece, so that an interrupted collection continues where
+it stopped. `analysis/query_table/rows.py` describes the columns. Beside the parts, `truth.json` holds the objects as a COCO
+instances dict, and `about.json` what was collected.
 """
 
 import io
@@ -12,17 +12,19 @@ from hashlib import sha256
 from itertools import chain, islice
 from math import ceil
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from analysis.query_table.rows import record
+from analysis.query_table.rows import table_of_batch
 from core import losses
 from core.data.loader import evaluation
 from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.files import read_json, write_bytes, write_json
+from core.losses.base import Loss
 from core.metrics.coco_ap import restricted_to
 from core.progress import watched
 from core.runs.checkpoint import sha256_of
@@ -31,40 +33,41 @@ from core.runs.open import OpenRun
 from core.types import Images, Targets
 
 VERSION = 1  # of the columns
-BATCH = 16
+BATCH = 16  # images
 PART = 4  # batches in a file
 
 
 def collect(run: OpenRun, out: Path, *, limit: int | None = None, batch: int = BATCH, workers: int = 0) -> Path:
-    """The table in the folder `out`; what is there already is kept.
+    """Writes the query table of the first `limit` validation images (None: all) into the folder `out`; returns `out`.
 
-    UserError: `out` holds another collection, or an image cannot be read.
+    Parts that exist are kept. UserError: `out` holds another collection, or an image cannot be read.
     """
     about, truth = describe(run, limit, batch)
-    begin(out, about, truth)
+    start_or_resume(out, about, truth)
     count, each = about["images"], about["each"]
-    missing = [start for start in range(0, count, each) if not part(out, start).exists()]
-    distiller = watcher(run.distiller).to(device())
+    missing = [start for start in range(0, count, each) if not part_path(out, start).exists()]
+    distiller = minimal_distiller(run.distiller).to(device())
     groups = [range(start, min(count, start + each)) for start in missing]
     batches = evaluation(run.data, run.augment, batch, workers, only=list(chain(*groups)))
-    there = count - sum(map(len, groups))
-    for images in watched(groups, f"collecting {run.path.name}", count, done=there, each=each):
-        rows = [step(distiller, *x) for x in islice(batches, ceil(len(images) / batch))]
-        write_bytes(part(out, images.start), parquet(pa.concat_tables(rows)))
+    done = count - sum(map(len, groups))
+    for images in watched(groups, f"collecting {run.path.name}", count, done=done, each=each):
+        rows = [batch_rows(distiller, *x) for x in islice(batches, ceil(len(images) / batch))]
+        write_bytes(part_path(out, images.start), to_parquet(pa.concat_tables(rows)))
     return out
 
 
 def device() -> str:
+    """The device for forward passes: "cuda" if there is one, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def part(out: Path, start: int) -> Path:
-    """The file of the images from `start` on."""
+def part_path(out: Path, start: int) -> Path:
+    """The file of the part whose first image has this index."""
     return out / f"part-{start:07}.parquet"
 
 
 def describe(run: OpenRun, limit: int | None = None, batch: int = BATCH) -> tuple[dict, bytes]:
-    """What decides the numbers, as about.json has it, and the truth of the images, as truth.json has it."""
+    """The contents of about.json (everything on which the numbers depend) and of truth.json, for these images."""
     count = min(len(run.data), limit or len(run.data))
     truth = json.dumps(restricted_to(set(run.data.ids[:count]), run.data.truth(), [])[0]).encode()
     return {
@@ -80,11 +83,11 @@ def describe(run: OpenRun, limit: int | None = None, batch: int = BATCH) -> tupl
     }, truth
 
 
-def begin(out: Path, about: dict, truth: bytes) -> None:
-    """Makes the folder, or finds in it the same collection."""
+def start_or_resume(out: Path, about: dict, truth: bytes) -> None:
+    """Writes about.json and truth.json, or checks that they describe the same collection. UserError: they do not."""
     if (out / "about.json").exists():
-        told = read_json(out / "about.json")
-        if differ := [key for key in about if told.get(key) != about[key]]:
+        present = read_json(out / "about.json")
+        if differ := [key for key in about if present.get(key) != about[key]]:
             raise UserError(
                 f"{out} holds a collection of other {differ[0]}; remove that folder, or choose another --out"
             )
@@ -93,32 +96,33 @@ def begin(out: Path, about: dict, truth: bytes) -> None:
     write_json(out / "about.json", about)
 
 
-def watcher(whole: Distiller) -> Distiller:
-    """The Distiller with what the columns need of its losses: who of student and teacher is compared with whom.
+def minimal_distiller(distiller: Distiller) -> Distiller:
+    """The distiller in eval mode with only the loss that the columns need: `logits`, whose pairs name each query's partner.
 
-    The step is otherwise the same. A run whose loss `logits` splits its pairs is asked for the positive ones alone; one
-    without it gets it as it is by default.
+    With a teacher, `logits` has the run's options, or its defaults in a run without it, but only the positive pairs of a
+    loss that splits them. Without a teacher, `detection` alone remains. Detectors and matching are unchanged.
     """
-    student, teacher = whole.student, whole.teacher
+    student, teacher = distiller.student, distiller.teacher
     if teacher is None:
-        return Distiller(
-            student, {"detection": whole.losses["detection"]}, {"detection": whole.weights["detection"]}
-        ).eval()
+        only = {"detection": cast(Loss, distiller.losses["detection"])}
+        return Distiller(student, only, {"detection": distiller.weights["detection"]}).eval()
     config = losses.module("logits").Config(weight=1.0)
-    if "logits" in whole.losses:
-        config = whole.losses["logits"].config
+    if "logits" in distiller.losses:
+        config = distiller.losses["logits"].config
     config = replace(config, match="all" if config.match == "all" else "positive")
     built = {"logits": losses.build("logits", config, student, teacher)}
     return Distiller(student, built, map_weights(built, {"logits": 1.0}), teacher).eval()
 
 
 @torch.no_grad()
-def step(distiller: Distiller, images: Images, targets: Targets) -> pa.Table:
+def batch_rows(distiller: Distiller, images: Images, targets: Targets) -> pa.Table:
+    """The rows of one batch, computed on `device()`."""
     images = images.to(device())
-    return record(distiller(images, targets.to(device())), images)
+    return table_of_batch(distiller(images, targets.to(device())), images)
 
 
-def parquet(table: pa.Table) -> bytes:
+def to_parquet(table: pa.Table) -> bytes:
+    """The table as the bytes of a Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", use_dictionary=["side", "image"])
     return buffer.getvalue()

@@ -1,25 +1,28 @@
-"""A collected table as the numbers that figures show: plain data, as a summary may carry it under "measured".
+"""Measures a query table: the numbers that figures show, as plain data, which a summary carries under "measured".
 
-images                  how many were looked at
-student, teacher        of each detector (the teacher's null without one):
-    scores              COCO's six numbers, and `per_class`
-    instability         IS of each layer after the first against the one before (core/metrics/instability.py), and `moved`, the share
-                        of objects that changed their query
-    looks               q* against mass inside boxes, in the last layer: `correlation` (Spearman's, mean over the
-                        `images` with objects), `error` (its standard error), and in ten bins of q* `inside`, `entropy`
-                        and `count`; `area` is what a mask that is the same everywhere would have inside
-    errors              what each of TIDE's kinds costs in AP50, and `counts`
-    calibration         by score in ten bins, and `error`
-    crowding            COCO's numbers over images with few to many objects
+images                  number of validation images
+student, teacher        of each detector (the teacher's is null in a run without one):
+    scores              COCO's six metrics, and `per_class`
+    instability         `stages`: IS of each decoder layer after the first, compared with the layer before
+                        (core/metrics/instability.py); `moved`: share of objects matched with another query than there
+    looks               statistics of query masks in the last layer: `correlation` of q* with the mass inside true boxes
+                        (Spearman's, mean over the `images` with objects) and `error` (its standard error); in ten bins of q*
+                        the means `inside` and `entropy`, and `count` of queries; `area`: what an even mask has inside
+    errors              cost of each of TIDE's error types in AP50, and `counts`
+    calibration         detections in ten bins of score, and `error`: the expected calibration error
+    crowding            COCO's metrics over images with few to many objects
 agreement               of student and teacher in each of the student's layers: class, iou, object; null without a teacher
 """
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Shaped
+from numpy import ndarray
 
-from analysis.query_table.read import Collected
+from analysis.query_table.read import QueryTable
 from core.losses.features import quality
 from core.metrics import tide
 from core.metrics.calibration import calibration
@@ -29,39 +32,45 @@ from core.metrics.instability import instability
 from core.metrics.query_masks import rank_correlation
 from core.metrics.query_quality import GAMMA
 
-BINS = 10
+BINS = 10  # of quality q*, 0 to 1
 
 
-def measured(table: Collected) -> dict:
-    sides = {"student": side(table, "student"), "teacher": side(table, "teacher") if table.taught else None}
-    return plain({"images": table.about["images"], **sides, "agreement": agreement(table) if table.taught else None})
+def measure_table(table: QueryTable) -> dict:
+    """All measurements of a query table, ready for JSON."""
+    teacher = measure_detector(table, "teacher") if table.has_teacher else None
+    agrees = agreement(table) if table.has_teacher else None
+    student = measure_detector(table, "student")
+    return json_values({"images": table.about["images"], "student": student, "teacher": teacher, "agreement": agrees})
 
 
-def side(table: Collected, name: str) -> dict:
-    found = table.detections(name)
-    right = hits(found, table.objects)
-    e = tide.errors(found, table.objects)
+def measure_detector(table: QueryTable, side: str) -> dict:
+    """The measurements of the "student" or the "teacher"."""
+    detections = table.detections(side)
+    hit = hits(detections, table.objects)
+    errors = tide.errors(detections, table.objects)
+    by_count = ap_by_object_count(table.truth, [detections], table.categories)
+    counted = ~hit.ignored
     return {
-        "scores": average_precision(table.truth, [found], table.categories),
-        "instability": stability(table, name),
-        "looks": looks(table, name),
-        "errors": tide.costs(found, table.objects) | {"counts": {kind: e.count(kind) for kind in tide.KINDS}},
-        "calibration": asdict(calibration(found.scores[~right.ignored].numpy(), right.right[~right.ignored])),
-        "crowding": {
-            name: short(told) for name, told in ap_by_object_count(table.truth, [found], table.categories).items()
-        },
+        "scores": average_precision(table.truth, [detections], table.categories),
+        "instability": layer_instability(table, side),
+        "looks": mask_quality(table, side),
+        "errors": tide.delta_ap(detections, table.objects)
+        | {"counts": {kind: errors.count(kind) for kind in tide.KINDS}},
+        "calibration": asdict(calibration(detections.scores[counted].numpy(), hit.right[counted])),
+        "crowding": {name: without_classes(scores) for name, scores in by_count.items()},
     }
 
 
-def short(scores: dict) -> dict:
+def without_classes(scores: dict) -> dict:
+    """Scores without the AP of each class."""
     return {key: value for key, value in scores.items() if key != "per_class"}
 
 
-def stability(table: Collected, name: str) -> dict[str, list[float]]:
-    """IS of each layer after the first, and the share of objects that have another query than in the layer before."""
-    layers, images = table.layers(name), 0
+def layer_instability(table: QueryTable, side: str) -> dict[str, Float[ndarray, " l-1"]]:
+    """IS of each layer after the first, and the share of objects matched with another query than in the layer before."""
+    layers, images = table.layers(side), 0
     total, changed, objects = (np.zeros(layers - 1) for _ in range(3))
-    for part in table.parts(["image", "object"], side=name):
+    for part in table.parts(["image", "object"], side=side):
         v = by_layer(part["object"], part["image"].nunique(), layers)
         images += v.shape[1]
         total += instability(v[1:], v[:-1]) * v.shape[1]
@@ -71,48 +80,50 @@ def stability(table: Collected, name: str) -> dict[str, list[float]]:
     return {"stages": total / images, "moved": changed / np.maximum(objects, 1)}
 
 
-def by_layer(column: pd.Series, images: int, layers: int) -> np.ndarray:
-    """Rows come image by image, then layer, then query."""
+def by_layer(column: pd.Series, images: int, layers: int) -> Shaped[ndarray, "l b q"]:
+    """A column of one detector's rows by layer, image and query; the rows of a table are sorted by image, layer and query."""
     return column.to_numpy().reshape(images, layers, -1).transpose(1, 0, 2)
 
 
-def looks(table: Collected, name: str) -> dict:
-    last = table.layers(name) - 1
-    rows = table.rows(["image", "score", "overlap", "inside", "entropy", "area"], side=name, layer=last)
+def mask_quality(table: QueryTable, side: str) -> dict:
+    """Statistics of the masks in the last layer by the queries' quality q*: "looks" in the module's docstring."""
+    last = table.layers(side) - 1
+    rows = table.rows(["image", "score", "overlap", "inside", "entropy", "area"], side=side, layer=last)
     rows = rows[rows["area"] > 0]
     q_star = quality(rows["score"], rows["overlap"], GAMMA)
     images = rows["image"].nunique()
     q, inside = (x.to_numpy().reshape(images, -1) for x in (q_star, rows["inside"]))
-    each = rank_correlation(q, inside)
-    each = each[~np.isnan(each)]
-    place = np.minimum((q_star * BINS).astype(int), BINS - 1)
-    means = rows.groupby(place)[["inside", "entropy"]].mean().reindex(range(BINS))
+    correlations = rank_correlation(q, inside)
+    correlations = correlations[~np.isnan(correlations)]
+    count = len(correlations)
+    bins = np.minimum((q_star * BINS).astype(int), BINS - 1)
+    means = rows.groupby(bins)[["inside", "entropy"]].mean().reindex(range(BINS))
     return {
-        "images": len(each),
-        "correlation": each.mean() if len(each) else np.nan,
-        "error": each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan,
+        "images": count,
+        "correlation": correlations.mean() if count else np.nan,
+        "error": correlations.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan,
         "area": rows.groupby("image")["area"].first().mean(),
         "inside": means["inside"],
         "entropy": means["entropy"],
-        "count": np.bincount(place, minlength=BINS),
+        "count": np.bincount(bins, minlength=BINS),
     }
 
 
-def agreement(table: Collected) -> dict[str, list[float]]:
-    """The mean over the pairs of each of the student's layers."""
+def agreement(table: QueryTable) -> dict[str, pd.Series]:
+    """Agreement of student and teacher queries, mean over the pairs of each of the student's layers."""
     rows = table.rows(["layer", "partner", "same_class", "same_object", "partner_overlap"], side="student")
     means = rows[rows["partner"] >= 0].drop(columns="partner").groupby("layer").mean()
     means = means.reindex(range(table.layers("student")))
     return {"class": means["same_class"], "iou": means["partner_overlap"], "object": means["same_object"]}
 
 
-def plain(value):
-    """Numbers as JSON has them; NaN is null."""
+def json_values(value: Any) -> Any:
+    """A nested value with arrays and series as lists, NumPy numbers as Python's, and NaN as None."""
     if isinstance(value, dict):
-        return {str(k): plain(x) for k, x in value.items()}
+        return {str(k): json_values(x) for k, x in value.items()}
     if isinstance(value, (np.ndarray, pd.Series)):
         value = value.tolist()
     if isinstance(value, list):
-        return [plain(x) for x in value]
+        return [json_values(x) for x in value]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and value != value else value

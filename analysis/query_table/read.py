@@ -1,4 +1,4 @@
-"""What `collect` wrote, read again: by columns and conditions, so that a large table is never whole in memory."""
+"""Reads a query table that `collect` wrote, by columns and conditions, so that a large table never fills the memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +21,11 @@ BOX = ("x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True)
-class Collected:
+class QueryTable:
+    """A complete query table on disk; `analysis/query_table/rows.py` describes its columns. Sides: "student", "teacher"."""
+
     folder: Path
-    about: dict
+    about: dict  # the contents of about.json
 
     @cached_property
     def truth(self) -> dict:
@@ -32,57 +34,62 @@ class Collected:
 
     @cached_property
     def categories(self) -> tuple[Category, ...]:
+        """The categories, by label."""
         return tuple(Category(**c) for c in self.about["categories"])
 
     @cached_property
     def objects(self) -> Objects:
+        """The objects of all images as arrays."""
         return objects(self.truth, self.categories)
 
     @property
-    def taught(self) -> bool:
-        """Whether there is a teacher."""
+    def has_teacher(self) -> bool:
+        """Whether the run had a teacher, and so the table has rows of one."""
         return self.about["teacher"] is not None
 
     def layers(self, side: str) -> int:
+        """Number of decoder layers of a detector."""
         return int(self.rows(["layer"], side=side, image=self.truth["images"][0]["id"])["layer"].max()) + 1
 
     @property
     def files(self) -> list[Path]:
+        """The Parquet parts, in the order of their images."""
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def rows(self, columns: list[str] | None = None, **where) -> pd.DataFrame:
-        """The columns of the rows in which the named columns have these values; every column without a list."""
-        return read(self.files, columns, where)
+    def rows(self, columns: list[str] | None = None, **where: str | int) -> pd.DataFrame:
+        """Selects columns (None: all) of the rows in which the columns named in `where` have the given values."""
+        return read_rows(self.files, columns, where)
 
-    def parts(self, columns: list[str], **where) -> Iterator[pd.DataFrame]:
-        """The same, a part of the images at a time."""
+    def parts(self, columns: list[str], **where: str | int) -> Iterator[pd.DataFrame]:
+        """The rows of `rows`, one part of the images at a time."""
         for path in self.files:
-            yield read([path], columns, where)
+            yield read_rows([path], columns, where)
 
     def detections(self, side: str, layer: int = -1) -> Detections:
-        """The 100 best of each image, exactly as they were."""
+        """The 100 best detections of each image in one layer, bit for bit as the detector made them."""
         layer = layer % self.layers(side)
-        found = self.rows(["image", "query", *BOX, "classes", "scores"], side=side, layer=layer)
-        count = found["classes"].map(len).to_numpy()
-        each = lambda column: np.repeat(found[column].to_numpy(), count)  # noqa: E731
-        score = torch.from_numpy(np.concatenate(found["scores"].to_numpy()))
-        label = torch.from_numpy(np.concatenate(found["classes"].to_numpy()).astype(np.int64))
-        boxes = torch.from_numpy(np.stack([each(c) for c in BOX], 1))
-        image, query = (torch.from_numpy(each(c).astype(np.int64)) for c in ("image", "query"))
+        rows = self.rows(["image", "query", *BOX, "classes", "scores"], side=side, layer=layer)
+        count = rows["classes"].map(len).to_numpy()
+        repeated = lambda column: np.repeat(rows[column].to_numpy(), count)  # noqa: E731
+        score = torch.from_numpy(np.concatenate(rows["scores"].to_numpy()))
+        label = torch.from_numpy(np.concatenate(rows["classes"].to_numpy()).astype(np.int64))
+        boxes = torch.from_numpy(np.stack([repeated(c) for c in BOX], 1))
+        image, query = (torch.from_numpy(repeated(c).astype(np.int64)) for c in ("image", "query"))
         return Detections(boxes, score, label, image, query)
 
 
-def read(files: list[Path], columns: list[str] | None, where: dict) -> pd.DataFrame:
-    wanted = pc.scalar(True)
+def read_rows(files: list[Path], columns: list[str] | None, where: dict[str, str | int]) -> pd.DataFrame:
+    """Reads columns (None: all) of those rows of Parquet files in which the columns in `where` have the given values."""
+    condition = pc.scalar(True)
     for name, value in where.items():
-        wanted = wanted & (pc.field(name) == value)
-    return ds.dataset(files).to_table(columns, filter=wanted).to_pandas()
+        condition = condition & (pc.field(name) == value)
+    return ds.dataset(files).to_table(columns, filter=condition).to_pandas()
 
 
-def opened(folder: Path) -> Collected:
-    """UserError: the folder holds no whole collection."""
+def open_table(folder: Path) -> QueryTable:
+    """The query table in a folder. UserError: the folder holds no complete table."""
     about = read_json(folder / "about.json")
     parts = len(list(folder.glob("part-*.parquet")))
     if parts < -(-about["images"] // about["each"]):
         raise UserError(f"{folder} is not whole; go on with: python -m analysis collect RUN --out {folder}")
-    return Collected(folder, about)
+    return QueryTable(folder, about)

@@ -1,25 +1,26 @@
-"""Each module in this folder is one table of the paper, filled with what was given: `fill(given) -> Table`.
+"""Tables of the paper: each module in this folder is one, named by its file, and defines `fill(inputs) -> Table`.
 
-What was measured here stands beside what the paper printed, under 'COCO, paper', and '?' is what of that is not known. A
-difference is taken on the same data only: from this project's own row without distillation, or from the paper's.
+A line shows what was measured beside what the paper printed, under "COCO, paper"; "?" is a number of the paper that is not
+known. Gains are computed on the same data only: a measured one from the measured student alone, a printed one from the
+paper's. The first line of a module's docstring is the table's title in `python -m analysis list`.
 """
 
 from pathlib import Path
 
 from analysis.catalogue import TABLES
-from analysis.inputs.given import Given
-from analysis.tables._layout import FORMS, Table, texts
+from analysis.inputs.inputs import Inputs
+from analysis.tables._layout import FORMS, Table, render
 from core.files import write_bytes
 
 
-def make(name: str, given: Given) -> Table:
-    """Fills one table with what is given; UserError says in one sentence what is missing."""
-    return TABLES.module(name).fill(given)
+def make(name: str, inputs: Inputs) -> Table:
+    """Fills one table from the inputs. UserError: the inputs lack something that it needs."""
+    return TABLES.module(name).fill(inputs)
 
 
 def save(table: Table, folder: Path, name: str) -> list[Path]:
-    """As LaTeX (booktabs), Markdown and CSV."""
+    """Writes a table as LaTeX (booktabs), Markdown and CSV; returns the files."""
     written = [Path(folder) / f"{name}.{kind}" for kind in FORMS]
-    for path, text in zip(written, texts(table).values()):
+    for path, text in zip(written, render(table).values()):
         write_bytes(path, text.encode())
     return written

@@ -1,166 +1,206 @@
-"""A table as lines of numbers, and its forms: LaTeX, Markdown, CSV."""
+"""The layout of a table: lines of measured and printed numbers, and their LaTeX, Markdown and CSV forms."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import mean, stdev
 
-from analysis.inputs.given import OURS, Given
 from analysis.inputs.groups import Group
-from analysis.inputs.rows import Row
+from analysis.inputs.inputs import OURS, Inputs
+from analysis.inputs.rows import Row, detector_title
 
 COCO = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "aps": "APs", "apm": "APm", "apl": "APl"}
-NONE = "–"  # not measured here
-UNKNOWN = "?"  # the paper's, and not known
+BY_SIZE = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
+NOT_MEASURED = "–"
+UNKNOWN = "?"  # a number of the paper that is not known
+
+Metrics = Mapping[str, float | None]  # by metric; None: not measured, or not known
 
 
 @dataclass(frozen=True)
-class Here:
-    """What was measured, in points of 100, over seeds."""
+class Measured:
+    """Measured metrics in points (0 to 100), over the seeds of one setting."""
 
-    data: str
+    data: str  # name of the validation images
     seeds: int
-    means: Mapping[str, float | None]
-    spreads: Mapping[str, float | None]  # the sample's deviation; None of one seed
+    means: Metrics
+    spreads: Metrics  # sample standard deviation over seeds; None for one seed
 
 
 @dataclass(frozen=True)
 class Line:
+    """One line of a table: its labels, what was measured, and what the paper printed."""
+
     labels: tuple[str, ...]
-    here: Here | None = None
-    base: Here | None = None  # from which the gain is taken, on the same data
-    paper: Mapping[str, float | None] = None  # by metric; what is missing is not known
-    paper_base: Mapping[str, float | None] = None
+    measured: Measured | None = None
+    base: Measured | None = None  # the measured line, on the same data, from which the gain is computed
+    paper: Metrics = field(default_factory=dict)  # a missing metric is not known
+    paper_base: Metrics = field(default_factory=dict)  # the printed line from which the gain is computed
 
 
 @dataclass(frozen=True)
 class Table:
+    """A table, independent of the form in which it is written."""
+
     title: str
-    labels: tuple[str, ...]  # heads of the first columns
-    metrics: Mapping[str, str]  # head of each
+    labels: tuple[str, ...]  # names of the label columns
+    metrics: Mapping[str, str]  # column name of each metric
     lines: tuple[Line, ...]
     note: str = ""
-    gains: tuple[str, ...] = ("ap",)  # metrics whose gain is told
+    gains: tuple[str, ...] = ("ap",)  # metrics that are shown with their gain
 
     @property
-    def measured(self) -> bool:
-        return any(line.here for line in self.lines)
+    def has_measurements(self) -> bool:
+        """Whether any line was measured."""
+        return any(line.measured for line in self.lines)
 
 
-def of_group(group: Group | None, metrics: Sequence[str] = tuple(COCO)) -> Here | None:
+# Measured numbers of groups
+
+
+def measured_group(group: Group | None, metrics: Sequence[str] = tuple(COCO)) -> Measured | None:
+    """The group's COCO metrics; None without a group."""
     if group is None:
         return None
-    return of_values(group.first.data, {key: [100 * x for x in group.values(key)] for key in metrics}, len(group.rows))
+    values = {key: [100 * x for x in group.values(key)] for key in metrics}
+    return measured_values(group.first.data, values, len(group.rows))
 
 
-def of_values(data: str, values: Mapping[str, list[float]], seeds: int) -> Here:
+def measured_values(data: str, values: Mapping[str, list[float]], seeds: int) -> Measured:
+    """Means and standard deviations of the values (in points) of each metric."""
     means = {key: mean(x) if x else None for key, x in values.items()}
-    return Here(data, seeds, means, {key: stdev(x) if len(x) > 1 else None for key, x in values.items()})
+    return Measured(data, seeds, means, {key: stdev(x) if len(x) > 1 else None for key, x in values.items()})
 
 
-def of_teacher(group: Group | None) -> Here | None:
-    """The teacher of a distilled group, as it was measured before the first step."""
-    told = group and group.first.told.get("teacher_scores")
-    if not told:
+def measured_teacher(group: Group | None) -> Measured | None:
+    """The teacher of a distilled group, measured before the first step; None if its scores are unknown."""
+    scores = group.first.result.get("teacher_scores") if group else None
+    if group is None or not scores:
         return None
-    return of_values(group.first.data, {k: [100 * v] for k, v in told.items() if v is not None}, 1)
+    return measured_values(group.first.data, {k: [100 * v] for k, v in scores.items() if v is not None}, 1)
 
 
-def contexts(given: Given, wanted=lambda row: True) -> dict[str, dict[str, Group]]:
-    """Of each student, data and schedule: the group of each method, named by its losses ("none", "ours", "fitnet" ...).
+def measured_baseline(inputs: Inputs, sweep: Mapping[object, Group]) -> Measured | None:
+    """The student of a sweep trained alone; None if there is none."""
+    trainings = {group.first.training_key for group in sweep.values()}
+    alone = inputs.groups(lambda row: row.losses == frozenset() and row.training_key in trainings)
+    return measured_group(alone[0]) if alone else None
 
-    Of several groups of one method the one nearest to the defaults.
+
+def sweep_labels(sweep: Mapping[object, Group]) -> tuple[str, str]:
+    """The detector and the losses of a sweep; the paper's in an empty one."""
+    row = next((group.first for group in sweep.values()), None)
+    return (detector_title(row.detector), " + ".join(sorted(row.losses or ()))) if row else ("AdaMixer", "logits")
+
+
+def groups_by_method(inputs: Inputs, wanted: Callable[[Row], bool] = lambda row: True) -> dict[str, dict[str, Group]]:
+    """The group of each method, by `method_name`, for each student, data and schedule (`Row.training_key`).
+
+    Of several groups of one method, the one nearest to the defaults is taken.
     """
-    found: dict[str, dict[str, Group]] = {}
-    for group in given.groups(lambda row: row.run and wanted(row)):
-        held = found.setdefault(group.first.training, {})
-        name = method(group.first)
-        if name not in held or group.usual > held[name].usual:
-            held[name] = group
-    return found
+    trainings: dict[str, dict[str, Group]] = {}
+    for group in inputs.groups(lambda row: bool(row.run) and wanted(row)):
+        methods = trainings.setdefault(group.first.training_key, {})
+        name = method_name(group.first)
+        if name not in methods or group.preference > methods[name].preference:
+            methods[name] = group
+    return trainings
 
 
-def method(row: Row) -> str:
-
-    return "ours" if row.losses == OURS else "+".join(sorted(row.losses)) or "none"
-
-
-def texts(table: Table) -> dict[str, str]:
-    return {kind: form(table) for kind, form in FORMS.items()}
+def method_name(row: Row) -> str:
+    """The row's distillation losses: "none", "ours" for those of DETRDistill, else their names, as in "features+logits"."""
+    return "ours" if row.losses == OURS else "+".join(sorted(row.losses or ())) or "none"
 
 
-def number(
+# Cells
+
+
+def format_number(
     value: float | None, spread: float | None = None, gain: float | None = None, *, missing: str = UNKNOWN
 ) -> str:
-    """44.7 ± 0.3 (+2.4)"""
+    """A number with its standard deviation and gain: "44.7 ± 0.3 (+2.4)"; `missing` in place of None."""
     if value is None:
         return missing
-    told = f"{value:.1f}" + (f" ± {spread:.1f}" if spread is not None else "")
-    return told + (f" ({gain:+.1f})".replace("-", "−") if gain is not None else "")
+    text = f"{value:.1f}" + (f" ± {spread:.1f}" if spread is not None else "")
+    return text + (f" ({gain:+.1f})".replace("-", "−") if gain is not None else "")
 
 
-def here(line: Line, metric: str, gains: bool) -> str:
-    if line.here is None:
-        return NONE
-    value, base = line.here.means.get(metric), line.base.means.get(metric) if line.base and gains else None
-    return number(value, line.here.spreads.get(metric), difference(value, base), missing=NONE)
+def measured_cell(line: Line, metric: str, gains: bool) -> str:
+    """A measured metric, with its gain if `gains`."""
+    if line.measured is None:
+        return NOT_MEASURED
+    value, base = line.measured.means.get(metric), line.base.means.get(metric) if line.base and gains else None
+    return format_number(value, line.measured.spreads.get(metric), difference(value, base), missing=NOT_MEASURED)
 
 
-def paper(line: Line, metric: str, gains: bool) -> str:
-    value, base = (line.paper or {}).get(metric), (line.paper_base or {}).get(metric) if gains else None
-    return number(value, None, difference(value, base))
+def paper_cell(line: Line, metric: str, gains: bool) -> str:
+    """A metric of the paper, with its gain if `gains`."""
+    value, base = line.paper.get(metric), line.paper_base.get(metric) if gains else None
+    return format_number(value, None, difference(value, base))
 
 
 def difference(value: float | None, base: float | None) -> float | None:
+    """`value` - `base`; None if either is None."""
     return None if value is None or base is None else value - base
 
 
 def cells(table: Table) -> list[list[str]]:
+    """The texts of all cells, line by line: labels, data, seeds, measured metrics, metrics of the paper."""
     return [
         [
             *line.labels,
-            line.here.data if line.here else NONE,
-            str(line.here.seeds) if line.here else NONE,
-            *(here(line, metric, metric in table.gains) for metric in table.metrics),
-            *(paper(line, metric, metric in table.gains) for metric in table.metrics),
+            line.measured.data if line.measured else NOT_MEASURED,
+            str(line.measured.seeds) if line.measured else NOT_MEASURED,
+            *(measured_cell(line, metric, metric in table.gains) for metric in table.metrics),
+            *(paper_cell(line, metric, metric in table.gains) for metric in table.metrics),
         ]
         for line in table.lines
     ]
 
 
-def heads(table: Table) -> list[str]:
+def column_names(table: Table) -> list[str]:
+    """The column names of `cells`."""
     metrics = table.metrics.values()
     return [*table.labels, "measured on", "seeds", *metrics, *(f"{m} (COCO, paper)" for m in metrics)]
 
 
-def markdown(table: Table) -> str:
-    lines = [heads(table), ["---"] * len(heads(table)), *cells(table)]
+# File formats
+
+
+def render(table: Table) -> dict[str, str]:
+    """The table in each form, by file extension."""
+    return {kind: form(table) for kind, form in FORMS.items()}
+
+
+def to_markdown(table: Table) -> str:
+    """Markdown: title, table and note."""
+    names = column_names(table)
+    lines = [names, ["---"] * len(names), *cells(table)]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     return f"**{table.title}**\n\n{body}\n\n{table.note}\n"
 
 
-def latex(table: Table) -> str:
-    """For \\usepackage{booktabs}."""
+def to_latex(table: Table) -> str:
+    """A LaTeX table environment with title and note as its caption; needs \\usepackage{booktabs}."""
     first, count = len(table.labels), len(table.metrics)
     columns = "l" * (first + 1) + "r" * (1 + 2 * count)
     ends = first + 2, first + 3, first + 2 + count, first + 3 + count, first + 2 + 2 * count
-    over = (
-        f"{'& ' * (first + 2)}\\multicolumn{{{count}}}{{c}}{{here}} & \\multicolumn{{{count}}}{{c}}{{COCO, paper}} \\\\"
-    )
+    span = f"\\multicolumn{{{count}}}{{c}}"
+    over = f"{'& ' * (first + 2)}{span}{{measured}} & {span}{{COCO, paper}} \\\\"
     rules = f"\\cmidrule(lr){{{ends[1]}-{ends[2]}}} \\cmidrule(lr){{{ends[3]}-{ends[4]}}}"
     head = [*table.labels, "measured on", "seeds", *table.metrics.values(), *table.metrics.values()]
-    body = [" & ".join(map(escaped, line)) + " \\\\" for line in cells(table)]
+    body = [" & ".join(map(escape_latex, line)) + " \\\\" for line in cells(table)]
     return "\n".join(
         [
             "\\begin{table}",
             "\\centering",
-            f"\\caption{{{escaped(table.title)}. {escaped(table.note)}}}",
+            f"\\caption{{{escape_latex(table.title)}. {escape_latex(table.note)}}}",
             f"\\begin{{tabular}}{{{columns}}}",
             "\\toprule",
             over,
             rules,
-            " & ".join(map(escaped, head)) + " \\\\",
+            " & ".join(map(escape_latex, head)) + " \\\\",
             "\\midrule",
             *body,
             "\\bottomrule",
@@ -171,9 +211,10 @@ def latex(table: Table) -> str:
     )
 
 
-def escaped(text: str) -> str:
-    for plain, tex in TEX.items():
-        text = text.replace(plain, tex)
+def escape_latex(text: str) -> str:
+    """The text with LaTeX's special characters escaped."""
+    for character, tex in TEX.items():
+        text = text.replace(character, tex)
     return text
 
 
@@ -181,32 +222,28 @@ TEX = {"\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "_": "\\_", "#": "\\#"
 TEX |= {"±": "$\\pm$", "−": "$-$", "–": "--", "✓": "\\checkmark{}", "γ": "$\\gamma$", "×": "$\\times$"}
 
 
-def comma(table: Table) -> str:
-    """Numbers of all digits, each in a column of its own."""
+def to_csv(table: Table) -> str:
+    """CSV with unrounded numbers: mean, spread, gain, paper and paper_gain of each metric in columns of their own."""
     out = io.StringIO()
     parts = [
-        f"{where}_{metric}" for metric in table.metrics for where in ("mean", "spread", "gain", "paper", "paper_gain")
+        f"{part}_{metric}" for metric in table.metrics for part in ("mean", "spread", "gain", "paper", "paper_gain")
     ]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*table.labels, "measured on", "seeds", *parts])
     for line in table.lines:
-        row = [*line.labels, line.here.data if line.here else "", line.here.seeds if line.here else ""]
-        writer.writerow(row + [x for metric in table.metrics for x in digits(line, metric)])
+        about = [line.measured.data, line.measured.seeds] if line.measured else ["", ""]
+        writer.writerow([*line.labels, *about, *(x for metric in table.metrics for x in csv_values(line, metric))])
     return out.getvalue()
 
 
-def digits(line: Line, metric: str) -> list:
-    mine, base = (x.means.get(metric) if x else None for x in (line.here, line.base))
-    spread = line.here.spreads.get(metric) if line.here else None
-    theirs, start = ((x or {}).get(metric) for x in (line.paper, line.paper_base))
-    values = [
-        mine,
-        spread,
-        difference(mine, base),
-        theirs if theirs is not None else UNKNOWN,
-        difference(theirs, start),
-    ]
+def csv_values(line: Line, metric: str) -> list[float | str]:
+    """The five numbers of a metric in the CSV; "" for what is missing, and "?" for an unknown number of the paper."""
+    value, base = (x.means.get(metric) if x else None for x in (line.measured, line.base))
+    spread = line.measured.spreads.get(metric) if line.measured else None
+    printed, printed_base = line.paper.get(metric), line.paper_base.get(metric)
+    paper = UNKNOWN if printed is None else printed
+    values = [value, spread, difference(value, base), paper, difference(printed, printed_base)]
     return ["" if x is None else x for x in values]
 
 
-FORMS = {"tex": latex, "md": markdown, "csv": comma}
+FORMS = {"tex": to_latex, "md": to_markdown, "csv": to_csv}

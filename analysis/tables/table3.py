@@ -1,11 +1,12 @@
-"""Table 3: the three detectors, a student as deep as its teacher."""
+"""Table 3: main result for the three detectors, student as deep as its teacher."""
 
-from analysis.inputs.given import Given
+from functools import partial
+
 from analysis.inputs.groups import Group
-from analysis.inputs.rows import TITLES, title
-from analysis.tables._layout import COCO, Line, Table, contexts, of_group, of_teacher
+from analysis.inputs.inputs import Inputs
+from analysis.inputs.rows import Row, detector_title
+from analysis.tables._layout import BY_SIZE, Line, Table, groups_by_method, measured_group, measured_teacher
 
-METRICS = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
 LABELS = {
     "teacher": "teacher",
     "none": "student",
@@ -14,7 +15,7 @@ LABELS = {
     "fitnet": "FitNet",
     "ours": "DETRDistill",
 }
-PAPER = {  # R101 to R50
+PRINTED = {  # R101 to R50 on COCO: AP, APs, APm, APl
     "adamixer": {
         "teacher": (43.6, 25.4, 46.8, 60.7),
         "none": (42.3, 25.3, 44.8, 58.2),
@@ -43,23 +44,30 @@ PAPER = {  # R101 to R50
 NOTE = "The paper's rows are R101 to R50 on COCO: AdaMixer 12 epochs and 100 queries, the others 50 epochs and 300 queries."
 
 
-def fill(given: Given) -> Table:
+def fill(inputs: Inputs) -> Table:
+    """One block of lines for each detector: the paper's, then others that were measured, each training in its own block."""
+    measured = {row.detector for row in inputs.rows if row.run}
     lines = []
-    for detector in [*TITLES, *sorted({row.detector for row in given.rows if row.run} - TITLES.keys())]:
-        found = contexts(given, lambda row, name=detector: row.detector == name)
-        found = [groups for groups in found.values() if {"none", "ours"} <= groups.keys()]
-        lines += [line for groups in found or [{}] for line in block(detector, groups)]
-    return Table("Main result", ("detector", "method"), METRICS, tuple(lines), NOTE)
+    for detector in [*sorted(PRINTED), *sorted(measured - PRINTED.keys())]:
+        trainings = groups_by_method(inputs, partial(trains, detector)).values()
+        complete = [groups for groups in trainings if {"none", "ours"} <= groups.keys()]
+        lines += [line for groups in complete or [{}] for line in block(detector, groups)]
+    return Table("Main result", ("detector", "method"), BY_SIZE, tuple(lines), NOTE)
+
+
+def trains(detector: str, row: Row) -> bool:
+    """Whether the row's student is this detector."""
+    return row.detector == detector
 
 
 def block(detector: str, groups: dict[str, Group]) -> list[Line]:
-    printed = {name: dict(zip(METRICS, numbers)) for name, numbers in PAPER.get(detector, {}).items()}
+    """The lines of one training: teacher, student alone, and each method."""
+    printed = {name: dict(zip(BY_SIZE, numbers)) for name, numbers in PRINTED.get(detector, {}).items()}
     lines = []
     for name, label in LABELS.items():
         gains = name not in ("teacher", "none")
-        here = of_teacher(groups.get("ours")) if name == "teacher" else of_group(groups.get(name))
-        base = of_group(groups.get("none")) if gains else None
-        lines.append(
-            Line((title(detector), label), here, base, printed.get(name), printed.get("none") if gains else None)
-        )
+        measured = measured_teacher(groups.get("ours")) if name == "teacher" else measured_group(groups.get(name))
+        base = measured_group(groups.get("none")) if gains else None
+        paper, paper_base = printed.get(name, {}), printed.get("none", {}) if gains else {}
+        lines.append(Line((detector_title(detector), label), measured, base, paper, paper_base))
     return lines

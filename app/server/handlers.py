@@ -1,66 +1,77 @@
-"""What the page asks for, and anybody over the API: plain arguments in, plain data out. Arguments are not trusted.
+"""The functions that the page calls, which are the API too: plain arguments in, plain data out. Arguments are not trusted.
 
-`run` is one of the ids that `runs` lists, or "" for the first; `compare` another, whose student stands beside the
-first's, or "". `key` is "image/ID", or what `upload` answered. Layers count from 0.
+`run` is one of the ids that `runs` lists, or "" for the first. `compare` is a second run, whose student is displayed beside the
+first's, or "". `key` is "image/ID", or what `upload` returned. Layers count from 0. All raise UserError for arguments that do
+not fit.
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
 from time import monotonic
 
-from analysis.figures import KINDS, drawn, table
+from analysis.figures import KINDS, render, to_csv
 from app.arguments import fitting, unit, within
-from app.jobs.diagnosis import Doctor
-from app.jobs.figures import Studio
-from app.jobs.training import Training
-from app.replay.shown import Replay, Shown
-from app.views import epochs, losses, masks, query, sampling, scene, stability
-from app.views.gallery import SORTS, Gallery
-from app.views.header import about
-from app.views.masks import Place
-from app.worker.desk import Job
+from app.jobs.diagnosis import DiagnosisJobs
+from app.jobs.figures import FigureJobs
+from app.jobs.training import TrainingJob
+from app.replay.display import Display, Replay
+from app.views import epochs, gallery, header, losses, masks, query, sampling, scene, stability
+from app.views.masks import TeacherLevel
+from app.worker.forward_queue import Compute, Job
 from app.worker.library import Library
-from app.worker.samples import Samples, number
+from app.worker.samples import Samples, parse_score
+from app.worker.survey import Survey, Surveys
 from core.errors import UserError
 
-ANSWER = 15.0  # seconds after which a page that waits is told how far it is
-MASKS = 12  # asked for at once
-NO_IMAGE = -(2**31)  # ids of images may be any other number
-NONE: list = []  # nothing changes it
-DRAWN = (*KINDS, "csv")
-AT_ONCE = 0.15  # seconds that a page waits for the whole before it takes a part
+ANSWER = 15.0  # seconds after which a page that waits gets an answer, whether or not anything new is known
+AT_ONCE = 0.15  # seconds that a page waits for the whole scene before it gets a part
+MASKS = 12  # queries whose masks one request gets
+PINNED = 5  # queries that one can choose for Figure 4
+RUNS = 16  # of which one figure is made
+NO_IMAGE = -(2**31)  # image ids may be any other number
+NONE: list = []  # a default that is never changed
+FORMS = (*KINDS, "csv")
 
 
 class Handlers:
-    def __init__(self, library: Library, scratch: Path | None = None):
-        self.library, self.desk = library, library.desk
-        self.gallery_of, self.doctor_of = Gallery(self.desk), Doctor(self.desk)
+    """The endpoints, and what they share: open runs, the queue of forward passes, surveys and jobs."""
+
+    def __init__(self, library: Library, scratch: Path | None = None) -> None:
+        """`scratch` is a folder for files of jobs."""
+        self.library, self.queue = library, library.queue
+        self.surveys, self.diagnosis_jobs = Surveys(self.queue), DiagnosisJobs(self.queue)
         scratch = scratch or Path(mkdtemp(prefix="detrdistill-"))
-        self.training, self.studio, self.drawing = Training(library, scratch), Studio(library, scratch), Lock()
+        self.training, self.figure_jobs = TrainingJob(library, scratch), FigureJobs(library, scratch)
+        self.matplotlib = Lock()  # its settings are global
+
+    # Endpoints --------------------------------------------------------------------------------------------------------
 
     def runs(self) -> dict:
         """The runs that can be opened: {"runs": [{"id", "student", "teacher", "ap", "lacks"}], "first": id}."""
-        return {"runs": self.library.list(), "first": self.library.first()}
+        return {"runs": self.library.listing(), "first": self.library.first()}
 
     def about(self, run: str = "") -> dict:
-        """What a run is: its detectors, AP, classes, feature levels, and its first image."""
-        return about(self.run_id(run), self.samples(run))
+        """The header of a run: its detectors, AP, classes, feature levels, and its first image."""
+        return header.about(self.run_id(run), self.samples(run))
 
     def gallery(self, run: str = "", compare: str = "", sort: str = "order", category: str = "", page: int = 0) -> dict:
-        """A page of the run's images, those first that the sort prefers: {"items", "pages", "known", "total", ..}.
+        """One page of the run's images in some order: {"items", "page", "pages", "where", "known", "total", "sorts"}.
 
-        `sort` is order, flips, cost, loss or missed, and beside another run gained or lost. Images are looked at in
-        calm moments: `known` of `total` have been. `category` is the name of a class, or "" for all.
+        `sort` is order, flips, cost, loss or missed, and with a second run gained or lost. Images are evaluated in the
+        background: `known` of `total` are so far. `category` is the name of a class, or "" for all.
         """
-        main, other = self.pair(run, compare)
-        if sort not in SORTS or (other is None and sort in ("gained", "lost")):
-            raise UserError(f"no sort {sort[:40]!r}; there are {', '.join(SORTS)}, the last two beside another run")
-        return self.gallery_of.page(main, other, sort, category, page)
+        both = self.both_samples(run, compare)
+        if sort not in gallery.SORTS or (len(both) == 1 and sort in gallery.OF_TWO_RUNS):
+            sorts = ", ".join(gallery.SORTS)
+            raise UserError(f"no sort {sort[:40]!r}; there are {sorts}, the last two beside another run")
+        return gallery.gallery(both[0], self.surveys_of(both), sort, category, page)
 
     def image(self, key: str, run: str = "") -> dict:
-        """The picture and the objects of the data, which no network need be run for."""
+        """The picture of an image and its annotated objects, for which no network is run."""
         samples = self.samples(run)
         return scene.image(key, samples.name(key), samples.sample(key), samples.run.classes)
 
@@ -69,194 +80,213 @@ class Handlers:
 
         Boxes are (x0, y0, x1, y1) in fractions of the image; pairs are (query, target, cost).
         """
-        return scene.scene(self.shown(key, run, compare))
+        return scene.scene(self.display(key, run, compare))
 
     def look(self, key: str, who: str, run: str = "", compare: str = "", have: int = -1) -> dict:
-        """As `scene`, for a page that waits: what is known so far, as soon as it is more than it `have`.
+        """The scene for a page that waits, in parts: returns as soon as more is known than the stage that the page `have`.
 
-        `who` is the page: what it waited for before is dropped. {"stage", "stages", "seconds", "scene" once whole,
-        before that "boxes" of the detectors that are done}.
+        `who` is the page; what it waited for before is dropped. Returns {"stage", "done", "seconds"} with "scene" once all
+        is computed, and before that with "boxes" of the detectors that are done.
         """
-        jobs = self.desk.want(self.wanted(key, run, compare), who)
+        jobs = self.queue.request(self.passes(key, run, compare), who)
         if have < 0:
-            self.desk.wait(jobs, seconds=AT_ONCE)
+            self.queue.wait(jobs, seconds=AT_ONCE)
         else:
-            self.desk.wait(jobs, seconds=ANSWER, beyond=have)
+            self.queue.wait(jobs, seconds=ANSWER, beyond=have)
         return progress(jobs)
 
     def matches(self, key: str, layer: int, run: str = "", compare: str = "") -> dict:
-        """Each object with the queries that answer for it in one layer, and the cost of each pair."""
-        shown = self.shown(key, run, compare)
-        within(layer, shown.layers, "layer")
-        return query.overview(shown, layer)
+        """Each object with the queries that are matched with it in one layer, and the cost of each pair."""
+        display = self.display(key, run, compare)
+        within(layer, display.layers, "layer")
+        return query.overview(display, layer)
 
     def query(self, key: str, layer: int, side: str, index: int, run: str = "", compare: str = "") -> dict:
-        """One query in one layer: class scores, box, and each of its matches: cost by part, margin and runner-up.
+        """One query in one layer: class scores, box, and for each of its matches cost by part, margin and runner-up.
 
-        `side` is "student", "teacher", "other" for the second student, a further group of queries such as "prior", or
-        "truth" for an object.
+        `side` is "student", "teacher", "other" for the second run's student, a further group of queries such as "prior",
+        or "truth" for an object.
         """
-        shown = self.shown(key, run, compare)
-        known(shown.counts(), side, index)
-        within(layer, shown.layers, "layer")
-        return query.target(shown, layer, index) if side == "truth" else query.query(shown, layer, side, index)
+        display = self.display(key, run, compare)
+        member(display.counts, side, index)
+        within(layer, display.layers, "layer")
+        return query.target(display, layer, index) if side == "truth" else query.query(display, layer, side, index)
 
     def reading(self, key: str, layer: int, side: str, index: int, run: str = "", compare: str = "") -> dict:
-        """Where one query reads the image in one layer: {"places": [(x, y, weight)], "share" inside its box, "says"}.
+        """The sampling locations of one query in one layer: {"places": [(x, y, weight)], "share" inside its box, "says"}.
 
-        Its sampling points, or its attention to each token: the weightiest, last, in fractions of the image.
+        They are sampling points, or tokens with their attention, in fractions of the image; the largest weight comes last.
         """
-        shown = self.shown(key, run, compare)
-        known({name: count for name, count in shown.counts().items() if name != "truth"}, side, index)
-        within(layer, shown.layers, "layer")
-        place = "reading", side, *self.wanted(key, run, compare)
-        found = self.desk.get(place, lambda on_decoded: sampling.of_all(shown, side))
-        return sampling.of_query(shown, side, found, layer, index)
+        display = self.display(key, run, compare)
+        member({name: side.queries for name, side in display.sides.items()}, side, index)
+        within(layer, display.layers, "layer")
+        cache_key = "reading", side, *self.passes(key, run, compare)
+        locations = self.queue.get(cache_key, lambda on_decoded: sampling.side_locations(display, side))
+        return sampling.query_locations(display, side, locations, layer, index)
 
     def masks(self, key: str, run: str = "", level: int = 0, stage: int = -1, gamma: float = 0.5) -> dict:
-        """Where the teacher's queries look: each with score, IoU and quality, and the combined weight three ways.
+        """The teacher's queries with score, IoU, quality and mask statistics, and their masks combined in three ways.
 
-        `level` counts the teacher's feature levels and `stage` its decoder layers, -1 for the last; gamma is Eq. 8's.
-        Maps are a byte for each place, in base64, `most` being the value of 255.
+        `level` counts the teacher's feature levels and `stage` its decoder layers, -1 for the last; gamma is that of Eq. 8.
+        Maps have one byte for each place, in base64; "most" is the value of byte 255.
         """
-        return masks.overview(self.place(key, run, level, stage), unit(gamma, "gamma"))
+        return masks.overview(self.teacher_level(key, run, level, stage), unit(gamma, "gamma"))
 
     def weighed(self, key: str, run: str = "", level: int = 0, stage: int = -1, gamma: float = 0.5) -> dict:
-        """What another gamma changes of `masks`: the queries' quality, and the weight by quality."""
-        return masks.weighed(self.place(key, run, level, stage), unit(gamma, "gamma"))
+        """The part of `masks` that depends on gamma: the queries' quality, and the masks combined by quality."""
+        return masks.weighed(self.teacher_level(key, run, level, stage), unit(gamma, "gamma"))
 
     def mask(self, key: str, queries: list, run: str = "", level: int = 0, stage: int = -1) -> list:
-        """The masks of some of the teacher's query."""
-        few = [fitting(q, int, "a query") for q in queries[:MASKS]]
-        return masks.of_queries(self.place(key, run, level, stage), few)
+        """The masks of some of the teacher's queries."""
+        numbers = [fitting(q, int, "a query") for q in queries[:MASKS]]
+        return masks.query_heat(self.teacher_level(key, run, level, stage), numbers)
 
     def stability(self, key: str, run: str = "", compare: str = "") -> dict:
-        """Which query held each object in each decoder layer, at what cost and margin, of every network.
+        """The query matched with each object in each decoder layer, with cost and margin, of every detector.
 
-        "instability" counts, for each step from a layer to the next, the queries whose object is another (IS); "set" is
-        its mean over the images that were looked at so far, `known` of `total`.
+        "instability" is, for each step from a layer to the next, the number of queries whose object changes (IS); "set" is
+        its mean over the images that were evaluated so far, `known` of `total`.
         """
-        surveys = [self.gallery_of.survey(s) for s in self.pair(run, compare) if s is not None]
-        return stability.stability(self.shown(key, run, compare), surveys)
+        surveys = self.surveys_of(self.both_samples(run, compare))
+        means = {
+            "teacher": surveys[0].mean_instability("teacher"),
+            "student": surveys[0].mean_instability(),
+            "other": surveys[-1].mean_instability(),
+        }
+        known = min(survey.done for survey in surveys)
+        return stability.stability(self.display(key, run, compare), means, known, surveys[0].total)
 
     def epochs(self, key: str, run: str = "", compare: str = "", layer: int = -1) -> dict:
-        """Which query held each object at the end of each epoch, in one decoder layer, where the runs recorded it."""
-        return epochs.epochs(self.shown(key, run, compare), *self.pair(run, compare), layer)
+        """The query matched with each object at the end of each epoch, in one decoder layer, where the runs recorded it."""
+        return epochs.epochs(self.display(key, run, compare), self.both_samples(run, compare), layer)
 
     def losses(self, key: str, run: str = "") -> dict:
-        """Each term of the step's loss on this image: its sum, weight, share of the total, and sum in each layer."""
-        return losses.losses(self.shown(key, run, "").main)
+        """Each term of the training loss on this image: its sum, weight, share of the total, and sum in each layer."""
+        return losses.losses(self.display(key, run, "").main)
 
     def term(self, key: str, path: str, layer: int = -1, run: str = "") -> dict:
         """One term, by its path LOSS/MAP, in one layer, -1 for the last: a value for each query, or a map over the image."""
-        return losses.term(self.shown(key, run, "").main, path, layer)
+        return losses.term(self.display(key, run, "").main, path, layer)
 
     def doctor(self, run: str = "") -> dict:
-        """What each loss does to the student of a run, and the setting to change: {"state": "working" or "made", ..}.
+        """The diagnosis of a run, as of `python -m train doctor RUN`: {"state": "working" or "made", ...}.
 
-        As `python -m train doctor RUN`: of its records, and of a few images, which take a while; ask again until made.
+        It replays a few images, which takes a while: ask again until it is made.
         """
-        return self.doctor_of.ask(self.samples(run))
+        return self.diagnosis_jobs.diagnose(self.samples(run))
 
     def figures(self) -> dict:
         """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title", "image"}]}."""
-        return {"pages": self.studio.catalogue()}
+        return {"pages": self.figure_jobs.catalogue()}
 
     def figure(self, name: str, runs: list, shipped: bool = False, image: int = NO_IMAGE) -> dict:
-        """A figure or table of some runs, and of what the project ships: {"state": "working", "made" or "failed", ..}.
+        """A figure or table of some runs: {"state": "working", "made" or "failed", ...}.
 
-        It is made in a process of its own; ask again until it is. `image` is the id for a figure of one image.
+        It is made in a process of its own: ask again until it is. `shipped` adds the runs and results that come with the
+        project; `image` is the id of an image, for a figure of one image.
         """
-        return self.studio.ask(name, ids(runs), shipped, None if image == NO_IMAGE else image)
+        return self.figure_jobs.request(name, run_ids(runs), shipped, None if image == NO_IMAGE else image)
 
     def file(self, name: str, form: str, runs: list, shipped: bool = False, image: int = NO_IMAGE) -> dict:
-        """A figure or table that is made, as pdf, svg, png, csv, tex or md: {"name", "data" in base64}."""
-        return self.studio.file(name, form, ids(runs), shipped, None if image == NO_IMAGE else image)
+        """A figure or table that was made, as pdf, svg, png, csv, tex or md: {"name", "data" in base64}."""
+        return self.figure_jobs.file(name, form, run_ids(runs), shipped, None if image == NO_IMAGE else image)
 
     def figure4(self, key: str, form: str, run: str = "", level: int = 0, queries: list = NONE) -> dict:
-        """Figure 4 of one image on one level, of the queries of its rules or of up to five others: {"name", "data"}."""
-        if form not in DRAWN:
-            raise UserError(f"no form {form[:10]!r}; there are {', '.join(DRAWN)}")
-        pinned = [fitting(q, int, "a query") for q in queries[:5]]
-        with self.drawing:  # matplotlib has one set of settings
-            made = masks.paper(self.place(key, run, level, -1), pinned)
-            data = table(made.numbers.rows) if form == "csv" else drawn(made.figure, form)
+        """Figure 4 of one image on one level, as pdf, svg, png or csv: {"name", "data" in base64}.
+
+        Its panels show the queries that its rules choose, the first of them replaced by up to five others.
+        """
+        if form not in FORMS:
+            raise UserError(f"no form {form[:10]!r}; there are {', '.join(FORMS)}")
+        pinned = [fitting(q, int, "a query") for q in queries[:PINNED]]
+        with self.matplotlib:
+            made = masks.figure(self.teacher_level(key, run, level, -1), pinned)
+            data = to_csv(made.numbers.rows) if form == "csv" else render(made.figure, form)
         return {"name": f"figure4.{form}", "data": b64encode(data).decode()}
 
     def recipes(self) -> dict:
-        """What can be trained from the page, and what is: {"recipes", "run", "going", "code", "said"}."""
+        """The recipes that the page can train, and its last training: {"recipes", "run", "going", "code", "said"}."""
         return {"recipes": self.training.recipes()} | self.training.state()
 
     def train(self, recipe: str, epochs: int = 2, images: int = 400) -> dict:
-        """Starts a small training, in a process of its own; one at a time."""
+        """Starts a small training in a process of its own, one at a time: {"run": id}."""
         return {"run": self.training.start(recipe, epochs, images)}
 
     def stop(self) -> dict:
-        """Asks what was started here to save and end."""
+        """Asks the training that was started here to save and end."""
         self.training.stop()
         return self.training.state()
 
     def watch(self, run: str) -> dict:
-        """How a training goes: epoch, step, curves of the losses, AP and instability; and what was started here."""
+        """The progress of a training: epoch, step, curves of losses, AP and instability; and what was started here."""
         return self.training.watch(run) | {"here": self.training.state()}
 
     def upload(self, file: dict, score: float = 0.3) -> str:
-        """Keeps an image, whose pseudo truth are teacher queries that score at least `score`; answers its key.
+        """Keeps an uploaded image and returns its key. Teacher queries that score at least `score` are its pseudo truth.
 
         `file` is what `gradio_client.handle_file(PATH)` gives: {"path"} of a file that was uploaded here.
         """
         digest = self.library.uploads.add(str(file.get("path")))
-        return f"upload/{digest}/{number(str(score)):.2f}"
+        return f"upload/{digest}/{parse_score(str(score)):.2f}"
 
-    # What they are made of --------------------------------------------------------------------------------------------
-
-    def place(self, key: str, run: str, level: int, stage: int) -> Place:
-        samples = self.samples(run)
-        replay = self.shown(key, run, "").main
-        stages = 1 if replay.trace.teacher is None else len(replay.trace.teacher.own.logits)
-        where = samples.version, key
-        return masks.place(replay, level, stages - 1 if stage == -1 else stage, self.desk.memory, where)
+    # What endpoints are made of ---------------------------------------------------------------------------------------
 
     def run_id(self, run: str) -> str:
+        """The id of a run; "" stands for the first."""
         return run or self.library.first()
 
     def samples(self, run: str) -> Samples:
+        """A run with its images."""
         return self.library.samples(self.run_id(run))
 
-    def pair(self, run: str, compare: str) -> tuple[Samples, Samples | None]:
+    def both_samples(self, run: str, compare: str) -> list[Samples]:
+        """The run, and the second one if there is one, with the images of the first."""
         main = self.samples(run)
-        return main, self.library.beside(main, compare) if compare else None
+        return [main, self.library.second(main, compare)] if compare else [main]
 
-    def wanted(self, key: str, run: str, compare: str) -> dict:
-        """What has to be made to show an image."""
-        both = [s for s in self.pair(run, compare) if s is not None]
-        return {(s.version, s.check(key)): lambda on_decoded, s=s: s.replay(key, on_decoded) for s in both}
+    def surveys_of(self, both: Sequence[Samples]) -> list[Survey]:
+        """The survey of each run."""
+        return [self.surveys.survey(samples) for samples in both]
 
-    def shown(self, key: str, run: str, compare: str) -> Shown:
-        return Shown(*(self.desk.get(place, make) for place, make in self.wanted(key, run, compare).items()))
+    def passes(self, key: str, run: str, compare: str) -> dict[tuple, Compute]:
+        """The forward passes that display an image, one for each run, by their keys in the cache."""
+        return {
+            (samples.version, samples.check(key)): partial(samples.replay, key)
+            for samples in self.both_samples(run, compare)
+        }
+
+    def display(self, key: str, run: str, compare: str) -> Display:
+        """An image as the runs see it, from the cache or computed now."""
+        return Display(*(self.queue.get(*item) for item in self.passes(key, run, compare).items()))
+
+    def teacher_level(self, key: str, run: str, level: int, layer: int) -> TeacherLevel:
+        """A level of the teacher's features of an image."""
+        cache_key = self.samples(run).version, key
+        return masks.teacher_level(self.display(key, run, "").main, level, layer, self.queue.cache, cache_key)
 
 
-def known(counts: dict[str, int], side: str, index: int) -> None:
-    """UserError: there is no such side, or none of it with this index."""
+def member(counts: dict[str, int], side: str, index: int) -> None:
+    """Checks that a side has a member with this index. UserError: it has none, or there is no such side."""
     if side not in counts:
         raise UserError(f"there is no side {side[:40]!r} here; there are {', '.join(counts)}")
     within(index, counts[side], side)
 
 
-def progress(jobs: list[Job]) -> dict:
-    """What is known of an image that is being looked at."""
+def progress(jobs: Sequence[Job]) -> dict:
+    """The results for an image so far, from the jobs of its runs."""
     begun = min((job.begun for job in jobs if job.begun is not None), default=None)
-    told = {
+    state = {
         "stage": sum(job.stage for job in jobs),
         "done": [job.done for job in jobs],
         "seconds": 0.0 if begun is None else monotonic() - begun,
     }
     if all(job.done for job in jobs):
         replays: list[Replay] = [job.result() for job in jobs]
-        return told | {"scene": scene.scene(Shown(*replays))}
-    return told | {"boxes": [scene.first_boxes(who, x.predictions["own"]) for who, x in jobs[0].decoded.items()]}
+        return state | {"scene": scene.scene(Display(*replays))}
+    decoded = jobs[0].decoded.items()
+    return state | {"boxes": [scene.decoded_group(name, d.predictions["own"]) for name, d in decoded]}
 
 
-def ids(runs: list) -> list[str]:
-    """Of a few runs."""
-    return [fitting(run, str, "a run") for run in runs[:16]]
+def run_ids(runs: list) -> list[str]:
+    """The ids of the first few runs. UserError: one of them is no text."""
+    return [fitting(run, str, "a run") for run in runs[:RUNS]]

@@ -1,23 +1,27 @@
-"""Where the teacher's queries look, by the functions of the loss `features` itself."""
+"""The masks of the teacher's queries on one level of its features, computed by the functions of the loss `features` itself."""
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from matplotlib import rc_context
+from numpy import ndarray
 from torch import Tensor
 
 from analysis import figures
 from analysis.catalogue import FIGURES, title
 from analysis.drawing import style
 from analysis.figures import figure4
-from analysis.inputs.one_image import Seen
+from analysis.inputs.one_image import ReplayedImage
 from app import words
 from app.arguments import within
-from app.replay.shown import Replay
+from app.replay.display import Replay
 from app.views.heat import heat
-from app.worker.memory import Memory as Kept
-from core.data.transforms import plain
+from app.worker.cache import Cache
+from core.data.transforms import eval_transform
 from core.errors import UserError
 from core.losses import features
 from core.metrics.query_masks import (
@@ -29,205 +33,241 @@ from core.metrics.query_masks import (
     spatial_entropy,
 )
 from core.metrics.query_quality import QualityParts, quality_parts
+from core.types import Targets, Trace
 
-# What the release does, PAPER's equations aside: masks merged first, score x best IoU, the best 100 pairs, cosine.
-RELEASE = features.Config(combine="merged", quality="product", top=100, mask="signed", scale="none", source="neck")
+Combine = Literal["naive", "each", "merged"]
+
+# The paper's released code, which differs from its equations: the masks of the best 100 (query, class) pairs are summed
+# first, weighted by score x best IoU, and a mask is a cosine.
+RELEASED = features.Config(combine="merged", quality="product", top=100, mask="signed", scale="none", source="neck")
 
 
 @dataclass(frozen=True)
-class Place:
-    """A level of the teacher's features, and the decoder stage whose queries look at it."""
+class TeacherLevel:
+    """One level of the teacher's features, and the decoder layer whose queries attend to it, on one image."""
 
     replay: Replay
+    teacher: Trace
     level: int
-    stage: int
-    kept: Kept  # masks are large and asked for again at every step of gamma
-    where: tuple  # what they are kept under
+    layer: int
+    cache: Cache  # of masks, which are large and needed again for every gamma
+    cache_key: tuple[Hashable, ...]  # of the image
+
+    @property
+    def targets(self) -> Targets:
+        """The objects of the image."""
+        return self.replay.trace.targets
+
+    @property
+    def loss(self) -> features.Model | None:
+        """The run's feature loss; None where it has none."""
+        loss = self.replay.losses.get("features")
+        return loss if isinstance(loss, features.Model) else None
 
     @property
     def config(self) -> features.Config:
-        """The run's own; the defaults where it has no such loss."""
-        losses = self.replay.distiller.losses
-        return losses["features"].config if "features" in losses else features.Config()
+        """The options of the run's feature loss; the defaults where it has none."""
+        return features.Config() if self.loss is None else self.loss.config
 
     @property
-    def valid(self) -> Tensor:
-        return ~self.replay.trace.teacher.memory.padding[self.level]
+    def valid(self) -> Bool[Tensor, "1 h w"]:
+        """The places that belong to the image, and not to its padding."""
+        return ~self.teacher.memory.padding[self.level]
 
-    def psi(self, config: features.Config) -> Tensor:
-        """Of every query, "1 q h w"."""
-        key = (*self.where, self.level, self.stage, config.mask, config.source)
-        if (found := self.kept.get(key)) is None:
-            teacher = self.replay.trace.teacher
-            memory, queries = teacher.memory.maps(config.source)[self.level], teacher.own.hidden[self.stage]
-            found = features.masks(memory, queries, config.mask)
-            self.kept.put(key, found)
-        return found
+    @property
+    def inside_objects(self) -> Bool[Tensor, "1 h w"]:
+        """The places that lie in the box of any object."""
+        return inside_objects(self.teacher.memory, self.targets, self.level)
 
-    def weight(self, config: features.Config, gamma: float) -> Tensor:
-        """W of the loss with these options, "h w"."""
-        teacher, targets = self.replay.trace.teacher, self.replay.trace.targets
-        query, score = features.top_queries(teacher.own.logits[self.stage], config.top)
+    def psi(self, config: features.Config) -> Float[Tensor, "1 q h w"]:
+        """The masks of all queries, for the features and the similarity that these options name."""
+        key = (*self.cache_key, self.level, self.layer, config.mask, config.source)
+        psi = self.cache.get(key)
+        if psi is None:
+            memory, queries = self.teacher.memory.maps(config.source)[self.level], self.teacher.own.hidden[self.layer]
+            psi = features.similarity_masks(memory, queries, config.mask)
+            self.cache.put(key, psi)
+        return psi
+
+    def weight(self, config: features.Config, gamma: float) -> Float[Tensor, "h w"]:
+        """The weight W that the feature loss gives each place, with these options."""
+        predictions = self.teacher.own
+        query, score = features.top_queries(predictions.logits[self.layer], config.top)
         if config.quality == "assigned":
-            q = features.assigned_quality(teacher, targets, gamma, self.stage).gather(1, query)
+            q = features.assigned_quality(self.teacher, self.targets, gamma, self.layer).gather(1, query)
         else:
-            q = score * features.best_iou(teacher.own.boxes[self.stage], targets).gather(1, query)
+            q = score * features.best_iou(predictions.boxes[self.layer], self.targets).gather(1, query)
         psi = self.psi(config)
         psi = psi if config.top is None else psi[:, query[0]]
         return features.combine_masks(psi, q, self.valid, combine=config.combine, scale=config.scale)[0]
 
-    def heat(self, values: Tensor) -> dict:
-        return heat(values, self.replay.trace.teacher.memory, self.level)
+    def heat(self, values: Float[Tensor, "h w"]) -> dict:
+        """Values of this level's places as the page takes them."""
+        return heat(values, self.teacher.memory, self.level)
 
 
-def place(replay: Replay, level: int, stage: int, kept: Kept, where: tuple) -> Place:
-    """UserError: there is no teacher, or no such level or stage."""
+def teacher_level(
+    replay: Replay, level: int, layer: int, cache: Cache, cache_key: tuple[Hashable, ...]
+) -> TeacherLevel:
+    """A level of the teacher's features; a layer of -1 is the last. UserError: no teacher, or no such level or layer."""
     teacher = replay.trace.teacher
     if teacher is None:
-        raise UserError(words.ALONE)
+        raise UserError(words.NO_TEACHER)
+    layers = len(teacher.own.logits)
+    layer = layers - 1 if layer == -1 else layer
     within(level, len(teacher.memory.strides), "level")
-    within(stage, len(teacher.own.logits), "stage")
-    return Place(replay, level, stage, kept, where)
+    within(layer, layers, "stage")
+    return TeacherLevel(replay, teacher, level, layer, cache, cache_key)
 
 
 @torch.no_grad()
-def overview(at: Place, gamma: float) -> dict:
-    """Every query with what makes its quality; the combined weight three ways; and where the feature loss is."""
-    found = quality_parts(at.replay.trace.teacher, at.replay.trace.targets)
+def overview(at: TeacherLevel, gamma: float) -> dict:
+    """Every query with its quality and mask statistics, the combined weight three ways, and the map of the feature loss."""
+    parts = quality_parts(at.teacher, at.targets)
+    inside, entropy = mask_spread(at)
     return {
         "level": at.level,
-        "stage": at.stage,
+        "stage": at.layer,
         "gamma": gamma,
         "mask": at.config.mask,
         "truth": at.replay.truth,
-        "queries": queries(at, found, gamma),
-        "correlation": correlation(at, found, gamma),
-        "area": (inside_objects(*seen(at)) & at.valid).sum().item() / at.valid.sum().item(),
-        "weights": [way(at, name, gamma) for name in words.WEIGHTS],
-        "loss": where_the_loss_is(at),
+        "queries": query_rows(at, parts, gamma, inside, entropy),
+        "correlation": correlation(at, parts, gamma, inside),
+        "area": (at.inside_objects & at.valid).sum().item() / at.valid.sum().item(),
+        "weights": [combined_weight(at, name, gamma) for name in get_args(Combine)],
+        "loss": loss_map(at),
         "panels": panels(at),
     }
 
 
-def queries(at: Place, found: QualityParts, gamma: float) -> list[dict]:
-    """By their place in the teacher; the page sorts them by `quality`."""
-    p = at.replay.trace.teacher.own
-    label = p.logits[at.stage, 0].argmax(-1).tolist()
-    mine = (found.score, found.overlap, found.ranking(gamma), found.assigned(gamma))
-    columns = [x[at.stage, 0].tolist() for x in mine]
-    inside, entropy = spread(at)
-    rows = zip(label, *columns, inside.tolist(), entropy.tolist())
-    names = ("score", "overlap", "quality", "counts", "inside", "entropy")
+@torch.no_grad()
+def weighed(at: TeacherLevel, gamma: float) -> dict:
+    """The part of `overview` that depends on gamma: the quality of the queries, its correlation, and the weight by quality."""
+    parts = quality_parts(at.teacher, at.targets)
+    return {
+        "gamma": gamma,
+        "quality": [finite(x) for x in parts.ranking(gamma)[at.layer, 0].tolist()],
+        "counts": [finite(x) for x in parts.assigned(gamma)[at.layer, 0].tolist()],
+        "correlation": correlation(at, parts, gamma, mask_spread(at)[0]),
+        "heat": combined_weight(at, "each", gamma)["heat"],
+    }
+
+
+@torch.no_grad()
+def query_heat(at: TeacherLevel, queries: Sequence[int]) -> list[dict]:
+    """The mask of each of these queries, as the run's feature loss computes it. UserError: there is no such query."""
+    psi = at.psi(at.config)[0]
+    for query in queries:
+        within(query, len(psi), "query")
+    return [at.heat(psi[query] * at.valid[0]) for query in queries]
+
+
+def query_rows(
+    at: TeacherLevel, parts: QualityParts, gamma: float, inside: Float[Tensor, " q"], entropy: Float[Tensor, " q"]
+) -> list[dict]:
+    """All queries in their order, each with its class, score, best IoU, quality and mask statistics."""
+    labels = at.teacher.own.logits[at.layer, 0].argmax(-1).tolist()
+    columns = {
+        "score": parts.score[at.layer, 0],
+        "overlap": parts.overlap[at.layer, 0],
+        "quality": parts.ranking(gamma)[at.layer, 0],
+        "counts": parts.assigned(gamma)[at.layer, 0],
+        "inside": inside,
+        "entropy": entropy,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()))
     return [
-        {"index": k, "class": at.replay.classes[label]} | dict(zip(names, map(number, values)))
-        for k, (label, *values) in enumerate(rows)
+        {"index": k, "class": at.replay.classes[label]} | dict(zip(columns, map(finite, row)))
+        for k, (label, row) in enumerate(zip(labels, rows))
     ]
 
 
-def spread(at: Place) -> tuple[Tensor, Tensor]:
-    """Of each query's mask: the share of its mass that lies in true boxes, and how evenly it is spread."""
-    psi = at.psi(at.config).clamp(min=0)
-    psi = psi * at.valid[:, None]
-    return mass_inside(psi, inside_objects(*seen(at)))[0], spatial_entropy(psi, at.valid)[0]
+def mask_spread(at: TeacherLevel) -> tuple[Float[Tensor, " q"], Float[Tensor, " q"]]:
+    """The share of each mask's mass inside objects' boxes, and the spatial entropy of each mask."""
+    psi = at.psi(at.config).clamp(min=0) * at.valid[:, None]
+    return mass_inside(psi, at.inside_objects)[0], spatial_entropy(psi, at.valid)[0]
 
 
-def seen(at: Place) -> tuple:
-    return at.replay.trace.teacher.memory, at.replay.trace.targets, at.level
+def correlation(at: TeacherLevel, parts: QualityParts, gamma: float, inside: Float[Tensor, " q"]) -> float | None:
+    """Spearman's rank correlation of quality and mass inside boxes, over the queries whose mask is not 0 everywhere."""
+    share, quality = inside.numpy(), parts.ranking(gamma)[at.layer, 0].numpy()
+    keep = np.isfinite(share)
+    value = rank_correlation(quality[None, keep], share[None, keep])[0] if keep.sum() > 1 else np.nan
+    return finite(float(value))
 
 
-def correlation(at: Place, found: QualityParts, gamma: float) -> float | None:
-    """Spearman's, of quality and mass inside boxes over the queries that have a mask."""
-    inside, quality = spread(at)[0].numpy(), found.ranking(gamma)[at.stage, 0].numpy()
-    keep = np.isfinite(inside)
-    value = rank_correlation(quality[None, keep], inside[None, keep])[0] if keep.sum() > 1 else np.nan
-    return number(float(value))
-
-
-def way(at: Place, name: str, gamma: float) -> dict:
-    """The combined weight: naive, by quality, or as the release has it."""
-    config = RELEASE if name == "merged" else replace(at.config, combine=name, quality="assigned", top=None)
+def combined_weight(at: TeacherLevel, name: Combine, gamma: float) -> dict:
+    """The weight of each place with masks combined in one way; "own" says whether the run's loss combines them so."""
+    config = RELEASED if name == "merged" else replace(at.config, combine=name, quality="assigned", top=None)
     title, says, equation = words.WEIGHTS[name]
-    own = "features" in at.replay.distiller.losses and at.config.combine == name
+    own = at.loss is not None and at.config.combine == name
     return {"id": name, "title": title, "says": says, "equation": equation, "own": own} | {
         "heat": at.heat(at.weight(config, gamma))
     }
 
 
-@torch.no_grad()
-def weighed(at: Place, gamma: float) -> dict:
-    """What a step of gamma changes."""
-    found = quality_parts(at.replay.trace.teacher, at.replay.trace.targets)
-    return {
-        "gamma": gamma,
-        "quality": [number(x) for x in found.ranking(gamma)[at.stage, 0].tolist()],
-        "counts": [number(x) for x in found.assigned(gamma)[at.stage, 0].tolist()],
-        "correlation": correlation(at, found, gamma),
-        "heat": way(at, "each", gamma)["heat"],
-    }
-
-
-def where_the_loss_is(at: Place) -> dict | None:
-    """The map of the loss itself on this level, as it trains; None where the run has none there."""
+def loss_map(at: TeacherLevel) -> dict | None:
+    """The map of the run's feature loss on this level and layer; None where the loss is not computed there."""
     outcome = at.replay.trace.outcomes.get("features")
-    stride = at.replay.trace.teacher.memory.strides[at.level]
-    found = None if outcome is None else outcome.maps.get(f"stride{stride}")
-    stages = at.replay.distiller.losses["features"].stages if outcome is not None else ()
-    if found is None or at.stage not in stages:
+    if at.loss is None or outcome is None or at.layer not in at.loss.layers:
         return None
-    mine = found[list(stages).index(at.stage), 0]
-    return at.heat(mine) | {"sum": mine.sum().item()}
+    m = outcome.maps.get(f"stride{at.teacher.memory.strides[at.level]}")
+    if m is None:
+        return None
+    values = m[list(at.loss.layers).index(at.layer), 0]
+    return at.heat(values) | {"sum": values.sum().item()}
 
 
-@torch.no_grad()
-def of_queries(at: Place, chosen: list[int]) -> list[dict]:
-    """The mask of each query, as the loss of the run sees it."""
-    psi = at.psi(at.config)[0]
-    for query in chosen:
-        within(query, len(psi), "query")
-    return [at.heat(psi[query] * at.valid[0]) for query in chosen]
-
-
-def panels(at: Place) -> list[dict]:
-    """Figure 4's choice, by its own rules, on this level and of the last stage."""
-    found = picture(at.replay, at.level)
-    psi, places = found.masks()
-    chosen, why = figure4.choose(found, psi, places, found.quality().ranking()[-1, 0].numpy())
-    return [{"letter": letter, "query": query, "why": why[letter]} for letter, query in chosen.items()]
+# Figure 4 -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Level(Seen):
-    """As figures see an image, on the level of features that the page shows."""
+class ImageOnLevel(ReplayedImage):
+    """An image as figures take it, with masks on the level of features that the page shows."""
 
     level: int = 0
 
-    def masks(self) -> tuple[np.ndarray, np.ndarray]:
-        side, targets = self.looker[1], self.trace.targets
-        mask = "cosine" if self.config.mask == "signed" else self.config.mask
-        psi = query_masks(side, source=self.config.source, mask=mask)[self.level]
-        return psi[0].numpy(), inside_each_object(side.memory, targets, self.level)[0].numpy()
+    def masks(self) -> tuple[Float[ndarray, "q h w"], Bool[ndarray, "t h w"]]:
+        """The mask of each query in the last layer, and the places in each object's box, on this level."""
+        trace = self.shown_trace
+        mask: features.Mask = "cosine" if self.config.mask == "signed" else self.config.mask
+        psi = query_masks(trace, source=self.config.source, mask=mask)[self.level]
+        return psi[0].numpy(), inside_each_object(trace.memory, self.trace.targets, self.level)[0].numpy()
 
     @property
     def stride(self) -> int:
-        return self.looker[1].memory.strides[self.level]
+        """Stride of this level, in pixels."""
+        return self.shown_trace.memory.strides[self.level]
 
 
-def picture(replay: Replay, level: int) -> Level:
-    return Level(plain(replay.sample, replay.run.augment), replay.trace, replay.run, level)
+def figure_image(at: TeacherLevel) -> ImageOnLevel:
+    """The image, on this level, as figures take it."""
+    replay = at.replay
+    return ImageOnLevel(eval_transform(replay.sample, replay.run.augment), replay.trace, replay.run, at.level)
 
 
-def paper(at: Place, pinned: list[int]) -> figures.Made:
-    """Figure 4 of this image: the queries of the rules, or those that are pinned. UserError: there is no object."""
-    if not len(at.replay.trace.targets):
+def panels(at: TeacherLevel) -> list[dict]:
+    """The queries that the rules of Figure 4 choose, on this level and in the last layer."""
+    image = figure_image(at)
+    psi, places = image.masks()
+    chosen, reasons = figure4.choose(image, psi, places, image.quality().ranking()[-1, 0].numpy())
+    return [{"letter": letter, "query": query, "why": reasons[letter]} for letter, query in chosen.items()]
+
+
+def figure(at: TeacherLevel, pinned: Sequence[int]) -> figures.MadeFigure:
+    """Figure 4 of this image, with the pinned queries in place of the first that its rules choose.
+
+    UserError: the image has no object, or there is no such query.
+    """
+    if not len(at.targets):
         raise UserError("this image has no object, and Figure 4 is about objects; choose another image")
-    queries = at.replay.trace.teacher.own.logits.shape[2]
     for query in pinned:
-        within(query, queries, "query")
-    numbers = figure4.panels(picture(at.replay, at.level), dict(zip(figure4.LETTERS, pinned)))
+        within(query, at.teacher.own.logits.shape[2], "query")
+    numbers = figure4.panels(figure_image(at), dict(zip(figure4.LETTERS, pinned)))
     with rc_context(style.RC):
-        return figures.Made("figure4", title(FIGURES, "figure4"), numbers, figure4.make(numbers))
+        return figures.MadeFigure("figure4", title(FIGURES, "figure4"), numbers, figure4.make(numbers))
 
 
-def number(value: float) -> float | None:
-    """JSON knows no NaN."""
+def finite(value: float) -> float | None:
+    """The value, or None for NaN and infinity, which JSON cannot write."""
     return value if np.isfinite(value) else None

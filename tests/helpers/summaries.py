@@ -1,4 +1,4 @@
-"""Summaries of studies that were never trained: rows as `core.runs.results.result` tells them, with measures where asked."""
+"""Summaries of made-up studies: rows as `core.runs.results.result` returns them, with measurements where asked."""
 
 import json
 from dataclasses import replace
@@ -14,28 +14,28 @@ OURS = ("logits", "features", "prior")
 
 
 def run(seed: int = 0, names=(), detector=None, **options) -> dict:
-    """A configuration, with these losses; options as `features={"gamma": 0.25}`."""
-    found = {n: losses.module(n).Config(weight=1.0, **options.get(n, {})) for n in ("detection", *names)}
-    return encode(Run("x", detector or adamixer.Config(classes=8), Losses(**found), Data(), seed=seed))
+    """The configuration of a run with these losses; options as in `features={"gamma": 0.25}`."""
+    configs = {n: losses.module(n).Config(weight=1.0, **options.get(n, {})) for n in ("detection", *names)}
+    return encode(Run("x", detector or adamixer.Config(classes=8), Losses(**configs), Data(), seed=seed))
 
 
-def row(ap: float, seed: int = 0, names=(), *, measured: dict | None = None, **more) -> dict:
-    """0 .. 1; the teacher has AP 0.7."""
+def row(ap: float, seed: int = 0, names=(), *, measured: dict | None = None, **options) -> dict:
+    """A row with this AP (0 to 1), distilled from a teacher of AP 0.7 if there are losses; options as in `run`."""
     scores = {"ap": ap, "ap50": ap + 0.2, "ap75": ap + 0.1, "aps": ap - 0.1, "apm": ap + 0.05, "apl": None}
     teacher = {"ap": 0.7, "ap50": 0.9, "ap75": 0.8, "aps": 0.6, "apm": 0.75, "apl": None} if names else None
-    told = {
+    training = {
         "ap_by_epoch": [ap / 3, ap / 2, ap],
         "measured_after": [1, 2, 3],
         "epochs": 3,
         "steps": 30,
         "seconds": 180.0,
     }
-    told |= {"seed": seed, "commit": "x", "teacher": teacher and teacher["ap"], "teacher_scores": teacher}
-    return scores | told | {"run": run(seed, names, **more)} | ({"measured": measured} if measured else {})
+    training |= {"seed": seed, "commit": "x", "teacher": teacher and teacher["ap"], "teacher_scores": teacher}
+    return scores | training | {"run": run(seed, names, **options)} | ({"measured": measured} if measured else {})
 
 
 def side(ap: float, instability=(2.0, 1.0), correlation: float = 0.4) -> dict:
-    """What is measured of one detector."""
+    """The measurements of one detector."""
     scores = {
         "ap": ap,
         "ap50": ap,
@@ -58,26 +58,34 @@ def side(ap: float, instability=(2.0, 1.0), correlation: float = 0.4) -> dict:
     }
 
 
-def measured(ap: float, *, taught: bool, **more) -> dict:
-    agreement = {"class": [0.5, 0.6, 0.7], "iou": [0.6, 0.7, 0.8], "object": [0.9, 0.9, 0.9]} if taught else None
-    return {"images": 9, "student": side(ap, **more), "teacher": side(0.7) if taught else None, "agreement": agreement}
+def measured(ap: float, *, with_teacher: bool, **student) -> dict:
+    """The measurements of a run; options of the student as in `side`."""
+    agreement = {"class": [0.5, 0.6, 0.7], "iou": [0.6, 0.7, 0.8], "object": [0.9, 0.9, 0.9]} if with_teacher else None
+    return {
+        "images": 9,
+        "student": side(ap, **student),
+        "teacher": side(0.7) if with_teacher else None,
+        "agreement": agreement,
+    }
 
 
 def pair(seeds=(0, 1, 2)) -> dict[str, dict]:
-    """A student alone and distilled, with measures."""
+    """Rows of a student alone and distilled, with measurements."""
     rows = {}
     for seed in seeds:
         ap, better = 0.4 + 0.01 * seed, 0.5 + 0.02 * seed
-        rows[f"alone-{seed}"] = row(ap, seed, measured=measured(ap, taught=False, instability=(3.0, 2.0)))
-        told = measured(better, taught=True, instability=(2.0 + seed, 1.0), correlation=-0.3)
-        rows[f"distilled-{seed}"] = row(better, seed, OURS, measured=told)
+        rows[f"alone-{seed}"] = row(ap, seed, measured=measured(ap, with_teacher=False, instability=(3.0, 2.0)))
+        distilled = measured(better, with_teacher=True, instability=(2.0 + seed, 1.0), correlation=-0.3)
+        rows[f"distilled-{seed}"] = row(better, seed, OURS, measured=distilled)
     return rows
 
 
 def write(path: Path, rows: dict[str, dict]) -> Path:
+    """Writes a summary file; returns its path."""
     path.write_text(json.dumps({"command": "none", "rows": rows}))
     return path
 
 
-def deeper(layers: int):
+def deeper(layers: int) -> adamixer.Config:
+    """The default student with another number of decoder layers."""
     return replace(adamixer.Config(classes=8), layers=layers)

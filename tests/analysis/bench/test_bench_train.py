@@ -59,19 +59,21 @@ def test_the_clock_counts_each_part_of_each_step_and_the_whole(ticking, monkeypa
 
 
 def test_both_loops_train_the_same_network_on_the_same_images():
-    run = train.of(shapes.run(), train.Size(steps=2, warm=0, turns=1, batch=2, side=64))
-    job, drawn = build(run), train.Drawn(run)
+    run = train.benchmark_run(shapes.run(), train.Size(steps=2, warm=0, turns=1, batch=2, side=64))
+    job, drawn = build(run), train.FirstEpoch(run)
     seen = {int(image): x for images, _ in job.loader.epoch(0) for image, x in zip(images.ids, images.pixels)}
     assert len(drawn) == len(seen) == 4
     for k in range(4):
         assert torch.equal(drawn[k].pixels, seen[drawn[k].id])
     batch = collate([drawn[0], drawn[1]])
-    assert torch.equal(train.Whole(job.distiller)(*batch)["loss"], job.distiller(*batch).total)
+    assert torch.equal(train.AsModule(job.distiller)(*batch)["loss"], job.distiller(*batch).total)
 
 
 def test_an_annotation_says_its_box_as_coco_does():
-    sample = train.Drawn(train.of(shapes.run(), train.Size(1, 0, 1, 2, 64)))[0]
-    told = train.annotated(replace(sample, boxes=torch.tensor([[1.0, 2.0, 5.0, 10.0]]), labels=torch.tensor([3])))
+    sample = train.FirstEpoch(train.benchmark_run(shapes.run(), train.Size(1, 0, 1, 2, 64)))[0]
+    told = train.coco_annotations(
+        replace(sample, boxes=torch.tensor([[1.0, 2.0, 5.0, 10.0]]), labels=torch.tensor([3]))
+    )
     assert told["annotations"] == [{"bbox": [1, 2, 4, 8], "category_id": 3, "area": 32, "iscrowd": 0}]
 
 

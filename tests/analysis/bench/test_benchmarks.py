@@ -29,7 +29,7 @@ def test_matching_finds_scipys_optimum_in_every_case():
 
 
 def test_an_answer_that_is_not_optimal_is_told():
-    p, targets = matching.scene(2, 12, 5)
+    p, targets = matching.random_predictions(2, 12, 5)
     answer, cost = (
         match_to_truth({"it": (p, Matching())}, targets)["it"],
         truth_problem(p, targets, Matching()).cost.numpy(),
@@ -42,14 +42,14 @@ def test_an_answer_that_is_not_optimal_is_told():
 def test_the_plain_matcher_asks_scipy_once_for_every_image_and_layer(monkeypatch):
     from transformers.loss import loss_deformable_detr
 
-    p, targets = matching.scene(3, 12, 5)
+    p, targets = matching.random_predictions(3, 12, 5)
     cost, calls = truth_problem(p, targets, Matching()).cost.numpy(), []
     monkeypatch.setattr(
         loss_deformable_detr, "linear_sum_assignment", lambda c: calls.append(c.numpy()) or linear_sum_assignment(c)
     )
     for together in (False, True):
         calls.clear()
-        matching.plain(p, targets, together=together)
+        matching.match_with_transformers(p, targets, together=together)
         assert np.allclose(np.stack(calls).reshape(cost.shape), cost, atol=1e-4)
 
 
@@ -78,7 +78,7 @@ def test_both_detectors_do_the_same_work(kind, tmp_path):
     assert detectors.difference(ours, theirs, images) < 1e-4
     lengths = []
     for model in (ours, theirs):
-        detectors.ways(model, images, targets, ours.matching)["step"]()
+        detectors.calls_of(model, images, targets, ours.matching)["step"]()
         lengths.append(float(sum(p.grad.double().pow(2).sum() for p in model.parameters() if p.grad is not None)))
     assert lengths[0] == pytest.approx(lengths[1], rel=1e-3) and lengths[0] > 0
     rows = detectors.timed(kind, ours, theirs, (64, 96), 1, 1)

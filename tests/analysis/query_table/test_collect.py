@@ -8,8 +8,8 @@ import torch
 
 from analysis.bench._random_runs import random_run
 from analysis.query_table import collect as module
-from analysis.query_table.collect import collect, step, watcher
-from analysis.query_table.read import opened
+from analysis.query_table.collect import batch_rows, collect, minimal_distiller
+from analysis.query_table.read import open_table
 from core.data.loader import evaluation
 from core.errors import UserError
 from core.metrics.coco_ap import average_precision
@@ -30,7 +30,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(run, tmp_path_factory):
-    return opened(collect(run, tmp_path_factory.mktemp("t") / "x", batch=4))
+    return open_table(collect(run, tmp_path_factory.mktemp("t") / "x", batch=4))
 
 
 def test_every_query_of_every_layer_and_side_is_one_row(table):
@@ -107,13 +107,13 @@ def test_a_stopped_collection_goes_on_to_the_same_bytes(run, tmp_path, monkeypat
         calls.append(words)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return step(*words)
+        return batch_rows(*words)
 
-    monkeypatch.setattr(module, "step", stop)
+    monkeypatch.setattr(module, "batch_rows", stop)
     with pytest.raises(KeyboardInterrupt):
         collect(run, tmp_path / "parts", batch=4)
     with pytest.raises(UserError, match="not whole"):
-        opened(tmp_path / "parts")
+        open_table(tmp_path / "parts")
     collect(run, tmp_path / "parts", batch=4)
     assert bytes_of(tmp_path / "parts") == whole and len(calls) == 4  # the first part was kept
     collect(run, tmp_path / "parts", batch=4)
@@ -124,27 +124,27 @@ def test_another_collection_in_the_folder_is_refused(run, tmp_path):
     collect(run, tmp_path / "x", limit=3)
     with pytest.raises(UserError, match="another --out"):
         collect(run, tmp_path / "x", limit=4)
-    assert opened(tmp_path / "x").about["images"] == 3
+    assert open_table(tmp_path / "x").about["images"] == 3
 
 
 def test_no_more_than_a_part_is_held(run, tmp_path, monkeypatch):
     """What is written at once does not grow with the number of images."""
     monkeypatch.setattr(module, "PART", 1)
-    sizes, write = [], module.parquet
-    monkeypatch.setattr(module, "parquet", lambda table: sizes.append(table.num_rows) or write(table))
+    sizes, write = [], module.to_parquet
+    monkeypatch.setattr(module, "to_parquet", lambda table: sizes.append(table.num_rows) or write(table))
     collect(run, tmp_path / "x", batch=2)
     assert max(sizes) == 2 * 2 * LAYERS * QUERIES and len(sizes) == 5
 
 
 def test_a_run_without_a_teacher_has_one_side(tmp_path):
-    alone = open_run(random_run(tmp_path, queries=5, layers=1, size=64, images=3, taught=False))
-    found = opened(collect(alone, tmp_path / "x"))
-    assert set(found.rows(["side"])["side"]) == {"student"} and not found.taught
+    alone = open_run(random_run(tmp_path, queries=5, layers=1, size=64, images=3, with_teacher=False))
+    found = open_table(collect(alone, tmp_path / "x"))
+    assert set(found.rows(["side"])["side"]) == {"student"} and not found.has_teacher
     assert (found.rows(["partner"])["partner"] == -1).all()
 
 
 def test_losses_that_no_column_needs_are_left_out_and_change_nothing(run):
-    small = watcher(run.distiller)
+    small = minimal_distiller(run.distiller)
     assert list(small.losses) == ["logits"] and "prior" in run.distiller.losses
     images, targets = next(evaluation(run.data, run.augment, 4))
     with torch.no_grad():

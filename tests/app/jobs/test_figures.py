@@ -26,9 +26,9 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def handlers(folder, tmp_path) -> Handlers:
     handlers = opened.handlers(folder)
-    handlers.studio = figures_job.Studio(handlers.library, tmp_path)
+    handlers.figure_jobs = figures_job.FigureJobs(handlers.library, tmp_path)
     yield handlers
-    handlers.studio.leave()
+    handlers.figure_jobs.stop()
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def commands(monkeypatch) -> list[list[str]]:
 
 
 def finish(handlers: Handlers) -> None:
-    handlers.studio.child.stdin.close()
-    handlers.studio.child.wait()
+    handlers.figure_jobs.process.stdin.close()
+    handlers.figure_jobs.process.wait()
 
 
 def test_what_is_made_is_shown_and_had_as_a_file(handlers, folder, commands):
@@ -78,19 +78,19 @@ def test_what_is_made_is_shown_and_had_as_a_file(handlers, folder, commands):
 
 
 def test_a_table_in_markdown_is_rows_and_a_caption():
-    found = figures_job.markdown("**Main** result\n\n| a | b |\n|:--|--:|\n| 1 | **2** |\n")
+    found = figures_job.parse_markdown("**Main** result\n\n| a | b |\n|:--|--:|\n| 1 | **2** |\n")
     assert found == {"table": [["a", "b"], ["1", "**2**"]], "caption": "**Main** result"}
 
 
 def test_one_is_made_at_a_time_and_left_once_nobody_asks_for_it(handlers, folder, commands, monkeypatch):
     first, other = ({"name": name, "runs": [str(folder)]} for name in ("table1", "table7"))
     assert handlers.figure(**first)["state"] == "working" and handlers.figure(**other)["said"] == figures_job.WAITING
-    child = handlers.studio.child
+    child = handlers.figure_jobs.process
     finish(handlers)
     assert handlers.figure(**other)["said"] != figures_job.WAITING  # the first is kept, and the next begins
     assert handlers.figure(**first)["state"] == "made" and len(commands) == 2
     monkeypatch.setattr(figures_job, "PATIENCE", 0.0)
-    child = handlers.studio.child
+    child = handlers.figure_jobs.process
     assert handlers.figure(**first | {"name": "table8"})["state"] == "working" and child.poll() is not None
     assert [command[3] for command in commands] == ["table1", "table7", "table8"]
 
@@ -109,16 +109,16 @@ def test_few_pages_are_kept_and_one_that_went_is_made_again(handlers, folder, co
         handlers.figure(**page)
         finish(handlers)
         assert handlers.figure(**page)["state"] == "made"
-    kept = [f for f in handlers.studio.scratch.iterdir() if f.name != "work"]
+    kept = [f for f in handlers.figure_jobs.scratch.iterdir() if f.name != "work"]
     assert len(kept) == 2 and handlers.figure(**pages[0])["state"] == "working"
 
 
 def test_another_image_makes_anew_only_what_is_of_one_image(handlers, folder, commands):
-    of_one = [name for name in in_order(FIGURES) if re.search(r"given\.image\b", FIGURES.files[name].read_text())]
+    of_one = [name for name in in_order(FIGURES) if re.search(r"inputs\.image\b", FIGURES.files[name].read_text())]
     assert tuple(of_one) == OF_ONE_IMAGE
     assert [p["name"] for p in handlers.figures()["pages"] if p["image"]] == of_one
     for name, anew in (("figure4", True), ("figure7", False)):
-        pages = {handlers.studio.wanted(name, [str(folder)], False, image)[0] for image in (1, 2)}
+        pages = {handlers.figure_jobs.arguments(name, [str(folder)], False, image)[0] for image in (1, 2)}
         assert (len(pages) == 2) == anew
 
 

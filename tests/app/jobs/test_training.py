@@ -136,7 +136,7 @@ def test_few_logs_are_followed_at_once(tmp_path, monkeypatch, folder):
     for k in range(4):
         card = {"run": {"optim": {"epochs": 2, "batch": 4}, "data": {"kind": "coco", "train_limit": None}}}
         write_json(tmp_path / "runs" / f"r{k}" / "card.json", card)
-    handlers.library.seen = (-1e9, {})
+    handlers.library.listed = (-1e9, {})
     assert [handlers.watch(f"runs/r{k}")["steps"] for k in range(4)] == [None] * 4
     assert len(handlers.training.logs) == 2
 

@@ -401,7 +401,7 @@ def test_a_flip_leads_to_its_layer_and_query(page, handlers, second):
     box = page.locator(".dd-box.chosen").first
     assert (box.get_attribute("data-side"), box.get_attribute("data-index")) == (side, query)
     page.get_by_label("Over").get_by_text("Epochs").click()
-    page.get_by_text("No run here recorded this image").wait_for()
+    page.get_by_text("No open run recorded the assignments of this image").wait_for()
 
 
 def test_the_terms_of_the_loss_follow_the_layer(page, handlers):

@@ -20,7 +20,7 @@ from analysis.bench._random_runs import random_run
 from analysis.drawing.style import PAGE_COLOURS
 from app.arguments import checked
 from app.replay import pictures
-from app.replay.shown import Shown
+from app.replay.display import Display
 from app.server.handlers import Handlers
 from app.server.page import answer as reply
 from app.views import query as query_view
@@ -30,7 +30,7 @@ from app.words import term
 from app.worker import uploads
 from core.data.batch import collate
 from core.data.shapes.dataset import Shapes
-from core.data.transforms import plain
+from core.data.transforms import eval_transform
 from core.errors import UserError
 from core.metrics.sampling_locations import sampling_locations
 from core.project import ROOT
@@ -50,7 +50,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def lonely(tmp_path_factory) -> Path:
     return random_run(
-        tmp_path_factory.mktemp("alone"), queries=QUERIES, layers=LAYERS, size=64, images=IMAGES, taught=False
+        tmp_path_factory.mktemp("alone"), queries=QUERIES, layers=LAYERS, size=64, images=IMAGES, with_teacher=False
     )
 
 
@@ -70,8 +70,9 @@ def run(handlers) -> OpenRun:
 
 
 @pytest.fixture(params=range(1, IMAGES + 1))
-def shown(handlers, request) -> Shown:
-    return handlers.shown(f"image/{request.param}", "", "")
+def display(handlers, request) -> Display:
+    """Each image of the run in turn, as the page displays it."""
+    return handlers.display(f"image/{request.param}", "", "")
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +110,7 @@ def test_replay_has_no_model_matching_loss_or_box_code():
 def test_replay_is_the_step_of_the_distiller_bit_for_bit(run):
     distiller, _ = open_distiller(run.path)
     for index in range(IMAGES):
-        images, targets = collate([plain(run.data[index], run.augment)])
+        images, targets = collate([eval_transform(run.data[index], run.augment)])
         with torch.no_grad():  # with a graph to build, torch folds some products another way: the last bit may differ
             trained = distiller(images, targets)
         seen = replay(run, run.data[index])
@@ -138,10 +139,10 @@ def test_data_of_other_classes_is_refused(run, tmp_path):
 # The canvas -----------------------------------------------------------------------------------------------------------
 
 
-def test_boxes_scores_and_classes_are_the_traces(shown):
-    scene = scene_view.scene(shown)
+def test_boxes_scores_and_classes_are_the_traces(display):
+    scene = scene_view.scene(display)
     found = {g["id"]: g for g in scene["groups"]}
-    trace = shown.trace
+    trace = display.trace
     expected = {"student": trace.student.own, "teacher": trace.teacher.own, "prior": trace.student.predictions["prior"]}
     assert found.keys() == {*expected, "truth"} and scene["layers"] == LAYERS
     for side, p in expected.items():
@@ -152,13 +153,13 @@ def test_boxes_scores_and_classes_are_the_traces(shown):
             assert torch.allclose(torch.tensor(frame["scores"]), chance.max(-1).values, atol=1e-4)
             assert frame["labels"] == chance.argmax(-1).tolist()
     truth = found["truth"]["layers"]
-    assert len(truth) == 1 and truth[0]["labels"] == shown.main.sample.labels.tolist()
-    assert torch.allclose(torch.tensor(truth[0]["boxes"]) * 64, shown.main.sample.boxes, atol=0.01)
+    assert len(truth) == 1 and truth[0]["labels"] == display.main.sample.labels.tolist()
+    assert torch.allclose(torch.tensor(truth[0]["boxes"]) * 64, display.main.sample.boxes, atol=0.01)
 
 
-def test_lines_are_the_assignments(shown):
-    lines = {line["id"]: line for line in scene_view.scene(shown)["lines"]}
-    trace = shown.trace
+def test_lines_are_the_assignments(display):
+    lines = {line["id"]: line for line in scene_view.scene(display)["lines"]}
+    trace = display.trace
     expected = {
         "student-truth": (trace.student.assignment, "student", "truth"),
         "teacher-truth": (trace.teacher.assignment, "teacher", "truth"),
@@ -174,7 +175,7 @@ def test_lines_are_the_assignments(shown):
         assert sorted(drawn) == rows and len(rows) > 0
         for layer, pairs in enumerate(lines[name]["layers"]):
             for query, _, cost in pairs[::3]:
-                matches = query_view.query(shown, layer, start, query)["matches"]
+                matches = query_view.query(display, layer, start, query)["matches"]
                 assert cost == pytest.approx(next(m["total"] for m in matches if m["line"] == name), abs=2e-4)
 
 
@@ -216,15 +217,15 @@ def uneven(request, tmp_path_factory) -> tuple[Handlers, int, int]:
 
 def test_pairs_of_unequal_depth_are_drawn_between_the_boxes_that_met(uneven):
     handlers, mine, theirs = uneven
-    shown = handlers.shown("image/1", "", "")
-    scene, a = scene_view.scene(shown), shown.trace.outcomes["logits"].pairs["positive"]
+    display = handlers.display("image/1", "", "")
+    scene, a = scene_view.scene(display), display.trace.outcomes["logits"].pairs["positive"]
     teacher = next(g for g in scene["groups"] if g["id"] == "teacher")
     line = next(line for line in scene["lines"] if line["id"] == "positive")
     assert len(teacher["layers"]) == mine == len(line["layers"])
     met = 0
     for layer in range(mine):
-        at = shown.layer("teacher", layer)
-        boxes = box_convert(shown.trace.teacher.own.boxes[at, 0], "cxcywh", "xyxy")
+        at = display.layer_of("teacher", layer)
+        boxes = box_convert(display.trace.teacher.own.boxes[at, 0], "cxcywh", "xyxy")
         assert torch.allclose(torch.tensor(teacher["layers"][layer]["boxes"]), boxes, atol=1e-4)
         here = a.at((a.layer == layer) & (a.target_layer == at))
         assert sorted(p[:2] for p in line["layers"][layer]) == sorted(zip(here.query.tolist(), here.target.tolist()))
@@ -234,13 +235,13 @@ def test_pairs_of_unequal_depth_are_drawn_between_the_boxes_that_met(uneven):
 
 def test_the_cost_of_a_pair_of_unequal_depth_is_that_of_its_own_layers(uneven):
     handlers, mine, theirs = uneven
-    shown = handlers.shown("image/1", "", "")
-    s, t = shown.trace.student.own, shown.trace.teacher.own
+    display = handlers.display("image/1", "", "")
+    s, t = display.trace.student.own, display.trace.teacher.own
     for name in ("positive", "negative"):
-        a = shown.trace.outcomes["logits"].pairs[name]
+        a = display.trace.outcomes["logits"].pairs[name]
         rows = zip(a.layer.tolist(), a.target_layer.tolist(), a.query.tolist(), a.target.tolist())
         for layer, other, q, k in list(rows)[::5]:
-            found = [m for m in query_view.query(shown, layer, "student", q)["matches"] if m["line"] == name]
+            found = [m for m in query_view.query(display, layer, "student", q)["matches"] if m["line"] == name]
             boxes = (box_convert(x[[i]], "cxcywh", "xyxy") for x, i in ((s.boxes[layer, 0], q), (t.boxes[other, 0], k)))
             l1 = torch.cdist(*boxes, p=1).item()
             match = min(found, key=lambda m: abs(m["parts"][-2]["cost"] - l1))
@@ -269,17 +270,17 @@ def naive_costs(p, layer, targets, matching):
     }
 
 
-def test_the_cost_of_a_match_is_the_one_that_was_solved(shown):
-    trace = shown.trace
+def test_the_cost_of_a_match_is_the_one_that_was_solved(display):
+    trace = display.trace
     for side, of in (("student", trace.student), ("teacher", trace.teacher)):
-        matching = getattr(shown.main.distiller, side).matching
+        matching = getattr(display.main.distiller, side).matching
         for layer in range(LAYERS):
             parts = naive_costs(of.own, layer, trace.targets, matching)
             price = sum(matching.weights[name] * part for name, part in parts.items())
             here = of.assignment.of(layer=layer, image=0)
             total = 0.0
             for q, t in zip(here.query.tolist(), here.target.tolist()):
-                match = query_view.query(shown, layer, side, q)["matches"][0]
+                match = query_view.query(display, layer, side, q)["matches"][0]
                 assert match["line"] == f"{side}-truth" and match["other"]["index"] == t
                 for row in match["parts"]:
                     assert row["cost"] == pytest.approx(parts[row["part"]][q, t].item(), rel=1e-3, abs=1e-5)
@@ -293,13 +294,13 @@ def test_the_cost_of_a_match_is_the_one_that_was_solved(shown):
             assert total == pytest.approx(best, rel=1e-4)
 
 
-def test_the_cost_of_a_pair_with_a_teacher_query_is_the_one_that_was_solved(shown):
+def test_the_cost_of_a_pair_with_a_teacher_query_is_the_one_that_was_solved(display):
     """The class part is a divergence of sigmoid scores; negatives have none."""
-    s, t, matching = shown.trace.student.own, shown.trace.teacher.own, shown.main.distiller.student.matching
+    s, t, matching = display.trace.student.own, display.trace.teacher.own, display.main.distiller.student.matching
     for name in ("positive", "negative"):
-        a = shown.trace.outcomes["logits"].pairs[name]
+        a = display.trace.outcomes["logits"].pairs[name]
         for layer, q, k in list(zip(a.layer.tolist(), a.query.tolist(), a.target.tolist()))[::3]:
-            match = next(m for m in query_view.query(shown, layer, "student", q)["matches"] if m["line"] == name)
+            match = next(m for m in query_view.query(display, layer, "student", q)["matches"] if m["line"] == name)
             assert match["other"] == {"side": "teacher", "index": k, "role": "teacher"}
             seen = {row["part"]: row["cost"] for row in match["parts"]}
             mine, theirs = (box_convert(p.boxes[layer, 0, [i]], "cxcywh", "xyxy") for p, i in ((s, q), (t, k)))
@@ -313,31 +314,34 @@ def test_the_cost_of_a_pair_with_a_teacher_query_is_the_one_that_was_solved(show
                     torch.distributions.Bernoulli(logits=p.logits[layer, 0, i].double()) for p, i in ((s, q), (t, k))
                 )
                 assert seen["class"] == pytest.approx(torch.distributions.kl_divergence(y, x).sum().item(), abs=1e-3)
-            other = next(m for m in query_view.query(shown, layer, "teacher", k)["matches"] if m["line"] == name)
+            other = next(m for m in query_view.query(display, layer, "teacher", k)["matches"] if m["line"] == name)
             assert other["total"] == match["total"] and other["other"]["index"] == q
     assert matching.weights == {"class": 2.0, "l1": 5.0, "giou": 2.0}
 
 
-def test_a_prior_query_answers_for_what_it_answered_for_in_the_teacher(shown):
-    a = shown.trace.teacher.assignment.of(layer=1, image=0)
+def test_a_prior_query_answers_for_what_it_answered_for_in_the_teacher(display):
+    a = display.trace.teacher.assignment.of(layer=1, image=0)
     for q, t in zip(a.query.tolist(), a.target.tolist()):
-        match = query_view.query(shown, 1, "prior", q)["matches"][0]
+        match = query_view.query(display, 1, "prior", q)["matches"][0]
         parts = naive_costs(
-            shown.trace.student.predictions["prior"], 1, shown.trace.targets, shown.main.distiller.student.matching
+            display.trace.student.predictions["prior"],
+            1,
+            display.trace.targets,
+            display.main.distiller.student.matching,
         )
         assert match["other"]["index"] == t
         assert match["parts"][0]["cost"] == pytest.approx(parts["class"][q, t].item(), rel=1e-3, abs=1e-5)
 
 
-def test_every_query_has_scores_a_box_and_says_when_it_has_no_match(shown):
-    matched = set(shown.trace.student.assignment.of(layer=0, image=0).query.tolist())
-    pairs = shown.trace.outcomes["logits"].pairs.values()
+def test_every_query_has_scores_a_box_and_says_when_it_has_no_match(display):
+    matched = set(display.trace.student.assignment.of(layer=0, image=0).query.tolist())
+    pairs = display.trace.outcomes["logits"].pairs.values()
     paired = {q for a in pairs for q in a.of(layer=0, image=0).query.tolist()}
     for q in range(QUERIES):
-        view = query_view.query(shown, 0, "student", q)
+        view = query_view.query(display, 0, "student", q)
         values = [s["score"] for s in view["scores"]]
         assert values == sorted(values, reverse=True) and len(values) == 5
-        assert values[0] == pytest.approx(shown.trace.student.own.logits[0, 0, q].sigmoid().max().item())
+        assert values[0] == pytest.approx(display.trace.student.own.logits[0, 0, q].sigmoid().max().item())
         assert re.fullmatch(r"x -?\d+ to -?\d+, y -?\d+ to -?\d+: \d+ × \d+ of 64 × 64 pixels", view["box"])
         assert bool(view["says"]) == (q not in matched | paired)
         ranking = view["rankings"][0]
@@ -348,7 +352,7 @@ def test_every_query_has_scores_a_box_and_says_when_it_has_no_match(shown):
 
 @pytest.mark.parametrize("side", ["student", "teacher", "prior"])
 def test_where_a_query_reads_is_what_its_detector_tells(handlers, run, side):
-    trace = handlers.shown("image/2", "", "").trace
+    trace = handlers.display("image/2", "", "").trace
     mine, detector = (
         (trace.teacher, run.distiller.teacher) if side == "teacher" else (trace.student, run.distiller.student)
     )
@@ -363,7 +367,10 @@ def test_where_a_query_reads_is_what_its_detector_tells(handlers, run, side):
             inside = sum(
                 weight for (x, y), weight in zip(places, weights) if abs(x - cx) <= w / 2 and abs(y - cy) <= h / 2
             )
-            assert told["share"] == pytest.approx(inside, abs=1e-5) and f"at {len(places)} places:" in told["says"]
+            assert (
+                told["share"] == pytest.approx(inside, abs=1e-5)
+                and f"({len(places)} sampling locations)" in told["says"]
+            )
 
 
 def test_of_many_places_the_weightiest_are_told(handlers, monkeypatch):
@@ -376,16 +383,16 @@ def test_of_many_places_the_weightiest_are_told(handlers, monkeypatch):
     assert weights == sorted(weights)
 
 
-def test_an_object_and_the_overview_show_the_costs_of_its_queries(shown):
+def test_an_object_and_the_overview_show_the_costs_of_its_queries(display):
     for layer in range(LAYERS):
-        overview = query_view.overview(shown, layer)
+        overview = query_view.overview(display, layer)
         assert [side["title"] for side in overview["sides"]] == ["Student", "Teacher", "Prior"]
         for index, row in enumerate(overview["rows"]):
-            matches = query_view.target(shown, layer, index)["matches"]
+            matches = query_view.target(display, layer, index)["matches"]
             assert [(m["other"], m["total"]) for m in matches] == [(a["other"], a["total"]) for a in row["answers"]]
             for answer in row["answers"]:
                 other = answer["other"]
-                view = query_view.query(shown, layer, other["side"], other["index"])
+                view = query_view.query(display, layer, other["side"], other["index"])
                 assert view["matches"][0]["total"] == answer["total"]
 
 
@@ -403,16 +410,17 @@ def test_the_margin_of_a_match_and_its_runner_up_are_those_of_every_other_assign
     """Brute force over all assignments of few queries to few objects."""
     checked_ = 0
     for key in (f"image/{k}" for k in range(1, IMAGES + 1)):
-        shown = handlers.shown(key, "", "")
-        if len(shown.trace.targets) > 4:
+        display = handlers.display(key, "", "")
+        if len(display.trace.targets) > 4:
             continue
         for side in ("student", "teacher"):
             for layer in range(LAYERS):
-                price, a = shown.prices[side][layer, 0].numpy().astype(float), shown.sides[side].answers
+                side_ = display.sides[side]
+                price, a = side_.cost[layer, 0].numpy().astype(float), side_.assignment
                 best, _ = cheapest(price)
                 here = a.of(layer=layer, image=0)
                 for q, t in zip(here.query.tolist(), here.target.tolist()):
-                    match = query_view.query(shown, layer, side, q)["matches"][0]
+                    match = query_view.query(display, layer, side, q)["matches"][0]
                     second, rows = cheapest(price, forbidden=(q, t))
                     assert match["margin"] == pytest.approx(second - best, abs=1e-4) and match["margin"] >= 0
                     assert match["runner_up"]["other"]["index"] == rows[t] != q
@@ -420,19 +428,19 @@ def test_the_margin_of_a_match_and_its_runner_up_are_those_of_every_other_assign
     assert checked_ > 10
 
 
-def test_the_margin_of_a_pair_counts_only_the_queries_that_were_to_be_had(shown):
-    for name, met in shown.main.met.items():
-        for k in range(0, len(met.pairs), 7):
-            a = met.pairs.at(slice(k, k + 1))
-            dear, heir = met.hold(a)
-            positive = shown.trace.outcomes["logits"].pairs["positive"]
+def test_the_margin_of_a_pair_counts_only_the_queries_that_were_to_be_had(display):
+    for name, solved in display.main.solved_pairs.items():
+        for k in range(0, len(solved.assignment), 7):
+            a = solved.assignment.at(slice(k, k + 1))
+            margin, runner_up = solved.margin(a)
+            positive = display.trace.outcomes["logits"].pairs["positive"]
             taken = positive.query[positive.layer == a.layer].tolist() if name == "negative" else []
-            assert dear >= 0 and heir not in taken and heir != int(a.query)
+            assert margin >= 0 and runner_up not in taken and runner_up != int(a.query)
 
 
-def test_what_keeps_its_object_has_no_margin(shown):
-    a = shown.trace.teacher.assignment.of(layer=1, image=0)
-    assert all(query_view.query(shown, 1, "prior", q)["matches"][0]["margin"] is None for q in a.query.tolist())
+def test_what_keeps_its_object_has_no_margin(display):
+    a = display.trace.teacher.assignment.of(layer=1, image=0)
+    assert all(query_view.query(display, 1, "prior", q)["matches"][0]["margin"] is None for q in a.query.tolist())
 
 
 # Uploads --------------------------------------------------------------------------------------------------------------
@@ -445,11 +453,11 @@ def test_an_upload_has_the_sure_teacher_queries_as_pseudo_truth(handlers, upload
         path = upload(noise())
         key = handlers.upload({"path": path}, score)
         assert not Path(path).exists()  # what is kept is in memory
-        shown = handlers.shown(key, "", "")
-        p = shown.trace.teacher.own
+        display = handlers.display(key, "", "")
+        p = display.trace.teacher.own
         chance = p.logits[-1, 0].sigmoid().max(-1)
         sure = (chance.values >= score).nonzero().flatten()
-        targets = shown.trace.targets
+        targets = display.trace.targets
         order = chance.values[sure].argsort(descending=True)
         assert torch.allclose(targets.boxes, p.boxes[-1, 0, sure[order]], atol=1e-5)
         assert torch.equal(targets.labels, chance.indices[sure[order]])
@@ -512,7 +520,7 @@ def test_what_is_no_image_is_refused_in_one_sentence(handlers, tmp_path, upload)
         "cut.jpg": (whole[: len(whole) // 2], "damaged"),
         "text.jpg": (b"not a picture at all\n" * 50, "not an image"),
         "gif": (Path(upload(noise(), "a.gif")).read_bytes(), "not an image"),
-        "heavy": (whole + bytes(pictures.BYTES), "MB"),
+        "heavy": (whole + bytes(pictures.UPLOAD_BYTES), "MB"),
     }
     for name, (data, reason) in bad.items():
         (tmp_path / name).write_bytes(data)
@@ -533,7 +541,7 @@ def test_uploads_are_bounded(handlers, upload, monkeypatch):
 
 def test_a_large_upload_is_kept_small(handlers, upload):
     wide = handlers.image(handlers.upload({"path": upload(noise(1000, 4000))}))
-    assert (wide["width"], wide["height"]) == (pictures.SIDE, pictures.SIDE // 4)
+    assert (wide["width"], wide["height"]) == (pictures.UPLOAD_SIDE, pictures.UPLOAD_SIDE // 4)
 
 
 # Strangers ------------------------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from analysis.bench._random_runs import random_run
-from app.replay.facts import change, found
+from app.replay.facts import changes, object_scores
 from app.server.handlers import Handlers
 from app.views import gallery
-from app.views.gallery import Survey
+from app.worker import survey as surveys
+from app.worker.survey import Survey
 from core.boxes import corners, iou
-from core.data.batch import targets
+from core.data.batch import collate_targets
 from core.errors import UserError
 from core.runs.open import replay
 from tests.helpers import opened
@@ -25,7 +26,7 @@ LAYERS, IMAGES = 3, 6
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> list[Path]:
     sizes = dict(queries=12, layers=LAYERS, size=64, images=IMAGES)
-    return [random_run(tmp_path_factory.mktemp(f"run{k}"), seed=3 * k, taught=k == 0, **sizes) for k in range(2)]
+    return [random_run(tmp_path_factory.mktemp(f"run{k}"), seed=3 * k, with_teacher=k == 0, **sizes) for k in range(2)]
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def survey(handlers: Handlers, run: str = "") -> Survey:
     found = Survey(handlers.samples(run))
     for _ in found.steps():
         pass
-    handlers.gallery_of.surveys[found.samples.version] = found
+    handlers.surveys.surveys[found.samples.version] = found
     return found
 
 
@@ -56,12 +57,12 @@ def by_hand(run, place: int) -> dict:
     flips = sum(held[k][t] != held[k - 1][t] for k in range(1, LAYERS) for t in range(objects))
     answer = [dict(zip(h.values(), h.keys())) for h in held]
     unstable = [sum(x.get(q, -1) != y.get(q, -1) for q in range(12)) for x, y in zip(answer, answer[1:])]
-    seen = by_hand_found(trace.student.own, run.data[place])
+    seen = scores_by_hand(trace.student.own, run.data[place])
     return {"loss": trace.total.item(), "flips": flips, "unstable": unstable, "found": seen}
 
 
-def by_hand_found(p, sample) -> np.ndarray:
-    truth, objects = targets([sample]), len(sample.labels)
+def scores_by_hand(p, sample) -> np.ndarray:
+    truth, objects = collate_targets([sample]), len(sample.labels)
     scores, found = p.logits[-1, 0].sigmoid(), np.zeros(len(sample.labels))
     order = [(float(scores[q, c]), q, c) for q in range(12) for c in range(8)]
     for score, q, c in sorted(order, reverse=True)[:100]:
@@ -80,10 +81,10 @@ def test_the_facts_of_an_image_are_those_counted_by_hand(handlers):
     for place, facts in known.items():
         mine = by_hand(run, place)
         assert facts.loss == mine["loss"] and facts.flips == mine["flips"]
-        assert list(facts.unstable) == mine["unstable"]
-        assert facts.found == pytest.approx(mine["found"], abs=1e-6)
+        assert list(facts.student_instability) == mine["unstable"]
+        assert facts.object_scores == pytest.approx(mine["found"], abs=1e-6)
         dearest = max(p[2] for line in handlers.scene(f"image/{place + 1}")["lines"][:1] for p in line["layers"][-1])
-        assert facts.worst == pytest.approx(dearest, abs=1e-4)
+        assert facts.highest_cost == pytest.approx(dearest, abs=1e-4)
     assert sum(f.flips for f in known.values()) > 0
 
 
@@ -96,19 +97,21 @@ def test_an_object_is_found_by_the_surest_box_of_its_class_on_it(handlers):
     boxes = corners(p.boxes[-1, 0, few]).clamp(0, 1) * 64
     names = torch.stack([label[few[0]], label[few[1]], (label[few[2]] + 1) % 8])
     sample = replace(run.data[0], boxes=boxes, labels=names)
-    assert by_hand_found(p, sample) == pytest.approx(found(p, sample), abs=1e-6)
-    assert all(a >= b - 1e-6 for a, b in zip(found(p, sample), score[few[:2]].tolist()))
+    assert scores_by_hand(p, sample) == pytest.approx(object_scores(p, sample), abs=1e-6)
+    assert all(a >= b - 1e-6 for a, b in zip(object_scores(p, sample), score[few[:2]].tolist()))
 
 
 def test_the_instability_of_a_set_is_the_mean_over_its_images(handlers):
     found = survey(handlers)
-    rows = torch.tensor([f.unstable for f in found.known.values()])
-    assert found.instability() == pytest.approx(rows.mean(0).tolist()) and len(found.instability()) == LAYERS - 1
+    rows = torch.tensor([f.student_instability for f in found.known.values()])
+    assert (
+        found.mean_instability() == pytest.approx(rows.mean(0).tolist()) and len(found.mean_instability()) == LAYERS - 1
+    )
 
 
 def test_images_come_in_the_order_that_is_asked_for(handlers):
     known = survey(handlers).known
-    for sort, value in (("flips", "flips"), ("cost", "worst"), ("loss", "loss")):
+    for sort, value in (("flips", "flips"), ("cost", "highest_cost"), ("loss", "loss")):
         keys = [item["key"] for item in handlers.gallery(sort=sort)["items"]]
         values = [getattr(known[int(key.split("/")[1]) - 1], value) for key in keys]
         assert len(keys) == IMAGES and values == sorted(values, reverse=True)
@@ -118,11 +121,14 @@ def test_images_come_in_the_order_that_is_asked_for(handlers):
 def test_gained_and_lost_are_what_only_one_of_the_two_finds(handlers, folders):
     mine, other = survey(handlers), survey(handlers, str(folders[1]))
     for sort, a, b in (("gained", mine, other), ("lost", other, mine)):
-        counts = {p: sum(x >= 0.3 > y for x, y in zip(a.known[p].found, b.known[p].found)) for p in range(IMAGES)}
+        counts = {
+            p: sum(x >= 0.3 > y for x, y in zip(a.known[p].object_scores, b.known[p].object_scores))
+            for p in range(IMAGES)
+        }
         page = handlers.gallery(compare=str(folders[1]), sort=sort)
         badges = {int(i["key"].split("/")[1]) - 1: int(i["badge"]) for i in page["items"]}
         assert badges == counts and list(badges.values()) == sorted(badges.values(), reverse=True)
-    assert change([0.2, 0.4, 0.1, 0.9], [0.5, 0.6, 0.2, 0.29]) == ["gained", "kept", "missed", "lost"]
+    assert changes([0.2, 0.4, 0.1, 0.9], [0.5, 0.6, 0.2, 0.29]) == ["gained", "kept", "missed", "lost"]
 
 
 def test_a_class_keeps_the_images_that_have_it(handlers):
@@ -153,15 +159,15 @@ def test_what_was_looked_at_is_kept_on_disk(handlers, folders, cache, monkeypatc
     other = Survey(opened.handlers(folders[1]).samples(""))
     next(other.steps())
     assert other.known == {}  # another run has facts of its own
-    monkeypatch.setattr(gallery, "FILES", 2)
+    monkeypatch.setattr(surveys, "FILES", 2)
     for k in range(5):
         (cache / f"{k}.jsonl").write_text(json.dumps({"place": 0}))
-    gallery.make_room(cache)
+    surveys.make_room(cache)
     assert len(list(cache.glob("*.jsonl"))) == 2
 
 
 def test_a_survey_that_is_not_asked_for_any_more_ends(handlers, folders, monkeypatch):
-    monkeypatch.setattr(gallery, "SURVEYS", 1)
-    first = handlers.gallery_of.survey(handlers.samples(""))
-    handlers.gallery_of.survey(handlers.samples(str(folders[1])))
-    assert first.over and len(handlers.gallery_of.surveys) == 1
+    monkeypatch.setattr(surveys, "SURVEYS", 1)
+    first = handlers.surveys.survey(handlers.samples(""))
+    handlers.surveys.survey(handlers.samples(str(folders[1])))
+    assert first.stopped and len(handlers.surveys.surveys) == 1

@@ -42,8 +42,8 @@ def near(heat: dict, values: torch.Tensor) -> bool:
 
 
 def trace_of(handlers, key):
-    shown = handlers.shown(key, "", "")
-    return shown.trace, shown.main.distiller.losses["features"]
+    display = handlers.display(key, "", "")
+    return display.trace, display.main.distiller.losses["features"]
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.2, 0.5, 1.0])
@@ -148,7 +148,7 @@ def test_other_options_of_the_loss_are_followed(folder):
     run = handlers.samples("").run
     loss = run.distiller.losses["features"]
     loss.config = replace(loss.config, combine="naive", mask="inner", stages="all")
-    loss.stages = range(LAYERS)
+    loss.layers = range(LAYERS)
     trace, _ = trace_of(handlers, "image/1")
     view = handlers.masks("image/1", level=1, stage=0)
     assert view["mask"] == "inner" and [w["own"] for w in view["weights"]] == [True, False, False]
@@ -160,7 +160,7 @@ def test_other_options_of_the_loss_are_followed(folder):
 
 
 def test_views_that_need_a_teacher_say_so_and_strangers_arguments_are_refused(handlers, tmp_path_factory):
-    alone = random_run(tmp_path_factory.mktemp("alone"), queries=8, layers=2, size=64, images=2, taught=False)
+    alone = random_run(tmp_path_factory.mktemp("alone"), queries=8, layers=2, size=64, images=2, with_teacher=False)
     with pytest.raises(UserError, match="no teacher"):
         opened.handlers(alone).masks("image/1")
     known = {name: getattr(handlers, name) for name in ("masks", "mask", "weighed")}

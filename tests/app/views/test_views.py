@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from analysis.bench._random_runs import random_run
 from app.jobs import diagnosis
 from app.server.handlers import Handlers
-from app.views.gallery import Survey
 from app.worker.library import SHIPPED
+from app.worker.survey import Survey
 from core.errors import UserError
 from core.losses.base import Loss
 from core.runs.diagnose import diagnose
@@ -29,7 +29,7 @@ def folders(tmp_path_factory) -> list[Path]:
     sizes = dict(queries=QUERIES, layers=LAYERS, size=64, images=IMAGES)
     return [
         random_run(tmp_path_factory.mktemp("taught"), depth=4, **sizes),
-        random_run(tmp_path_factory.mktemp("alone"), taught=False, seed=7, **sizes),
+        random_run(tmp_path_factory.mktemp("alone"), with_teacher=False, seed=7, **sizes),
     ]
 
 
@@ -45,10 +45,14 @@ def handlers(folders, tmp_path, monkeypatch) -> Handlers:
 def test_a_ribbon_is_the_assignment_layer_by_layer(handlers, folders):
     second = str(folders[1])
     for key in (f"image/{k}" for k in range(1, IMAGES + 1)):
-        shown = handlers.shown(key, "", second)
+        display = handlers.display(key, "", second)
         view = handlers.stability(key, compare=second)
-        traces = {"teacher": shown.trace.teacher, "student": shown.trace.student, "other": shown.other.trace.student}
-        assert [b["side"] for b in view["bands"]] == list(traces) and len(view["objects"]) == len(shown.trace.targets)
+        traces = {
+            "teacher": display.trace.teacher,
+            "student": display.trace.student,
+            "other": display.second.trace.student,
+        }
+        assert [b["side"] for b in view["bands"]] == list(traces) and len(view["objects"]) == len(display.trace.targets)
         for band in view["bands"]:
             a, layers = traces[band["side"]].assignment, len(traces[band["side"]].own.logits)
             assert band["layers"] == layers == (4 if band["side"] == "teacher" else LAYERS)
@@ -61,13 +65,13 @@ def test_a_ribbon_is_the_assignment_layer_by_layer(handlers, folders):
             assert band["flips"] == sum(
                 (t, k, q) in rows and (t, k + 1, q) not in rows for t, k, q in rows if k + 1 < layers
             )
-            assert band["at"] == [shown.layer(band["side"], k) for k in range(LAYERS)]
+            assert band["at"] == [display.layer_of(band["side"], k) for k in range(LAYERS)]
 
 
 def test_costs_and_margins_of_ribbons_are_those_of_the_matches(handlers):
-    shown = handlers.shown("image/2", "", "")
+    display = handlers.display("image/2", "", "")
     for band in handlers.stability("image/2")["bands"]:
-        price = shown.prices[band["side"]][:, 0].double().numpy()
+        price = display.sides[band["side"]].cost[:, 0].double().numpy()
         for target, row in enumerate(band["cells"]):
             for layer, cell in enumerate(row):
                 best = price[layer][linear_sum_assignment(price[layer])].sum()
@@ -84,12 +88,12 @@ def test_costs_and_margins_of_ribbons_are_those_of_the_matches(handlers):
 
 
 def test_of_the_set_as_many_images_count_as_were_looked_at(handlers):
-    found = handlers.gallery_of.survey(handlers.samples(""))
-    found.over = True  # no chore beside this test
+    found = handlers.surveys.survey(handlers.samples(""))
+    found.stopped = True  # no chore beside this test
     for _ in Survey.steps(found):
         pass
     for place in range(IMAGES):
-        found.look(place, Path("/dev/null")) if place not in found.known else None
+        found.add(place, Path("/dev/null")) if place not in found.known else None
     view = handlers.stability("image/1")
     rows = {side: [] for side in ("teacher", "student")}
     for k in range(1, IMAGES + 1):
@@ -105,7 +109,7 @@ def test_of_the_set_as_many_images_count_as_were_looked_at(handlers):
 
 @pytest.mark.parametrize("key", ["image/1", "image/3"])
 def test_the_terms_of_the_loss_add_up_to_what_trains(handlers, key):
-    table, main = handlers.losses(key), handlers.shown(key, "", "").main
+    table, main = handlers.losses(key), handlers.display(key, "", "").main
     terms = {t["id"]: t for loss in table["losses"] for t in loss["terms"]}
     assert terms.keys() == main.trace.parts().keys()
     for path, part in main.trace.parts().items():
@@ -120,7 +124,7 @@ def test_the_terms_of_the_loss_add_up_to_what_trains(handlers, key):
 
 
 def test_a_term_is_shown_at_its_queries_or_places(handlers):
-    main = handlers.shown("image/2", "", "").main
+    main = handlers.display("image/2", "", "").main
     for name, outcome in main.trace.outcomes.items():
         for key, m in outcome.maps.items():
             view = handlers.term("image/2", f"{name}/{key}", layer=1)
@@ -174,7 +178,7 @@ def test_the_doctor_of_the_page_is_that_of_the_command_line(monkeypatch):
     assert {k: v for k, v in json.loads(json.dumps(found)).items() if k not in ("state", "run")} == {
         k: v for k, v in told.items() if k != "run"
     }
-    assert handlers.doctor_of.going == handlers.doctor_of.seen == {}
+    assert handlers.diagnosis_jobs.jobs == handlers.diagnosis_jobs.images_done == {}
 
 
 def test_a_run_without_records_is_told(handlers, folders):

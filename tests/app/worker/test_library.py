@@ -34,7 +34,7 @@ def placed(folder: Path, where: Path, age: float) -> Path:
 
 
 def test_the_run_that_was_written_to_last_is_shown_first(here, folder):
-    nothing = opened.Library([], opened.Desk(opened.Memory(1)))
+    nothing = opened.Library([], opened.ForwardQueue(opened.Cache(1)))
     with pytest.raises(UserError, match="make demo"):
         nothing.first()
     placed(folder, here / "shipped" / "ready", 50)
@@ -44,7 +44,7 @@ def test_the_run_that_was_written_to_last_is_shown_first(here, folder):
     (here / "runs" / "begun").mkdir()
     (here / "runs" / "begun" / "card.json").write_text("{}")
     assert nothing.first() == "runs/deep/new"
-    found = {row["id"]: row["lacks"] for row in nothing.list()}
+    found = {row["id"]: row["lacks"] for row in nothing.listing()}
     assert list(found)[:3] == ["runs/deep/new", "runs/older", "runs/old"] or "runs/begun" in list(found)[:1]
     assert found["runs/begun"] and not found["runs/old"] and found.keys() >= {"shipped/ready"}
 
@@ -85,9 +85,9 @@ def test_few_runs_are_open_at_once_and_one_detector_for_a_file(here, folder, mon
 def test_a_detector_that_nobody_uses_is_let_go(folder):
     detectors = Detectors()
     found = [detectors.load(folder / "student.safetensors")[0]]
-    assert len(detectors.found) == 1
+    assert len(detectors.loaded) == 1
     found.clear()
-    assert len(detectors.found) == 0
+    assert len(detectors.loaded) == 0
 
 
 def test_new_weights_are_opened_anew(here, folder):

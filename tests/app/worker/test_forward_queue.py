@@ -6,16 +6,17 @@ import time
 import pytest
 import torch
 
-from app.worker import desk
-from app.worker.desk import Desk
-from app.worker.memory import Memory, size
+from app.worker import forward_queue
+from app.worker.cache import Cache, tensor_bytes
+from app.worker.forward_queue import ForwardQueue
 from core.errors import UserError
 
 
 @pytest.fixture
-def quiet(monkeypatch) -> Desk:
-    monkeypatch.setattr(desk, "CALM", 0.02)
-    return Desk(Memory(1 << 20))
+def quiet(monkeypatch) -> ForwardQueue:
+    """A queue that begins background work soon."""
+    monkeypatch.setattr(forward_queue, "IDLE", 0.02)
+    return ForwardQueue(Cache(1 << 20))
 
 
 class Gate:
@@ -24,21 +25,21 @@ class Gate:
     def __init__(self, name: str, log: list):
         self.name, self.log, self.begun, self.go = name, log, threading.Event(), threading.Event()
 
-    def __call__(self, heard):
+    def __call__(self, on_decoded):
         self.begun.set()
         self.log.append(self.name)
         assert self.go.wait(10)
-        heard("teacher", self.name)
+        on_decoded("teacher", self.name)
         return self.name
 
 
 def test_a_value_is_made_once_and_an_error_reaches_whoever_asked(quiet):
     made = []
     for _ in range(3):
-        assert quiet.get("a", lambda heard: made.append(1) or "value") == "value"
+        assert quiet.get("a", lambda on_decoded: made.append(1) or "value") == "value"
     assert made == [1]
 
-    def fails(heard):
+    def fails(on_decoded):
         raise UserError("no such thing")
 
     for _ in range(2):
@@ -50,32 +51,34 @@ def test_a_value_is_made_once_and_an_error_reaches_whoever_asked(quiet):
 def test_the_latest_question_comes_first_and_what_nobody_waits_for_is_not_begun(quiet):
     log: list[str] = []
     gates = {name: Gate(name, log) for name in "abcd"}
-    first = quiet.want({"a": gates["a"]}, "one page")
+    first = quiet.request({"a": gates["a"]}, "one page")
     assert gates["a"].begun.wait(10)
-    quiet.want({"b": gates["b"]}, "another page")
-    quiet.want({"c": gates["c"]}, "a third page")
-    quiet.want({"d": gates["d"]}, "another page")  # which no longer waits for b
+    quiet.request({"b": gates["b"]}, "another page")
+    quiet.request({"c": gates["c"]}, "a third page")
+    quiet.request({"d": gates["d"]}, "another page")  # which no longer waits for b
     for gate in gates.values():
         gate.go.set()
-    quiet.wait(first + quiet.want({"c": gates["c"]}, "end") + quiet.want({"d": gates["d"]}, "end too"), seconds=10)
+    quiet.wait(
+        first + quiet.request({"c": gates["c"]}, "end") + quiet.request({"d": gates["d"]}, "end too"), seconds=10
+    )
     assert log == ["a", "d", "c"] and quiet.jobs == {}
 
 
 def test_a_pass_that_all_have_left_stops_when_a_detector_is_done(quiet):
     log: list[str] = []
     gate = Gate("a", log)
-    (job,) = quiet.want({"a": gate}, "page")
+    (job,) = quiet.request({"a": gate}, "page")
     assert gate.begun.wait(10)
-    quiet.want({}, "page")
+    quiet.request({}, "page")
     gate.go.set()
     quiet.wait([job], seconds=10)
-    assert isinstance(job.error, desk.Dropped) and quiet.memory.get("a") is None
-    assert quiet.get("a", lambda heard: "anew") == "anew"
+    assert isinstance(job.error, forward_queue.Dropped) and quiet.cache.get("a") is None
+    assert quiet.get("a", lambda on_decoded: "anew") == "anew"
 
 
-def test_parts_are_told_before_the_whole(quiet):
+def test_parts_are_known_before_the_whole(quiet):
     gate = Gate("a", [])
-    (job,) = quiet.want({"a": gate}, "page")
+    (job,) = quiet.request({"a": gate}, "page")
     quiet.wait([job], seconds=0.05, beyond=0)
     assert job.stage == 0 and not job.done
     gate.go.set()
@@ -83,28 +86,28 @@ def test_parts_are_told_before_the_whole(quiet):
     assert job.stage == 2 and job.result() == "a" and job.decoded == {"teacher": "a"}
 
 
-def test_chores_go_on_when_nothing_is_asked_and_one_that_fails_is_over(quiet, capsys):
+def test_background_work_goes_on_when_nothing_is_requested_and_one_that_fails_is_over(quiet, capsys):
     done = []
 
-    def chore(name, count):
+    def background(name, count):
         for k in range(count):
             done.append((name, k))
             yield
         raise ZeroDivisionError(name)
 
-    quiet.chore(chore("a", 2))
-    quiet.chore(chore("b", 1))
+    quiet.add_background(background("a", 2))
+    quiet.add_background(background("b", 1))
     until = time.monotonic() + 10
-    while quiet.chores and time.monotonic() < until:
+    while quiet.background and time.monotonic() < until:
         time.sleep(0.01)
     assert done == [("a", 0), ("a", 1), ("b", 0)] and "ZeroDivisionError: b" in capsys.readouterr().err
-    assert quiet.get("x", lambda heard: "alive") == "alive"
+    assert quiet.get("x", lambda on_decoded: "alive") == "alive"
 
 
 def test_between_the_things_of_a_long_pass_what_was_asked_meanwhile_is_made(quiet):
     went, first = [], threading.Event()
 
-    def long(heard):
+    def long(on_decoded):
         for k in quiet.between(range(3)):
             went.append(k)
             first.set()
@@ -112,21 +115,21 @@ def test_between_the_things_of_a_long_pass_what_was_asked_meanwhile_is_made(quie
                 time.sleep(0.001)
         return "long"
 
-    (job,) = quiet.want({"long": long}, "doctor")
+    (job,) = quiet.request({"long": long}, "diagnosis")
     assert first.wait(10)
-    assert quiet.get("short", lambda heard: went.append("short") or "short") == "short"
+    assert quiet.get("short", lambda on_decoded: went.append("short") or "short") == "short"
     quiet.wait([job], seconds=10)
     assert job.result() == "long" and went == [0, "short", 1, 2]
 
 
-def test_a_long_pass_ends_with_the_desk(quiet):
+def test_a_long_pass_ends_with_the_queue(quiet):
     begun = threading.Event()
 
-    def long(heard):
+    def long(on_decoded):
         for _ in quiet.between(iter(int, 1)):  # without end
             begun.set()
 
-    (job,) = quiet.want({"long": long}, "doctor")
+    (job,) = quiet.request({"long": long}, "diagnosis")
     assert begun.wait(10)
     quiet.close()
     assert job.done and not quiet.thread.is_alive()
@@ -136,7 +139,7 @@ def test_many_pages_at_once_get_what_they_asked_for(quiet):
     def visit(page: int, found: list):
         for k in range(20):
             key = (page * 7 + k * 3) % 11
-            found.append(quiet.get(key, lambda heard, key=key: f"value of {key}") == f"value of {key}")
+            found.append(quiet.get(key, lambda on_decoded, key=key: f"value of {key}") == f"value of {key}")
 
     found: list[bool] = []
     pages = [threading.Thread(target=visit, args=(p, found)) for p in range(20)]
@@ -147,17 +150,17 @@ def test_many_pages_at_once_get_what_they_asked_for(quiet):
     assert len(found) == 400 and all(found) and quiet.jobs == {}
 
 
-def test_memory_holds_the_latest_within_its_budget():
-    memory = Memory(100)
+def test_the_cache_holds_the_latest_within_its_budget():
+    cache = Cache(100)
     for key, count in (("a", 40), ("b", 40)):
-        memory.put(key, torch.zeros(count, dtype=torch.uint8))
-    assert memory.get("a") is not None
-    memory.put("c", torch.zeros(40, dtype=torch.uint8))
-    assert list(memory.values) == ["a", "c"] and memory.get("b") is None
-    memory.put("huge", torch.zeros(1000, dtype=torch.uint8))
-    assert list(memory.values) == ["huge"] == list(memory.sizes)
+        cache.put(key, torch.zeros(count, dtype=torch.uint8))
+    assert cache.get("a") is not None
+    cache.put("c", torch.zeros(40, dtype=torch.uint8))
+    assert list(cache.values) == ["a", "c"] and cache.get("b") is None
+    cache.put("huge", torch.zeros(1000, dtype=torch.uint8))
+    assert list(cache.values) == ["huge"] == list(cache.sizes)
 
 
 def test_size_counts_every_tensor_wherever_it_is():
     x = torch.zeros(3, dtype=torch.float32)
-    assert size({"a": [x, (x, None)], "b": "text"}) == 24
+    assert tensor_bytes({"a": [x, (x, None)], "b": "text"}) == 24
