@@ -1,4 +1,4 @@
-"""`python -m train`: trains detectors, measures them, and looks after their data and their runs."""
+"""`python -m train`: trains, evaluates and exports detectors, and checks their data and their runs."""
 
 import sys
 

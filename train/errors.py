@@ -1,8 +1,8 @@
-"""How a run may end other than well. Imports no torch."""
+"""The exceptions with which a run may end. Imports no torch."""
 
 
 class Stopped(Exception):
-    """Training ended by a signal, after it saved; `code` is what the process exits with: 128 + the signal's number."""
+    """Raised when training ended after a signal and saved its state; `code` is the exit code, 128 + the signal's number."""
 
     def __init__(self, number: int, message: str):
         super().__init__(message)
@@ -10,12 +10,12 @@ class Stopped(Exception):
 
 
 class NotFinite(ArithmeticError):
-    """A loss, a cost of matching or a gradient is infinite or NaN."""
+    """Raised when a loss, a matching cost or a gradient is infinite or NaN."""
 
 
 class Failed(RuntimeError):
-    """The machine is at fault: a full disk, or a data-loading process that was killed."""
+    """Raised when the machine is at fault: the disk is full, or a process that reads images was killed."""
 
 
 class Lost(RuntimeError):
-    """Another process of the run is gone."""
+    """Raised when another process of the run is gone."""

@@ -1,20 +1,23 @@
-"""The configuration of a training run: frozen dataclasses, the only schema of flags and cards.
+"""The configuration of a training run: frozen dataclasses, from which flags and cards are made.
 
 The comment beside a field is its help text.
 """
 
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 import tyro
 
 from core import detectors, losses
 from core.data.transforms import Augment
 
-Student = Union[  # noqa: UP007
-    tuple(Annotated[detectors.module(name).Config, tyro.conf.subcommand(name)] for name in detectors.names())
-]
+if TYPE_CHECKING:
+    from core.detectors.base import DetectorConfig as Student
+else:
+    Student = Union[  # noqa: UP007
+        tuple(Annotated[detectors.module(name).Config, tyro.conf.subcommand(name)] for name in detectors.names())
+    ]
 Losses = make_dataclass(
     "Losses",
     [(name, config, config()) for name in losses.names() for config in [losses.module(name).Config]],
@@ -35,7 +38,9 @@ class Data:
     val_limit: int | None = None  # Use only the first N validation images.
     size: int = 96  # Side of the generated shapes images, in pixels.
     part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
-    aspect_groups: int = 0  # Groups of aspect ratios, of upright and of wide images each; a batch is of one group.
+    aspect_groups: int = (
+        0  # Aspect-ratio groups among upright and among wide images; a batch is from one group. 0 is off.
+    )
     augment: Augment = Augment()
 
 
@@ -91,8 +96,9 @@ class Run:
     trackio: bool = False  # Log to trackio, on this machine (needs the extra `trackio`).
 
 
-USUAL = ("name", "teacher", "data.train", "data.val", "data.images", "optim.epochs", "optim.batch", "optim.lr")
-USUAL += ("seed", "workers", "device", "amp")  # the flags that most people set, and `fit RECIPE --help` shows
+# The flags that most people set, which `fit RECIPE --help` shows.
+USUAL: tuple[str, ...] = ("name", "teacher", "data.train", "data.val", "data.images")
+USUAL += ("optim.epochs", "optim.batch", "optim.lr", "seed", "workers", "device", "amp")
 
 
 def quick(run: Run) -> Run:

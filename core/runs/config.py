@@ -17,7 +17,7 @@ from core.errors import UserError
 
 def encode(value: Any) -> Any:
     """Converts a dataclass to JSON data; a detector's Config becomes {"detector": name, "config": fields}."""
-    if is_dataclass(value):
+    if is_dataclass(type(value)):
         plain = {f.name: encode(getattr(value, f.name)) for f in fields(value)}
         return {"detector": detectors.name_of(value), "config": plain} if is_detector(type(value)) else plain
     if isinstance(value, tuple):

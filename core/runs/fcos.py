@@ -11,9 +11,9 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped]
-from torchvision.models.detection.fcos import FCOS  # type: ignore[import-untyped]
-from torchvision.ops import FeaturePyramidNetwork  # type: ignore[import-untyped]
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOS
+from torchvision.ops import FeaturePyramidNetwork
 
 from core.metrics.detections import Detections
 from core.nn import backbones, pretrained

@@ -1,6 +1,7 @@
-"""The processes of one run, as torchrun starts them: who this one is, and what all must agree on.
+"""Communication between the processes of one run, as torchrun starts them.
 
-Numbers and sentences go between hosts over gloo and wait for no GPU; gradients go over NCCL where there are GPUs.
+Numbers and texts go between hosts over gloo and do not wait for a GPU; gradients go over NCCL if there are GPUs. In a
+process alone, without a process group, each function does what it would do for one process.
 """
 
 import os
@@ -10,51 +11,56 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Shaped
+from torch import Tensor
 
 from core.errors import UserError
-from train.distributed.rendezvous import meet
+from train.distributed.rendezvous import join_processes
 from train.errors import Lost
 
 
 @dataclass(frozen=True)
 class Ranks:
+    """The numbers of this process."""
+
     rank: int = 0
-    size: int = 1
-    local: int = 0  # on its machine: which GPU it takes
+    size: int = 1  # processes of the run
+    local: int = 0  # the number among the processes of its machine, which is the GPU it uses
 
     @property
     def first(self) -> bool:
-        """Whether it is the one that writes and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
 
 def ranks() -> Ranks:
+    """The numbers of this process, from torchrun's environment variables."""
     return Ranks(
         *(int(os.environ.get(name, usual)) for name, usual in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     )
 
 
-def launch() -> str | None:
-    """What torchrun calls this start of the program, the same after each of its restarts."""
+def launch_id() -> str | None:
+    """torchrun's name for this start of the program, the same after each restart; None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
 def restarted() -> bool:
-    """Whether torchrun may have started this program before; `none` is what it calls any start without a name."""
-    return launch() not in (None, "none") or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    """Whether torchrun may have started this program before; `none` is its name for every start without a name."""
+    return launch_id() not in (None, "none") or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
 @contextmanager
-def joined(cuda: bool) -> Iterator[None]:
-    """While open, the processes that torchrun started are one group; a process alone needs none.
+def process_group(cuda: bool) -> Iterator[None]:
+    """Connects the processes that torchrun started, for the block; does nothing for a process alone.
 
-    Raises Lost where another one ends without a word.
+    Raises Lost if another process ends without a message.
     """
     if ranks().size == 1:
         yield
         return
     try:
-        meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
+        join_processes("cpu:gloo,cuda:nccl" if cuda else "gloo")
         yield
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
@@ -65,51 +71,51 @@ def joined(cuda: bool) -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def gathered(numbers: list[int]) -> list[list[int]]:
-    """The numbers of every process, by rank; each gives as many."""
+def gather_numbers(numbers: list[int]) -> list[list[int]]:
+    """The numbers of every process, by rank; each process must give equally many."""
     if not dist.is_initialized():
         return [numbers]
-    mine = torch.tensor(numbers)
-    found = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(found, mine)
-    return [x.tolist() for x in found]
+    own = torch.tensor(numbers)
+    gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(gathered, own)
+    return [x.tolist() for x in gathered]
 
 
-def first_word(text: str) -> str:
-    """The text of the first process that has one."""
+def first_text(text: str) -> str:
+    """The text of the first process whose text is not empty; "" if there is none."""
     data = list(text.encode())
-    longest = max(n for (n,) in gathered([len(data)]))
-    words = gathered(data + [-1] * (longest - len(data))) if longest else []
-    return next((bytes(n for n in word if n >= 0).decode() for word in words if word[0] >= 0), "")
+    longest = max(n for (n,) in gather_numbers([len(data)]))
+    texts = gather_numbers(data + [-1] * (longest - len(data))) if longest else []
+    return next((bytes(n for n in codes if n >= 0).decode() for codes in texts if codes[0] >= 0), "")
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """What a user got wrong for one process ends all of them, with its sentence."""
-    wrong = ""
+def share_user_errors() -> Iterator[None]:
+    """Raises a UserError of one process in all processes, with the same message; all must enter the block."""
+    message = ""
     try:
         yield
     except UserError as error:
-        wrong = str(error)
-    if wrong := first_word(wrong):
-        raise UserError(wrong)
+        message = str(error)
+    if message := first_text(message):
+        raise UserError(message)
 
 
-def mean(values: torch.Tensor) -> torch.Tensor:
-    """Over processes; the result is in the tensor that is given."""
+def average_in_place(values: Tensor) -> Tensor:
+    """Replaces values by their mean over processes, and returns the same tensor."""
     if dist.is_initialized():
         dist.all_reduce(values)
         values /= dist.get_world_size()
     return values
 
 
-def gathered_rows(table: torch.Tensor) -> torch.Tensor:
-    """The rows of every process, n k, by rank; each may have another number of them."""
+def gather_rows(table: Shaped[Tensor, "n k"]) -> Shaped[Tensor, "m k"]:
+    """The rows of every process, by rank; processes may have different numbers of rows."""
     if not dist.is_initialized():
         return table
-    counts = [n for (n,) in gathered([len(table)])]
-    mine = table.new_zeros(max(counts), table.shape[1])
-    mine[: len(table)] = table
-    found = [torch.empty_like(mine) for _ in counts]
-    dist.all_gather(found, mine)
-    return torch.cat([x[:n] for x, n in zip(found, counts)])
+    counts = [n for (n,) in gather_numbers([len(table)])]
+    padded = table.new_zeros(max(counts), table.shape[1])
+    padded[: len(table)] = table
+    gathered = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(gathered, padded)
+    return torch.cat([x[:n] for x, n in zip(gathered, counts)])

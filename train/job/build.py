@@ -1,4 +1,4 @@
-"""From a Run to what trains: reads everything that the run needs, writes nothing."""
+"""Builds what a run trains from its configuration: reads all files that the run needs, and writes nothing."""
 
 import importlib.util
 from dataclasses import dataclass, replace
@@ -23,37 +23,42 @@ from core.runs.checkpoint import build_losses, load_detector, load_into, read_te
 from core.runs.class_mapping import ClassMap, class_map, map_classes, read_class_map
 from core.runs.config import encode
 from train.distributed.parallel import ranks
-from train.job.allocator import keep_freed
+from train.job.allocator import keep_freed_memory
 from train.run import Data, Run
 
 
 @dataclass
 class Job:
-    """A run, ready to go: `run` is resolved, with the classes of its data."""
+    """A run that is ready to train. The student's `classes` in `run` is the number of classes of its data."""
 
     run: Run
     distiller: Distiller
     loader: Loader
     val: Dataset
     device: torch.device
-    columns: ClassMap | None  # of a teacher of other classes
+    class_map: ClassMap | None  # of a teacher whose classes are not the data's
 
 
 def build(run: Run) -> Job:
+    """Reads the data, the teacher and the initial weights, and builds the networks on the device.
+
+    Also sets torch's number of threads, and makes the process keep freed memory. UserError: a file, a flag or a combination of
+    flags is wrong.
+    """
     device, place = device_of(run.device), ranks()
-    refuse_missing(run)
-    keep_freed()
+    refuse_missing_extras(run)
+    keep_freed_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
-    if run.init and run.init != "imagenet" and not located(run.init).is_file():
+    if run.init and run.init != "imagenet" and not resolve_path(run.init).is_file():
         raise UserError(f"--init {run.init}: no such file; give a file of weights, or imagenet")
-    teacher = run.teacher and load_detector(weights_file(located(run.teacher)))
+    loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
     train, val = dataset(run.data, "train"), dataset(run.data, "val")
     if [c.id for c in train.categories] != [c.id for c in val.categories]:
         raise UserError(f"{run.data.train} and {run.data.val} list different categories; make them the same")
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
-    told = teacher and told_in(teacher[1], train.categories, run.class_map)
-    distiller = build_distiller(run, teacher and map_classes(teacher[0], told)).to(device)
+    columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
+    distiller = build_distiller(run, map_classes(loaded[0], columns) if loaded else None).to(device)
     if run.channels_last:
         distiller.to(memory_format=torch.channels_last)
     loader = Loader(
@@ -62,30 +67,33 @@ def build(run: Run) -> Job:
         run.optim.batch,
         run.seed,
         run.workers,
-        shapes=run.data.aspect_groups,
+        aspect_groups=run.data.aspect_groups,
         rank=place.rank,
         processes=place.size,
         passes=run.optim.passes,
         pin=device.type == "cuda",
     )
-    return Job(run, distiller, loader, val, device, told)
+    return Job(run, distiller, loader, val, device, columns)
 
 
-def compiled(job: Job) -> Job:
-    """On request, encoders and decoders by torch.compile; their weights keep their names."""
+def compile_detectors(job: Job) -> Job:
+    """Compiles encoders and decoders with torch.compile if the run asks for it; weights keep their names. Returns the job."""
     if job.run.compile:
-        torch._functorch.config.donated_buffer = False  # a look at single terms goes back through a graph twice
+        torch._functorch.config.donated_buffer = False  # gradient checks go through a graph twice
         for detector in filter(None, (job.distiller.student, job.distiller.teacher)):
-            detector.encode, detector.decode = torch.compile(detector.encode), torch.compile(detector.decode)
+            # The contract of Detector: both are called through the instance.
+            detector.encode = torch.compile(detector.encode)  # type: ignore[method-assign]
+            detector.decode = torch.compile(detector.decode)  # type: ignore[method-assign]
     return job
 
 
-def located(path: Path | str) -> Path:
-    """As it stands, or, as recipes name what the project ships, within the project."""
+def resolve_path(path: Path | str) -> Path:
+    """The path itself, or, for files that the project ships and recipes name, the path within the project."""
     return next((p for p in (Path(path), ROOT / path) if p.exists()), Path(path))
 
 
 def device_of(name: str) -> torch.device:
+    """The device of `--device`; on a machine with several GPUs each process gets its own. UserError: there is none."""
     if name in ("auto", "cuda") and torch.cuda.is_available():
         torch.cuda.set_device(ranks().local)
         return torch.device("cuda", ranks().local)
@@ -98,47 +106,57 @@ def device_of(name: str) -> torch.device:
 
 
 def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
-    """The student is made first, so that one seed gives one student whatever teaches it."""
+    """Builds student and losses; the student first, so that a seed gives the same student with any teacher and any losses."""
     torch.manual_seed(run.seed)
     student = detectors.module(detectors.name_of(run.student)).Model(run.student)
     if run.init:
-        begin(student, run)
+        load_initial_weights(student, run.init)
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
     return Distiller(student, parts, map_weights(parts, scales), teacher)
 
 
-def begin(student: Detector, run: Run) -> None:
-    """From `init`: the weights of the backbone, or of all of it where the file is a detector's."""
-    if run.init == "imagenet":
-        pretrained.load(student.backbone, run.student.backbone, run.init)
-        return
-    path = located(run.init)
-    tensors, card = read_tensors(path) if path.suffix == ".safetensors" else ({}, {})
-    if "detector" in card:
-        load_into(student, tensors, path)
-    else:
-        pretrained.load(student.backbone, run.student.backbone, str(path))
+def load_initial_weights(student: Detector, source: str) -> None:
+    """Loads weights into the backbone from a file or from `imagenet`, or into all of the student from a detector's file.
 
-
-def told_in(card: dict, categories: tuple[Category, ...], file: Path | None) -> ClassMap | None:
-    """The classes of the data as those of a teacher, from its card and, where names differ, a file that says so."""
-    said = {} if file is None else read_class_map(read_json(located(file)), str(file))
-    return class_map([c.name for c in categories], [c["name"] for c in card["categories"]], said, str(file))
-
-
-def same_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:
-    theirs, ours = [c["name"] for c in card["categories"]], [c.name for c in categories]
-    if theirs != ours:
+    UserError: the weights do not fit, or the student has no backbone.
+    """
+    if source != "imagenet":
+        path = resolve_path(source)
+        tensors, card = read_tensors(path) if path.suffix == ".safetensors" else ({}, {})
+        if "detector" in card:
+            return load_into(student, tensors, path)
+        source = str(path)
+    backbone, name = student.own_backbone, student.backbone_name
+    if backbone is None or (name is None and source == "imagenet"):
         raise UserError(
-            f"{path} knows the classes {', '.join(theirs)}, but the data has {', '.join(ours)}: "
+            f"--init {source}: the detector {student.kind} has no backbone to load it into; set --init None"
+        )
+    pretrained.load(backbone, name or "", source)
+
+
+def teacher_class_map(card: dict, categories: tuple[Category, ...], file: Path | None) -> ClassMap | None:
+    """The teacher's classes for each class of the data: those of the file, if one is given, or else those of the same name.
+
+    `card` is the teacher's. None if the classes are the same.
+    """
+    overrides = {} if file is None else read_class_map(read_json(resolve_path(file)), str(file))
+    return class_map([c.name for c in categories], [c["name"] for c in card["categories"]], overrides, str(file))
+
+
+def refuse_other_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:
+    """Raises UserError if the detector at `path`, with this card, has other classes than the data."""
+    learnt, present = [c["name"] for c in card["categories"]], [c.name for c in categories]
+    if learnt != present:
+        raise UserError(
+            f"{path} knows the classes {', '.join(learnt)}, but the data has {', '.join(present)}: "
             "take one that was trained on this data's classes"
         )
 
 
 def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
-    """To learn from, or to be measured on."""
+    """The training images or the validation images. UserError: no file is given, or it cannot be read."""
     path, limit = getattr(data, split), getattr(data, f"{split}_limit")
     if data.kind == "shapes":
         return Shapes(split if split == "train" else data.part, limit, data.size)
@@ -147,6 +165,7 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
     return Coco(path, data.images, limit)
 
 
-def refuse_missing(run: Run) -> None:
+def refuse_missing_extras(run: Run) -> None:
+    """Raises UserError if the run needs an optional package that is not installed."""
     if run.trackio and not importlib.util.find_spec("trackio"):
         raise UserError("--trackio needs the trackio extra: pip install 'detrdistill[trackio]', or leave it out")

@@ -1,8 +1,9 @@
-"""What memory training will need: a step on tensors that have shapes but no values, with a ledger of what is alive."""
+"""Estimates the memory that training needs: runs a step on meta tensors, and adds up the bytes of those that are alive."""
 
 import weakref
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,56 +15,61 @@ from core.types import Images, Targets
 from train.job.build import Job
 from train.job.optim import trainable
 
-OBJECTS = 8  # in an image, about COCO's mean; they weigh little
+OBJECTS = 8  # in each image, about COCO's mean; their number matters little
 
 
 @dataclass(frozen=True)
-class Budget:
-    """In bytes, for images of so many pixels; what a library needs for itself is not known."""
+class MemoryEstimate:
+    """Bytes that training needs, without what libraries such as CUDA need for themselves."""
 
-    weights: int  # of student, teacher and losses, and of their running mean
+    weights: int  # of student, teacher and losses, and of their moving average
     optimizer: int  # AdamW's two moments
-    step: int  # activations and gradients at their peak, in full precision
-    images: int
-    size: tuple[int, int]
+    step: int  # activations and gradients at their peak, in single precision
+    images: int  # in a pass
+    size: tuple[int, int]  # (height, width) of the images
 
     @property
     def total(self) -> int:
+        """The sum of all parts."""
         return self.weights + self.optimizer + self.step
 
     def __str__(self) -> str:
-        parts = f"weights {amount(self.weights)}, AdamW {amount(self.optimizer)}, a step {amount(self.step)}"
-        return f"about {amount(self.total)} for {self.images} images of {self.size[0]} x {self.size[1]} ({parts})"
+        parts = f"weights {format_bytes(self.weights)}, AdamW {format_bytes(self.optimizer)}, a step {format_bytes(self.step)}"
+        size = f"{self.size[0]} x {self.size[1]}"
+        return f"about {format_bytes(self.total)} for {self.images} images of {size} ({parts})"
 
 
-def amount(count: int) -> str:
+def format_bytes(count: int) -> str:
+    """A number of bytes in MB or GB."""
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
-def budget(job: Job) -> Budget:
+def estimate_memory(job: Job) -> MemoryEstimate:
+    """The memory of a run, with its largest images and, if it keeps one, the moving average of its weights."""
     distiller, optim = job.distiller, job.run.optim
-    found = estimate(distiller, job.loader.each, largest(job), passes=job.loader.passes)
-    mean = sum(p.nbytes for m in (distiller.student, distiller.losses) for p in m.parameters()) if optim.ema else 0
-    return replace(found, weights=found.weights + mean)
+    needed = estimate(distiller, job.loader.images_per_pass, largest_size(job), passes=job.loader.passes)
+    average = sum(p.nbytes for m in (distiller.student, distiller.losses) for p in m.parameters()) if optim.ema else 0
+    return replace(needed, weights=needed.weights + average)
 
 
-def largest(job: Job) -> tuple[int, int]:
-    """Of the images of a step, (height, width); where the recipe sets no sizes, that of the first image."""
+def largest_size(job: Job) -> tuple[int, int]:
+    """(height, width) of the largest images of a step; if the recipe resizes no images, that of the first image."""
     augment = job.run.data.augment
     if not augment.sizes:
         return job.loader.dataset[0].size
     return max(augment.sizes), max(*augment.sizes, augment.longest)
 
 
-def estimate(distiller: Distiller, images: int, size: tuple[int, int], passes: int = 1) -> Budget:
-    """For so many images in each pass; those after the first find gradients already there."""
+def estimate(distiller: Distiller, images: int, size: tuple[int, int], passes: int = 1) -> MemoryEstimate:
+    """The memory of steps with so many images in each pass; after the first pass, gradients are alive from the start."""
     moments = 2 * sum(p.nbytes for p in trainable(distiller).values())
     weights = sum(x.nbytes for x in [*distiller.parameters(), *distiller.buffers()])
-    most = peak(distiller, *blank(images, size, distiller.student.config.classes), passes=min(passes, 2))
-    return Budget(weights, moments, most, images, size)
+    batch = placeholder_batch(images, size, distiller.student.config.classes)
+    return MemoryEstimate(weights, moments, peak_bytes(distiller, *batch, passes=min(passes, 2)), images, size)
 
 
-def blank(images: int, size: tuple[int, int], classes: int) -> tuple[Images, Targets]:
+def placeholder_batch(images: int, size: tuple[int, int], classes: int) -> tuple[Images, Targets]:
+    """A batch without padding, whose pixels are on the meta device, with OBJECTS equal boxes in each image."""
     height, width = size
     sizes, ids = torch.tensor([size] * images), torch.arange(images)
     pixels = torch.empty(images, 3, height, width, dtype=torch.uint8, device="meta")
@@ -72,52 +78,57 @@ def blank(images: int, size: tuple[int, int], classes: int) -> tuple[Images, Tar
     return Images(pixels, torch.zeros(images, height, width, dtype=torch.bool), sizes, sizes, ids), targets
 
 
-def peak(distiller: Distiller, images: Images, targets: Targets, *, passes: int) -> int:
-    """Bytes at most alive in a step, weights not counted; nothing is computed."""
-    bare = shapes_of(distiller).train()
+def peak_bytes(distiller: Distiller, images: Images, targets: Targets, *, passes: int) -> int:
+    """The largest number of bytes that are alive at once in a step, without the weights; nothing is computed."""
+    on_meta = meta_copy(distiller).train()
     images, targets = images.to("meta"), targets.to("meta")
-    with Ledger() as ledger:
+    with AllocationCounter() as counter:
         for _ in range(passes):
-            bare(images, targets).total.backward()
-    return ledger.peak
+            on_meta(images, targets).total.backward()
+    return counter.peak
 
 
-def shapes_of(module: nn.Module) -> nn.Module:
-    """A copy on the meta device."""
-    memo = {}
+def meta_copy(module: nn.Module) -> nn.Module:
+    """A copy whose parameters and buffers are on the meta device."""
+    memo: dict[int, Any] = {}
     for x in [*module.parameters(), *module.buffers()]:
-        bare = torch.empty_like(x, device="meta")
-        memo[id(x)] = nn.Parameter(bare, x.requires_grad) if isinstance(x, nn.Parameter) else bare
+        empty = torch.empty_like(x, device="meta")
+        memo[id(x)] = nn.Parameter(empty, x.requires_grad) if isinstance(x, nn.Parameter) else empty
     return deepcopy(module, memo)
 
 
-class Ledger(TorchDispatchMode):
-    """Adds up what operations make, and subtracts what is freed. A copy to the host, as for the solver, is all ones."""
+class AllocationCounter(TorchDispatchMode):
+    """While active, counts the bytes of meta tensors: `now` are alive, `peak` were alive at most.
 
-    def __init__(self):
+    A copy to the CPU, such as that of the matching costs for the solver, is a tensor of ones.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self.alive = set()
+        self.alive: set[int] = set()  # ids of storages
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten._to_copy.default and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
             return torch.ones(args[0].shape, dtype=kwargs.get("dtype", args[0].dtype))
         out = func(*args, **kwargs)
         for x in tree_leaves(out):
             if isinstance(x, Tensor) and x.is_meta:
-                self.enter(x.untyped_storage())
+                self.add(x.untyped_storage())
         return out
 
-    def enter(self, storage: torch.UntypedStorage) -> None:
+    def add(self, storage: torch.UntypedStorage) -> None:
+        """Counts a storage, unless it is counted already, until it is freed."""
         key, size = id(storage), storage.nbytes()
         if key in self.alive:
             return
         self.alive.add(key)
         self.now += size
         self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self.leave, key, size)
+        weakref.finalize(storage, self.remove, key, size)
 
-    def leave(self, key: int, size: int) -> None:
+    def remove(self, key: int, size: int) -> None:
+        """Stops counting a storage that was freed."""
         self.alive.discard(key)
         self.now -= size

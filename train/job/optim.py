@@ -1,4 +1,4 @@
-"""The optimiser and its rate."""
+"""The optimiser and its learning-rate schedules."""
 
 import math
 
@@ -11,18 +11,18 @@ from train.run import Optim
 
 
 def optimizer(module: nn.Module, optim: Optim) -> AdamW:
-    """AdamW over what trains; `base` of each group is its rate before the schedule."""
-    return AdamW(groups(module, optim), lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
+    """AdamW over the trainable weights; `base` of each parameter group is its learning rate without the schedule."""
+    return AdamW(parameter_groups(module, optim), lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
 
 
-def groups(module: nn.Module, optim: Optim) -> list[dict]:
-    """The backbone and the `slow` weights, which learn at rates of their own, and the rest.
+def parameter_groups(module: nn.Module, optim: Optim) -> list[dict]:
+    """The groups `backbone` and `slow`, which have their own learning rates, and the `rest`; empty groups are left out.
 
-    UserError: a name among `slow` is that of no weight.
+    UserError: no parameter matches one of the names in `optim.slow`.
     """
-    parts = {"rest": [], "backbone": [], "slow": []}
+    parts: dict[str, list[nn.Parameter]] = {"rest": [], "backbone": [], "slow": []}
     for name, parameter in trainable(module).items():
-        parts[group_of(name, optim)].append(parameter)
+        parts[group_name(name, optim)].append(parameter)
     for part in optim.slow:
         if not any(part in name.split(".") for name in trainable(module)):
             raise UserError(
@@ -32,7 +32,8 @@ def groups(module: nn.Module, optim: Optim) -> list[dict]:
     return [{"params": p, "base": optim.lr * scale[name], "name": name} for name, p in parts.items() if p]
 
 
-def group_of(name: str, optim: Optim) -> str:
+def group_name(name: str, optim: Optim) -> str:
+    """The group of a parameter, by the dot-separated parts of its name: backbone, slow or rest."""
     parts = name.split(".")
     if "backbone" in parts:
         return "backbone"
@@ -40,21 +41,23 @@ def group_of(name: str, optim: Optim) -> str:
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Sets the learning rate of each group to `factor` times its base."""
     for group in optimizer.param_groups:
         group["lr"] = group["base"] * factor
 
 
-def factor(optim: Optim, step: int, steps: int) -> float:
-    """The rate of step 0 .. steps - 1 as a part of `lr`: a warm-up, times one of three schedules."""
-    return warm(optim, step) * SCHEDULES[optim.schedule](optim, step / steps)
+def rate_factor(optim: Optim, step: int, steps: int) -> float:
+    """The learning rate in a step (0 to steps - 1) as a fraction of `lr`: the warm-up times the schedule."""
+    return warmup_factor(optim, step) * SCHEDULES[optim.schedule](optim, step / steps)
 
 
-def warm(optim: Optim, step: int) -> float:
-    """A line from `warmup_from` at the first step, as mmdet's, or from 1 / warmup."""
+def warmup_factor(optim: Optim, step: int) -> float:
+    """Rises linearly to 1 over `warmup` steps, from `warmup_from` in the first step (as in MMDetection) or 1 / warmup."""
     if step >= optim.warmup:
         return 1.0
     if optim.warmup_from is None:
@@ -63,16 +66,19 @@ def warm(optim: Optim, step: int) -> float:
 
 
 def cosine(optim: Optim, done: float) -> float:
+    """Falls from 1 to 0 as half a cosine; `done` is the share of training that is done, 0 to 1."""
     return (1 + math.cos(math.pi * done)) / 2
 
 
-def drops(optim: Optim, done: float) -> float:
+def step_decay(optim: Optim, done: float) -> float:
+    """Is multiplied by `drop` after each epoch of `milestones`."""
     epoch = done * optim.epochs + 1e-9  # a rounded quotient must not delay a drop by a step
     return optim.drop ** sum(epoch >= m for m in optim.milestones)
 
 
 def flat_decay(optim: Optim, done: float) -> float:
+    """Stays 1, then falls linearly to 0 over the last `tail` of training; is always 1 if `tail` is 0."""
     return min(1.0, (1 - done) / optim.tail) if optim.tail else 1.0
 
 
-SCHEDULES = {"cosine": cosine, "step": drops, "flat-decay": flat_decay}
+SCHEDULES = {"cosine": cosine, "step": step_decay, "flat-decay": flat_decay}

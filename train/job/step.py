@@ -1,4 +1,4 @@
-"""One pass of a step, as DistributedDataParallel wraps it."""
+"""The forward pass of a training step, as DistributedDataParallel (DDP) wraps it."""
 
 import warnings
 from collections.abc import Callable
@@ -11,15 +11,16 @@ from torch.nn.parallel import DistributedDataParallel
 from core.distiller import Distiller
 from core.types import DistillTrace, Images, Targets
 
-Maps = dict[str, Tensor]  # of each term, as loss/map
-Found = Maps | FloatingPointError
+Maps = dict[str, Tensor]  # the map of each term, under loss/map
+MapsOrError = Maps | FloatingPointError  # the error is raised if a matching cost is not finite
 
 
-class Step(nn.Module):
-    """The total, and what was found.
+class TrainingPass(nn.Module):
+    """Computes the total loss of a batch, and a function that returns the trace.
 
-    Of the trace DDP sees the total alone: it would take every tensor in it for an output. A cost that is not finite makes
-    the total NaN, with a gradient for each weight: no process waits for this one, and all of them see it.
+    The trace is behind a function, since DDP would treat every tensor in it as an output. If a matching cost is not finite,
+    the total is NaN with a gradient for each weight, and the function returns the error: so no process waits for the
+    gradients of this one, and all processes see the NaN.
     """
 
     def __init__(self, distiller: Distiller):
@@ -32,26 +33,28 @@ class Step(nn.Module):
         try:
             trace = self.distiller(images, targets)
         except FloatingPointError as error:
-            wrong, every = error, [p.sum() for p in self.parameters() if p.requires_grad]
-            return torch.stack(every).sum() * torch.nan, lambda: wrong
+            not_finite, sums = error, [p.sum() for p in self.parameters() if p.requires_grad]
+            return torch.stack(sums).sum() * torch.nan, lambda: not_finite
         return trace.total, lambda: trace
 
 
-def maps(seen: DistillTrace | FloatingPointError) -> Found:
-    """What is worth keeping of a pass once it is over."""
-    if isinstance(seen, FloatingPointError):
-        return seen
-    return {f"{loss}/{key}": x.detach() for loss, o in seen.outcomes.items() for key, x in o.maps.items()}
+def detached_maps(result: DistillTrace | FloatingPointError) -> MapsOrError:
+    """The maps of a trace without their graph, which is all that is kept after a pass; an error is returned as it is."""
+    if isinstance(result, FloatingPointError):
+        return result
+    return {f"{loss}/{key}": x.detach() for loss, o in result.outcomes.items() for key, x in o.maps.items()}
 
 
-def shared(distiller: Distiller) -> nn.Module:
-    """With gradients averaged over processes, if there are several; the teacher has none, and no buffer changes."""
-    step = Step(distiller)
+def wrap_for_training(distiller: Distiller) -> nn.Module:
+    """A TrainingPass whose gradients are averaged over processes, if there are several."""
+    step = TrainingPass(distiller)
     if not dist.is_initialized():
         return step
-    # A batch without objects, or a stage of the backbone that no level needs, leaves weights without a gradient.
+    # find_unused_parameters: a batch without objects, or a stage of the backbone that no level uses, leaves weights without a
+    # gradient. broadcast_buffers: no buffer changes in training.
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)  # its heir is too new
+        # The replacement of `broadcast_buffers` is missing in older versions of torch.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
         return DistributedDataParallel(
             step, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
         )

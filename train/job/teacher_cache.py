@@ -1,9 +1,8 @@
-"""The teacher's answers on disk, for training that shows it the same pictures in every epoch.
+"""A cache of the teacher's outputs on disk, for training that shows the teacher the same images in every epoch.
 
-A picture is known by its pixels: mirrored it is another one, with answers of its own, and nothing is ever transformed that
-the teacher would have seen otherwise. Memory is made live, since losses read it; its queries and what it decodes from them
-come from the cache, which is filled by whatever it has not met. Colours, crops and sizes that are drawn anew are refused:
-no picture would come again.
+An image is identified by its pixels and its size, so a flipped image is another one. The cache holds the teacher's queries and
+what it decodes from them; memory is computed each time, since losses read it. Outputs that are missing are computed and added.
+Augmentation that makes every image different (colours, crops, random sizes) is refused, since no image would come twice.
 """
 
 import json
@@ -22,123 +21,138 @@ from core.files import write_bytes
 from core.runs.checkpoint import sha256_of, weights_file
 from core.types import Images, Memory, Predictions, Queries
 from train.distributed.parallel import ranks
-from train.job.build import Job, located
+from train.job.build import Job, resolve_path
 
-CHECKED = 8  # images, when a training starts or goes on
-APART = 1e-3  # scores and boxes may be in the cache from the teacher's own, of each image alone
+CHECKED_IMAGES = 8  # images whose outputs are checked when training starts or continues
+TOLERANCE = 1e-3  # largest difference of scores and boxes between the cache and the teacher on each image alone
 QUERIES = ("content", "position", "anchors")
-Row = dict[str, Tensor]  # of one picture: queries.NAME, q *; predictions.NAME, l q *
+CachedRow = dict[str, Tensor]  # the outputs for one image: queries.NAME, q *; predictions.NAME, l q *
 
 
-class Cache:
-    """Stands in the teacher's `propose` and `decode` once it is told which pictures come: `expect`, then one forward pass.
+class TeacherCache:
+    """Replaces the teacher's `propose` and `decode` by its outputs on disk.
 
-    Each process has files of its own, one for every pass that brought something new, each whole.
+    It does so for the one forward pass after `set_images`; otherwise the teacher computes as usual. Each process has its own
+    files, one for each pass with images that were missing; each file is written whole.
     """
 
     def __init__(self, folder: Path, teacher: Detector):
         self.folder, self.teacher = folder, teacher
-        self.live, self.keys, self.queries = (teacher.propose, teacher.decode), None, None
-        teacher.propose, teacher.decode = self.propose, self.decode
-        self.places = {key: place for path in sorted(folder.glob("*.safetensors")) for key, place in listed(path)}
+        self.computed_propose, self.computed_decode = teacher.propose, teacher.decode
+        # The contract of Detector: both are called through the instance.
+        teacher.propose = self.propose  # type: ignore[method-assign]
+        teacher.decode = self.decode  # type: ignore[method-assign]
+        self.keys: list[str] | None = None  # of the images of the next pass
+        self.queries: Queries | None = None  # the teacher's own queries in this pass
+        self.files = {key: row for path in sorted(folder.glob("*.safetensors")) for key, row in rows_of_file(path)}
 
-    def expect(self, images: Images) -> None:
-        """Of the host's, not the device's: nothing waits for a GPU."""
-        self.keys = [key(x) for x in alone(images)]
+    def set_images(self, images: Images) -> None:
+        """Announces the images of the next forward pass; they are on the CPU, so that nothing waits for a GPU."""
+        self.keys = [image_key(x) for x in unpadded(images)]
 
     def propose(self, memory: Memory) -> Queries:
-        known = self.keys is not None and all(k in self.places for k in self.keys)
-        self.queries = self.cached_queries(memory.sizes.device) if known else self.live[0](memory)
+        """The teacher's own queries: from the cache if it has all images of the pass, otherwise computed."""
+        if self.keys is not None and all(k in self.files for k in self.keys):
+            self.queries = self.cached_queries(self.keys, memory.sizes.device)
+        else:
+            self.queries = self.computed_propose(memory)
         return self.queries
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
+        """Predictions for the teacher's own queries from the cache, after adding those that are missing; others computed."""
         keys, own = self.keys, queries is self.queries
         if keys is None or not own:
-            return self.live[1](memory, queries)
-        if any(k not in self.places for k in keys):
-            self.add(keys, queries, self.live[1](memory, queries))
-        found = self.stacked(memory.sizes.device)
+            return self.computed_decode(memory, queries)
+        if any(k not in self.files for k in keys):
+            self.add(keys, queries, self.computed_decode(memory, queries))
+        outputs = self.stacked(keys, memory.sizes.device)
         self.keys = self.queries = None
-        return Predictions(**{n: found[f"predictions.{n}"].transpose(0, 1) for n in ("logits", "boxes", "hidden")})
+        return Predictions(**{n: outputs[f"predictions.{n}"].transpose(0, 1) for n in ("logits", "boxes", "hidden")})
 
-    def cached_queries(self, device: torch.device) -> Queries:
-        found = self.stacked(device)
-        return Queries(**{name: found.get(f"queries.{name}") for name in QUERIES})
+    def cached_queries(self, keys: list[str], device: torch.device) -> Queries:
+        """The cached queries of these images."""
+        outputs = self.stacked(keys, device)
+        content, position, anchors = (outputs.get(f"queries.{name}") for name in QUERIES)
+        return Queries(content, position, anchors)
 
-    def stacked(self, device: torch.device) -> Row:
-        """Of all pictures that are expected, b first."""
-        rows = [self.row(k) for k in self.keys]
+    def stacked(self, keys: list[str], device: torch.device) -> CachedRow:
+        """The cached outputs of these images on the device, with the batch as the first axis."""
+        rows = [self.row(k) for k in keys]
         return {name: torch.stack([r[name] for r in rows]).to(device, non_blocking=True) for name in rows[0]}
 
-    def row(self, key: str) -> Row:
-        path, at = self.places[key]
+    def row(self, key: str) -> CachedRow:
+        """Reads the outputs of one image."""
+        path, at = self.files[key]
         with safe_open(path, "pt") as file:
             return {name: file.get_slice(name)[at] for name in file.keys()}
 
     def add(self, keys: list[str], queries: Queries, p: Predictions) -> None:
-        """What is not there yet, in one file; the one copy to the host."""
-        new = [at for at, k in enumerate(keys) if k not in self.places and k not in keys[:at]]
-        told = {f"queries.{name}": getattr(queries, name) for name in QUERIES if getattr(queries, name) is not None}
-        told |= {f"predictions.{name}": x.transpose(0, 1) for name, x in vars(p).items()}
-        tensors = {name: x.detach()[new].cpu().contiguous() for name, x in told.items()}
+        """Writes the outputs of the images that are missing to one new file. Its name is the key of the first of them."""
+        new = [at for at, k in enumerate(keys) if k not in self.files and k not in keys[:at]]
+        outputs = {f"queries.{name}": getattr(queries, name) for name in QUERIES if getattr(queries, name) is not None}
+        outputs |= {f"predictions.{name}": x.transpose(0, 1) for name, x in vars(p).items()}
+        tensors = {name: x.detach()[new].cpu().contiguous() for name, x in outputs.items()}
         path = self.folder / f"{keys[new[0]]}.safetensors"
         write_bytes(path, save(tensors, {"keys": json.dumps([keys[at] for at in new])}))
-        self.places |= dict(listed(path))
+        self.files |= dict(rows_of_file(path))
 
     @torch.no_grad()
     def check(self, batches: Iterable[Images], device: torch.device) -> str:
-        """How far the cache is from the teacher on the images of these batches, each seen alone.
+        """Compares the cache with the teacher on each image of the batches alone; returns the result as text.
 
-        UserError: too far. The teacher hears the padding of a batch of mixed sizes, or the files are damaged.
+        UserError: they differ too much, because the teacher's outputs depend on the padding of a batch with images of several
+        sizes, or because the files are those of another teacher.
         """
-        apart = 0.0
+        largest = 0.0
         for images in batches:
-            self.expect(images)
+            self.set_images(images)
             cached = self.teacher(images.to(device))
-            for at, image in enumerate(alone(images)):
-                live = self.teacher(image.to(device))
+            for at, image in enumerate(unpadded(images)):
+                computed = self.teacher(image.to(device))
                 pairs = (
-                    (cached.logits[:, at].sigmoid(), live.logits[:, 0].sigmoid()),
-                    (cached.boxes[:, at], live.boxes[:, 0]),
+                    (cached.logits[:, at].sigmoid(), computed.logits[:, 0].sigmoid()),
+                    (cached.boxes[:, at], computed.boxes[:, 0]),
                 )
-                off = max(float((a - b).abs().max()) for a, b in pairs)
-                refuse(off, int(image.ids[0]), self.folder)
-                apart = max(apart, off)
-        return f"teacher's answers in {self.folder}: {len(self.places)} pictures, within {apart:.1e} of its own where checked"
+                difference = max(float((a - b).abs().max()) for a, b in pairs)
+                refuse_difference(difference, int(image.ids[0]), self.folder)
+                largest = max(largest, difference)
+        return f"teacher cache {self.folder}: {len(self.files)} images, within {largest:.1e} of the teacher where it was checked"
 
 
-def refuse(apart: float, image: int, folder: Path) -> None:
-    if not apart <= APART:
+def refuse_difference(difference: float, image: int, folder: Path) -> None:
+    """Raises UserError if cached outputs of an image differ too much from computed ones, or are NaN."""
+    if not difference <= TOLERANCE:
         raise UserError(
-            f"of image {image} the cached answers in {folder} are {apart:.2g} from the teacher's own, more than {APART:g}: it "
-            "hears what an image is padded with in its batch; take images of one size (--data.aspect-groups may do), or leave "
-            "--teacher-cache out"
+            f"the cached outputs of image {image} in {folder} are {difference:.2g} from the teacher's own, more than "
+            f"{TOLERANCE:g}: they depend on how the image is padded in its batch; take images of one size "
+            "(--data.aspect-groups may do), or leave --teacher-cache out"
         )
 
 
-def cache_of(job: Job) -> Cache | None:
-    """In a folder of the teacher's weights, what its classes mean here, the precision, and this process.
+def open_cache(job: Job) -> TeacherCache | None:
+    """The cache of the run's teacher; None if the run has no --teacher-cache.
 
-    UserError: the run shows no picture twice, or has no teacher that can be cached.
+    Its folder depends on the teacher's weights, the class map, the precision and the process. UserError: the run has no teacher,
+    has one whose queries depend on the image, or shows no image twice.
     """
     run, teacher = job.run, job.distiller.teacher
     if run.teacher_cache is None:
         return None
-    if teacher is None:
+    if teacher is None or run.teacher is None:
         raise UserError("--teacher-cache needs a --teacher")
     if teacher.proposes:
         raise UserError(f"{run.teacher} proposes its queries anew from every image: leave --teacher-cache out")
     augment = run.data.augment
-    drawn = {"jitter": augment.jitter > 0, "sizes": len(augment.sizes) > 1, "crop": augment.crop}
-    if new := [f"--data.augment.{name}" for name, asked in drawn.items() if asked]:
-        raise UserError(f"with {' and '.join(new)} no picture comes twice: leave that or --teacher-cache out")
-    told = f"{sha256_of(weights_file(located(run.teacher)))} {job.columns} {run.amp}"
-    name = blake2b(told.encode(), digest_size=8).hexdigest()
-    return Cache(run.teacher_cache / name / f"{ranks().rank}-of-{ranks().size}", teacher)
+    random = {"jitter": augment.jitter > 0, "sizes": len(augment.sizes) > 1, "crop": augment.crop}
+    if asked := [f"--data.augment.{name}" for name, on in random.items() if on]:
+        raise UserError(f"with {' and '.join(asked)} no image comes twice: leave that or --teacher-cache out")
+    identity = f"{sha256_of(weights_file(resolve_path(run.teacher)))} {job.class_map} {run.amp}"
+    name = blake2b(identity.encode(), digest_size=8).hexdigest()
+    return TeacherCache(run.teacher_cache / name / f"{ranks().rank}-of-{ranks().size}", teacher)
 
 
-def alone(images: Images) -> Iterator[Images]:
-    """Each image without its padding."""
+def unpadded(images: Images) -> Iterator[Images]:
+    """Each image of a batch as a batch of its own, without padding."""
     for at, (height, width) in enumerate(images.sizes.tolist()):
         one = slice(at, at + 1)
         yield Images(
@@ -150,13 +164,13 @@ def alone(images: Images) -> Iterator[Images]:
         )
 
 
-def key(image: Images) -> str:
-    """Of one picture, by its pixels and size."""
+def image_key(image: Images) -> str:
+    """A hash of an image's pixels and size; `image` is a batch of one, without padding."""
     pixels = image.pixels.contiguous().numpy()
     return blake2b(f"{pixels.shape}".encode() + pixels.tobytes(), digest_size=16).hexdigest()
 
 
-def listed(path: Path) -> list[tuple[str, tuple[Path, int]]]:
-    """The pictures of a file, and where each is."""
+def rows_of_file(path: Path) -> list[tuple[str, tuple[Path, int]]]:
+    """The key of each image in a file, with the file and the image's row in it."""
     with safe_open(path, "pt") as file:
         return [(k, (path, at)) for at, k in enumerate(json.loads(file.metadata()["keys"]))]

@@ -1,0 +1,1 @@
+"""The folder of a run: card, log, checkpoints, recorded assignments and fault reports."""

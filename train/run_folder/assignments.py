@@ -1,13 +1,17 @@
-"""Who answered for what, epoch by epoch, on the first images to be measured on: RUN/assignments.parquet.
+"""The file RUN/assignments.parquet: with which query each object of the first validation images is matched, in each epoch.
 
-A row is a matched pair: who (student or teacher), epoch, place of the image in the data, image (its id), layer, query,
-object (its place in the image), cost, margin and runner_up (core.metrics.instability.margins).
+Each row is a matched pair. Its columns are who ("student" or "teacher"), epoch, place (the index of the image in the
+validation images), image (its id), layer, query, object (its index in the image), cost, margin and runner_up (see
+core.matching.margins).
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
 
 from core.files import write_bytes
 from core.matching.costs import Matching
@@ -15,7 +19,7 @@ from core.matching.margins import margins
 from core.matching.solving import solve, truth_problem
 from core.metrics.instability import between_layers, instability, objects_by_query, reassigned_share
 from core.types import Images, Predictions, Targets
-from train.distributed.parallel import gathered, gathered_rows
+from train.distributed.parallel import gather_numbers, gather_rows
 
 FILE = "assignments.parquet"
 COLUMNS = {
@@ -28,72 +32,78 @@ COLUMNS = {
     "margin": "float64",
     "runner_up": "int32",
 }
-Columns = dict[str, np.ndarray]
+Columns = dict[str, np.ndarray]  # the columns of COLUMNS, of equal length
 
 
-class Recorder:
-    """Sees the predictions of an evaluation, and so costs no forward pass of its own."""
+class AssignmentRecorder:
+    """Records the matched pairs of the first images, from the predictions of an evaluation; it needs no forward pass."""
 
     def __init__(self, images: int, matching: Matching):
         self.images, self.matching = images, matching
         self.rows: list[np.ndarray] = []
         self.layers = self.queries = 0
 
-    def see(self, first: int, predictions: Predictions, images: Images, targets: Targets) -> None:
-        """A batch; `first` is the place of its first image in the data."""
+    def record(self, first: int, predictions: Predictions, images: Images, targets: Targets) -> None:
+        """Records a batch; `first` is the index of its first image in the validation images."""
         if first < self.images:
             self.layers, _, self.queries, _ = predictions.logits.shape
-            found = rows(predictions, images, targets, self.matching, first)
-            self.rows.append(found[found[:, 0] < self.images])
+            rows = assignment_rows(predictions, images, targets, self.matching, first)
+            self.rows.append(rows[rows[:, 0] < self.images])
 
-    def columns(self) -> Columns:
-        """Of all processes, in the order of the data."""
-        mine = np.concatenate([np.zeros((0, len(COLUMNS))), *self.rows])
-        self.layers, self.queries = (max(x) for x in zip(*gathered([self.layers, self.queries])))
-        table = gathered_rows(torch.from_numpy(mine)).numpy()
+    def gather_columns(self) -> Columns:
+        """The pairs that all processes recorded, ordered by image, layer and query; every process must call it."""
+        rows = np.concatenate([np.zeros((0, len(COLUMNS))), *self.rows])
+        self.layers, self.queries = (max(x) for x in zip(*gather_numbers([self.layers, self.queries])))
+        table = gather_rows(torch.from_numpy(rows)).numpy()
         table = table[np.lexsort(table[:, [3, 2, 0]].T)]
         return {name: column.astype(kind) for (name, kind), column in zip(COLUMNS.items(), table.T)}
 
-    def instability(self, now: Columns, before: Columns | None) -> dict:
-        """Between stages, and where there is an earlier epoch between the last stages of both."""
-        v = self.answered(now)
-        stages = between_layers(v).tolist()
-        found = {"images": self.images, "stages": stages, "mean": sum(stages) / max(len(stages), 1)}
-        if before is None:
-            return found
-        last, old = v[-1], self.answered(before)[-1]
-        share = float(reassigned_share(last, old, (last >= 0).sum(-1)))
-        return found | {"epochs": float(instability(last, old)), "moved": share}
+    def instability(self, now: Columns, before: Columns | None) -> dict[str, Any]:
+        """The instability between consecutive layers, and between the last layers of this and an earlier epoch, if given.
 
-    def answered(self, columns: Columns) -> np.ndarray:
-        """V, l b q: the object of each query, or -1."""
+        Keys: images; stages (a number for each layer after the first) and their mean; with an earlier epoch, epochs (the
+        instability) and moved (the share of objects whose query is another one).
+        """
+        objects = self.query_objects(now)
+        stages = between_layers(objects).tolist()
+        numbers = {"images": self.images, "stages": stages, "mean": sum(stages) / max(len(stages), 1)}
+        if before is None:
+            return numbers
+        last, earlier = objects[-1], self.query_objects(before)[-1]
+        share = float(reassigned_share(last, earlier, (last >= 0).sum(-1)))
+        return numbers | {"epochs": float(instability(last, earlier)), "moved": share}
+
+    def query_objects(self, columns: Columns) -> Int[ndarray, "l b q"]:
+        """The object of each query, or -1."""
         index = tuple(torch.from_numpy(columns[name].astype(np.int64)) for name in ("layer", "place", "query"))
         objects = torch.from_numpy(columns["object"].astype(np.int64))
         return objects_by_query(index, objects, (self.layers, self.images, self.queries)).numpy()
 
 
-def rows(p: Predictions, images: Images, targets: Targets, matching: Matching, first: int) -> np.ndarray:
-    """One for each pair, as COLUMNS has them; none where predictions are no numbers."""
+def assignment_rows(
+    p: Predictions, images: Images, targets: Targets, matching: Matching, first: int
+) -> Float[ndarray, "n 8"]:
+    """A row for each matched pair of a batch, in the order of COLUMNS; none if a matching cost is not finite."""
     problem = truth_problem(p, targets, matching)
     try:
-        found = solve({"recorded": {"truth": problem}})["recorded"]["truth"]
+        pairs = solve({"recorded": {"truth": problem}})["recorded"]["truth"]
     except FloatingPointError:
         return np.zeros((0, len(COLUMNS)))
     cost, ids = problem.cost.double().cpu().numpy(), images.ids.tolist()
-    index = found.layer, found.image, found.query, problem.column(found)
+    index = pairs.layer, pairs.image, pairs.query, problem.column(pairs)
     layer, image, query, target = (x.cpu().numpy() for x in index)
     parts = [np.zeros((0, len(COLUMNS)))]
     for k, b in np.ndindex(*cost.shape[:2]):
         q, t = (x[(layer == k) & (image == b)] for x in (query, target))
-        mine = cost[k, b][:, : targets.counts[b]]
-        dear, runner = margins(mine, q, t)
-        same = (np.full(len(q), value) for value in (first + b, ids[b], k))
-        parts.append(np.stack([*same, q, t, mine[q, t], dear, runner], 1))
+        costs = cost[k, b][:, : targets.counts[b]]
+        margin, runner_up = margins(costs, q, t)
+        place, image_id, layer_number = (np.full(len(q), value) for value in (first + b, ids[b], k))
+        parts.append(np.stack([place, image_id, layer_number, q, t, costs[q, t], margin, runner_up], 1))
     return np.concatenate(parts)
 
 
 def append(folder: Path, who: str, epoch: int, columns: Columns) -> None:
-    """The whole file is written anew, so it is whole or as it was."""
+    """Adds the pairs of the "student" or the "teacher" in an epoch; the file is replaced, so that it is always whole."""
     import pyarrow as pa  # slow to import
 
     count = len(columns["place"])
@@ -102,34 +112,36 @@ def append(folder: Path, who: str, epoch: int, columns: Columns) -> None:
     write(folder, table if old is None else pa.concat_tables([old, table]))
 
 
-def cut(folder: Path, epoch: int) -> None:
-    """Forget the epochs after `epoch`."""
+def drop_after(folder: Path, epoch: int) -> None:
+    """Removes the rows of later epochs, which a resumed run records again."""
     table = read(folder)
     if table is not None and (late := table["epoch"].to_numpy() > epoch).any():
         write(folder, table.filter(~late))
 
 
-def before(folder: Path, epoch: int) -> Columns | None:
-    """The student's rows of the last recorded epoch before `epoch`."""
+def rows_before(folder: Path, epoch: int) -> Columns | None:
+    """The student's rows of the last recorded epoch before `epoch`; None if there is none."""
     table = read(folder)
     if table is None:
         return None
-    epochs, own = table["epoch"].to_numpy(), np.array(table["who"].to_pylist()) == "student"
-    earlier = epochs[own & (epochs < epoch)]
+    epochs, student = table["epoch"].to_numpy(), np.array(table["who"].to_pylist()) == "student"
+    earlier = epochs[student & (epochs < epoch)]
     if not len(earlier):
         return None
-    table = table.filter(own & (epochs == earlier.max()))
+    table = table.filter(student & (epochs == earlier.max()))
     return {name: table[name].to_numpy() for name in COLUMNS}
 
 
-def read(folder: Path):
+def read(folder: Path) -> Any:
+    """The file as a pyarrow Table; None if it does not exist."""
     import pyarrow.parquet as pq
 
     path = folder / FILE
     return pq.read_table(path) if path.exists() else None
 
 
-def write(folder: Path, table) -> None:
+def write(folder: Path, table: Any) -> None:
+    """Replaces the file by a pyarrow Table, in one step."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

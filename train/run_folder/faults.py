@@ -1,85 +1,106 @@
-"""What is kept of a step whose loss, cost or gradient is not finite."""
+"""Reports of steps whose loss, matching cost or gradient is not finite: RUN/faults/."""
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.data.stored_batch import write_batch
+from core.distiller import Distiller
 from core.files import write_json
 from core.types import Images, Targets
-from train.job.step import Found, Maps
+from train.job.step import Maps, MapsOrError
 
-MOST = 20  # places and weights that a report names
-
-
-def seen(found: list[Found]) -> bool:
-    """Whether it was in a loss or a cost of this process."""
-    return any(isinstance(x, FloatingPointError) or not all(m.isfinite().all() for m in x.values()) for x in found)
+LIMIT = 20  # places and weights that a report lists
 
 
-def wrong(record: dict) -> list[str]:
-    """Names of what is not finite. A gradient norm of None is fp16's, whose scaler skips such a step and scales less."""
+def has_fault(results: list[MapsOrError]) -> bool:
+    """Whether a loss or a matching cost in a pass of this process is not finite."""
+    return any(isinstance(x, FloatingPointError) or not all(m.isfinite().all() for m in x.values()) for x in results)
+
+
+def nonfinite_names(record: dict) -> list[str]:
+    """The names of the terms of a step's record that are not finite, and `total` or `grad_norm`.
+
+    A gradient norm of None is not a fault: with fp16 it was infinite, and the gradient scaler skips the step and scales less.
+    """
     values = record["terms"] | {name: record[name] for name in ("total", "grad_norm") if record[name] is not None}
     return [name for name, value in values.items() if not math.isfinite(value)]
 
 
-def report(stem: Path, where: dict, passes: list, found: list[Found], names: list[str], module: nn.Module) -> str:
-    """Writes stem.json, and stem-PASS.safetensors for each of this process's passes; what happened, in a sentence."""
-    batches = [describe(stem, k, *parts, trace) for k, (parts, trace) in enumerate(zip(passes, found))]
-    costs = [str(x) for x in found if isinstance(x, FloatingPointError)]
+def write_report(
+    stem: Path,
+    where: dict,
+    passes: list[tuple[Images, Targets]],
+    results: list[MapsOrError],
+    names: list[str],
+    module: nn.Module,
+) -> str:
+    """Writes STEM.json, and STEM-PASS.safetensors with the batch of each pass of this process; returns a sentence.
+
+    `where` has the step, the epoch and the process; `names` are those of `nonfinite_names`.
+    """
+    batches = [write_pass(stem, k, *batch, result) for k, (batch, result) in enumerate(zip(passes, results))]
+    costs = [str(x) for x in results if isinstance(x, FloatingPointError)]
     what = "; ".join(costs) or f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''} not finite"
-    guilty = [batch["images"] for batch in batches if batch["places"]] or [batch["images"] for batch in batches]
+    faulty = [batch["images"] for batch in batches if batch["places"]] or [batch["images"] for batch in batches]
     weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    spoilt = {"weights": spoilt_of(weights), "gradients": spoilt_of({name: p.grad for name, p in weights.items()})}
-    write_json(stem.with_suffix(".json"), {**where, "what": what, "names": names, "batches": batches, **spoilt})
-    images = [id for ids in guilty for id in ids]
+    tensors = {
+        "weights": nonfinite_tensors(weights),
+        "gradients": nonfinite_tensors({name: p.grad for name, p in weights.items()}),
+    }
+    write_json(stem.with_suffix(".json"), {**where, "what": what, "names": names, "batches": batches, **tensors})
+    images = [id for ids in faulty for id in ids]
     return (
         f"{what}, at step {where['step']} with images {images}; the batch is kept in {stem}.json; "
         "try a lower --optim.lr, look at these images and their boxes, or leave such steps out with --on-nan skip"
     )
 
 
-def spoilt_of(tensors: dict[str, torch.Tensor | None]) -> list[str]:
-    return [name for name, x in tensors.items() if x is not None and not bool(x.isfinite().all())][:MOST]
+def nonfinite_tensors(tensors: Mapping[str, Tensor | None]) -> list[str]:
+    """The names of the first tensors that hold a number that is not finite."""
+    return [name for name, x in tensors.items() if x is not None and not bool(x.isfinite().all())][:LIMIT]
 
 
-def describe(stem: Path, k: int, images: Images, targets: Targets, found: Found) -> dict:
+def write_pass(stem: Path, k: int, images: Images, targets: Targets, result: MapsOrError) -> dict:
+    """Writes the batch of pass k; returns its entry in the report: images, objects, file and places that are not finite."""
     file = stem.with_name(f"{stem.name}-{k}.safetensors")
     write_batch(file, images, targets)
     ids = images.ids.tolist()
-    places = of_cost(found, ids) if isinstance(found, FloatingPointError) else of_maps(found, ids)
+    places = places_in_cost(result, ids) if isinstance(result, FloatingPointError) else places_in_maps(result, ids)
     return {"images": ids, "objects": targets.counts, "batch": file.name, "places": places}
 
 
-def of_maps(maps: Maps, ids: list[int]) -> list[dict]:
-    """Where the maps of the losses are not finite: term, layer and image."""
-    found = []
+def places_in_maps(maps: Maps, ids: list[int]) -> list[dict]:
+    """The first places where a map of a loss is not finite: term, layer and image."""
+    places = []
     for term, map_ in maps.items():
         bad = (~map_.isfinite())[..., None].flatten(2).any(-1)
-        found += [{"term": term, "layer": layer, "image": ids[image]} for layer, image in bad.nonzero().tolist()]
-    return found[:MOST]
+        places += [{"term": term, "layer": layer, "image": ids[image]} for layer, image in bad.nonzero().tolist()]
+    return places[:LIMIT]
 
 
-def of_cost(error: FloatingPointError, ids: list[int]) -> list[dict]:
-    """From the sentence of core.matching.costs, which names the place in the batch."""
-    told = re.search(r"\((?P<name>.*)\) is not finite: layer (?P<layer>\d+), image (?P<image>\d+)", str(error))
-    if told is None:
+def places_in_cost(error: FloatingPointError, ids: list[int]) -> list[dict]:
+    """The place that the message of core.matching.solving names, with the id of the image instead of its place in the batch."""
+    match = re.search(r"\((?P<name>.*)\) is not finite: layer (?P<layer>\d+), image (?P<image>\d+)", str(error))
+    if match is None:
         return []
-    return [{"term": f"matching {told['name']}", "layer": int(told["layer"]), "image": ids[int(told["image"])]}]
+    return [{"term": f"matching {match['name']}", "layer": int(match["layer"]), "image": ids[int(match["image"])]}]
 
 
-def finite(value):
-    """A record for JSON: what is not finite is None."""
+def nonfinite_to_none(value: Any) -> Any:
+    """A copy of a record with None for numbers that are not finite, since JSON has no such numbers."""
     if isinstance(value, dict):
-        return {key: finite(x) for key, x in value.items()}
+        return {key: nonfinite_to_none(x) for key, x in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def no_numbers(distiller) -> dict[str, torch.Tensor]:
-    """In place of the parts of a trace that is not there."""
+def nan_terms(distiller: Distiller) -> dict[str, Tensor]:
+    """NaN for each term of the loss: stands for the terms of a pass that ended with an error."""
     names = [f"{loss}/{key}" for loss, maps in distiller.weights.items() for key in maps]
     device = next(distiller.student.parameters()).device
     return {name: torch.full((), torch.nan, device=device) for name in names}

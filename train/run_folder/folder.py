@@ -1,4 +1,4 @@
-"""A run's folder: its card, and the weights that it leaves."""
+"""The folder of a run: its card, the trained weights, and the lock that allows one training at a time."""
 
 import contextlib
 import fcntl
@@ -19,78 +19,80 @@ from core.files import read_json, write_json
 from core.project import ROOT
 from core.runs.checkpoint import save_detector, save_module, sha256_of, weights_file
 from core.runs.config import decode, encode
-from train.distributed.parallel import gathered, launch
-from train.job.build import Job, located
+from train.distributed.parallel import gather_numbers, launch_id
+from train.job.build import Job, resolve_path
 from train.run import Run
 from train.run_folder import assignments, state
 
 
-def begin(path: Path, job: Job, taught: dict | None, note: dict) -> None:
-    """Makes the folder with the card of what was resolved; `taught` is what was found of the teacher.
+def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> None:
+    """Makes the folder, with the card and the teacher's assignments.
 
-    UserError: while this run got ready, another took the folder.
+    `teacher_results` has the teacher's `scores`, `instability` and `columns` (of its assignments); `note` is added to the
+    card. UserError: another run has taken the folder in the meantime.
     """
     refuse_taken(path)
     run, teacher = job.run, None
-    if taught:
-        columns = taught.pop("columns")
-        if taught["instability"]:
-            assignments.append(path, "teacher", 0, columns)
-        teacher = named(weights_file(located(run.teacher)), path) | taught | {"columns": job.columns}
-    files = {"init": run.init if run.init != "imagenet" else None, "class_map": run.class_map}
-    files = {key: file and named(located(file), path) for key, file in files.items()}
-    note = note | ({"launch": launch()} if launch() else {})
-    write_json(path / "card.json", {**note, **about(job), "run": encode(run), "teacher": teacher, **files})
+    if teacher_results and run.teacher:
+        if teacher_results["instability"]:
+            assignments.append(path, "teacher", 0, teacher_results["columns"])
+        teacher = file_reference(weights_file(resolve_path(run.teacher)), path)
+        teacher |= {key: value for key, value in teacher_results.items() if key != "columns"}
+        teacher |= {"columns": job.class_map}
+    sources = {"init": run.init if run.init != "imagenet" else None, "class_map": run.class_map}
+    files = {key: file_reference(resolve_path(file), path) if file else None for key, file in sources.items()}
+    note = note | ({"launch": launch_id()} if launch_id() else {})
+    entries = common_entries(job.loader.dataset.categories)
+    write_json(path / "card.json", {**note, **entries, "run": encode(run), "teacher": teacher, **files})
 
 
-def about(job: Job) -> dict:
-    return made(job.loader.dataset.categories)
-
-
-def made(categories: Iterable[Category]) -> dict:
-    """What every card says: the classes, and what made them."""
+def common_entries(categories: Iterable[Category]) -> dict:
+    """The entries that every card has: the classes, the program's commit, and the versions of Python and torch."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     return {"categories": [{"id": c.id, "name": c.name} for c in categories], "commit": commit(), "versions": versions}
 
 
-def taken(path: Path) -> bool:
+def is_taken(path: Path) -> bool:
+    """Whether a path is a file, or a folder that is not empty."""
     return path.exists() and (not path.is_dir() or any(path.iterdir()))
 
 
 def refuse_taken(path: Path) -> None:
-    if taken(path):
+    """Raises UserError if the folder of a new run is taken."""
+    if is_taken(path):
         raise UserError(f"{path} exists; go on with it by: python -m train resume {path}, or choose another --name")
 
 
-def begun(run: Run, path: Path) -> Path | None:
-    """The newest folder of that name, or of it with a number, that this launch began for this run."""
-    cards = [c for c in path.parent.glob(f"{path.name}*/card.json") if read_json(c).get("launch") == launch()]
-    for found in sorted(cards, key=lambda c: c.stat().st_mtime, reverse=True):
-        told = decode(Run, read_json(found)["run"], f"{found}: run")
-        if replace(told, student=replace(told.student, classes=run.student.classes)) == run:
-            return found.parent
+def find_started(run: Run, path: Path) -> Path | None:
+    """The newest folder, of this name with or without a number, that this launch of torchrun made for this run; or None."""
+    cards = [c for c in path.parent.glob(f"{path.name}*/card.json") if read_json(c).get("launch") == launch_id()]
+    for card in sorted(cards, key=lambda c: c.stat().st_mtime, reverse=True):
+        started = decode(Run, read_json(card)["run"], f"{card}: run")
+        if replace(started, student=replace(started.student, classes=run.student.classes)) == run:
+            return card.parent
     return None
 
 
-def named(file: Path, path: Path) -> dict:
-    """A file by its way from the run's folder, which holds wherever both are moved and commands are typed."""
+def file_reference(file: Path, path: Path) -> dict:
+    """The card's entry for a file: its path relative to the run's folder, so that both can be moved together, and its SHA-256."""
     return {"path": os.path.relpath(file, path), "sha256": sha256_of(file)}
 
 
 def commit() -> str | None:
-    """Of the program's checkout, with a mark when files differ from it."""
-    asked = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty"]
+    """The commit of the program's checkout, with -dirty if files differ from it; None outside a git repository."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty"]
     try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 @contextlib.contextmanager
-def claimed(path: Path, first: bool) -> Iterator[None]:
-    """While open, no other run trains in this folder; the system lets go of the claim however its first process ends.
+def lock(path: Path, first: bool) -> Iterator[None]:
+    """Holds the lock of the folder, in the first process; the system releases it however this process ends.
 
-    lockf, not flock: workers that outlive a killed process for a moment do not inherit it, so `resume` need not wait.
+    It uses lockf rather than flock, whose locks are inherited: workers outlive a killed process for a moment, and `resume`
+    would have to wait for them. UserError: another run trains in this folder.
     """
     if not first:
         yield
@@ -103,52 +105,57 @@ def claimed(path: Path, first: bool) -> Iterator[None]:
         yield
 
 
-def card(path: Path) -> dict:
-    """Of a run; UserError: it is none."""
+def read_card(path: Path) -> dict:
+    """The card of a run. UserError: the folder has none, or it is another file."""
     if not (path / "card.json").exists():
         raise UserError(f"{path} is not a run: it has no card.json")
-    told = read_json(path / "card.json")
-    if not isinstance(told, dict) or not {"run", "teacher", "init"} <= told.keys():
+    card = read_json(path / "card.json")
+    if not isinstance(card, dict) or not {"run", "teacher", "init"} <= card.keys():
         raise UserError(f"{path}/card.json is not the card of a run; give a folder that `python -m train fit` made")
-    return told
+    return card
 
 
-def reopen(path: Path) -> Run:
-    """The Run of a folder; UserError: it is no run, or its teacher or first weights have changed since."""
-    told = card(path)
-    run = decode(Run, told["run"], f"{path}/card.json: run")
-    if told["teacher"]:
-        run = replace(run, teacher=unchanged(path, told["teacher"]))
-    if told["init"]:
-        run = replace(run, init=str(unchanged(path, told["init"])))
-    if told.get("class_map"):
-        run = replace(run, class_map=unchanged(path, told["class_map"]))
+def load_run(path: Path) -> Run:
+    """The configuration of a run, with the paths of its teacher, initial weights and class map as seen from its folder.
+
+    UserError: the folder is not a run's, or one of these files has changed since the run started.
+    """
+    card = read_card(path)
+    run = decode(Run, card["run"], f"{path}/card.json: run")
+    if card["teacher"]:
+        run = replace(run, teacher=unchanged_file(path, card["teacher"]))
+    if card["init"]:
+        run = replace(run, init=str(unchanged_file(path, card["init"])))
+    if card.get("class_map"):
+        run = replace(run, class_map=unchanged_file(path, card["class_map"]))
     return run
 
 
-def unchanged(path: Path, note: dict) -> Path:
-    file = path / note["path"]
-    if not file.is_file() or sha256_of(file) != note["sha256"]:
-        raise UserError(f"{file} is gone or has changed since {path} began; put it back, or start anew")
+def unchanged_file(path: Path, reference: dict) -> Path:
+    """The file of an entry that `file_reference` made in the card of the run `path`. UserError: it is gone or has changed."""
+    file = path / reference["path"]
+    if not file.is_file() or sha256_of(file) != reference["sha256"]:
+        raise UserError(f"{file} is gone or has changed since {path} began; put it back, or start a new run")
     return file
 
 
 def refuse_unshared(path: Path, step: int) -> None:
-    """UserError: the hosts of a run do not see the same folder."""
-    steps = [n for (n,) in gathered([step])]
+    """Raises UserError if the processes find different checkpoints, since then their hosts do not share the folder."""
+    steps = [n for (n,) in gather_numbers([step])]
     if len(set(steps)) > 1:
         raise UserError(f"{path} is not the same for all processes (steps {steps}); put it where all hosts see it")
 
 
 def save_best(path: Path, job: Job, distiller: Distiller, scores: dict, epoch: int) -> None:
-    """The student to take away, and what its losses learnt, which it can do without."""
-    found = {"data": encode(job.run.data), "epoch": epoch, "scores": scores}
-    save_detector(path / "student.safetensors", distiller.student, about(job) | found)
+    """Writes the student, which can be used without the run, and the weights of its losses."""
+    card = common_entries(job.loader.dataset.categories)
+    card |= {"data": encode(job.run.data), "epoch": epoch, "scores": scores}
+    save_detector(path / "student.safetensors", distiller.student, card)
     save_module(path / "losses.safetensors", distiller.losses, {})
 
 
 def discard_unsaved(path: Path) -> None:
-    """Of a run that failed before its first checkpoint nothing is worth keeping, nor a folder of runs that is empty."""
+    """Removes the folder of a run that failed before its first checkpoint, and the folder around it if that is then empty."""
     if not state.path(path).exists():
         shutil.rmtree(path)
         with contextlib.suppress(OSError):

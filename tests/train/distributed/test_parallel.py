@@ -146,7 +146,7 @@ def test_what_one_process_meets_ends_both(how, said, tmp_path):
         report = json.loads((tmp_path / "run" / "faults" / "step-4-1.json").read_text())
         assert report["process"] == 1 and "student.neck.0.bias" in report["weights"]
     else:
-        assert state.header(tmp_path / "run").step == 3
+        assert state.read_progress(tmp_path / "run").step == 3
 
 
 def test_a_lost_process_is_told(tmp_path):
@@ -157,9 +157,9 @@ def test_a_lost_process_is_told(tmp_path):
 
 def say_one_word():
     rank = parallel.ranks().rank
-    words = [parallel.first_word(""), parallel.first_word("é" * 5 if rank else ""), parallel.first_word(f"from {rank}")]
-    rows = parallel.gathered_rows(torch.full((2 * rank, 3), float(rank)))
-    return words, rows.tolist(), parallel.mean(torch.tensor([1.0 + rank])).tolist()
+    words = [parallel.first_text(""), parallel.first_text("é" * 5 if rank else ""), parallel.first_text(f"from {rank}")]
+    rows = parallel.gather_rows(torch.full((2 * rank, 3), float(rank)))
+    return words, rows.tolist(), parallel.average_in_place(torch.tensor([1.0 + rank])).tolist()
 
 
 def test_words_and_rows_of_all(tmp_path):

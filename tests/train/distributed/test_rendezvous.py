@@ -16,14 +16,14 @@ def test_each_start_has_a_name_of_its_own():
     with ThreadPoolExecutor(5) as pool:
         for size in (3, 3, 1, 5, 2):
             store.set("call 1", f"of one that is dead, {size}")
-            found = list(pool.map(rendezvous.common_name, [store] * size, range(size), [size] * size))
+            found = list(pool.map(rendezvous.agree_on_prefix, [store] * size, range(size), [size] * size))
             assert len(set(found)) == 1
             names += found[:1]
     assert len(set(names)) == len(names)
 
 
 def wait_for_the_other(rank: int, port: int, into) -> None:
-    rendezvous.LONGEST = 2.0
+    rendezvous.TIMEOUT = 2.0
     processes.one(time.sleep, (3.0,), rank, 2, port, into)
 
 

@@ -11,7 +11,7 @@ import torch
 from core.project import ROOT
 from tests.helpers import tiny
 from train.job import memory
-from train.job.memory import Ledger
+from train.job.memory import AllocationCounter
 
 EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc hands back what is freed, so that growth is what is alive
 
@@ -39,7 +39,7 @@ def test_a_process_that_trains_grows_by_what_was_expected(detector, height, widt
 
 
 def test_the_ledger_counts_what_is_alive():
-    with Ledger() as ledger:
+    with AllocationCounter() as ledger:
         a = torch.empty(1000, device="meta")
         b = a + 1
         assert ledger.now == 8000
@@ -75,7 +75,7 @@ def test_an_estimate_changes_nothing():
 
 FAULTS = """
 import resource, torch
-from train.job.allocator import keep_freed
+from train.job.allocator import keep_freed_memory
 KEEP
 def step():
     for _ in range(20):
@@ -94,5 +94,5 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
         return int(subprocess.check_output([sys.executable, "-c", code], env=plain | environment, text=True, cwd=ROOT))
 
     plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    assert pages("keep_freed()") < 200
-    assert pages("keep_freed()", **EXACT) > 10_000
+    assert pages("keep_freed_memory()") < 200
+    assert pages("keep_freed_memory()", **EXACT) > 10_000

@@ -13,7 +13,7 @@ from tests.helpers import runs, tiny
 from train.engine import loop
 from train.job import teacher_cache as module
 from train.job.build import build
-from train.job.teacher_cache import Cache, cache_of
+from train.job.teacher_cache import TeacherCache, open_cache
 from train.recipes.on_shapes.shapes_distill import LOSSES
 
 CATEGORIES = [vars(c) for c in Shapes("val", 1).categories]
@@ -46,7 +46,7 @@ def test_it_trains_as_with_the_teacher_itself(run, kind, tmp_path, capsys):
     cached = run(kind)
     live = trained(replace(cached, teacher_cache=None), tmp_path / "live")
     assert trained(cached, tmp_path / "first") == pytest.approx(live, rel=1e-4)
-    assert "pictures, within" in capsys.readouterr().out
+    assert "images, within" in capsys.readouterr().out
     assert trained(cached, tmp_path / "second") == pytest.approx(live, rel=1e-4)
 
 
@@ -58,10 +58,10 @@ def test_what_is_known_is_not_asked_again_and_not_written_again(run, tmp_path, m
     asked = []
     decode = job.distiller.teacher.decode
     job.distiller.teacher.decode = lambda *x: asked.append(1) or decode(*x)
-    known = cache_of(job)
+    known = open_cache(job)
     for epoch in range(cached.optim.epochs):
         for images, targets in job.loader.epoch(epoch):
-            known.expect(images)
+            known.set_images(images)
             job.distiller(images, targets)
     assert not asked and files == {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.safetensors")}
     job.distiller(images, targets)
@@ -96,13 +96,13 @@ def stop_at(step: int):
 
 def test_a_mirrored_picture_is_another_one():
     images, _ = tiny.batch(((48, 64), (48, 64)), (1, 1))
-    one, two = module.alone(images)
+    one, two = module.unpadded(images)
     mirrored = replace(one, pixels=one.pixels.flip(-1))
-    assert len({module.key(x) for x in (one, two, mirrored)}) == 3 and module.key(one) == module.key(
-        next(module.alone(one))
+    assert len({module.image_key(x) for x in (one, two, mirrored)}) == 3 and module.image_key(one) == module.image_key(
+        next(module.unpadded(one))
     )
     padded, _ = tiny.batch(((48, 64), (64, 80)), (1, 1))
-    small = next(module.alone(padded))
+    small = next(module.unpadded(padded))
     assert small.pixels.shape == (1, 3, 48, 64) and not small.padding.any()
 
 
@@ -112,8 +112,8 @@ def test_other_queries_than_its_own_are_decoded(tmp_path):
     with torch.no_grad():
         memory = teacher.encode(images)
         want = teacher.decode(memory, queries := other.propose(memory))
-        cache = Cache(tmp_path, teacher)
-        cache.expect(images)
+        cache = TeacherCache(tmp_path, teacher)
+        cache.set_images(images)
         teacher.propose(memory)
         assert torch.equal(teacher.decode(memory, queries).logits, want.logits)
 
@@ -121,18 +121,18 @@ def test_other_queries_than_its_own_are_decoded(tmp_path):
 def test_answers_that_follow_the_padding_are_refused(tmp_path):
     """A batch of mixed sizes, of which the teacher hears the padding; and a file of another teacher's answers."""
     images, _ = tiny.batch(((64, 64), (48, 40)), (1, 1))
-    with pytest.raises(UserError, match="of image 8 the cached answers .* take images of one size"):
-        Cache(tmp_path / "a", tiny.detector("conditional")).check([images], torch.device("cpu"))
+    with pytest.raises(UserError, match="the cached outputs of image 8 .* take images of one size"):
+        TeacherCache(tmp_path / "a", tiny.detector("conditional")).check([images], torch.device("cpu"))
     even, _ = tiny.batch(((64, 64), (64, 64)), (1, 1))
-    assert "2 pictures" in Cache(tmp_path / "b", tiny.detector("adamixer")).check([even], torch.device("cpu"))
+    assert "2 images" in TeacherCache(tmp_path / "b", tiny.detector("adamixer")).check([even], torch.device("cpu"))
     with pytest.raises(UserError, match="from the teacher's own, more than 0.001"):
-        Cache(tmp_path / "b", tiny.detector("adamixer", seed=2)).check([even], torch.device("cpu"))
+        TeacherCache(tmp_path / "b", tiny.detector("adamixer", seed=2)).check([even], torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
     "change, said",
     [
-        (dict(augment=Augment(jitter=0.2)), "with --data.augment.jitter no picture comes twice"),
+        (dict(augment=Augment(jitter=0.2)), "with --data.augment.jitter no image comes twice"),
         (dict(augment=Augment(sizes=(64, 80), crop=True)), "--data.augment.sizes and --data.augment.crop"),
     ],
 )
@@ -152,5 +152,5 @@ def test_a_teacher_that_cannot_be_cached_is_refused(run, tmp_path):
 
 def test_the_folder_is_of_the_teachers_weights_and_the_precision(run):
     cached = run()
-    places = {cache_of(build(x)).folder for x in (cached, replace(cached, amp="bf16"), run("conditional"))}
+    places = {open_cache(build(x)).folder for x in (cached, replace(cached, amp="bf16"), run("conditional"))}
     assert len(places) == 3
