@@ -1,122 +1,137 @@
-"""The architecture that tensors have, as fields of the detector's Config."""
+"""Infers the architecture of foreign weights, as the fields of a detector's Config, from the shapes of the tensors."""
 
-from core.convert.tensors import RenamedTensors, refined
+from typing import Any
+
+from core.convert.tensors import RenamedTensors, has_box_refinement
 from core.errors import UserError
 from core.nn.backbones import STRIDES
 
-RESNETS = {  # blocks of each stage, and whether they are bottlenecks
+RESNETS: dict[tuple[tuple[int, ...], bool], str] = {  # by the blocks of each stage, and whether they are bottlenecks
     ((2, 2, 2, 2), False): "resnet18",
     ((3, 4, 6, 3), True): "resnet50",
     ((3, 4, 23, 3), True): "resnet101",
 }
 
 
-class Stated(dict):
-    """What a file says of its making, where its weights cannot tell; what it leaves out is assumed, and `assumed` lists it."""
+class StatedOptions(dict[str, Any]):
+    """The options that a file states of its training and that shapes don't show.
 
-    USUAL = {"heads": 8, "dropout": 0.1, "dilation": False, "queries": 300}  # as the originals have it
+    A missing option gets the default of the original projects, and is noted in `assumed`.
+    """
 
-    def __init__(self, said: dict):
-        super().__init__(said)
-        self.assumed: dict = {}
+    DEFAULTS = {"heads": 8, "dropout": 0.1, "dilation": False, "queries": 300}
 
-    def __missing__(self, key: str):
-        self.assumed[key] = self.USUAL[key]
-        return self.USUAL[key]
+    def __init__(self, stated: dict[str, Any]):
+        super().__init__(stated)
+        self.assumed: dict[str, Any] = {}
 
-
-def architecture(named: RenamedTensors, said: Stated) -> dict:
-    """UserError: a tensor that tells is missing, or it is a variant that there is not here."""
-    found = {"adamixer": adamixer, "conditional": conditional, "deformable": deformable}[named.kind](named, said)
-    if found["heads"] < 1 or found["width"] % found["heads"]:
-        raise UserError(f"{named.foreign.path}: {found['heads']} heads cannot share {found['width']} channels")
-    return found
+    def __missing__(self, key: str) -> Any:
+        self.assumed[key] = self.DEFAULTS[key]
+        return self.DEFAULTS[key]
 
 
-def resnet(named: RenamedTensors) -> tuple[str, bool]:
-    """Its name, and whether it has bottlenecks."""
-    blocks = tuple(named.count(f"backbone.body.layer{k}") for k in range(1, 5))
-    wide = "backbone.body.layer1.0.conv3.weight" in named
-    if (blocks, wide) not in RESNETS:
-        kind = "bottleneck" if wide else "basic"
+def infer_architecture(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
+    """The fields of the Config. UserError: a tensor that shows one is missing, or the variant cannot be built here."""
+    infer = {"adamixer": adamixer, "conditional": conditional, "deformable": deformable}[tensors.kind]
+    config = infer(tensors, options)
+    if config["heads"] < 1 or config["width"] % config["heads"]:
+        raise UserError(f"{tensors.foreign.path}: {config['heads']} heads cannot share {config['width']} channels")
+    return config
+
+
+def resnet(tensors: RenamedTensors) -> tuple[str, bool]:
+    """The name of the ResNet, and whether it has bottlenecks. UserError: it is none of RESNETS."""
+    blocks = tuple(tensors.count(f"backbone.body.layer{k}") for k in range(1, 5))
+    bottlenecks = "backbone.body.layer1.0.conv3.weight" in tensors
+    if (blocks, bottlenecks) not in RESNETS:
+        kind = "bottleneck" if bottlenecks else "basic"
         raise UserError(
-            f"{named.foreign.path} has a backbone with {blocks} {kind} blocks in layer1 to layer4;"
+            f"{tensors.foreign.path} has a backbone with {blocks} {kind} blocks in layer1 to layer4;"
             f" only {', '.join(RESNETS.values())} can be imported"
         )
-    return RESNETS[blocks, wide], wide
+    return RESNETS[blocks, bottlenecks], bottlenecks
 
 
-def strides(named: RenamedTensors, convolutions: list[str], wide: bool) -> list[int]:
-    """Of levels, by their projections: a ResNet's channels double with its stride, and a 3 x 3 halves a map."""
-    found = []
-    for name in convolutions:
-        _, channels, *kernel = named.shape(f"{name}.weight", 4)
-        stride = channels // (64 if wide else 16)
+def strides(tensors: RenamedTensors, projections: list[str], bottlenecks: bool) -> list[int]:
+    """The stride of each level, from the convolution that projects its map to the detector's width.
+
+    The channels that a 1 x 1 convolution reads show the stride, since a ResNet's channels double with it. A 3 x 3 convolution
+    makes a further level, of twice the stride. UserError: no map of the backbone has these channels.
+    """
+    levels: list[int] = []
+    for name in projections:
+        _, channels, *kernel = tensors.shape(f"{name}.weight", 4)
+        stride = channels // (64 if bottlenecks else 16)
         if kernel == [1, 1] and stride not in STRIDES:
             raise UserError(
-                f"{named.foreign.path}: {named.theirs(f'{name}.weight')} reads {channels} channels, which"
+                f"{tensors.foreign.path}: {tensors.name_in_file(f'{name}.weight')} reads {channels} channels, which"
                 " no map of the backbone has"
             )
-        found.append(2 * found[-1] if found and kernel != [1, 1] else stride)
-    return found
+        levels.append(2 * levels[-1] if levels and kernel != [1, 1] else stride)
+    return levels
 
 
-def adamixer(named: RenamedTensors, said: Stated) -> dict:
-    backbone, wide = resnet(named)
-    queries, width = named.shape("content.weight", 2)
-    mixed = named.usual("stages.*.mixing.to_out.weight", 1) // max(width, 1)
-    points = named.usual("stages.*.mixing.to_offset.weight", 0) // 3  # of all groups
-    squares = named.usual("stages.*.mixing.to_weights.weight", 0) - points * mixed  # width^2 / groups
-    groups = max(width**2 // max(squares, 1), 1)
+def adamixer(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
+    """The Config of an AdaMixer, whose shapes show all of it."""
+    backbone, bottlenecks = resnet(tensors)
+    queries, width = tensors.shape("content.weight", 2)
+    mixed_points = tensors.common_length("stages.*.mixing.to_out.weight", 1) // max(width, 1)
+    all_points = tensors.common_length("stages.*.mixing.to_offset.weight", 0) // 3  # of all groups
+    weights = (
+        tensors.common_length("stages.*.mixing.to_weights.weight", 0) - all_points * mixed_points
+    )  # width^2 / groups
+    groups = max(width**2 // max(weights, 1), 1)
     return {
         "backbone": backbone,
-        "strides": strides(named, [f"neck.{k}" for k in range(named.count("neck"))], wide),
+        "strides": strides(tensors, [f"neck.{k}" for k in range(tensors.count("neck"))], bottlenecks),
         "queries": queries,
-        "layers": named.count("stages"),
+        "layers": tensors.count("stages"),
         "width": width,
-        "heads": named.usual("stages.*.attention.sharpness", 0),
+        "heads": tensors.common_length("stages.*.attention.sharpness", 0),
         "groups": groups,
-        "points": points // groups,
-        "mixed_points": mixed,
-        "feedforward": named.usual("stages.*.feedforward.0.weight", 0),
-        "classes": named.usual("stages.*.to_class.3.weight", 0),
+        "points": all_points // groups,
+        "mixed_points": mixed_points,
+        "feedforward": tensors.common_length("stages.*.feedforward.0.weight", 0),
+        "classes": tensors.common_length("stages.*.to_class.3.weight", 0),
     }
 
 
-def family(named: RenamedTensors, said: Stated) -> dict:
-    """What Conditional and Deformable DETR have in common."""
+def detr_family(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
+    """The fields that Conditional and Deformable DETR have in common."""
     return {
-        "backbone": resnet(named)[0],
-        "layers": named.count("decoder"),
-        "encoder_layers": named.count("encoder"),
-        "feedforward": named.usual("decoder.*.feedforward.0.weight", 0),
-        "heads": said["heads"],
-        "dropout": said["dropout"],
+        "backbone": resnet(tensors)[0],
+        "layers": tensors.count("decoder"),
+        "encoder_layers": tensors.count("encoder"),
+        "feedforward": tensors.common_length("decoder.*.feedforward.0.weight", 0),
+        "heads": options["heads"],
+        "dropout": options["dropout"],
     }
 
 
-def conditional(named: RenamedTensors, said: Stated) -> dict:
-    queries, width = named.shape("query.weight", 2)
-    return family(named, said) | {
-        "strides": [16] if said["dilation"] else [32],
-        "dilation": said["dilation"],
+def conditional(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
+    """The Config of a Conditional DETR."""
+    queries, width = tensors.shape("query.weight", 2)
+    return detr_family(tensors, options) | {
+        "strides": [16] if options["dilation"] else [32],
+        "dilation": options["dilation"],
         "queries": queries,
         "width": width,
-        "classes": named.shape("to_class.weight", 2)[0],
+        "classes": tensors.shape("to_class.weight", 2)[0],
     }
 
 
-def deformable(named: RenamedTensors, said: Stated) -> dict:
-    if said["dilation"]:
-        raise UserError(f"{named.foreign.path} is a Deformable DETR on a dilated backbone, which there is not here")
-    levels, width = named.shape("level", 2)
-    points = named.usual("decoder.*.reading.to_weight.weight", 0) // max(said["heads"] * levels, 1)
-    return family(named, said) | {
-        "strides": strides(named, [f"neck.{k}.0" for k in range(levels)], resnet(named)[1]),
-        "queries": said["queries"] if named.two_stage else named.shape("query.weight", 2)[0],
+def deformable(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
+    """The Config of a Deformable DETR. UserError: its backbone is dilated."""
+    if options["dilation"]:
+        raise UserError(f"{tensors.foreign.path} is a Deformable DETR on a dilated backbone, which cannot be imported")
+    levels, width = tensors.shape("level", 2)
+    points = tensors.common_length("decoder.*.reading.to_weight.weight", 0) // max(options["heads"] * levels, 1)
+    return detr_family(tensors, options) | {
+        "strides": strides(tensors, [f"neck.{k}.0" for k in range(levels)], resnet(tensors)[1]),
+        "queries": options["queries"] if tensors.two_stage else tensors.shape("query.weight", 2)[0],
         "width": width,
         "points": points,
-        "refine": refined(named.foreign),
-        "two_stage": named.two_stage,
-        "classes": named.usual("to_class.*.weight", 0),
+        "refine": has_box_refinement(tensors.foreign),
+        "two_stage": tensors.two_stage,
+        "classes": tensors.common_length("to_class.*.weight", 0),
     }

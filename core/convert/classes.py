@@ -1,15 +1,16 @@
-"""Which rows of a class head are classes, in which order, and what they are called."""
+"""Chooses the rows of a class head that are classes, their order, and the ids and names of the classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.convert.read import ForeignWeights
 from core.data.category import Category
-from core.data.coco.rules import faults_of, of_category, same_names
+from core.data.coco.rules import category_violations, faults_in, repeated_names
 from core.errors import UserError
 from core.files import read_json
 
-UNUSED = {0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # of COCO's ids 0 .. 90
+UNUSED = {0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # the ids of 0 .. 90 that COCO has no class for
 NAMES = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,
 parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella, handbag,
@@ -18,86 +19,94 @@ tennis racket, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple,
 hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard,
 cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
 toothbrush"""
-COCO = dict(zip(sorted(set(range(91)) - UNUSED), (name.strip() for name in NAMES.split(",")), strict=True))
+COCO: dict[int, str] = dict(
+    zip(sorted(set(range(91)) - UNUSED), (name.strip() for name in NAMES.split(",")), strict=True)
+)
 
 
 @dataclass(frozen=True)
 class Classes:
-    """Label k is row `rows[k]` of the file's heads, and means `categories[k]`."""
+    """The classes of a detector. Label k is row `rows[k]` of the file's class heads, and means `categories[k]`."""
 
     rows: tuple[int, ...]
     categories: tuple[Category, ...]
-    source: str  # of the names, as a phrase
+    source: str  # a phrase that says where the names come from
 
 
-def classes(foreign: ForeignWeights, kind: str, count: int, given: Path | None) -> Classes:
-    """Of `count` rows. The DETR family's are COCO's ids, AdaMixer's the categories by id.
+def choose_classes(foreign: ForeignWeights, kind: str, count: int, class_file: Path | None) -> Classes:
+    """The classes of a detector whose class heads have `count` rows.
 
-    `given` holds a list of names, or is a COCO instances file. UserError where it, or the file's own names, do not fit.
+    The names come from `class_file` (a JSON list of names, or a COCO instances file) if given, else from the file of weights.
+    Without names, 91 rows of the DETR family are COCO's ids, 80 rows of AdaMixer are COCO's classes by id, and other rows are
+    numbered. UserError: the names do not fit the rows.
     """
-    named = {k: v for k, v in foreign.labels.items() if v != f"LABEL_{k}"}  # transformers' way to leave a name out
-    if named and sorted(foreign.labels) != list(range(count)):
+    names = {k: v for k, v in foreign.labels.items() if v != f"LABEL_{k}"}  # what transformers writes without a name
+    if names and sorted(foreign.labels) != list(range(count)):
         raise UserError(f"{foreign.path} names {len(foreign.labels)} classes, but its class heads have {count} rows")
-    if given:
-        return from_file(given, foreign, kind, count, named)
-    if foreign.ids:
-        return with_ids(foreign, count, named)
-    if not named and count == (80 if kind == "adamixer" else 91) or is_coco(named):
+    if class_file:
+        return classes_from_file(class_file, foreign, kind, count, names)
+    if foreign.category_ids:
+        return classes_with_ids(foreign, count, names)
+    if not names and count == (80 if kind == "adamixer" else 91) or is_coco(names):
         rows = COCO if count == 91 else range(80)
         return Classes(tuple(rows), tuple(Category(*c) for c in COCO.items()), "as COCO names them")
-    if named:
-        used = {k: v for k, v in named.items() if v != "N/A"}
+    if names:
+        used = {k: v for k, v in names.items() if v != "N/A"}
         return Classes(tuple(used), tuple(Category(*c) for c in used.items()), "as the file names them")
     numbered = tuple(Category(k, f"class {k}") for k in range(count))
     return Classes(tuple(range(count)), numbered, "the file has no names: --classes FILE.json gives them")
 
 
-def is_coco(named: dict[int, str]) -> bool:
-    """By id, whatever is written in the gaps, or without gaps."""
-    by_id = len(named) == 91 and all(named[k] == name for k, name in COCO.items())
-    return by_id or list(named.values()) == list(COCO.values())
+def is_coco(names: dict[int, str]) -> bool:
+    """Whether the rows are COCO's classes: 91 rows by id, with anything at unused ids, or 80 rows in order of id."""
+    by_id = len(names) == 91 and all(names[k] == name for k, name in COCO.items())
+    return by_id or list(names.values()) == list(COCO.values())
 
 
-def with_ids(foreign: ForeignWeights, count: int, named: dict[int, str]) -> Classes:
-    if not len(foreign.ids) == len(named) == count:
-        raise UserError(
-            f"{foreign.path} has {len(foreign.ids)} category_ids and {len(named)} names for {count} classes"
-        )
-    return Classes(
-        tuple(range(count)), tuple(Category(foreign.ids[k], named[k]) for k in range(count)), "the file's own"
-    )
+def classes_with_ids(foreign: ForeignWeights, count: int, names: dict[int, str]) -> Classes:
+    """The classes of a file that gives the id of each row, as this project's export does. UserError: an id or name is missing."""
+    ids = foreign.category_ids
+    if not len(ids) == len(names) == count:
+        raise UserError(f"{foreign.path} has {len(ids)} category_ids and {len(names)} names for {count} classes")
+    return Classes(tuple(range(count)), tuple(Category(ids[k], names[k]) for k in range(count)), "the file's own")
 
 
-def from_file(given: Path, foreign: ForeignWeights, kind: str, count: int, named: dict[int, str]) -> Classes:
-    told = read_json(given)
-    if isinstance(told, list) and all(isinstance(x, str) and x for x in told):
-        found, rows = tuple(Category(k, name) for k, name in enumerate(told)), tuple(range(len(told)))
+def classes_from_file(path: Path, foreign: ForeignWeights, kind: str, count: int, names: dict[int, str]) -> Classes:
+    """The classes that a JSON list of names, or a COCO instances file, gives. UserError: they do not fit the rows."""
+    content = read_json(path)
+    if isinstance(content, list) and all(isinstance(x, str) and x for x in content):
+        categories, rows = tuple(Category(k, name) for k, name in enumerate(content)), tuple(range(len(content)))
     else:
-        found = categories_in(given, told)
-        rows = rows_of(found, kind, count, named)
-    if not rows or isinstance(told, list) and len(rows) != count:
+        categories = categories_in(path, content)
+        rows = rows_of(categories, kind, count, names)
+    if not rows or isinstance(content, list) and len(rows) != count:
         raise UserError(
-            f"{given} names {len(found)} classes, which do not fit {foreign.path}: its heads have {count} rows"
+            f"{path} names {len(categories)} classes, which do not fit {foreign.path}: its heads have {count} rows"
         )
-    return Classes(rows, found, f"as {given} names them")
+    return Classes(rows, categories, f"as {path} names them")
 
 
-def categories_in(given: Path, told) -> tuple[Category, ...]:
-    records = told.get("categories") if isinstance(told, dict) else None
+def categories_in(path: Path, content: Any) -> tuple[Category, ...]:
+    """The categories of a COCO instances file, by id. UserError: it has none, or a record is wrong."""
+    records = content.get("categories") if isinstance(content, dict) else None
     if not isinstance(records, list) or not records:
-        raise UserError(f"{given} has no categories; give a COCO instances file, or a JSON list of names")
-    for fault in (*faults_of("categories", records, of_category), *same_names(records)):
-        raise UserError(f"{given}: {fault}")
+        raise UserError(f"{path} has no categories; give a COCO instances file, or a JSON list of names")
+    for fault in (*faults_in("categories", records, category_violations), *repeated_names(records)):
+        raise UserError(f"{path}: {fault}")
     return tuple(sorted((Category(r["id"], r["name"]) for r in records), key=lambda c: c.id))
 
 
-def rows_of(found: tuple[Category, ...], kind: str, count: int, named: dict[int, str]) -> tuple[int, ...]:
-    """By the names that the weights come with; else all rows in order of id; else, in the DETR family, by id."""
-    by_name = {name: k for k, name in named.items()}
-    if all(c.name in by_name for c in found):
-        return tuple(by_name[c.name] for c in found)
-    if len(found) == count:
+def rows_of(categories: tuple[Category, ...], kind: str, count: int, names: dict[int, str]) -> tuple[int, ...]:
+    """The row of each category, or () if none of these ways fits.
+
+    By the names that the weights come with, if all are there; else all rows in order of id, if the numbers are equal; else, in
+    the DETR family, the row of the id.
+    """
+    by_name = {name: k for k, name in names.items()}
+    if all(c.name in by_name for c in categories):
+        return tuple(by_name[c.name] for c in categories)
+    if len(categories) == count:
         return tuple(range(count))
-    if kind != "adamixer" and all(0 <= c.id < count for c in found):
-        return tuple(c.id for c in found)
+    if kind != "adamixer" and all(0 <= c.id < count for c in categories):
+        return tuple(c.id for c in categories)
     return ()

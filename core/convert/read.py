@@ -1,14 +1,15 @@
-"""What others wrote, as it stands: the originals' .pth files and transformers' folders.
+"""Reads weights that others wrote: .pth files of the original projects, and folders of transformers.
 
-Of a pickle, torch reads tensors and plain values, and what is listed here; anything else is refused before it is made.
+A .pth file is a pickle, which can run any code when it is loaded. torch loads only tensors, plain values and SAFE_GLOBALS from
+it; a file that needs anything else is refused, and nothing of it is run.
 """
 
 import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +22,14 @@ from core.files import read_json
 from core.runs.config import decode
 from core.tensor_names import HUB, RELEASED, from_native
 
-scalar = np.float64(0).__reduce__()[0]  # makes numpy's scalars, under a name that has changed
-SAFE = [
-    Namespace,  # the options of the DETR family's training
+numpy_scalar: Any = np.float64(0).__reduce__()[0]  # makes numpy's scalars; its module has had two names
+SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    Namespace,  # the command-line options of a training of the DETR family
     np.dtype,
     *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
-    *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((numpy_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 ]
-USUAL = {  # in transformers' configurations, theirs and their backbones'; others are other networks
+SUPPORTED = {  # entries of transformers' configurations, also of the backbone's; with other values it is another network
     "position_embedding_type": "sine",
     "activation_function": "relu",
     "hidden_act": "relu",
@@ -36,23 +37,27 @@ USUAL = {  # in transformers' configurations, theirs and their backbones'; other
     "downsample_in_first_stage": False,
     "downsample_in_bottleneck": False,
 }
-BACKBONE = "model.backbone.conv_encoder.model."  # in transformers' folders
+BACKBONE = "model.backbone.conv_encoder.model."  # how names of a backbone's tensors begin in transformers' folders
 
 
 @dataclass(frozen=True)
 class ForeignWeights:
+    """The contents of a file or folder of weights, with tensors under the names that they have there."""
+
     path: Path
-    style: Literal[1, 2]  # RELEASED or HUB: whose names the tensors have
+    style: int  # whose names the tensors have: RELEASED (the original projects) or HUB (transformers)
     tensors: dict[str, Tensor]
-    said: dict = field(default_factory=dict)  # of its making, by our names: heads, dropout, dilation, refine ..
-    labels: Mapping[int, str] = field(default_factory=dict)  # of the rows of its class heads
-    ids: tuple[int, ...] = ()  # of its categories, row by row
-    size: tuple[int | None, int] = (800, 1333)  # of images: short side, None as it comes; the long one's limit
-    native: bool = False  # whether its backbone was transformers' own ResNet; `tensors` has torchvision's names
+    options: dict[str, Any] = field(
+        default_factory=dict
+    )  # that shapes don't show: heads, dropout, dilation, refine ...
+    labels: Mapping[int, str] = field(default_factory=dict)  # names of classes, by row of the class heads
+    category_ids: tuple[int, ...] = ()  # ids of classes, row by row
+    image_size: tuple[int | None, int] = (800, 1333)  # in pixels: short side (None: keep), limit of the long side
+    native_backbone: bool = False  # a ResNet of transformers itself; `tensors` then has torchvision's names for it
 
 
-def read(path: Path) -> ForeignWeights:
-    """UserError, in one sentence, where it cannot be read or is not safe to read."""
+def read_weights(path: Path) -> ForeignWeights:
+    """Reads a .pth file or a folder of transformers. UserError: it cannot be read, or is not safe to read."""
     if path.is_dir():
         return read_folder(path)
     if not path.is_file():
@@ -63,35 +68,39 @@ def read(path: Path) -> ForeignWeights:
 
 
 def read_pth(path: Path) -> ForeignWeights:
-    """{model, args, ..} as the DETR family writes it, {state_dict, meta, ..} as MMDetection does, or tensors alone."""
-    held = unpickle(path)
-    held = held if isinstance(held, dict) else {}
-    tensors = next((held[key] for key in ("model", "state_dict") if isinstance(held.get(key), dict)), held)
+    """Reads a .pth file: {model, args, ...} of the DETR family, {state_dict, meta, ...} of MMDetection, or tensors only."""
+    content = unpickle(path)
+    entries = content if isinstance(content, dict) else {}
+    tensors = next((entries[key] for key in ("model", "state_dict") if isinstance(entries.get(key), dict)), entries)
     tensors = {name: x for name, x in tensors.items() if isinstance(name, str) and torch.is_tensor(x)}
     if not tensors:
         raise UserError(f"{path} holds no tensors under model or state_dict; give the file that a training wrote")
-    return ForeignWeights(
-        path, RELEASED, tensors, told(held.get("args"), f"{path}: args"), class_names(held.get("meta"))
-    )
+    options = training_options(entries.get("args"), f"{path}: args")
+    return ForeignWeights(path, RELEASED, tensors, options, mmdetection_labels(entries.get("meta")))
 
 
-def told(args, where: str) -> dict:
-    """What the options of a training say that the weights cannot."""
+def training_options(args: Any, where: str) -> dict[str, Any]:
+    """The options of a training of the DETR family that shapes don't show. UserError: one has the wrong type."""
     given = vars(args) if isinstance(args, Namespace) else {}
-    asked = {"heads": ("nheads", int), "dropout": ("dropout", float), "dilation": ("dilation", bool)}
-    asked["queries"] = ("num_queries", int)
-    return {k: decode(kind, given[name], f"{where}.{name}") for k, (name, kind) in asked.items() if name in given}
+    names = {
+        "heads": ("nheads", int),
+        "dropout": ("dropout", float),
+        "dilation": ("dilation", bool),
+        "queries": ("num_queries", int),
+    }
+    return {k: decode(kind, given[name], f"{where}.{name}") for k, (name, kind) in names.items() if name in given}
 
 
-def class_names(meta) -> dict[int, str]:
-    """As MMDetection notes them."""
+def mmdetection_labels(meta: Any) -> dict[int, str]:
+    """The names of classes in MMDetection's `meta`, by row; none if it has none."""
     names = meta.get("CLASSES") if isinstance(meta, dict) else None
     return dict(enumerate(map(str, names))) if isinstance(names, tuple | list) else {}
 
 
-def unpickle(path: Path):
+def unpickle(path: Path) -> Any:
+    """The content of a .pth file. UserError: it is damaged, or needs more than SAFE_GLOBALS."""
     try:
-        with torch.serialization.safe_globals(SAFE):
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         if wanted := re.search(r"GLOBAL (\S+)", str(error)):
@@ -104,36 +113,43 @@ def unpickle(path: Path):
 
 
 def read_folder(path: Path) -> ForeignWeights:
-    """A folder of transformers' save_pretrained, or of our export."""
+    """Reads a folder that transformers' save_pretrained wrote, or this project's export. UserError: it cannot be read."""
     config, where = read_json(path / "config.json"), f"{path / 'config.json'}"
     if not isinstance(config, dict):
         raise UserError(f"{where} is not an object; give a folder that transformers wrote")
     refuse_variants(config, where)
-    ids = decode(tuple[int, ...], config.get("category_ids", []), f"{where}: category_ids")
-    held = read_safetensors(path / "model.safetensors")
-    tensors = joined({from_native(k) if k.startswith(BACKBONE) else k: x for k, x in held.items()}, path)
-    native = any(k.startswith(f"{BACKBONE}embedder.") for k in held)
+    category_ids = decode(tuple[int, ...], config.get("category_ids", []), f"{where}: category_ids")
+    stored = read_safetensors(path / "model.safetensors")
     return ForeignWeights(
-        path, HUB, tensors, options(config, where), labels(config, where), ids, image_size(path), native
+        path,
+        HUB,
+        join_projections({from_native(k) if k.startswith(BACKBONE) else k: x for k, x in stored.items()}, path),
+        config_options(config, where),
+        config_labels(config, where),
+        category_ids,
+        processor_image_size(path),
+        native_backbone=any(k.startswith(f"{BACKBONE}embedder.") for k in stored),
     )
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. UserError: it does not exist, or is not such a file."""
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; save the model anew with transformers' save_pretrained") from None
+        raise UserError(f"{path}: no such file; save the model again with transformers' save_pretrained") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is not a safetensors file ({error})") from None
 
 
-def refuse_variants(config: dict, where: str) -> None:
-    """What transformers can make of the two detectors and the originals cannot."""
-    inner = config.get("backbone_config") if isinstance(config.get("backbone_config"), dict) else {}
-    for key, value in USUAL.items():
-        for found in (config.get(key, value), inner.get(key, value)):
-            if found != value:
-                raise UserError(f"{where} has {key} {found!r}; only {value!r} can be imported")
+def refuse_variants(config: dict[str, Any], where: str) -> None:
+    """UserError: the configuration is of a variant that transformers can build, but the original projects and this one cannot."""
+    backbone: Any = config.get("backbone_config")
+    inner = backbone if isinstance(backbone, dict) else {}
+    for key, supported in SUPPORTED.items():
+        for value in (config.get(key, supported), inner.get(key, supported)):
+            if value != supported:
+                raise UserError(f"{where} has {key} {value!r}; only {supported!r} can be imported")
     if config.get("model_type") == "conditional_detr" and config.get("auxiliary_loss"):
         raise UserError(
             f"{where} sets auxiliary_loss, with which transformers passes normed states from layer to layer:"
@@ -143,10 +159,13 @@ def refuse_variants(config: dict, where: str) -> None:
         raise UserError(f"{where} gives encoder and decoder other numbers of heads; they must be equal to be imported")
 
 
-def options(config: dict, where: str) -> dict:
-    """What its weights cannot tell; defaults are transformers'."""
+def config_options(config: dict[str, Any], where: str) -> dict[str, Any]:
+    """The options of a transformers configuration that shapes don't show, with transformers' defaults.
+
+    UserError: one has the wrong type.
+    """
     queries = "two_stage_num_proposals" if config.get("two_stage") else "num_queries"
-    asked = {
+    entries: dict[str, tuple[str, type, Any]] = {  # our name: (name in the configuration, type, default)
         "heads": ("encoder_attention_heads", int, 8),
         "queries": (queries, int, 300),
         "dropout": ("dropout", float, 0.1),
@@ -156,41 +175,49 @@ def options(config: dict, where: str) -> dict:
         "kind": ("model_type", str, ""),
     }
     return {
-        ours: decode(kind, config.get(theirs, usual), f"{where}: {theirs}")
-        for ours, (theirs, kind, usual) in asked.items()
+        name: decode(kind, config.get(key, default), f"{where}: {key}")
+        for name, (key, kind, default) in entries.items()
     }
 
 
-def labels(config: dict, where: str) -> dict[int, str]:
-    told = config.get("id2label", {})
-    if not isinstance(told, dict) or not all(k.isdecimal() and isinstance(v, str) for k, v in told.items()):
-        raise UserError(f'{where}: id2label must be an object like {{"0": "cat"}}, not {told!r}')
-    return {int(k): told[k] for k in sorted(told, key=int)}
+def config_labels(config: dict[str, Any], where: str) -> dict[int, str]:
+    """The names of classes in a transformers configuration, by row, in order. UserError: they are not such a list."""
+    labels = config.get("id2label", {})
+    if not isinstance(labels, dict) or not all(k.isdecimal() and isinstance(v, str) for k, v in labels.items()):
+        raise UserError(f'{where}: id2label must be an object like {{"0": "cat"}}, not {labels!r}')
+    return {int(k): labels[k] for k in sorted(labels, key=int)}
 
 
-def image_size(path: Path) -> tuple[int | None, int]:
-    """As the folder's image processor resizes; as DETR's does where it does not say."""
+def processor_image_size(path: Path) -> tuple[int | None, int]:
+    """The image size of the folder's image processor: short side (None: keep), limit of the long side. Default: DETR's.
+
+    UserError: the processor's file is not an object, or a size has the wrong type.
+    """
     file = path / "preprocessor_config.json"
-    told = read_json(file) if file.exists() else {}
-    if not isinstance(told, dict):
-        raise UserError(f"{file} is not an object; write it anew, or remove it")
-    size = told.get("size", {})
-    sides = size if isinstance(size, dict) else {"shortest_edge": size, "longest_edge": told.get("max_size", 1333)}
-    usual = {"shortest_edge": 800, "longest_edge": 1333}
-    short, longest = (decode(int, sides.get(key, n), f"{file}: {key}") for key, n in usual.items())
-    return (None if told.get("do_resize") is False else short), longest
+    processor = read_json(file) if file.exists() else {}
+    if not isinstance(processor, dict):
+        raise UserError(f"{file} is not an object; correct it, or remove it")
+    size = processor.get("size", {})
+    if not isinstance(size, dict):  # as older versions of transformers wrote it
+        size = {"shortest_edge": size, "longest_edge": processor.get("max_size", 1333)}
+    defaults = {"shortest_edge": 800, "longest_edge": 1333}
+    short, longest = (decode(int, size.get(key, n), f"{file}: {key}") for key, n in defaults.items())
+    return (None if processor.get("do_resize") is False else short), longest
 
 
-def joined(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """With the three projections of an attention as one, called qkv_proj."""
-    found = dict(tensors)
+def join_projections(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors, with q_proj, k_proj and v_proj of each attention joined to one tensor qkv_proj.
+
+    UserError: one of the three is missing, or their shapes differ.
+    """
+    result = dict(tensors)
     for key in [k for k in tensors if re.search(r"\.[qkv]_proj\.", k)]:
         names = [re.sub(r"\.[qkv]_proj\.", f".{x}_proj.", key) for x in "qkv"]
-        if gone := [name for name in names if name not in tensors]:
-            raise UserError(f"{path} lacks the tensor {gone[0]}")
+        if missing := [name for name in names if name not in tensors]:
+            raise UserError(f"{path} lacks the tensor {missing[0]}")
         shapes = [f"{name} {tuple(tensors[name].shape)}" for name in names]
         if len({tensors[name].shape for name in names}) > 1:
             raise UserError(f"{path} does not fit: {', '.join(shapes)} must have one shape")
-        found[re.sub(r"\.[qkv]_proj\.", ".qkv_proj.", key)] = torch.cat([tensors[name] for name in names])
-        found.pop(key)
-    return found
+        result[re.sub(r"\.[qkv]_proj\.", ".qkv_proj.", key)] = torch.cat([tensors[name] for name in names])
+        result.pop(key)
+    return result

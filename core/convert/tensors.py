@@ -1,4 +1,4 @@
-"""A foreign file's tensors by our names."""
+"""Renames the tensors of foreign weights to the names that this project's detectors have."""
 
 import re
 from collections import Counter
@@ -11,93 +11,108 @@ from core.convert.read import ForeignWeights
 from core.errors import UserError
 from core.tensor_names import OURS, to_native, translate
 
-DROPPED = {
+IGNORED = {  # patterns of names in the file, and the reason that the report gives
     r".*\.total_(ops|params)": "left behind by a counter of operations",
     r"rpn_head\.init_proposal_bboxes\.weight": "the first boxes are the whole image in any case",
 }
 
 
 class RenamedTensors(dict[str, Tensor]):
-    """One that is missing is missed in a sentence, by the file's own name for it."""
+    """The tensors of foreign weights by their new names. A missing tensor raises UserError with its name in the file."""
 
     def __init__(self, foreign: ForeignWeights, kind: str):
+        """Starts without tensors, see `add`. `kind` is the name of the detector."""
         super().__init__()
         self.foreign, self.kind = foreign, kind
-        self.origin: dict[str, list[str]] = {}  # the file's names of each
-        self.unused: dict[str, list[str]] = {}  # the file's names of what is left out, by reason
-        self.tied: list[str] = []  # what the file leaves out, since it is as the first of its kind
+        self.file_names: dict[str, list[str]] = {}  # names in the file of each tensor, the first and its copies
+        self.unused: dict[str, list[str]] = {}  # names in the file of ignored tensors, by reason
+        self.tied: list[str] = []  # new names of tensors that the file leaves out since they equal the first head's
 
-    def __missing__(self, name: str):
-        raise UserError(f"{self.foreign.path} lacks the tensor {self.theirs(name)}")
+    def __missing__(self, name: str) -> Tensor:
+        raise UserError(f"{self.foreign.path} lacks the tensor {self.name_in_file(name)}")
 
-    def theirs(self, name: str) -> str:
-        """What the file calls it, or would."""
+    def name_in_file(self, name: str) -> str:
+        """The file's name for a tensor, or the name that it would have there."""
         key = translate(name, detectors.module(self.kind).NAMES, OURS, self.foreign.style)[0]
-        key = self.origin.get(name, [key])[0].replace(".qkv_proj.", ".{q,k,v}_proj.")
-        return to_native(key) if self.foreign.native and "backbone" in key else key
+        key = self.file_names.get(name, [key])[0].replace(".qkv_proj.", ".{q,k,v}_proj.")
+        return to_native(key) if self.foreign.native_backbone and "backbone" in key else key
 
-    def put(self, ours: str, theirs: str, x: Tensor) -> None:
-        """UserError: it is empty, or another name of the same tensor had another value."""
+    def add(self, name: str, file_name: str, x: Tensor) -> None:
+        """Adds a tensor, or one more copy of it. UserError: it is empty, or not equal to the first copy."""
         if not x.numel():
-            raise UserError(f"{self.foreign.path} does not fit: {theirs} is empty, of shape {tuple(x.shape)}")
-        first = self.origin.setdefault(ours, [])
-        if first and not torch.equal(self[ours], x):
-            raise UserError(f"{self.foreign.path}: {first[0]} and {theirs} differ, but are one tensor of this detector")
-        first.append(theirs)
-        self[ours] = x
+            raise UserError(f"{self.foreign.path} does not fit: {file_name} is empty, of shape {tuple(x.shape)}")
+        copies = self.file_names.setdefault(name, [])
+        if copies and not torch.equal(self[name], x):
+            raise UserError(
+                f"{self.foreign.path}: {copies[0]} and {file_name} differ, but are one tensor of this detector"
+            )
+        copies.append(file_name)
+        self[name] = x
 
     @property
     def two_stage(self) -> bool:
+        """Whether the detector takes its queries from proposals of the encoder."""
         return any(name.startswith(("to_proposal.", "proposal_norm.", "to_query.", "query_norm.")) for name in self)
 
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
-        """UserError: it has more axes, or fewer."""
+        """The shape of a tensor. UserError: it does not have this number of axes."""
         if self[name].dim() != axes:
-            raise self.misfit(name, f"{axes} axes")
+            raise self.shape_error(name, f"{axes} axes")
         return tuple(self[name].shape)
 
-    def misfit(self, name: str, needed) -> UserError:
+    def shape_error(self, name: str, needed: object) -> UserError:
+        """The error of a tensor whose shape is not `needed`."""
         shape = tuple(self[name].shape)
-        return UserError(f"{self.foreign.path} does not fit: {self.theirs(name)} has the shape {shape}, not {needed}")
+        return UserError(
+            f"{self.foreign.path} does not fit: {self.name_in_file(name)} has the shape {shape}, not {needed}"
+        )
 
-    def usual(self, form: str, axis: int) -> int:
-        """The length of a tensor that most layers, `*` in its name, have."""
-        wanted = re.compile(re.escape(form).replace(r"\*", r"\d+"))
-        lengths = [x.shape[axis] for name, x in self.items() if wanted.fullmatch(name) and x.dim() > axis]
-        return Counter(lengths).most_common(1)[0][0] if lengths else self[form.replace("*", "0")].shape[axis]
+    def common_length(self, pattern: str, axis: int) -> int:
+        """The length of an axis that most tensors have whose names match the pattern; `*` stands for the number of a layer.
+
+        So one wrong layer does not change the architecture, and is reported as the one that does not fit.
+        """
+        names = re.compile(re.escape(pattern).replace(r"\*", r"\d+"))
+        lengths = [x.shape[axis] for name, x in self.items() if names.fullmatch(name) and x.dim() > axis]
+        return Counter(lengths).most_common(1)[0][0] if lengths else self[pattern.replace("*", "0")].shape[axis]
 
     def count(self, stem: str) -> int:
-        """Of the parts stem.0, stem.1 .."""
-        found = (re.match(rf"{re.escape(stem)}\.(\d+)\.", name) for name in self)
-        return 1 + max((int(m[1]) for m in found if m), default=-1)
+        """The number of parts stem.0, stem.1 ..., by the largest number that occurs."""
+        matches = (re.match(rf"{re.escape(stem)}\.(\d+)\.", name) for name in self)
+        return 1 + max((int(m[1]) for m in matches if m), default=-1)
 
 
-def renamed(foreign: ForeignWeights, kind: str) -> RenamedTensors:
-    """UserError: a tensor that no such detector has, or two that should be one."""
-    named, rows = RenamedTensors(foreign, kind), detectors.module(kind).NAMES
-    shared = kind == "deformable" and not refined(foreign)  # one pair of heads, which is listed for each layer
-    for name, x in foreign.tensors.items():
-        ours = translate(name, rows, foreign.style, OURS)
-        if why := next((why for sign, why in DROPPED.items() if re.fullmatch(sign, name)), None):
-            named.unused.setdefault(why, []).append(name)
-        elif not ours:
-            raise UserError(f"{foreign.path} has the tensor {name} {tuple(x.shape)}, which no {kind} has")
+def rename_tensors(foreign: ForeignWeights, kind: str) -> RenamedTensors:
+    """The tensors under the names that a detector of this kind has.
+
+    UserError: the detector has no such tensor, or two copies of a tensor differ.
+    """
+    tensors, rows = RenamedTensors(foreign, kind), detectors.module(kind).NAMES
+    shared = kind == "deformable" and not has_box_refinement(foreign)  # one pair of heads, listed for each layer
+    for file_name, x in foreign.tensors.items():
+        names = translate(file_name, rows, foreign.style, OURS)
+        if reason := next((reason for pattern, reason in IGNORED.items() if re.fullmatch(pattern, file_name)), None):
+            tensors.unused.setdefault(reason, []).append(file_name)
+        elif not names:
+            raise UserError(f"{foreign.path} has the tensor {file_name} {tuple(x.shape)}, which no {kind} has")
         else:
-            named.put(re.sub(r"^(to_class|to_box)\.\d+", r"\1.0", ours[0]) if shared else ours[0], name, x)
-    if foreign.said.get("tied") and not shared and kind == "deformable":
-        tie(named)
-    return named
+            name = re.sub(r"^(to_class|to_box)\.\d+", r"\1.0", names[0]) if shared else names[0]
+            tensors.add(name, file_name, x)
+    if foreign.options.get("tied") and not shared and kind == "deformable":
+        add_tied_heads(tensors)
+    return tensors
 
 
-def refined(foreign: ForeignWeights) -> bool:
-    return foreign.said.get("refine", any("decoder.bbox_embed." in name for name in foreign.tensors))
+def has_box_refinement(foreign: ForeignWeights) -> bool:
+    """Whether a Deformable DETR refines boxes from layer to layer: by its options, or else by its tensors."""
+    return foreign.options.get("refine", any("decoder.bbox_embed." in name for name in foreign.tensors))
 
 
-def tie(named: RenamedTensors) -> None:
-    """Heads that transformers left out of the file, since they were the first one's."""
-    for first in [name for name in named if re.match(r"to_(class|box)\.0\.", name)]:
-        for k in range(1, named.count("decoder") + named.two_stage):
+def add_tied_heads(tensors: RenamedTensors) -> None:
+    """Adds the heads of later layers that transformers left out of the file, because they equal those of the first layer."""
+    for first in [name for name in tensors if re.match(r"to_(class|box)\.0\.", name)]:
+        for k in range(1, tensors.count("decoder") + tensors.two_stage):
             other = first.replace(".0.", f".{k}.", 1)
-            if other not in named:
-                named[other] = named[first]
-                named.tied.append(other)
+            if other not in tensors:
+                tensors[other] = tensors[first]
+                tensors.tied.append(other)

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 
 from core import detectors
-from core.convert.classes import COCO, classes
-from core.convert.read import ForeignWeights, read
-from core.convert.recognise import convert
+from core.convert.classes import COCO, choose_classes
+from core.convert.read import ForeignWeights, read_weights
+from core.convert.to_detector import convert
 from core.data.category import Category
 from core.errors import UserError
 from core.files import read_json, write_json
@@ -200,10 +200,10 @@ def test_predictions_come_back_with_the_ids_of_coco(case):
 def test_dilation_is_where_the_options_say_so(tmp_path):
     model = foreign.source("conditional", backbone="resnet50", dilation=True, strides=(16,), layers=1, encoder_layers=0)
     path = foreign.write(tmp_path / "x.pth", "conditional", model)
-    assert convert(read(path)).detector.config == replace(model.config, classes=80)
+    assert convert(read_weights(path)).detector.config == replace(model.config, classes=80)
     model = foreign.source("deformable plain")
     path = foreign.write(tmp_path / "y.pth", "deformable plain", model, args=foreign.args(model, dilation=True))
-    refused(lambda: convert(read(path)), "y.pth", "dilated")
+    refused(lambda: convert(read_weights(path)), "y.pth", "dilated")
 
 
 @pytest.mark.parametrize("strides", [(32,), (8, 16, 32), (16, 32, 64, 128)])
@@ -333,7 +333,7 @@ def test_scalars_of_an_older_numpy_are_read(tmp_path):
                 assert b"numpy._core.multiarray" in data
                 data = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
             old.writestr(name, data)
-    assert read(tmp_path / "old.pth").labels == dict(enumerate(COCO.values()))
+    assert read_weights(tmp_path / "old.pth").labels == dict(enumerate(COCO.values()))
 
 
 @pytest.mark.parametrize("name, value", [("nheads", "8"), ("dropout", None), ("dilation", 3), ("num_queries", [1])])
@@ -341,13 +341,13 @@ def test_options_of_a_wrong_kind_are_refused(name, value, tmp_path):
     model = foreign.source("conditional")
     options = foreign.args(model, **{name: value})
     path = foreign.write(tmp_path / "x.pth", "conditional", model, args=options)
-    refused(lambda: read(path), f"x.pth: args.{name}", repr(value))
+    refused(lambda: read_weights(path), f"x.pth: args.{name}", repr(value))
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
     model = foreign.source("conditional")
     held = foreign.tensors("conditional", model)
-    refused(lambda: convert(replace(as_read("conditional", model, held), said={"heads": 7})), "7 heads", "64 channels")
+    refused(lambda: convert(replace(as_read("conditional", model, held), options={"heads": 7})), "7 heads", "64 channels")
 
 
 # ---- classes
@@ -356,7 +356,7 @@ def test_heads_that_do_not_divide_the_channels_are_refused():
 def sorts(rows: int, kind: str = "conditional", given: Path | None = None, **labels):
     """[(row, id, name)] of a head of so many rows."""
     named = {int(k[1:]): name for k, name in labels.items()}
-    found = classes(ForeignWeights(Path("x.pth"), RELEASED, {}, labels=named), kind, rows, given)
+    found = choose_classes(ForeignWeights(Path("x.pth"), RELEASED, {}, labels=named), kind, rows, given)
     return [(row, c.id, c.name) for row, c in zip(found.rows, found.categories, strict=True)]
 
 

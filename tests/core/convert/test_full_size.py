@@ -8,8 +8,8 @@ import torch
 
 from core import detectors
 from core.convert.classes import COCO
-from core.convert.read import read
-from core.convert.recognise import convert
+from core.convert.read import read_weights
+from core.convert.to_detector import convert
 from core.project import ROOT
 from core.runs.checkpoint import load_detector
 from tests.core.convert.test_convert import typed
@@ -77,5 +77,5 @@ def test_a_file_of_full_size_becomes_ours(case, tmp_path):
     assert p.logits.shape[-1] == 80
     if kind != "adamixer":
         assert typed("export", tmp_path / "run", "--to", "hf", "--out", tmp_path / "hf") == 0
-        again = convert(read(tmp_path / "hf")).detector.state_dict()
+        again = convert(read_weights(tmp_path / "hf")).detector.state_dict()
         assert all(torch.equal(x, again[name]) for name, x in found.state_dict().items())
