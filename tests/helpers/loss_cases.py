@@ -16,11 +16,15 @@ COUNTS = [(3, 1), (0, 4), (2, 0, 5), (0, 0), (8, 9), (1,)]
 
 
 def close(value):
+    """`value` up to rounding errors of float32."""
     return pytest.approx(value, rel=2e-4, abs=1e-5)
 
 
 def case_a(order=(0, 1, 2)):
-    """Student, teacher and targets of PAPER.md's mini-case A; the teacher's positives are its queries 0 and 2."""
+    """Mini-case A, small enough to compute Eq. 3 and 4 by hand: student, teacher and targets.
+
+    Each detector has three queries, the image two objects; the teacher's positives are its queries 0 and 2.
+    """
 
     def pack(z, boxes):
         z, boxes = torch.tensor(z)[list(order)], torch.tensor(boxes)[list(order)]
@@ -34,39 +38,42 @@ def case_a(order=(0, 1, 2)):
         (torch.zeros(1, 6, 1, 1),), (torch.zeros(1, 1, 1, dtype=torch.bool),), (32,), torch.tensor([[8, 8]])
     )
     where = torch.tensor([list(order).index(0), list(order).index(2)])
-    found = Assignment(torch.zeros(2).long(), torch.zeros(2).long(), where, torch.arange(2))
+    assignment = Assignment(torch.zeros(2).long(), torch.zeros(2).long(), where, torch.arange(2))
     truth = Targets(t.boxes[0, 0, where], torch.tensor([0, 1]), torch.zeros(2).long(), (2,))
     return (
-        Trace(memory, {"own": Queries()}, {"own": s}, found),
-        Trace(memory, {"own": Queries()}, {"own": t}, found),
+        Trace(memory, {"own": Queries()}, {"own": s}, assignment),
+        Trace(memory, {"own": Queries()}, {"own": t}, assignment),
         truth,
     )
 
 
 def logits_model(matching=MATCHINGS[0], classes=2, layers=1, **options):
-    about = tiny.stand(classes=classes, layers=layers, strides=(32,), matching=matching)
+    """The loss `logits` between two detectors of these sizes."""
+    about = tiny.detector_stub(classes=classes, layers=layers, strides=(32,), matching=matching)
     return losses.build("logits", logits.Config(**options), about, about)
 
 
-def weighed(model, found):
-    return {key: model.weights[key] * x for key, x in tiny.sums(found).items()}
+def weighted(model, outcome):
+    """The sum of each map, times its weight."""
+    return {key: model.weights[key] * x for key, x in tiny.sums(outcome).items()}
 
 
 def case_b(q=(1.0, 0.25)):
-    """F of the teacher and of the student, queries, q and validity of PAPER.md's mini-case B."""
-    theirs, mine = torch.tensor([[[[1.0, 0]], [[0, 2]]]]), torch.tensor([[[[0.0, 0]], [[0, 1]]]])
-    return theirs, mine, torch.eye(2)[None], torch.tensor([q]), torch.ones(1, 1, 2, dtype=torch.bool)
+    """Mini-case B, small enough to compute Eq. 6 to 9 by hand: teacher's and student's features, queries, q and validity."""
+    teacher, student = torch.tensor([[[[1.0, 0]], [[0, 2]]]]), torch.tensor([[[[0.0, 0]], [[0, 1]]]])
+    return teacher, student, torch.eye(2)[None], torch.tensor([q]), torch.ones(1, 1, 2, dtype=torch.bool)
 
 
 def feature_traces(seed: int, counts=(3, 1), width: int = 8, **options):
-    """(loss, student, teacher, targets)."""
-    about, teacher = tiny.stand(width=width), tiny.stand(width=8, queries=9)
+    """(loss `features`, student, teacher, targets), random but for the seed."""
+    about, teacher = tiny.detector_stub(width=width), tiny.detector_stub(width=8, queries=9)
     torch.manual_seed(seed)
     model = losses.build("features", features.Config(**options), about, teacher)
     return model, *tiny.traces(seed, counts, student=about, teacher=teacher)
 
 
 def scaled(trace: Trace, features: float = 1.0, queries: float = 1.0) -> Trace:
+    """The trace with features and hidden vectors multiplied by these factors."""
     neck = tuple(features * x for x in trace.memory.neck)
     own = replace(trace.own, hidden=queries * trace.own.hidden)
     return replace(trace, memory=replace(trace.memory, neck=neck), predictions=trace.predictions | {"own": own})

@@ -7,7 +7,7 @@ from tests.helpers import tiny
 
 
 @pytest.mark.parametrize(
-    "mine, theirs, pairs",
+    "student, teacher, pairs",
     [
         ((4, 8, 16), (4, 8, 16), [(0, 0), (1, 1), (2, 2)]),
         ((32,), (4, 8, 16, 32), [(0, 3)]),
@@ -17,12 +17,12 @@ from tests.helpers import tiny
         ((4, 8), (16, 32), [(0, 1), (1, 0)]),
     ],
 )
-def test_levels_meet_by_nearest_stride(mine, theirs, pairs):
-    assert pair_levels(mine, theirs) == pairs
+def test_levels_are_paired_by_nearest_stride(student, teacher, pairs):
+    assert pair_levels(student, teacher) == pairs
 
 
 def test_notes_name_what_is_resampled_or_left_out():
-    student, teacher = tiny.stand(strides=(8, 32)), tiny.stand(strides=(4, 8, 16))
+    student, teacher = tiny.detector_stub(strides=(8, 32)), tiny.detector_stub(strides=(4, 8, 16))
     assert Imitation(student, teacher, source="neck").notes == (
         "student features of stride 32 are resampled to the teacher's stride 16",
         "teacher features of stride 4 are not used",
@@ -38,7 +38,7 @@ def ramp(stride: int, height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("stride, to", [(8, 16), (16, 8), (4, 32), (8, 8)])
 def test_a_map_is_read_at_the_same_pixels(stride, to):
-    """A linear map comes out as itself wherever its places surround those that are asked for."""
+    """A linear map is reproduced exactly at places that lie between its own."""
     got = resample(ramp(stride, 64 // stride, 96 // stride), stride, to, (64 // to, 96 // to))
     want = ramp(to, 64 // to, 96 // to)
     inside = (want >= stride / 2).all(1) & (want[:, 0] <= 96 - stride / 2) & (want[:, 1] <= 64 - stride / 2)
@@ -53,8 +53,8 @@ def test_maps_of_one_stride_are_cut_or_filled_to_one_shape():
     assert torch.equal(resample(x, 8, 8, (6, 4)), F.pad(x, (0, 0, 0, 2))[..., :4])
 
 
-def test_the_gap_is_the_mean_over_channels_and_0_in_padding():
-    student, teacher = tiny.stand(width=8), tiny.stand(width=8)
+def test_the_squared_error_is_the_mean_over_channels_and_0_in_padding():
+    student, teacher = tiny.detector_stub(width=8), tiny.detector_stub(width=8)
     mine, theirs, _ = tiny.traces(0, student=student, teacher=teacher)
     for level, m, t, pad in zip(
         Imitation(student, teacher, source="neck")(mine.memory, theirs.memory),
@@ -68,6 +68,8 @@ def test_the_gap_is_the_mean_over_channels_and_0_in_padding():
 
 def test_phi_starts_as_the_identity_where_widths_agree_and_maps_channels_where_they_do_not():
     x = torch.randn(2, 6, 4, 5)
-    same, wider = (Imitation(tiny.stand(), tiny.stand(width=w), source="neck").adapters[0] for w in (6, 9))
+    same, wider = (
+        Imitation(tiny.detector_stub(), tiny.detector_stub(width=w), source="neck").adapters[0] for w in (6, 9)
+    )
     torch.testing.assert_close(same(x), x)
     assert wider(x).shape == (2, 9, 4, 5) and all(p.requires_grad for p in wider.parameters())

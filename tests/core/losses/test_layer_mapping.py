@@ -16,12 +16,12 @@ from core.types import Assignment
         (4, 6, [[0], [1, 2], [3], [4, 5]]),
     ],
 )
-def test_9_layers_are_grouped_evenly(student, teacher, groups):
-    """Statement 9, and Fig. 5 of the paper."""
+def test_layers_are_grouped_evenly(student, teacher, groups):
+    """Fig. 5 of the paper."""
     assert layer_pairs(student, teacher) == [(s, t) for s, group in enumerate(groups) for t in group]
 
 
-def test_every_layer_is_taught_in_order_and_no_layer_of_a_deeper_teacher_is_left_out():
+def test_every_student_layer_has_teacher_layers_in_order_and_none_of_a_deeper_teacher_is_left_out():
     for student in range(1, 9):
         for teacher in range(1, 9):
             pairs = layer_pairs(student, teacher)
@@ -39,12 +39,12 @@ def test_the_last_layer_alone_or_as_the_teacher_of_all():
 
 
 def test_a_share_is_the_inverse_of_a_groups_size():
-    stages = LayerPairs(layer_pairs(4, 6))
-    assert stages.share.tolist() == [1, 0.5, 0.5, 1, 0.5, 0.5] and len(stages) == 6
-    assert not stages.state_dict(), "nothing of it is saved: the card says it"
+    pairs = LayerPairs(layer_pairs(4, 6))
+    assert pairs.share.tolist() == [1, 0.5, 0.5, 1, 0.5, 0.5] and len(pairs) == 6
+    assert not pairs.state_dict(), "nothing of it is saved: the card says it"
 
 
-def test_an_assignment_of_pairs_of_layers_is_told_in_layers_of_both():
+def test_an_assignment_of_pairs_of_layers_is_converted_to_the_layers_of_both():
     a = LayerPairs(layer_pairs(2, 4)).with_layers(
         Assignment(*torch.tensor([[0, 1, 3], [0, 0, 1], [5, 6, 7], [1, 2, 3]]))
     )

@@ -21,7 +21,7 @@ from tests.helpers.loss_cases import (
     feature_traces,
     logits_model,
     scaled,
-    weighed,
+    weighted,
 )
 from tests.oracles import slow_losses
 
@@ -53,7 +53,7 @@ def test_maps_have_weights_and_first_axes_layer_and_image(name, batch):
 
 @every_loss
 def test_teacher_equal_to_student_gives_the_least_loss(name, batch):
-    """Statements 4 and 18: nothing is left to learn from the teacher. The prior and the truth's own loss are statement 26."""
+    """Nothing is left to learn from the teacher; the prior equals the detection loss, whose targets are the truth."""
     step = distiller(name, same=True)
     with torch.no_grad():
         found, least = step(*batch), step.losses[name].least
@@ -67,39 +67,39 @@ def test_teacher_equal_to_student_gives_the_least_loss(name, batch):
         assert unlike.total > 0.01
     else:
         assert least == "learnt"
-        taught(step.losses[name], found, batch[1])
+        train_own_weights(step.losses[name], found, batch[1])
         equal, *others = (
-            worth(step.losses[name], *x, batch[1]) for x in ((found.student, found.teacher), *noisy(found))
+            total(step.losses[name], *x, batch[1]) for x in ((found.student, found.teacher), *noisy(found))
         )
         assert equal < min(others)
 
 
-def taught(model, found, truth, steps: int = 40) -> None:
-    """The loss's own weights learn what to make of a student that is the teacher."""
+def train_own_weights(model, trace, truth, steps: int = 40) -> None:
+    """Trains the loss's own weights on a student that equals the teacher."""
     adam = torch.optim.Adam(model.train().parameters(), lr=3e-3)
     for _ in range(steps):
         adam.zero_grad()
-        sum(x.sum() for x in tiny.outcome(model, found.student, found.teacher, truth).maps.values()).backward()
+        sum(x.sum() for x in tiny.outcome(model, trace.student, trace.teacher, truth).maps.values()).backward()
         adam.step()
     model.eval()
 
 
-def worth(model, student: Trace, teacher: Trace, truth: Targets) -> float:
+def total(model, student: Trace, teacher: Trace, truth: Targets) -> float:
+    """The sum of all maps, unweighted."""
     return sum(tiny.sums(tiny.outcome(model, student, teacher, truth)).values())
 
 
-def noisy(found, draws: int = 4):
-    """The student beside itself in features and queries, with its boxes and classes, and the teacher."""
+def noisy(trace, draws: int = 4):
+    """Pairs of the student with noise on its features and hidden vectors, but its own boxes and classes, and the teacher."""
     for _ in range(draws):
-        own, memory = found.student.own, found.student.memory
+        own, memory = trace.student.own, trace.student.memory
         own = replace(own, hidden=own.hidden + torch.randn_like(own.hidden))
         memory = replace(memory, neck=tuple(x + torch.randn_like(x) for x in memory.neck))
-        yield replace(found.student, memory=memory, predictions={"own": own}), found.teacher
+        yield replace(trace.student, memory=memory, predictions={"own": own}), trace.teacher
 
 
 @every_loss
 def test_no_gradient_reaches_the_teacher(name, batch):
-    """Statement 12."""
     step = distiller(name)
     found = step.train()(*batch)
     found.total.backward()
@@ -111,7 +111,7 @@ def test_no_gradient_reaches_the_teacher(name, batch):
 
 @every_loss
 def test_no_cost_of_matching_has_a_gradient(name, batch):
-    """Statement 12: matching is no part of what is differentiated, nor is what it answers."""
+    """Neither the costs of matching nor its assignments are differentiated."""
     step = distiller(name)
     found = step.train()(*batch)
     problems = step.losses[name].problems(found.student, found.teacher, found.targets)
@@ -122,7 +122,6 @@ def test_no_cost_of_matching_has_a_gradient(name, batch):
 
 @every_loss
 def test_what_a_loss_asks_the_student_to_decode_is_detached(name, batch):
-    """Statement 12, for queries."""
     learnt = Queries(*(torch.randn(2, 12, n, requires_grad=True) for n in (32, 32, 4)))
     for group in distiller(name).losses[name].ask(learnt, learnt, batch[1]).values():
         assert not any(x.requires_grad for x in vars(group).values() if x is not None)
@@ -131,7 +130,6 @@ def test_what_a_loss_asks_the_student_to_decode_is_detached(name, batch):
 @every_loss
 @pytest.mark.parametrize("counts", [(0, 0), (0, 2), (2, 0)])
 def test_images_without_objects_are_legal(name, counts):
-    """Statement 7."""
     step = distiller(name).train()
     found = step(*tiny.batch(counts=counts))
     assert found.total.isfinite() and all(x.isfinite().all() for x in found.outcomes[name].maps.values())
@@ -143,7 +141,7 @@ def test_images_without_objects_are_legal(name, counts):
 @every_loss
 @pytest.mark.parametrize("whose", ["student", "teacher"])
 def test_the_order_of_queries_does_not_matter(name, whose, batch, monkeypatch):
-    """Statement 5: neither the sums nor who is compared with whom."""
+    """Neither the sums nor the pairs change."""
     step = distiller(name)
     before = step(*batch)
     count = {"student": 10, "teacher": 12}[whose]
@@ -156,21 +154,21 @@ def test_the_order_of_queries_does_not_matter(name, whose, batch, monkeypatch):
         assert tiny.sums(after.outcomes[name]) == close(tiny.sums(before.outcomes[name]))
         for key, pairs in after.outcomes[name].pairs.items():
             was = tiny.rows(before.outcomes[name].pairs[key])
-            meets_teacher = pairs.target_layer is not None
-            assert {undo(row, key, whose, order, meets_teacher) for row in tiny.rows(pairs)} == was
+            with_teacher = pairs.target_layer is not None
+            assert {undo(row, key, whose, order, with_teacher) for row in tiny.rows(pairs)} == was
 
 
-def undo(row, key, whose, order, meets_teacher):
-    """The pair under the numbers that queries had before `order`."""
+def undo(row, key, whose, order, with_teacher):
+    """The pair with the numbers that queries had before `order`."""
     layer, image, query, target = row
     asked = whose == "student" if key != "prior" else whose == "teacher"
     query = int(order[query]) if asked else query
-    return layer, image, query, int(order[target]) if meets_teacher and whose == "teacher" else target
+    return layer, image, query, int(order[target]) if with_teacher and whose == "teacher" else target
 
 
 @every_loss
-def test_half_precision_is_left_at_the_door(name):
-    student, teacher, truth = tiny.traces(0, student=tiny.stand(width=8))
+def test_maps_of_half_precision_traces_are_float32(name):
+    student, teacher, truth = tiny.traces(0, student=tiny.detector_stub(width=8))
     student, teacher = (
         replace(
             x,
@@ -179,7 +177,9 @@ def test_half_precision_is_left_at_the_door(name):
         )
         for x in (student, teacher)
     )
-    model = losses.build(name, losses.module(name).Config(), tiny.stand(width=8), tiny.stand(width=8, queries=9))
+    model = losses.build(
+        name, losses.module(name).Config(), tiny.detector_stub(width=8), tiny.detector_stub(width=8, queries=9)
+    )
     for found in tiny.outcome(model, student, teacher, truth).maps.values():
         assert found.dtype == torch.float32 and found.isfinite().all()
 
@@ -191,7 +191,7 @@ def halved(p: Predictions) -> Predictions:
 @pytest.mark.parametrize("name", [n for n in losses.names() if n != "detection"])
 def test_a_loss_that_needs_a_teacher_says_so(name):
     with pytest.raises(UserError, match=f"the loss '{name}' needs a teacher: give --teacher RUN"):
-        losses.build(name, losses.module(name).Config(), tiny.stand(), None)
+        losses.build(name, losses.module(name).Config(), tiny.detector_stub(), None)
 
 
 @pytest.mark.parametrize(
@@ -210,14 +210,14 @@ def test_a_loss_that_needs_a_teacher_says_so(name):
 )
 def test_detectors_that_do_not_fit_are_refused_in_one_sentence(name, student, teacher, words):
     with pytest.raises(UserError, match=words) as error:
-        losses.build(name, losses.module(name).Config(), tiny.stand(**student), tiny.stand(**teacher))
+        losses.build(name, losses.module(name).Config(), tiny.detector_stub(**student), tiny.detector_stub(**teacher))
     assert "\n" not in str(error.value) and "weight 0" in str(error.value)
 
 
 def test_widths_that_differ_need_the_adapter():
     config = features.Config(adapter=False)
     with pytest.raises(UserError, match="width 6 with a teacher of width 8 without its adapter"):
-        losses.build("features", config, tiny.stand(), tiny.stand(width=8))
+        losses.build("features", config, tiny.detector_stub(), tiny.detector_stub(width=8))
 
 
 def test_an_unknown_loss_is_refused_before_anything_is_imported():
@@ -231,7 +231,7 @@ def test_an_unknown_loss_is_refused_before_anything_is_imported():
 
 @pytest.mark.parametrize("kind", MATCHINGS)
 def test_detection_is_the_slow_sum_over_queries(kind):
-    about = tiny.stand(matching=kind)
+    about = tiny.detector_stub(matching=kind)
     model = losses.build("detection", detection.Config(), about, None)
     assert model.weights == {"class": kind.class_weight, "l1": kind.l1_weight, "giou": kind.giou_weight}
     for seed, counts in enumerate(COUNTS * 2):
@@ -243,15 +243,15 @@ def test_detection_is_the_slow_sum_over_queries(kind):
 
 
 def prior_model(kind=MATCHINGS[0]):
-    about = tiny.stand(width=8, matching=kind)
-    return losses.build("prior", prior.Config(), about, tiny.stand(width=8, queries=9, matching=kind)), about
+    about = tiny.detector_stub(width=8, matching=kind)
+    return losses.build("prior", prior.Config(), about, tiny.detector_stub(width=8, queries=9, matching=kind)), about
 
 
 @pytest.mark.parametrize("kind", MATCHINGS)
 def test_prior_is_the_slow_sum_over_the_group_under_the_teachers_matching(kind):
     """Eq. 10. The teacher's assignment is neither the optimum of the group nor that of the student's own queries."""
     model, about = prior_model(kind)
-    teacher_about = tiny.stand(width=8, queries=9, matching=kind)
+    teacher_about = tiny.detector_stub(width=8, queries=9, matching=kind)
     for seed, counts in enumerate(COUNTS * 2):
         student, teacher, truth = tiny.traces(seed, counts, student=about, teacher=teacher_about)
         found = tiny.outcome(model, student, teacher, truth)
@@ -262,7 +262,7 @@ def test_prior_is_the_slow_sum_over_the_group_under_the_teachers_matching(kind):
         )
 
 
-def test_27_targets_of_the_group_do_not_follow_its_predictions():
+def test_targets_of_the_group_do_not_follow_its_predictions():
     model, about = prior_model()
     for seed in range(10):
         student, teacher, truth = tiny.traces(seed, student=about)
@@ -271,22 +271,22 @@ def test_27_targets_of_the_group_do_not_follow_its_predictions():
         assert tiny.rows(before) == tiny.rows(after) == tiny.rows(teacher.assignment)
 
 
-def test_30_unmatched_queries_of_the_group_are_trained_to_background_with_weight_1():
+def test_unmatched_queries_of_the_group_are_trained_to_background_with_weight_1():
     model, about = prior_model()
     for seed in range(10):
         student, teacher, truth = tiny.traces(seed, student=about)
         group = student.predictions["prior"]
         group.logits.requires_grad_()
         found = tiny.outcome(model, student, teacher, truth)
-        answering = torch.zeros(2, 2, 9, dtype=torch.bool).index_put(teacher.assignment.index, torch.tensor(True))
-        for place in (~answering).nonzero().tolist():
+        matched = torch.zeros(2, 2, 9, dtype=torch.bool).index_put(teacher.assignment.index, torch.tensor(True))
+        for place in (~matched).nonzero().tolist():
             expected = slow_losses.focal_loss(group.logits[tuple(place)].tolist(), None, model.matching) / len(truth)
             assert found.maps["class"][tuple(place)].item() == close(expected)
         for part in ("l1", "giou"):
             assert (found.maps[part] != 0).sum((1, 2)).tolist() == [len(truth)] * 2
-            assert not found.maps[part][~answering].any()
+            assert not found.maps[part][~matched].any()
         found.maps["class"].sum().backward()
-        assert (group.logits.grad[~answering] > 0).all(), "every class of a background query is pushed down"
+        assert (group.logits.grad[~matched] > 0).all(), "every class of a background query is pushed down"
 
 
 def test_the_class_loss_pulls_the_assigned_class_up_and_all_others_down():
@@ -317,7 +317,7 @@ def test_a_normaliser_is_that_of_the_whole_step_by_its_processes(counts, mean):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_parts_of_a_step_add_up_to_the_whole(seed):
-    """Of every loss that does: two processes, whose gradients are averaged, and three passes, whose gradients are added."""
+    """Every loss with `adds_up`: for two processes, whose gradients are averaged, and three passes, whose gradients are added."""
     step = tiny.distiller(*tiny.pair("adamixer"))
     names = [name for name, loss in step.losses.items() if loss.adds_up]
     assert {"detection", "logits", "features", "prior"} < set(names)
@@ -336,16 +336,16 @@ def test_parts_of_a_step_add_up_to_the_whole(seed):
         assert sums == pytest.approx({name: float(value) for name, value in whole.items()}, rel=1e-4, abs=1e-6)
 
 
-# Logits: mini-case A, then relations.
+# Logits: mini-case A (tests/helpers/loss_cases.py), computed by hand, then relations.
 
 
-def test_3_mini_case_a():
+def test_mini_case_a():
     model = logits_model(**PRINTED["logits"])
     found = tiny.outcome(model, *case_a())
     assert tiny.rows(found.pairs["positive"]) == {(0, 0, 0, 2), (0, 0, 1, 0)}
     assert tiny.rows(found.pairs["negative"]) == {(0, 0, 2, 1)}
     assert tiny.sums(found)["positive_class"] == pytest.approx(1.250725, abs=1e-5)
-    assert weighed(model, found) == pytest.approx(
+    assert weighted(model, found) == pytest.approx(
         {
             "positive_class": 2 * 1.250725,
             "positive_l1": 0.5,
@@ -358,7 +358,7 @@ def test_3_mini_case_a():
     assert "negative_class" not in found.maps, "the class term of a negative pair is exactly 0: there is none"
 
 
-def test_3_mini_case_a_in_the_default_profile_is_divided_by_the_pairs_of_each_kind_and_less_the_entropy():
+def test_mini_case_a_in_the_default_profile_is_divided_by_the_pairs_of_each_kind_and_less_the_entropy():
     model, (student, teacher, truth) = logits_model(), case_a()
     found = tiny.sums(tiny.outcome(model, student, teacher, truth))
     entropy = sum(slow_losses.soft_bce(z, z) for z in teacher.own.logits[0, 0, [0, 2]].tolist())
@@ -369,7 +369,7 @@ def test_3_mini_case_a_in_the_default_profile_is_divided_by_the_pairs_of_each_ki
     assert 2 * found["positive_giou"] == pytest.approx(0.871713 / 2, abs=1e-5)
 
 
-def test_4_teacher_equal_to_student_on_mini_case_a():
+def test_teacher_equal_to_student_on_mini_case_a():
     _, teacher, truth = case_a()
     assert logits.entropy(teacher.own.logits).mean().item() == pytest.approx(0.452924, abs=1e-5)
     for options in ({}, PRINTED["logits"]):
@@ -381,7 +381,7 @@ def test_4_teacher_equal_to_student_on_mini_case_a():
         assert tiny.sums(found) == pytest.approx({**dict.fromkeys(found.maps, 0), "positive_class": floor}, abs=1e-5)
 
 
-def test_4_teacher_equal_to_student_is_the_identity_without_gradient_on_any_draw():
+def test_teacher_equal_to_student_is_the_identity_without_gradient_on_any_draw():
     for seed in range(20):
         teacher = tiny.traces(seed)[1]
         p = Predictions(teacher.own.logits.clone().requires_grad_(), teacher.own.boxes, teacher.own.hidden)
@@ -397,10 +397,10 @@ def test_4_teacher_equal_to_student_is_the_identity_without_gradient_on_any_draw
 @pytest.mark.parametrize("kind", MATCHINGS)
 @pytest.mark.parametrize("options", [{}, PRINTED["logits"]], ids=["default", "printed"])
 def test_logits_is_the_slow_sum_over_pairs_and_pairs_are_scipys(kind, options):
-    """Eq. 3 and 4, whatever the numbers of queries and objects; statement 10 counts the positives."""
-    about = tiny.stand(matching=kind)
+    """Eq. 3 and 4 for several numbers of queries and objects; there is one positive pair for each object."""
+    about = tiny.detector_stub(matching=kind)
     for seed, (counts, students) in enumerate(product(COUNTS, (7, 12))):
-        student, teacher, truth = tiny.traces(seed, counts, student=tiny.stand(queries=students, matching=kind))
+        student, teacher, truth = tiny.traces(seed, counts, student=tiny.detector_stub(queries=students, matching=kind))
         found = tiny.outcome(losses.build("logits", logits.Config(**options), about, about), student, teacher, truth)
         s, t = slow_losses.plain(student.own), slow_losses.plain(teacher.own)
         pairs = slow_losses.logits_pairs(s, t, tiny.rows(teacher.assignment), kind, subtract_entropy=not options)
@@ -410,7 +410,7 @@ def test_logits_is_the_slow_sum_over_pairs_and_pairs_are_scipys(kind, options):
         assert len(found.pairs["positive"]) == 2 * sum(min(n, students) for n in counts)
 
 
-def test_5_order_of_queries_on_mini_case_a():
+def test_order_of_queries_on_mini_case_a():
     model = logits_model(**PRINTED["logits"])
     expected = tiny.sums(tiny.outcome(model, *case_a()))
     for order in ((2, 0, 1), (1, 0, 2), (2, 1, 0)):
@@ -418,7 +418,7 @@ def test_5_order_of_queries_on_mini_case_a():
             assert tiny.sums(tiny.outcome(model, student, teacher, case_a()[2])) == pytest.approx(expected, abs=1e-6)
 
 
-def test_6_class_scores_of_a_teachers_negatives_change_nothing():
+def test_class_scores_of_a_teachers_negatives_change_nothing():
     model = logits_model(classes=4, layers=2)
     for seed in range(20):
         student, teacher, truth = tiny.traces(seed)
@@ -430,7 +430,7 @@ def test_6_class_scores_of_a_teachers_negatives_change_nothing():
         assert all(tiny.rows(x) == tiny.rows(after.pairs[key]) for key, x in before.pairs.items())
 
 
-def test_6_class_scores_of_a_teachers_positives_do_change_the_loss():
+def test_class_scores_of_a_teachers_positives_do_change_the_loss():
     student, teacher, truth = case_a()
     noise = torch.zeros_like(teacher.own.logits)
     noise[teacher.assignment.index] = 1
@@ -439,7 +439,7 @@ def test_6_class_scores_of_a_teachers_positives_do_change_the_loss():
     assert before["positive_class"] != close(after["positive_class"]) and before["negative_l1"] == after["negative_l1"]
 
 
-def test_7_without_objects_only_the_negatives_teach():
+def test_without_objects_only_the_negatives_teach():
     for options in ({}, PRINTED["logits"]):
         student, teacher, truth = tiny.traces(0, (0, 0))
         found = tiny.outcome(logits_model(classes=4, layers=2, **options), student, teacher, truth)
@@ -448,7 +448,7 @@ def test_7_without_objects_only_the_negatives_teach():
             assert value > 0 if key.startswith("negative") else value == 0
 
 
-def test_10_positives_are_as_many_as_objects_on_average():
+def test_positives_are_as_many_as_objects_on_average():
     model, objects, positives = logits_model(classes=4, layers=2), [], []
     for seed in range(30):
         counts = tuple(np.random.default_rng(seed).integers(0, 7, 3).tolist())
@@ -458,7 +458,7 @@ def test_10_positives_are_as_many_as_objects_on_average():
     assert np.mean(positives) == pytest.approx(np.mean(objects))
 
 
-def test_8_layers_teach_layer_by_layer():
+def test_layers_teach_layer_by_layer():
     """The loss of K layers is the sum of K losses of one layer each, each with its own pairs."""
     for seed in range(5):
         student, teacher, truth = tiny.traces(seed)
@@ -476,7 +476,7 @@ def only(trace: Trace, layer: int) -> Trace:
     return replace(trace, predictions={"own": p}, assignment=Assignment(torch.zeros_like(here[0]), *here))
 
 
-def test_11_classes_that_nobody_sees_change_nothing():
+def test_classes_of_score_0_in_both_detectors_change_nothing():
     student, teacher, truth = case_a()
     far = [
         replace(x, predictions={"own": replace(x.own, logits=torch.nn.functional.pad(x.own.logits, (0, 5), value=-60))})
@@ -487,8 +487,8 @@ def test_11_classes_that_nobody_sees_change_nothing():
     assert before == pytest.approx(after, abs=1e-6)
 
 
-def test_13_a_teacher_query_is_not_preferred_for_low_entropy():
-    """One student for two positives: it takes the one whose scores are nearer, though the other is surer."""
+def test_a_teacher_query_is_not_preferred_for_low_entropy():
+    """One student query for two positives takes the one with the closer scores, though the other is more confident."""
     sure, unsure, mine = [-9.0, -9.0], [-0.9, -0.9], [-1.0, -1.0]
     price = logits.soft_class_cost(torch.tensor([[[mine]]]), torch.tensor([[[sure, unsure]]]), subtract_entropy=True)[
         0, 0, 0
@@ -504,15 +504,15 @@ def test_13_a_teacher_query_is_not_preferred_for_low_entropy():
             )
 
 
-def test_no_student_query_answers_twice_in_a_layer():
+def test_no_student_query_is_paired_twice_in_a_layer():
     for seed in range(20):
         found = tiny.outcome(logits_model(classes=4, layers=2), *tiny.traces(seed, (3, 5, 0)))
         rows = [row[:3] for a in found.pairs.values() for row in tiny.rows(a)]
         assert len(rows) == len(set(rows)) == 2 * 3 * 7
 
 
-def test_half_the_distance_is_half_the_l1_of_negatives_and_class_weights_price_no_negative():
-    """Negatives are paired by box alone, so a class weight of another matching leaves their pairs as they are."""
+def test_class_weights_have_no_influence_on_the_matching_of_negatives():
+    """Negatives are matched by box alone, so that another class weight leaves their pairs as they are."""
     for seed in range(10):
         student, teacher, truth = tiny.traces(seed, (0, 0))
         pairs = [
@@ -526,7 +526,7 @@ def test_half_the_distance_is_half_the_l1_of_negatives_and_class_weights_price_n
         assert pairs[0] == pairs[1] == pairs[2]
 
 
-# Features: mini-case B, then relations.
+# Features: mini-case B, computed by hand, then relations.
 
 
 def eq_9(q=(1.0, 0.25)):
@@ -535,7 +535,7 @@ def eq_9(q=(1.0, 0.25)):
     return (weight * (theirs - mine).pow(2).mean(1)).mean().item()
 
 
-def test_14_mini_case_b():
+def test_mini_case_b():
     assert eq_9() == pytest.approx(0.25)
     theirs, mine, queries, _, _ = case_b()
     naive = features.similarity_masks(theirs, queries, "inner").mean(1)  # Eq. 7
@@ -560,14 +560,14 @@ def slow_features(model, student, teacher, truth) -> dict[str, float]:
     [{}, PRINTED["features"], {"gamma": 0.2}, {"gamma": 1.0, "mask": "inner"}, {"gamma": 0.0, "scale": "none"}],
     ids=["default", "printed", "gamma .2", "gamma 1, inner", "gamma 0, no scale"],
 )
-def test_15_features_is_the_slow_sum_of_eq_9_over_queries(options):
+def test_features_is_the_slow_sum_of_eq_9_over_queries(options):
     """The collapsed form is the sum over queries, on the valid places of every level."""
     for seed, counts in enumerate(COUNTS):
         case = feature_traces(seed, counts, width=8 if not options.get("adapter", True) else 6, **options)
         assert tiny.sums(tiny.outcome(*case)) == pytest.approx(slow_features(*case), rel=1e-4, abs=1e-6)
 
 
-def test_15_collapsed_and_direct_form_of_eq_9_are_equal():
+def test_collapsed_and_direct_form_of_eq_9_are_equal():
     for seed in range(30):
         draw = torch.Generator().manual_seed(seed)
         theirs, mine = torch.randn(2, 2, 5, 4, 6, generator=draw, dtype=torch.double)
@@ -591,7 +591,7 @@ def test_15_collapsed_and_direct_form_of_eq_9_are_equal():
         )
 
 
-def test_16_a_query_of_no_quality_counts_only_in_the_number_of_queries():
+def test_a_query_of_no_quality_counts_only_in_the_number_of_queries():
     for seed in range(10):
         draw = torch.Generator().manual_seed(seed)
         theirs, queries, q = (torch.randn(s, generator=draw) for s in ((2, 5, 4, 6), (2, 9, 5), (2, 9)))
@@ -606,14 +606,14 @@ def test_16_a_query_of_no_quality_counts_only_in_the_number_of_queries():
 
 
 @pytest.mark.parametrize("options", [{}, PRINTED["features"]], ids=["default", "printed"])
-def test_17_without_quality_there_is_no_loss(options):
+def test_without_quality_there_is_no_loss(options):
     """No object, so every q is 0: the loss is 0, never the whole map."""
     found = tiny.outcome(*feature_traces(0, (0, 0), **options))
     assert all(value == 0 for value in tiny.sums(found).values())
     assert eq_9((0.0, 0.0)) == 0
 
 
-def test_18_equal_features_have_no_loss_and_no_gradient():
+def test_equal_features_have_no_loss_and_no_gradient():
     for seed in range(5):
         for options in ({}, PRINTED["features"]):
             model, student, teacher, truth = feature_traces(seed, **options)
@@ -628,7 +628,7 @@ def test_18_equal_features_have_no_loss_and_no_gradient():
 
 
 def one_query(score: float, overlap: float):
-    """A teacher with one query that answers for an object with this score and this IoU."""
+    """A teacher with one query, matched with an object with this score and this IoU."""
     boxes, truth = torch.tensor([0.5, 0.5, 0.5 * overlap, 0.5]), torch.tensor([[0.5, 0.5, 0.5, 0.5]])
     z = torch.logit(torch.tensor([0.99, score])).clamp(-80, 80)  # the other class's score is no matter
     p = Predictions(z[None, None, None], boxes[None, None, None], torch.zeros(1, 1, 1, 6))
@@ -645,7 +645,7 @@ def quality(score, overlap, gamma):
     return features.assigned_quality(*one_query(score, overlap), gamma).item()
 
 
-def test_19_quality_by_hand():
+def test_quality_by_hand():
     assert quality(0.81, 0.64, 0.5) == pytest.approx(0.72, abs=1e-5)
     assert quality(0.81, 0.64, 1.0) == pytest.approx(0.81, abs=1e-5)
     assert quality(0.81, 0.64, 0.0) == pytest.approx(0.64, abs=1e-5)
@@ -653,7 +653,7 @@ def test_19_quality_by_hand():
     assert quality(0.81, 0.0, 0.5) == 0 and quality(0.0, 0.64, 0.5) == pytest.approx(0, abs=1e-5)
 
 
-def test_19_quality_lies_between_0_and_1_and_grows_with_score_and_overlap():
+def test_quality_lies_between_0_and_1_and_grows_with_score_and_overlap():
     steps = np.linspace(0.05, 0.95, 7)
     for gamma in (0.2, 0.5, 0.9):
         table = np.array([[quality(c, u, gamma) for u in steps] for c in steps])
@@ -661,7 +661,7 @@ def test_19_quality_lies_between_0_and_1_and_grows_with_score_and_overlap():
         assert (np.diff(table, axis=0) > 0).all() and (np.diff(table, axis=1) > 0).all()
 
 
-def test_19_quality_is_of_the_last_layer_and_of_the_object_that_a_query_answers_for():
+def test_quality_is_of_the_last_layer_and_of_the_assigned_object():
     for seed in range(10):
         _, teacher, truth = tiny.traces(seed, (3, 0, 5))
         expected = slow_losses.quality(
@@ -671,8 +671,8 @@ def test_19_quality_is_of_the_last_layer_and_of_the_object_that_a_query_answers_
         assert got.numpy() == pytest.approx(expected, abs=1e-5) and (got > 0).sum(1).tolist() <= [3, 0, 5]
 
 
-def test_20_the_mask_is_the_teachers_alone():
-    """Where the student stands apart twice as far the loss is four times as high: the weight of a place did not move."""
+def test_the_mask_is_the_teachers_alone():
+    """If the student's difference doubles, the loss is four times as high: the weight of a place did not change."""
     for seed in range(5):
         for options in ({}, PRINTED["features"]):
             model, student, teacher, truth = feature_traces(seed, **options)
@@ -683,7 +683,7 @@ def test_20_the_mask_is_the_teachers_alone():
                 torch.testing.assert_close(far[key], 4 * x, rtol=1e-4, atol=1e-5)
 
 
-def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
+def test_the_mask_has_no_gradient_and_does_not_know_the_students_width():
     maps, queries, q = (
         torch.randn(1, 5, 3, 3, requires_grad=True),
         torch.randn(1, 4, 5, requires_grad=True),
@@ -702,7 +702,7 @@ def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
     found = []
     for width in (3, 6, 8, 20):
         model, _, teacher, truth = feature_traces(0, width=width)
-        student = tiny.traces(0, student=tiny.stand(width=width))[0]
+        student = tiny.traces(0, student=tiny.detector_stub(width=width))[0]
         student = replace(student, memory=replace(student.memory, padding=teacher.memory.padding))
         for conv in model.imitation.adapters:
             torch.nn.init.zeros_(conv.weight)
@@ -715,7 +715,7 @@ def test_20_the_mask_has_no_gradient_and_does_not_know_the_students_width():
 @pytest.mark.parametrize(
     "options, of_features, of_queries", [(PRINTED["features"], 16, 4), ({}, 4, 1)], ids=["printed", "default"]
 )
-def test_22_the_loss_follows_the_scale_of_features_and_queries(options, of_features, of_queries):
+def test_the_loss_follows_the_scale_of_features_and_queries(options, of_features, of_queries):
     model, student, teacher, truth = feature_traces(0, **options)
     once = tiny.sums(tiny.outcome(model, student, teacher, truth))
     wide = tiny.sums(tiny.outcome(model, scaled(student, 2), scaled(teacher, 2), truth))
@@ -730,7 +730,7 @@ def test_the_weight_of_places_is_1_on_average_over_the_valid_ones():
     for seed in range(10):
         draw = torch.Generator().manual_seed(seed)
         maps, queries, q = (torch.randn(s, generator=draw) for s in ((3, 5, 4, 6), (3, 9, 5), (3, 9)))
-        valid = ~tiny.memory(draw, 3, tiny.stand(width=5), shapes=((4, 6), (2, 3))).padding[0]
+        valid = ~tiny.memory(draw, 3, tiny.detector_stub(width=5), shapes=((4, 6), (2, 3))).padding[0]
         weight = features.feature_weight(maps, queries, q.abs(), valid, mask="cosine", combine="each", scale="mean")
         for w, v in zip(weight, valid):
             assert w[v].mean().item() == pytest.approx(1, abs=1e-5) and (w >= 0).all()
@@ -794,7 +794,7 @@ def test_features_are_those_of_the_encoder_or_of_the_neck_as_asked():
 
 
 def test_the_adapter_trains_and_is_not_of_the_student():
-    """Statement 23: phi is among the parameters of the loss, one 1x1 convolution a level, unless it is switched off."""
+    """phi is among the parameters of the loss, one 1x1 convolution for each level, unless it is switched off."""
     step = distiller("features")
     own = {id(p) for p in step.student.parameters()}
     phi = list(step.losses["features"].parameters())

@@ -26,7 +26,7 @@ methods = pytest.mark.parametrize("name", METHODS)
 
 
 def wave(*shape: int, k: float) -> torch.Tensor:
-    """Numbers that anyone can make again."""
+    """Deterministic numbers, reproducible outside this repository."""
     return (torch.arange(math.prod(shape), dtype=torch.float64) * 0.37 * k + k).sin().reshape(shape).float()
 
 
@@ -51,7 +51,7 @@ NOBODY = Assignment(*torch.zeros(4, 0).long())
 
 
 def seen(neck, padding, size, strides=(8, 16)) -> Trace:
-    """A detector that has seen something, and said nothing."""
+    """The trace of a detector with these features and no queries."""
     memory = Memory(neck, padding, strides, torch.tensor([size] * len(neck[0])))
     said = Predictions(torch.zeros(1, len(neck[0]), 0, 4), *(torch.zeros(1, len(neck[0]), 0, n) for n in (4, 6)))
     return Trace(memory, {"own": Queries()}, {"own": said}, NOBODY)
@@ -90,36 +90,37 @@ def test_fgd_has_its_releases_numbers(alpha, beta, at_8, at_16):
 def test_fgd_weighs_its_parts_as_its_release():
     model = filled_fgd()
     found = tiny.outcome(model, wavy(6, 1.3, 2), wavy(8, 2.1, 2), objects(TRUTH, SIZE, (2, 0)))
-    assert weighed(model, found) == pytest.approx(0.02792440354824066 + 0.01643051765859127, rel=1e-4)
+    assert weighted(model, found) == pytest.approx(0.02792440354824066 + 0.01643051765859127, rel=1e-4)
 
 
 def filled_fgd(**options):
-    model = built("fgd", tiny.stand(width=6), tiny.stand(width=8), **options)
+    model = built("fgd", tiny.detector_stub(width=6), tiny.detector_stub(width=8), **options)
     for phi, relation in zip(model.imitation.adapters, model.relations):
         mine, theirs = relation.mine, relation.theirs
         fill(phi, mine.look, theirs.look, mine.change, theirs.change)
     return model
 
 
-def weighed(model, found: Outcome) -> float:
-    return sum(model.weights[key] * value for key, value in tiny.sums(found).items())
+def weighted(model, outcome: Outcome) -> float:
+    """The sum of all maps, each times its weight."""
+    return sum(model.weights[key] * value for key, value in tiny.sums(outcome).items())
 
 
 def test_mgd_has_its_releases_numbers(monkeypatch):
     """Its release hides a place where the draw is above 1 - lambda; Eq. 2, and we, where it is below lambda."""
-    model = built("mgd", tiny.stand(width=6), tiny.stand(width=8)).train()
+    model = built("mgd", tiny.detector_stub(width=6), tiny.detector_stub(width=8)).train()
     for phi, block in zip(model.imitation.adapters, model.blocks):
         fill(phi, block.first, block.second)
     monkeypatch.setattr(torch, "rand", lambda shape, **_: (wave(*shape, k=5) + 1) / 2)
     found = tiny.outcome(model, wavy(6, 1.3, 2), wavy(8, 2.1, 2), objects(TRUTH, SIZE, (2, 0)))
     expected = {"stride8": 0.029154257848858833 / 2e-5, "stride16": 0.005597475916147232 / 2e-5}
     assert tiny.sums(found) == pytest.approx(expected, rel=1e-4)
-    assert weighed(model, found) == pytest.approx(0.029154257848858833 + 0.005597475916147232, rel=1e-4)
+    assert weighted(model, found) == pytest.approx(0.029154257848858833 + 0.005597475916147232, rel=1e-4)
 
 
 def test_fkd_has_its_releases_numbers():
     """Its phi is the identity here: only then are its release's attentions, of raw features, ours."""
-    model = built("fkd", tiny.stand(width=8), tiny.stand(width=8))
+    model = built("fkd", tiny.detector_stub(width=8), tiny.detector_stub(width=8))
     for head in model.heads:
         blocks = [layer for x in (head.mine, head.theirs) for layer in (x.query, x.key, x.value, x.out)]
         fill(head.channel, head.spatial, head.relation, *blocks)
@@ -169,27 +170,27 @@ def test_fgfi_has_its_releases_mask_and_number():
     student, teacher = (
         seen((wave(1, 6, 20, 30, k=k),), (torch.zeros(1, 20, 30, dtype=torch.bool),), size, (16,)) for k in (1.3, 2.1)
     )
-    about, sides = tiny.stand(strides=(16,)), (64.0, 128.0, 256.0, 512.0)
+    about, sides = tiny.detector_stub(strides=(16,)), (64.0, 128.0, 256.0, 512.0)
     model = built("fgfi", about, about, sides=sides)
     found = tiny.outcome(model, student, teacher, objects(corners, size, (3,)))
     assert ["".join(".#"[x > 0] for x in row) for row in found.maps["stride16"][0, 0]] == NEAR
-    assert weighed(model, found) == pytest.approx(0.030318215452594523, rel=1e-4)
+    assert weighted(model, found) == pytest.approx(0.030318215452594523, rel=1e-4)
 
 
 def test_contrast_has_its_releases_number():
     """Ten pairs of one stage, by the release's head; here the student's queries are 1 to 10, in two images."""
-    about, teacher_about = (tiny.stand(width=w, layers=1, queries=5, strides=(8,)) for w in (6, 8))
+    about, teacher_about = (tiny.detector_stub(width=w, layers=1, queries=5, strides=(8,)) for w in (6, 8))
     model = built("contrast", about, teacher_about, width=16).train()
     fill(model.mine, model.theirs)
     hidden = [wave(10, w, k=k).view(1, 2, 5, w) for w, k in ((6, 1.3), (8, 2.1))]
     found = tiny.outcome(model, *alike(hidden), objects(torch.zeros(0, 4), SIZE, (0, 0)))
     assert tiny.rows(found.pairs["contrast"]) == {(0, b, q, q) for b in range(2) for q in range(5)}
     assert found.maps["contrast"].shape == (1, 2, 5)
-    assert weighed(model, found) == pytest.approx(0.45862576365470886, rel=1e-4)
+    assert weighted(model, found) == pytest.approx(0.45862576365470886, rel=1e-4)
 
 
 def alike(hidden: list[torch.Tensor]) -> list[Trace]:
-    """Detectors whose queries say the same, so that each is matched with that of its own number."""
+    """Detectors whose queries predict the same, so that each is matched with the one of its own number."""
     said = tiny.predictions(torch.Generator().manual_seed(0), 2, layers=1, queries=hidden[0].shape[2])
     boxes = tiny.boxes(said.boxes.shape[:3], torch.Generator().manual_seed(1))
     own = [Predictions(said.logits, boxes, h) for h in hidden]
@@ -201,7 +202,7 @@ def alike(hidden: list[torch.Tensor]) -> list[Trace]:
 
 def case(name: str, seed: int, counts=(3, 1), width: int = 6, **options):
     """(loss, student, teacher, targets); none of the loss's own weights is at rest."""
-    about, teacher = tiny.stand(width=width), tiny.stand(width=8, queries=9)
+    about, teacher = tiny.detector_stub(width=width), tiny.detector_stub(width=8, queries=9)
     torch.manual_seed(seed)
     model = tiny.stir(built(name, about, teacher, **options)).eval()
     return model, *tiny.traces(seed, counts, student=about, teacher=teacher)
@@ -217,8 +218,9 @@ def pictures(student: Trace, teacher: Trace, truth: Targets):
 STRIDES, SHAPE = (8, 16), (32, 40)  # of tiny.traces
 
 
-def added(found: list[dict[str, float]], images: int) -> dict[str, float]:
-    return {key: sum(x.get(key, 0.0) for x in found) / images for key in {k for x in found for k in x}}
+def added(sums: list[dict[str, float]], images: int) -> dict[str, float]:
+    """The sum of each key over all levels and images, divided by the number of images."""
+    return {key: sum(x.get(key, 0.0) for x in sums) / images for key in {k for x in sums for k in x}}
 
 
 every_draw = pytest.mark.parametrize("width", [6, 8])
@@ -289,9 +291,9 @@ def test_fgfi_is_its_equations(psi, sides, ratios):
 
 @pytest.mark.parametrize("students", [7, 9, 12])
 def test_contrast_is_its_equation_over_the_pairs_of_one_matching(students):
-    matching = replace(tiny.stand().matching, class_weight=1.0)
+    matching = replace(tiny.detector_stub().matching, class_weight=1.0)
     for seed, counts in enumerate(COUNTS[:4]):
-        about, teacher_about = tiny.stand(queries=students), tiny.stand(width=8, queries=9)
+        about, teacher_about = tiny.detector_stub(queries=students), tiny.detector_stub(width=8, queries=9)
         torch.manual_seed(seed)
         model = tiny.stir(built("contrast", about, teacher_about, width=10, clamp=False, temperature=0.3)).train()
         student, teacher, truth = tiny.traces(seed, counts, student=about, teacher=teacher_about)
@@ -300,7 +302,7 @@ def test_contrast_is_its_equation_over_the_pairs_of_one_matching(students):
             slow_losses.plain(student.own),
             slow_losses.plain(teacher.own),
         )
-        pairs = slow_losses.whole_pairs(s, t, matching, subtract_entropy=True)
+        pairs = slow_losses.all_pairs(s, t, matching, subtract_entropy=True)
         assert tiny.rows(found.pairs["contrast"]) == pairs
         for layer in range(2):
             here = sorted(row for row in pairs if row[0] == layer)
@@ -356,9 +358,9 @@ def test_a_padded_image_has_the_loss_of_the_image_without_its_padding(name):
 
 
 @methods
-def test_a_student_of_another_stride_meets_the_teacher_on_its_places(name):
-    """Of the student's own map, the teacher's places are read; the rest is said at the start."""
-    about, teacher_about = tiny.stand(strides=(16, 32)), tiny.stand(width=8)
+def test_a_student_of_another_stride_is_compared_on_the_teachers_places(name):
+    """The student's map is resampled to the teacher's places, and a note says so."""
+    about, teacher_about = tiny.detector_stub(strides=(16, 32)), tiny.detector_stub(width=8)
     model = built(name, about, teacher_about)
     draw = torch.Generator().manual_seed(0)
     student = tiny.traces(0, student=about)[0]
@@ -389,7 +391,7 @@ def level(valid, stride=8, width=2) -> Level:
 
 
 def test_fgd_shares_a_place_by_its_smallest_object_and_the_rest_alike():
-    """By hand: an object on places (1..2, 0..1), a larger one on rows 0 to 3 of columns 1 to 4, one column is padding."""
+    """Worked by hand: an object on places (1..2, 0..1), a larger one on rows 0 to 3 of columns 1 to 4, one column is padding."""
     valid = torch.ones(1, 4, 6, dtype=torch.bool)
     valid[..., 5] = False
     truth = objects(torch.tensor([[1.0, 9, 8, 15.9], [8, 0, 31, 24]]), (32, 40), (2,))
@@ -418,12 +420,12 @@ def test_fgd_has_no_part_of_weight_0():
 
 def test_fgd_and_mgd_have_phi_only_between_widths():
     for name in ("fgd", "mgd"):
-        same, wider = (built(name, tiny.stand(width=w), tiny.stand(width=8)).imitation for w in (8, 6))
+        same, wider = (built(name, tiny.detector_stub(width=w), tiny.detector_stub(width=8)).imitation for w in (8, 6))
         assert not list(same.parameters()) and wider.adapters[0].weight.shape == (8, 6, 1, 1)
 
 
 def test_the_papers_numbers_weigh_the_parts():
-    about = tiny.stand()
+    about = tiny.detector_stub()
     weights = {name: built(name, about, about).weights for name in [*METHODS, "contrast"]}
     assert weights["fgd"] == {
         **{f"feature_stride{s}": 1.0 for s in STRIDES},
@@ -444,7 +446,7 @@ def test_the_papers_numbers_weigh_the_parts():
     )
 
 
-def test_mgd_draws_anew_in_training_and_always_the_same_in_eval():
+def test_mgd_draws_a_new_mask_in_training_and_always_the_same_in_eval():
     model, student, teacher, truth = case("mgd", 0)
     levels = model.imitation(student.memory, teacher.memory)
     first, second = (model.eval().draw_masks(levels) for _ in range(2))
@@ -460,7 +462,7 @@ def test_mgd_draws_anew_in_training_and_always_the_same_in_eval():
 
 @pytest.mark.parametrize("hidden", [0.0, 0.3, 0.65, 1.0])
 def test_mgd_hides_its_share_and_what_is_hidden_learns_nothing(hidden):
-    model = built("mgd", tiny.stand(), tiny.stand(), hidden=hidden).train()
+    model = built("mgd", tiny.detector_stub(), tiny.detector_stub(), hidden=hidden).train()
     big = level(torch.ones(4, 50, 50, dtype=torch.bool))
     assert 1 - model.draw_masks([big])[0].float().mean().item() == pytest.approx(hidden, abs=0.02)
     x = torch.randn(1, 6, 5, 5, requires_grad=True)
@@ -483,7 +485,7 @@ def test_fkd_attends_without_gradient_and_alike_to_both():
 
 def test_fkd_without_a_difference_has_no_gradient_and_is_finite():
     model, student, teacher, truth = case("fkd", 0, width=8)
-    model = built("fkd", tiny.stand(width=8), tiny.stand(width=8))
+    model = built("fkd", tiny.detector_stub(width=8), tiny.detector_stub(width=8))
     neck = tuple(x.clone().requires_grad_() for x in teacher.memory.neck)
     found = tiny.outcome(model, replace(student, memory=replace(teacher.memory, neck=neck)), teacher, truth)
     assert all(value == 0 for value in tiny.sums(found).values())
@@ -515,8 +517,8 @@ def test_anchors_have_the_area_of_their_side_and_the_ratio_of_height_to_width():
         assert width * height == pytest.approx(side**2) and height / width == pytest.approx(ratio)
 
 
-def test_contrast_has_nothing_to_tell_a_single_pair_from():
-    about = tiny.stand(queries=1, layers=1, strides=(8,))
+def test_the_contrast_of_a_single_pair_is_0():
+    about = tiny.detector_stub(queries=1, layers=1, strides=(8,))
     model = built("contrast", about, about).train()
     hidden = [torch.randn(1, 1, 1, 6) for _ in range(2)]
     one = [
@@ -529,12 +531,12 @@ def test_contrast_has_nothing_to_tell_a_single_pair_from():
 
 def test_contrast_refuses_other_classes_by_its_own_name():
     with pytest.raises(UserError, match="'contrast' needs as many classes .*--losses.contrast.weight 0"):
-        built("contrast", tiny.stand(classes=3), tiny.stand())
+        built("contrast", tiny.detector_stub(classes=3), tiny.detector_stub())
 
 
 @pytest.mark.parametrize("student, teacher", list(product(detectors.names(), repeat=2)))
 def test_each_method_runs_between_any_two_detectors(student, teacher, batch):
-    """Of other widths and levels; what trains the student leaves the teacher alone."""
+    """Widths and levels differ; the student gets a gradient, the teacher none."""
     names = [*METHODS, "contrast"]
     step = tiny.distiller(tiny.detector(student), tiny.detector(teacher, seed=2, width=32, queries=12), names).train()
     found = step(*batch)

@@ -46,7 +46,7 @@ def box(rng: np.random.Generator) -> list[float]:
     return [*rng.uniform(0, 100, 2).tolist(), *side.tolist()]
 
 
-def found(truth: dict, seed: int, noise: float = 0.0, swap: float = 0.0) -> Detections:
+def shaken(truth: dict, seed: int, noise: float = 0.0, swap: float = 0.0) -> Detections:
     """The true objects, shaken by `noise` of their size; the label of a share `swap` is wrong."""
     rng = np.random.default_rng(seed)
     label_of = {c.id: k for k, c in enumerate(CATEGORIES)}
@@ -64,15 +64,15 @@ def found(truth: dict, seed: int, noise: float = 0.0, swap: float = 0.0) -> Dete
     )
 
 
-def directly(truth: dict, found: Detections) -> tuple[list[float], list[float]]:
+def directly(truth: dict, detections: Detections) -> tuple[list[float], list[float]]:
     """Pycocotools as its own demo uses it: its first six numbers, and AP of each class."""
     rows = torch.cat(
         [
-            found.image_ids[:, None].double(),
-            found.boxes[:, :2].double(),
-            (found.boxes[:, 2:].double() - found.boxes[:, :2]),
-            found.scores[:, None].double(),
-            torch.tensor([CATEGORIES[k].id for k in found.labels])[:, None].double(),
+            detections.image_ids[:, None].double(),
+            detections.boxes[:, :2].double(),
+            (detections.boxes[:, 2:].double() - detections.boxes[:, :2]),
+            detections.scores[:, None].double(),
+            torch.tensor([CATEGORIES[k].id for k in detections.labels])[:, None].double(),
         ],
         1,
     )
@@ -92,7 +92,7 @@ def directly(truth: dict, found: Detections) -> tuple[list[float], list[float]]:
 
 def crowded(truth: dict, seed: int) -> Detections:
     """More than 100 detections in some images: the best 100 count."""
-    parts = [found(truth, 100 * seed + k, noise=0.03 * k, swap=0.3) for k in range(40)]
+    parts = [shaken(truth, 100 * seed + k, noise=0.03 * k, swap=0.3) for k in range(40)]
     return Detections(*(torch.cat(column) for column in zip(*(vars(part).values() for part in parts))))
 
 
@@ -111,7 +111,7 @@ def same_as_pycocotools(truth: dict, detections: Detections) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_numbers_are_those_of_pycocotools(seed):
     truth = made_truth(seed)
-    detections = found(truth, seed, noise=0.1, swap=0.2)
+    detections = shaken(truth, seed, noise=0.1, swap=0.2)
     same_as_pycocotools(truth, detections)
     same_as_pycocotools(truth, tied(detections))
 
@@ -136,7 +136,7 @@ def test_ids_of_classes_are_only_names(tmp_path, ids):
     path = tmp_path / "instances.json"
     path.write_text(json.dumps({"images": images, "annotations": renamed, "categories": classes}))
     categories = read_instances(path).categories
-    detections = found(truth, 4, noise=0.1, swap=0.2)
+    detections = shaken(truth, 4, noise=0.1, swap=0.2)
     label = torch.tensor([[c.id for c in categories].index(id) for id in ids])  # labels follow the order of the ids
     own = replace(detections, labels=label[detections.labels])
     before, after = (
@@ -156,7 +156,7 @@ def split(detections: Detections, sizes: list[int]) -> list[Detections]:
 @pytest.mark.parametrize("seed", range(10))
 def test_batches_add_up(seed):
     truth = made_truth(seed)
-    detections = found(truth, seed, noise=0.1)
+    detections = shaken(truth, seed, noise=0.1)
     parts = split(detections, [5, 0, len(detections) - 5])
     assert average_precision(truth, parts, CATEGORIES) == average_precision(truth, [detections], CATEGORIES)
 
@@ -164,20 +164,20 @@ def test_batches_add_up(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_perfect_detections(seed):
     truth = made_truth(seed)
-    numbers = average_precision(truth, [found(truth, seed)], CATEGORIES)
+    numbers = average_precision(truth, [shaken(truth, seed)], CATEGORIES)
     values = [numbers[key] for key in NUMBERS] + list(numbers["per_class"].values())
     assert [v for v in values if v is not None] == pytest.approx([1] * sum(v is not None for v in values))
     assert numbers["ap"] is not None and set(numbers["per_class"]) == {"none", "dog", "cat"}
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_swapped_labels_and_strangers_are_worth_nothing(seed):
+def test_detections_of_wrong_classes_have_an_ap_of_0(seed):
     truth = made_truth(seed)
     for annotation in truth["annotations"]:
         annotation["iscrowd"] = 0
     truth["annotations"] = [a for k, a in enumerate(truth["annotations"]) if k % 2] or truth["annotations"]
     kinds = {(a["image_id"], a["category_id"]) for a in truth["annotations"]}
-    detections = found(truth, seed, swap=1.0)
+    detections = shaken(truth, seed, swap=1.0)
     fresh = [(i, CATEGORIES[k].id) not in kinds for i, k in zip(detections.image_ids.tolist(), detections.labels)]
     only = Detections(*(x[torch.tensor(fresh)] for x in vars(detections).values()))
     assert average_precision(truth, [only], CATEGORIES)["ap"] == 0
@@ -185,7 +185,7 @@ def test_swapped_labels_and_strangers_are_worth_nothing(seed):
 
 def test_no_detection_at_all():
     truth = made_truth(0)
-    nothing = Detections(*(x[:0] for x in vars(found(truth, 0)).values()))
+    nothing = Detections(*(x[:0] for x in vars(shaken(truth, 0)).values()))
     assert average_precision(truth, [], CATEGORIES)["ap"] == 0
     assert average_precision(truth, [nothing], CATEGORIES)["ap"] == 0
 
@@ -195,7 +195,7 @@ def test_what_the_truth_lacks_is_none():
     truth["annotations"] = [
         a | {"category_id": 7} for a in truth["annotations"] if a["area"] < 32**2 and not a["iscrowd"]
     ]
-    numbers = average_precision(truth, [found(truth, 0)], CATEGORIES)
+    numbers = average_precision(truth, [shaken(truth, 0)], CATEGORIES)
     assert numbers["aps"] == pytest.approx(1) and numbers["apm"] is None and numbers["apl"] is None
     assert numbers["per_class"] == {"none": None, "dog": pytest.approx(1), "cat": None}
 
@@ -217,7 +217,7 @@ def test_detections_in_a_crowd_are_neither_right_nor_wrong():
 def test_it_is_silent_and_leaves_the_truth_alone(capsys):
     truth = made_truth(1)
     before = copy.deepcopy(truth)
-    average_precision(truth, [found(truth, 1)], CATEGORIES)
+    average_precision(truth, [shaken(truth, 1)], CATEGORIES)
     assert truth == before and capsys.readouterr().out == ""
 
 
@@ -243,13 +243,13 @@ def slowly(predictions: Predictions, images: Images, top: int, layer: int) -> li
     rows = []
     for b, id in enumerate(images.ids.tolist()):
         height, width = images.original[b].tolist()
-        said = []
+        pairs = []
         for q, (logits, (cx, cy, w, h)) in enumerate(
             zip(predictions.logits[layer, b].tolist(), predictions.boxes[layer, b].tolist())
         ):
             corner = [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height]
-            said += [(1 / (1 + np.exp(-logit)), corner, label, id, q) for label, logit in enumerate(logits)]
-        rows += sorted(said, reverse=True)[:top]
+            pairs += [(1 / (1 + np.exp(-logit)), corner, label, id, q) for label, logit in enumerate(logits)]
+        rows += sorted(pairs, reverse=True)[:top]
     return rows
 
 
@@ -276,7 +276,7 @@ def test_detections_carry_no_gradient():
 
 
 def test_a_box_in_a_padded_batch_comes_back_to_its_source():
-    """The way out inverts the way in: truth through batch, predictions and select has AP 1, ids unchanged."""
+    """The truth as predictions of a padded batch, through select, has AP 1, and ids are unchanged."""
     from core.data.batch import collate
     from core.data.sample import Sample
     from core.data.transforms import resize

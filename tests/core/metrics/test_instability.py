@@ -13,11 +13,11 @@ from core.types import Assignment
 
 
 def v(*queries) -> np.ndarray:
-    """One image, whose queries answer for these objects."""
+    """V of one image, whose queries are matched with these objects."""
     return np.array([queries])
 
 
-def test_32_instability_by_hand():
+def test_instability_by_hand():
     same, before = v(0, -1, 1, -1), v(0, -1, 1, -1)
     assert instability(same, before) == 0
     assert instability(v(-1, 0, 1, -1), before) == 2, "an object that goes to another query counts 2"
@@ -27,12 +27,12 @@ def test_32_instability_by_hand():
     assert instability(*two) == 1, "on average over images"
 
 
-def test_stages_are_compared_one_after_another():
-    stages = np.stack([v(0, -1, 1), v(0, -1, 1), v(-1, 0, 1), v(1, 0, -1)])
-    assert between_layers(stages).tolist() == [0, 2, 2]
+def test_layers_are_compared_one_after_another():
+    layers = np.stack([v(0, -1, 1), v(0, -1, 1), v(-1, 0, 1), v(1, 0, -1)])
+    assert between_layers(layers).tolist() == [0, 2, 2]
 
 
-def test_moved_is_a_share_of_objects():
+def test_the_reassigned_share_is_a_share_of_objects():
     before = np.array([[0, -1, 1, 2], [-1, -1, 0, -1]])
     now = np.array([[0, 1, -1, 2], [0, -1, -1, -1]])
     assert reassigned_share(now, before, np.array([3, 1])) == pytest.approx(2 / 4)
@@ -42,7 +42,7 @@ def test_moved_is_a_share_of_objects():
     )
 
 
-def test_whom_a_query_answers_for():
+def test_the_object_of_each_query():
     a = Assignment(*(torch.tensor(x) for x in ([0, 1, 1], [0, 0, 1], [2, 0, 1], [5, 5, 6])))
     found = objects_by_query(a.index, a.target, (2, 2, 3))
     assert found.tolist() == [[[-1, -1, 5], [-1, -1, -1]], [[5, -1, -1], [-1, 6, -1]]]

@@ -1,4 +1,4 @@
-"""What one row of a study gives beyond another under common seeds."""
+"""The gain of one row of a study over another with the same seeds."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from core.metrics.paired import gain_text, paired_gain
 def test_the_interval_is_that_of_the_paired_test():
     chance = np.random.default_rng(0)
     for n in range(2, 9):
-        mine, base = chance.normal(size=(2, n))
-        found = paired_gain(list(mine), list(base))
-        interval = stats.ttest_rel(mine, base).confidence_interval(0.95)
-        assert (found["mean"] - found["half"], found["mean"] + found["half"]) == pytest.approx(tuple(interval))
+        values, base = chance.normal(size=(2, n))
+        gain = paired_gain(list(values), list(base))
+        interval = stats.ttest_rel(values, base).confidence_interval(0.95)
+        assert (gain["mean"] - gain["half"], gain["mean"] + gain["half"]) == pytest.approx(tuple(interval))
 
 
-def test_what_an_interval_with_zero_is_called():
+def test_an_interval_that_contains_0_is_noted():
     assert gain_text(paired_gain([0.5, 0.6], [0.4, 0.49])) == "+10.5 ± 6.4"
     assert gain_text(paired_gain([0.75, 0.25], [0.5, 0.5])) == "+0.0 ± 317.7, not significant"
     assert gain_text(paired_gain([0.25], [0.4])) == "-15.0"

@@ -1,4 +1,4 @@
-"""Where queries look, how good they are, and whether student and teacher agree: worked by hand and by force."""
+"""Masks and quality of queries, and agreement of student and teacher: against hand-worked cases and brute force."""
 
 import math
 from dataclasses import replace
@@ -38,16 +38,16 @@ def truth(*boxes) -> Targets:
 
 def test_a_place_is_inside_where_its_centre_is():
     """4 x 4 places of 8 pixels: centres at 4, 12, 20, 28 of 32."""
-    there = inside_objects(memory((4, 4), strides=(8,)), truth([0.25, 0.375, 0.5, 0.25]), 0)  # x 0 .. 16, y 8 .. 16
+    inside = inside_objects(memory((4, 4), strides=(8,)), truth([0.25, 0.375, 0.5, 0.25]), 0)  # x 0 .. 16, y 8 .. 16
     want = torch.zeros(4, 4, dtype=torch.bool)
     want[1, :2] = True
-    assert (there[0] == want).all()
+    assert (inside[0] == want).all()
 
 
 def test_places_are_counted_in_the_image_without_its_padding():
     """An image of 16 x 32 pixels in a memory of 32 x 32: half of its height is 8 pixels."""
-    there = inside_objects(memory((4, 4), strides=(8,), size=(16, 32)), truth([0.5, 0.25, 1.0, 0.5]), 0)
-    assert there[0].sum(1).tolist() == [4, 0, 0, 0]
+    inside = inside_objects(memory((4, 4), strides=(8,), size=(16, 32)), truth([0.5, 0.25, 1.0, 0.5]), 0)
+    assert inside[0].sum(1).tolist() == [4, 0, 0, 0]
 
 
 def test_each_object_has_its_own_places_and_padding_none():
@@ -55,9 +55,9 @@ def test_each_object_has_its_own_places_and_padding_none():
     two = Memory(
         (torch.ones(2, 2, 2, 2),), (torch.zeros(2, 2, 2, dtype=torch.bool),), (16,), torch.tensor([[32, 32]] * 2)
     )
-    there = inside_each_object(two, targets, 0)
-    assert there.shape[:2] == (2, 1)
-    assert not there[0].any() and there[1, 0].tolist() == [[True, False], [True, False]]
+    inside = inside_each_object(two, targets, 0)
+    assert inside.shape[:2] == (2, 1)
+    assert not inside[0].any() and inside[1, 0].tolist() == [[True, False], [True, False]]
     assert not inside_objects(two, Targets(torch.zeros(0, 4), *[torch.zeros(0).long()] * 2, (0, 0)), 0).any()
 
 
@@ -83,7 +83,7 @@ def test_a_mask_of_one_place_has_no_entropy_and_padding_no_part():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_look_is_the_mean_of_its_levels_in_plain_loops(seed):
+def test_mask_statistics_are_means_over_levels_in_plain_loops(seed):
     trace, _, targets = tiny.traces(seed)
     found = mask_statistics(trace, targets)
     for image in range(2):
@@ -142,8 +142,8 @@ def test_rank_correlation_of_what_has_none():
     assert np.isnan(rank_correlation(a, np.array([[1.0, 2.0, 3.0]] * 2))).all()
 
 
-def test_statement_24_holds_for_queries_that_look_like_what_is_under_their_box():
-    """Features tell object from ground; half the queries look at objects and have good boxes: those have more mass inside."""
+def test_quality_correlates_with_mass_inside_if_good_queries_attend_to_objects():
+    """Features differ on and off objects. The half of the queries that attend to objects have good boxes and more mass inside."""
     targets = truth([0.5, 0.5, 0.5, 0.5])
     m = memory((8, 8), strides=(4,))
     inside = inside_objects(m, targets, 0)
@@ -159,7 +159,7 @@ def test_statement_24_holds_for_queries_that_look_like_what_is_under_their_box()
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_quality_in_both_readings(seed):
+def test_quality_in_both_forms(seed):
     """`assigned` is the loss's own; q* takes each query's best class and object, so it is never lower."""
     trace, _, targets = tiny.traces(seed)
     q = query_quality.quality_parts(trace, targets)
@@ -191,7 +191,7 @@ def test_agreement_by_hand():
     found = agreement(student, teacher, pairs)
     assert found.same_class.tolist() == [True, False, True]
     assert found.overlap.tolist() == pytest.approx([1, 0.5, 0])
-    assert found.same_object.tolist() == [True, False, False]  # the last: the student's answers for nothing
+    assert found.same_object.tolist() == [True, False, False]  # the last: the student's query is unmatched
     means = found.by_layer(2)
     assert means["class"][0] == pytest.approx(2 / 3) and means["object"][0] == pytest.approx(1 / 3)
     assert means["iou"][0] == pytest.approx(0.5) and means["iou"][1].isnan()
@@ -199,7 +199,7 @@ def test_agreement_by_hand():
 
 def test_a_detector_agrees_with_itself():
     trace, _, targets = tiny.traces(2)
-    about = tiny.stand()
+    about = tiny.detector_stub()
     loss = logits.Model(logits.Config(weight=1.0), about, about)
     found = agreement(trace, trace, tiny.outcome(loss, trace, trace, targets).pairs["positive"])
     assert found.same_class.all() and found.same_object.all() and found.overlap.allclose(torch.ones(len(found.layer)))
