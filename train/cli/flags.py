@@ -8,6 +8,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import tyro
 
@@ -17,12 +18,16 @@ from core.runs.config import did_you_mean
 WIDTH = 100  # columns of a terminal
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
 HELP = ("-h", "--help", "--help-all")
+T = TypeVar("T")
 
 
-def flags(default, arguments: list[str], prog: str, description: str | None = None, *, usual: Sequence[str] = ()):
-    """`default` with what the flags change. --help shows the `usual` flags, where there are any, and --help-all all.
+def flags(
+    default: T, arguments: list[str], prog: str, description: str | None = None, *, usual: Sequence[str] = ()
+) -> T:
+    """A copy of the dataclass `default` with the fields that the flags set.
 
-    UserError: an unknown flag; the nearest is suggested.
+    --help prints the `usual` flags, if there are any, and --help-all all of them; both exit. UserError: an unknown flag; the
+    nearest is suggested.
     """
     if usual and "--help-all" not in arguments and any(word in HELP for word in arguments):
         print(short_help(default, prog, description or "", usual))
@@ -41,8 +46,8 @@ def flags(default, arguments: list[str], prog: str, description: str | None = No
     )
 
 
-def refuse_unknown(default, arguments: list[str]) -> None:
-    """UserError: an argument begins with -- and is no flag."""
+def refuse_unknown(default: Any, arguments: list[str]) -> None:
+    """UserError: an argument begins with -- and is not a flag of the dataclass `default`."""
     names = [*HELP, *(f"--{name}".replace("_", "-") for name in leaves(default))]
     for word in arguments:
         flag = word.split("=")[0].replace("_", "-")
@@ -52,17 +57,17 @@ def refuse_unknown(default, arguments: list[str]) -> None:
             raise UserError(f"no flag {flag}{did_you_mean(flag, names)}")
 
 
-def leaves(value, prefix: str = "") -> list[str]:
-    """Dotted names of all fields that are no dataclasses."""
-    found = []
+def leaves(value: Any, prefix: str = "") -> list[str]:
+    """Dotted names of all fields of a dataclass, and of those within, that are not dataclasses themselves."""
+    names: list[str] = []
     for f in fields(value):
         inner = getattr(value, f.name)
-        found += leaves(inner, f"{prefix}{f.name}.") if is_dataclass(inner) else [prefix + f.name]
-    return found
+        names += leaves(inner, f"{prefix}{f.name}.") if is_dataclass(inner) else [prefix + f.name]
+    return names
 
 
-def short_help(default, prog: str, description: str, usual: Sequence[str]) -> str:
-    """The description with its line breaks, and the usual flags."""
+def short_help(default: Any, prog: str, description: str, usual: Sequence[str]) -> str:
+    """The help text with the usual flags only. Keeps the line breaks of the description."""
     blocks = [flag_help(default, name) for name in usual]
     return "\n".join(
         [
@@ -75,18 +80,18 @@ def short_help(default, prog: str, description: str, usual: Sequence[str]) -> st
     )
 
 
-def flag_help(default, name: str) -> str:
-    """One flag: its name and kind of value; below it the sentence beside the field, and the default."""
+def flag_help(default: Any, name: str) -> str:
+    """The help of one flag: its name and kind of value; below them the comment beside its field, and the default."""
     *path, last = name.split(".")
     for part in path:
         default = getattr(default, part)
-    said = f"{comments(type(default)).get(last, '')} (default: {getattr(default, last)})".strip()
+    text = f"{comments(type(default)).get(last, '')} (default: {getattr(default, last)})".strip()
     head = f"  --{name.replace('_', '-')} {metavar(typing.get_type_hints(type(default))[last])}".rstrip()
-    return "\n".join([head, *textwrap.wrap(said, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)])
+    return "\n".join([head, *textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)])
 
 
-def metavar(kind) -> str:
-    """What stands for a flag's value in the help, given its type."""
+def metavar(kind: Any) -> str:
+    """The placeholder of a flag's value in the help, given its type: INT, PATH, {a,b} ..."""
     parts = [part for part in typing.get_args(kind) if part is not type(None)]
     if typing.get_origin(kind) is typing.Literal:
         return "{" + ",".join(map(str, parts)) + "}"
@@ -94,9 +99,13 @@ def metavar(kind) -> str:
 
 
 def comments(kind: type) -> dict[str, str]:
-    """The comment at the end of each field's line, as in `name: type = default  # comment`."""
+    """The comment at the end of each field's last line, as in `name: type = default  # comment`."""
     source = textwrap.dedent(inspect.getsource(kind))
     lines = source.splitlines()
     (body,) = (node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-    rows = {node.target.id: lines[node.end_lineno - 1] for node in body if isinstance(node, ast.AnnAssign)}
-    return {name: line.partition("  # ")[2] for name, line in rows.items()}
+    texts = {}
+    for node in body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            last_line = lines[(node.end_lineno or node.lineno) - 1]
+            texts[node.target.id] = last_line.partition("  # ")[2]
+    return texts

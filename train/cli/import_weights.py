@@ -1,12 +1,12 @@
-"""Weights of others as a run of ours: to teach, to be measured, to be looked at and to be exported."""
+"""Turns weights that were trained elsewhere into a run, which can teach, be evaluated, opened in the app and exported."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from core.convert.read import ForeignWeights, read
-from core.convert.recognise import Converted, convert
+from core.convert.read import ForeignWeights, read_weights
+from core.convert.to_detector import Converted, convert
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import whole_folder, write_json
@@ -19,52 +19,60 @@ from train.run_folder import folder
 
 @dataclass(frozen=True)
 class Import:
+    """Turns weights that were trained elsewhere into a run."""
+
     out: Path | None = None  # Folder of the new run.
     classes: Path | None = None  # COCO instances file, or JSON list, that names the classes where weights do not.
 
 
-def import_run(path: Path, given: Import) -> None:
-    """Writes the run, whole or not at all, and prints what became of each tensor."""
-    if given.out is None:
+def import_run(path: Path, options: Import) -> None:
+    """Converts a file or folder of weights and writes the run, whole or not at all; prints what became of each tensor.
+
+    UserError: no folder to write, or weights that cannot be read or recognised.
+    """
+    if options.out is None:
         raise UserError("say which folder to write: --out RUN")
-    with whole_folder(given.out) as scratch:
+    with whole_folder(options.out) as scratch:
         print(f"reading {path} ..", flush=True)
-        foreign = read(path)
-        found = convert(foreign, given.classes)
-        lines = [("is", described(found)), *found.report, ("images", sizes(foreign))]
+        foreign = read_weights(path)
+        converted = convert(foreign, options.classes)
+        lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(foreign))]
         report = [f"{title:<9} {text}" for title, text in lines]
         print("\n".join(report))
-        write(scratch, given.out.name, foreign, found, report)
+        write_run(scratch, options.out.name, foreign, converted, report)
     print(
-        f"done: {given.out}; measure it with: python -m train eval {given.out} --data INSTANCES.json --images FOLDER,"
-        f" or let it teach: python -m train fit RECIPE --teacher {given.out}"
+        f"done: {options.out}; measure it with: python -m train eval {options.out} --data INSTANCES.json --images FOLDER,"
+        f" or let it teach: python -m train fit RECIPE --teacher {options.out}"
     )
 
 
-def write(path: Path, name: str, foreign: ForeignWeights, found: Converted, report: list[str]) -> None:
-    """As `fit` leaves a run that learnt without a teacher, so that everything that opens a run opens this one."""
-    short, longest = foreign.size
+def write_run(path: Path, name: str, foreign: ForeignWeights, converted: Converted, report: list[str]) -> None:
+    """Writes the files that `fit` leaves of a run without a teacher, so that everything that opens a run opens this one."""
+    short, longest = foreign.image_size
     data = Data(kind="coco", augment=Augment(sizes=() if short is None else (short,), longest=longest))
-    run = Run(name, found.detector.config, Losses(detection=detection.Config(weight=1.0)), data)
-    about = folder.made(found.categories) | {"imported": origin(foreign) | {"report": report}}
-    save_detector(path / "student.safetensors", found.detector, about | {"data": encode(data)})
+    run = Run(name, converted.detector.config, Losses(detection=detection.Config(weight=1.0)), data)
+    about = folder.common_entries(converted.categories) | {"imported": origin(foreign) | {"report": report}}
+    save_detector(path / "student.safetensors", converted.detector, about | {"data": encode(data)})
     save_module(path / "losses.safetensors", nn.ModuleDict(), {})
     write_json(path / "card.json", about | {"run": encode(run), "teacher": None, "init": None, "class_map": None})
 
 
 def origin(foreign: ForeignWeights) -> dict:
+    """The path and digest of the converted file, for the card."""
     file = foreign.path / "model.safetensors" if foreign.path.is_dir() else foreign.path
     return {"path": str(file), "sha256": sha256_of(file)}
 
 
-def described(found: Converted) -> str:
-    config = encode(found.detector.config)
-    told = ", ".join(f"{key} {value}" for key, value in config["config"].items() if key != "matching")
-    millions = sum(p.numel() for p in found.detector.parameters()) / 1e6
-    return f"{config['detector']}, {millions:.2f} M parameters: {told}"
+def describe(converted: Converted) -> str:
+    """The detector in one line: its kind, its number of parameters and its options."""
+    config = encode(converted.detector.config)
+    options = ", ".join(f"{key} {value}" for key, value in config["config"].items() if key != "matching")
+    millions = sum(p.numel() for p in converted.detector.parameters()) / 1e6
+    return f"{config['detector']}, {millions:.2f} M parameters: {options}"
 
 
-def sizes(foreign: ForeignWeights) -> str:
-    short, longest = foreign.size
+def describe_sizes(foreign: ForeignWeights) -> str:
+    """The size of images in evaluation, in words."""
+    short, longest = foreign.image_size
     side = "stay as they come" if short is None else f"get a short side of {short} pixels"
     return f"{side} in evaluation, and no side above {longest}"

@@ -1,10 +1,11 @@
 """The command line of `python -m train`: finds the verb, checks the words that follow, and returns an exit code.
 
-Torch is imported only once a verb that needs it is known to be spelled right.
+Torch is imported only after the verb and the name that follows it have been checked, so that a typo is reported at once.
 """
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from core.drop_ins import DropIns
@@ -47,7 +48,7 @@ def main(words: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever read the output, such as `head`, has stopped reading
+    except BrokenPipeError:  # the program that read the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
@@ -66,10 +67,10 @@ def run(words: list[str]) -> int | None:
     if verb == "check":
         from train.cli import check_flags
 
-        path, asked = check_flags.parse(rest)
+        path, options = check_flags.parse(rest)
         from train.cli import check_data
 
-        return check_data.run(path, asked)
+        return check_data.run(path, options)
     if not rest or rest[0] in ("--help", "-h"):
         print(usage(verb))
         return None
@@ -77,14 +78,14 @@ def run(words: list[str]) -> int | None:
 
 
 def usage(verb: str) -> str:
-    """One verb's line of the usage; below it the recipes or studies that it takes."""
+    """The usage of one verb; below it the recipes or studies that it takes."""
     line = next(line for line in USAGE.splitlines() if line.split()[:1] == [verb])
     listed = {"fit": recipe_list.recipes_text, "study": recipe_list.studies_text}.get(verb)
     return f"usage: python -m train {' '.join(line.split())}" + (f"\n\n{listed()}" if listed else "")
 
 
 def start(verb: str, rest: list[str]) -> int:
-    """Checks the names that follow a verb, then imports torch and does what the verb says."""
+    """Checks the names that follow a verb, then imports torch and runs the verb; returns the exit code."""
     first, arguments = rest[0], rest[1:]
     if verb == "fit":
         card, arguments = take_card(rest)
@@ -143,7 +144,7 @@ def take_card(words: list[str]) -> tuple[Path | None, list[str]]:
     return Path(words[at + 1]), words[:at] + words[at + 2 :]
 
 
-def require_known(kind: str, word: str, known) -> None:
-    """UserError: the word is not among the known ones; the nearest is suggested."""
+def require_known(kind: str, word: str, known: Collection[str]) -> None:
+    """UserError: the word is not one of the known ones; the nearest is suggested."""
     if word not in known:
         raise UserError(f"no {kind} {word!r}{did_you_mean(word, known)}")

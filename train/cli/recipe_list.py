@@ -1,4 +1,4 @@
-"""What `python -m train list` prints: the recipes in groups, one line each; `--long` adds what their cards say."""
+"""The text of `python -m train list`: the recipes in groups, one line each; `--long` adds score, time and paper."""
 
 import re
 
@@ -16,7 +16,7 @@ for score, time and paper: python -m train list --long; for some of them: python
 
 
 def text(words: list[str]) -> str:
-    """The list. The words are a word that a recipe's name or card must contain, and `--long`.
+    """The list of recipes. `words` may hold `--long`, and one word that a recipe's name or card must contain.
 
     UserError: another flag, more words, or no recipe that mentions the word.
     """
@@ -30,12 +30,12 @@ def text(words: list[str]) -> str:
 
 
 def matches(name: str, word: str = "") -> bool:
-    """Whether a recipe's name or card contains the word, in whatever case."""
+    """Whether a recipe's name or card contains the word, in upper or lower case."""
     return word.lower() in f"{name}\n{recipes.card(name)}".lower()
 
 
 def recipes_text(names: list[str] | None = None, *, long: bool = False) -> str:
-    """The recipes of these names, by default all, in groups under their titles."""
+    """The recipes of these names (default: all), in groups under their titles."""
     names = recipes.names() if names is None else names
     wide = max(map(len, names))
     blocks = []
@@ -53,26 +53,26 @@ def studies_text() -> str:
 
 
 def grouped(names: list[str]) -> dict[str, list[str]]:
-    """The names by the title of their group, in the order in which groups are printed."""
-    found: dict[str, list[str]] = {title: [] for title in ("Start here", *GROUPS.values())}
+    """The names of each group by its title, in the order in which the groups are printed; no empty groups."""
+    groups: dict[str, list[str]] = {title: [] for title in ("Start here", *GROUPS.values())}
     for name in names:
         folder = recipes.FILES.files[name].parent.name
-        found["Start here" if name in START_HERE else GROUPS.get(folder, GROUPS[""])].append(name)
-    return {title: members for title, members in found.items() if members}
+        groups["Start here" if name in START_HERE else GROUPS.get(folder, GROUPS[""])].append(name)
+    return {title: members for title, members in groups.items() if members}
 
 
 def row(name: str, docstring: str, wide: int) -> str:
-    """One name with the first line of its docstring, in at most WIDTH columns."""
+    """A name, padded to `wide`, and the first line of its docstring, in at most WIDTH columns."""
     line = f"  {name:<{wide}}  {summary(docstring)}"
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
 def details(name: str) -> list[str]:
-    """What a recipe's card says of the score to expect, the time and the paper; "-" where it says nothing."""
+    """The expected score, the time and the paper of a recipe's card; "-" where the card does not give one."""
     return [f"      {title.lower():<7} {field(recipes.card(name), title) or '-'}" for title in FIELDS]
 
 
 def field(card: str, title: str) -> str:
-    """What a card says under a title, its further lines being indented; empty where it lacks the title."""
-    found = re.search(rf"^{title} +(.+(?:\n .+)*)", card, re.MULTILINE)
-    return " ".join(found[1].split()) if found else ""
+    """The text of a card under a title, which goes on in indented lines; empty if the card lacks the title."""
+    match = re.search(rf"^{title} +(.+(?:\n .+)*)", card, re.MULTILINE)
+    return " ".join(match[1].split()) if match else ""

@@ -1,6 +1,9 @@
-"""What each verb of `python -m train` does once its first words are known to be right. Imports torch."""
+"""The verbs of `python -m train`, one function each, called after their first words have been checked. Imports torch.
+
+The docstring of a dataclass of flags is the description in its --help, and the comments are the help texts."""
 
 import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import chain, count
@@ -11,6 +14,7 @@ import tyro
 
 from core.data.coco.dataset import Coco
 from core.data.loader import evaluation
+from core.data.sample import Dataset
 from core.errors import UserError
 from core.files import read_json, whole_folder, write_json
 from core.progress import watched
@@ -21,11 +25,11 @@ from train import exports, recipes, studies
 from train.cli import import_weights, report_run
 from train.cli.flags import flags
 from train.distributed import parallel
-from train.distributed.parallel import first_word, ranks, restarted
+from train.distributed.parallel import first_text, ranks, restarted
 from train.engine import loop
 from train.engine.evaluate import score
 from train.exports import _cost, _trial
-from train.job.build import dataset, device_of, same_classes
+from train.job.build import dataset, device_of, refuse_other_classes
 from train.run import USUAL, Data, Run, quick
 from train.run_folder import folder
 from train.score_table import table
@@ -34,21 +38,25 @@ RUNS = Path("runs")
 
 
 def fit(recipe: str | None, card: Path | None, arguments: list[str]) -> None:
-    """Trains a recipe, or the run of a card, with what the flags change."""
-    start = read_card(card) if card else recipes.recipe(recipe)
+    """Trains a recipe, or the run of a card, with the fields that the flags set. One of `recipe` and `card` is given."""
+    if card:
+        start = read_card(card)
+    else:
+        assert recipe is not None
+        start = recipes.recipe(recipe)
     about = recipes.card(recipe) if recipe else None
     run = flags(start, arguments, f"python -m train fit {recipe or f'--card {card}'}", about, usual=USUAL)
     if run.student.classes != start.student.classes:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
     if os.environ.get("QUICK") == "1":
         run = quick(run)
-    with joined():
-        if path := begun(run, RUNS / run.name):
-            say(f"torchrun starts {path} again: it goes on from its last checkpoint")
+    with process_group():
+        if path := restarted_folder(run, RUNS / run.name):
+            say(f"torchrun has restarted {path}: it goes on from its last checkpoint")
             loop.resume(path)
         else:
-            path = RUNS / run.name if run.name != start.name else free(RUNS / run.name)
-            path = Path(first_word(str(path)))
+            path = RUNS / run.name if run.name != start.name else free_path(RUNS / run.name)
+            path = Path(first_text(str(path)))
             loop.fit(run, path)
         say_done(path)
 
@@ -57,31 +65,32 @@ def resume(path: Path, arguments: list[str]) -> None:
     """Continues a run from its last checkpoint."""
     if arguments:
         raise UserError(f"resume takes a run alone, not {arguments[0]}: its card says the rest")
-    with joined():
+    with process_group():
         loop.resume(path)
         say_done(path)
 
 
-def joined() -> AbstractContextManager[None]:
-    """The group of all processes of this run, while open."""
-    return parallel.joined(torch.cuda.is_available())
+def process_group() -> AbstractContextManager[None]:
+    """While open, all processes of this run form a group."""
+    return parallel.process_group(torch.cuda.is_available())
 
 
 def say(text: str) -> None:
-    """Prints from the first process alone."""
+    """Prints in the first process only."""
     if ranks().first:
         print(text, flush=True)
 
 
 def say_done(path: Path) -> None:
-    """Says that a run is finished, and what to do next."""
+    """Prints that a run is finished, and the command to look at it."""
     say(f"done: {path}; look at it with: python -m app {path}")
 
 
-def begun(run: Run, path: Path) -> Path | None:
-    """The folder that this very run began before torchrun restarted it, which repeats the command; None for a new run."""
-    found = folder.begun(run, path) if ranks().first and restarted() else None
-    return Path(word) if (word := first_word(str(found or ""))) else None
+def restarted_folder(run: Run, path: Path) -> Path | None:
+    """The folder of this run if torchrun has restarted it, which repeats the command; None for a new run."""
+    started = folder.find_started(run, path) if ranks().first and restarted() else None
+    text = first_text(str(started or ""))
+    return Path(text) if text else None
 
 
 def read_card(path: Path) -> Run:
@@ -92,14 +101,16 @@ def read_card(path: Path) -> Run:
     return decode(Run, card["run"], f"{path}: run")
 
 
-def free(path: Path) -> Path:
-    """The path, with a number appended where it is taken. Only for default names: a name that the user chose is kept."""
+def free_path(path: Path) -> Path:
+    """The path, with a number appended if it is taken. For default names only: a name that the user chose is not changed."""
     numbered = (path.with_name(f"{path.name}-{n}") for n in count(2))
-    return next(p for p in chain([path], numbered) if not folder.taken(p))
+    return next(p for p in chain([path], numbered) if not folder.is_taken(p))
 
 
 @dataclass(frozen=True)
 class Measure:
+    """Average precision of a run's student, or of a file of weights."""
+
     data: Path | None = None  # COCO instances JSON. Default: the validation images of the run.
     images: Path | None = None  # Folder of its images. Default: `images` beside the JSON, or COCO's own layout.
     batch: int = 8  # Images in a batch.
@@ -109,25 +120,33 @@ class Measure:
 
 def evaluate(path: Path, arguments: list[str]) -> None:
     """Prints the average precision of a run's student, or of a file of weights."""
-    given = flags(Measure(), arguments, f"python -m train eval {path}")
+    options = flags(Measure(), arguments, f"python -m train eval {path}")
     detector, card = load_detector(weights_file(path))
     trained = decode(Data, card["data"], f"{path}: data") if "data" in card else None
-    if given.data is None and (trained is None or trained.kind == "coco" and trained.val is None):
+    val: Dataset
+    if options.data:
+        val = Coco(options.data, options.images)
+    elif trained is None or (trained.kind == "coco" and trained.val is None):
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
-    val = Coco(given.data, given.images) if given.data else dataset(trained, "val")
-    same_classes(card, val.categories, path)
+    else:
+        val = dataset(trained, "val")
+    refuse_other_classes(card, val.categories, path)
     augment = (trained or Data()).augment
-    with joined():
-        scores = score(detector.to(device_of(given.device)), val, augment, batch=given.batch, workers=given.workers)
-    if ranks().first:
+    with process_group():
+        scores = score(
+            detector.to(device_of(options.device)), val, augment, batch=options.batch, workers=options.workers
+        )
+    if scores is not None and ranks().first:
         print(table(scores))
     if path.is_dir():
-        data = "".join(f" --{key} {x}" for key, x in (("data", given.data), ("images", given.images)) if x)
+        data = "".join(f" --{key} {x}" for key, x in (("data", options.data), ("images", options.images)) if x)
         say(f"look at it with: python -m app {path}{data}")
 
 
 @dataclass(frozen=True)
 class Doctor:
+    """Diagnosis of a run: numbers, and each setting to change with its evidence."""
+
     data: Path | None = None  # COCO instances JSON. Default: the validation images of the run.
     images: Path | None = None  # Folder of its images.
     limit: int = IMAGES  # Number of images on which student and teacher are compared.
@@ -135,47 +154,49 @@ class Doctor:
 
 
 def doctor(path: Path, arguments: list[str]) -> int:
-    """Prints the diagnosis of a run; returns the exit code: 1 if there is a setting to change."""
-    given = flags(Doctor(), arguments, f"python -m train doctor {path}")
-    if given.limit < 1:
-        raise UserError(f"--limit is {given.limit}; it takes at least one image to compare")
+    """Prints the diagnosis of a run. Returns the exit code: 1 if there is a setting to change, 0 if not."""
+    options = flags(Doctor(), arguments, f"python -m train doctor {path}")
+    if options.limit < 1:
+        raise UserError(f"--limit is {options.limit}; it takes at least one image to compare")
 
-    def watch(images, count: int):
+    def watch(images: Iterable, count: int) -> Iterable:
         return watched(images, "comparing student and teacher", count)
 
-    diagnosis = diagnose(path, given.data, given.images, limit=given.limit, watch=watch)
+    diagnosis = diagnose(path, options.data, options.images, limit=options.limit, watch=watch)
     print(report_run.text(diagnosis))
-    if given.json:
-        write_json(given.json, asdict(diagnosis))
+    if options.json:
+        write_json(options.json, asdict(diagnosis))
     return int(bool(diagnosis.findings))
 
 
 def import_run(path: Path, arguments: list[str]) -> None:
     """Turns weights that were trained elsewhere into a run."""
-    given = flags(import_weights.Import(), arguments, f"python -m train import {path}")
-    import_weights.import_run(path, given)
+    options = flags(import_weights.Import(), arguments, f"python -m train import {path}")
+    import_weights.import_run(path, options)
 
 
 @dataclass(frozen=True)
 class Export:
+    """Writes a run's student for use elsewhere."""
+
     to: str = "safetensors"  # Format to write: safetensors, hf or onnx.
     out: Path | None = None  # New folder to write.
 
 
 def export(path: Path, arguments: list[str], formats: list[str]) -> None:
-    """Writes a run's student in one of the formats, with what it costs to use."""
-    given = flags(Export(), arguments, f"python -m train export {path}")
-    if given.to not in formats:
-        raise UserError(f"no format {given.to!r}{did_you_mean(given.to, formats)}")
-    if given.out is None:
+    """Writes a run's student in one of the formats, and prints what a forward pass costs."""
+    options = flags(Export(), arguments, f"python -m train export {path}")
+    if options.to not in formats:
+        raise UserError(f"no format {options.to!r}{did_you_mean(options.to, formats)}")
+    if options.out is None:
         raise UserError("say which folder to write: --out FOLDER")
-    with whole_folder(given.out) as scratch:
+    with whole_folder(options.out) as scratch:
         detector, card = load_detector(weights_file(path))
-        use = exports.FILES.module(given.to).export(detector, card, scratch)
-        on = _trial.trial(card, count=1)
-        images, _ = next(evaluation(on.images, on.augment, batch=1))
+        hint = exports.FILES.module(options.to).export(detector, card, scratch)
+        trial = _trial.trial(card, count=1)
+        images, _ = next(evaluation(trial.images, trial.augment, batch=1))
         print(_cost.text(_cost.cost(detector, images), images), flush=True)
-    print(f"done: {given.out}; {use.format(folder=given.out)}")
+    print(f"done: {options.out}; {hint.format(folder=options.out)}")
 
 
 def study(name: str, arguments: list[str]) -> None:

@@ -1,4 +1,7 @@
-"""What a student costs who uses it: as much as the same network that was never distilled."""
+"""The cost of using a student: its parameters, FLOPs and time, beside those of the same network before distillation.
+
+Distillation must not add to any of them.
+"""
 
 from statistics import median
 from time import perf_counter
@@ -10,40 +13,47 @@ from core import detectors
 from core.detectors.base import Detector
 from core.types import Images
 
-TURNS = 5
+TURNS = 5  # forward passes of each network that are timed
 
 
 def cost(detector: Detector, images: Images) -> dict[str, dict[str, float]]:
-    """Parameters, FLOPs of matrix products and convolutions, and the median seconds of a forward pass, measured in turns:
-    of the `student`, and of the same network, `undistilled`.
+    """Parameters, FLOPs of matrix products and convolutions, and the median seconds of a forward pass.
+
+    One row for the `student` and one for the same network with new weights, `undistilled`; their times are measured in
+    turns, so that a slow moment of the machine affects both.
     """
-    both = {"student": detector, "undistilled": detectors.module(detector.kind).Model(detector.config).eval()}
-    found = {
+    models = {"student": detector, "undistilled": detectors.module(detector.kind).Model(detector.config).eval()}
+    costs = {
         name: {"parameters": sum(p.numel() for p in model.parameters()), "flops": flops(model, images)}
-        for name, model in both.items()
+        for name, model in models.items()
     }
-    times = {name: [] for name in both}
+    times: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(TURNS):
-        for name, model in both.items():
+        for name, model in models.items():
             times[name].append(seconds(model, images))
-    return {name: found[name] | {"seconds": median(times[name])} for name in both}
+    return {name: costs[name] | {"seconds": median(times[name])} for name in models}
 
 
 def flops(detector: Detector, images: Images) -> int:
-    with torch.enable_grad(), FlopCounterMode(display=False) as counter:  # it follows modules by their gradients
+    """FLOPs of a forward pass; a multiplication with its addition counts 2."""
+    with (
+        torch.enable_grad(),
+        FlopCounterMode(display=False) as counter,
+    ):  # the counter needs gradients to follow modules
         detector(images)
     return counter.get_total_flops()
 
 
 @torch.no_grad()
 def seconds(detector: Detector, images: Images) -> float:
+    """Seconds of one forward pass."""
     begun = perf_counter()
     detector(images)
     return perf_counter() - begun
 
 
 def text(costs: dict[str, dict[str, float]], images: Images) -> str:
-    """The costs as lines."""
+    """The costs as text, a line for each network, and the size of the image."""
     height, width = images.pixels.shape[-2:]
     lines = [
         f"{name:<12} {row['parameters']:,} parameters, {row['flops'] / 1e9:.3f} GFLOPs, {1e3 * row['seconds']:.1f} ms"

@@ -1,4 +1,4 @@
-"""Images on which a detector from a file is tried: those that it was measured on, or drawn ones where they are not here."""
+"""Images on which an exported detector is tried: its own validation images, or generated ones if those are missing."""
 
 from dataclasses import dataclass, replace
 
@@ -10,26 +10,28 @@ from core.runs.config import decode
 from train.job.build import dataset
 from train.run import Data
 
-SIDE = 256  # of the drawn images, in pixels
+SIDE = 256  # of generated images, in pixels
 
 
 @dataclass(frozen=True)
 class Trial:
+    """Images, how to resize them, and whether the detector was evaluated on them, so that its AP means something."""
+
     images: Dataset
     augment: Augment
-    own: bool  # whether the detector was measured on them, so that its AP means something
+    own: bool
 
     def __str__(self) -> str:
-        return f"{len(self.images)} images" + ("" if self.own else " drawn for it, since its own are not here")
+        return f"{len(self.images)} images" + ("" if self.own else " generated for it, since its own are missing")
 
 
 def trial(card: dict, count: int) -> Trial:
-    """The first `count` at most; `card` is that of the detector's file."""
+    """A trial on the first images, `count` at most; `card` is the card of the detector's file."""
     if "data" in card:
         data = decode(Data, card["data"], "the card: data")
         first = replace(data, val_limit=min(count, data.val_limit or count))
         try:
             return Trial(dataset(first, "val"), data.augment, own=True)
-        except UserError:  # an imported run, or images of another machine
+        except UserError:  # an imported run, or the images are on another machine
             pass
     return Trial(Shapes("val", count, SIDE), Augment(), own=False)

@@ -1,4 +1,7 @@
-"""A folder that transformers' from_pretrained opens, offline, as Conditional or Deformable DETR; transformers is not needed."""
+"""A folder that transformers' from_pretrained opens offline as Conditional or Deformable DETR.
+
+Writing it does not need transformers.
+"""
 
 from pathlib import Path
 
@@ -8,6 +11,7 @@ from torch import Tensor
 
 from core import detectors
 from core.data.transforms import Augment
+from core.detectors import conditional, deformable
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import write_bytes, write_json
@@ -15,6 +19,7 @@ from core.nn.backbones import STRIDES
 from core.runs.config import decode
 from core.tensor_names import HUB, OURS, to_native, translate
 
+Config = conditional.Config | deformable.Config
 CLASSES = {"conditional": "ConditionalDetr", "deformable": "DeformableDetr"}
 RESNETS = {
     "resnet18": {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]},
@@ -24,12 +29,12 @@ RESNETS = {
 
 
 def export(detector: Detector, card: dict, folder: Path) -> str:
-    """UserError: transformers has no such detector, or no such backbone; gives what to do with the folder."""
+    """Writes the folder; returns the call that opens it. UserError: transformers lacks the detector or its backbone."""
     if detector.kind not in CLASSES:
         raise UserError(f"transformers has no {detector.kind}; export it with --to safetensors")
-    if detector.config.backbone not in RESNETS:
+    if detector.backbone_name not in RESNETS:
         raise UserError(
-            f"transformers' detectors do not take the backbone {detector.config.backbone}, only {', '.join(RESNETS)};"
+            f"transformers' detectors do not take the backbone {detector.backbone_name}, only {', '.join(RESNETS)};"
             " export it with --to safetensors"
         )
     write_json(folder / "config.json", config(detector, card["categories"]))
@@ -39,8 +44,8 @@ def export(detector: Detector, card: dict, folder: Path) -> str:
 
 
 def config(detector: Detector, categories: list[dict]) -> dict:
-    """Labels count the classes from 0; category_ids, which transformers keeps and does not read, are their ids."""
-    c, m = detector.config, detector.matching
+    """The contents of config.json. Labels count classes from 0; `category_ids`, which transformers ignores, are COCO's ids."""
+    c, m = config_of(detector), detector.matching
     names = [category["name"] for category in categories]
     return {
         "model_type": f"{detector.kind}_detr",
@@ -65,14 +70,20 @@ def config(detector: Detector, categories: list[dict]) -> dict:
         "giou_cost": round(m.giou_weight),
         "torch_dtype": "float32",
         **backbone(detector),
-        **(levels(c) if detector.kind == "deformable" else {}),
+        **(deformable_fields(c) if isinstance(c, deformable.Config) else {}),
     }
 
 
+def config_of(detector: Detector) -> Config:
+    """The config of a detector that transformers has; `export` refuses all others."""
+    assert isinstance(detector.config, Config)
+    return detector.config
+
+
 def backbone(detector: Detector) -> dict:
-    """transformers' own ResNet; timm's where it is dilated, which the other cannot be."""
-    c = detector.config
-    if getattr(c, "dilation", False):
+    """The fields of config.json on the backbone: transformers' own ResNet, or timm's if it is dilated."""
+    c = config_of(detector)
+    if is_dilated(c):
         return {
             "use_timm_backbone": True,
             "backbone": c.backbone,
@@ -84,7 +95,13 @@ def backbone(detector: Detector) -> dict:
     return {"use_timm_backbone": False, "backbone": None, "use_pretrained_backbone": False, "backbone_config": own}
 
 
-def levels(c) -> dict:
+def is_dilated(c: Config) -> bool:
+    """Whether the backbone's last stage is dilated, which only Conditional DETR's can be."""
+    return isinstance(c, conditional.Config) and c.dilation
+
+
+def deformable_fields(c: deformable.Config) -> dict:
+    """The fields of config.json that only Deformable DETR has."""
     return {
         "num_feature_levels": len(c.strides),
         "encoder_n_points": c.points,
@@ -97,9 +114,11 @@ def levels(c) -> dict:
 
 
 def processor(detector: Detector, card: dict) -> dict:
-    """Images as our evaluation sees them: resized or as they come, normalised, padded at the bottom and on the right."""
+    """The contents of preprocessor_config.json: images are resized, normalised and padded as in evaluation here."""
     augment = decode(Augment, card.get("data", {}).get("augment", {}), "the card: data.augment")
-    mean, std = ([x / 255 for x in t.flatten().tolist()] for t in (detector.backbone.mean, detector.backbone.std))
+    backbone = detector.own_backbone
+    assert backbone is not None
+    mean, std = ([x / 255 for x in t.flatten().tolist()] for t in (backbone.mean, backbone.std))
     return {
         "image_processor_type": f"{CLASSES[detector.kind]}ImageProcessor",
         "do_resize": bool(augment.sizes),
@@ -115,30 +134,34 @@ def processor(detector: Detector, card: dict) -> dict:
 
 
 def tensors(detector: Detector) -> dict[str, Tensor]:
-    """Under the names that files on the hub have, which every version of transformers reads."""
-    found = {}
+    """The weights under the names of files on the Hugging Face hub, which every version of transformers reads."""
+    renamed: dict[str, Tensor] = {}
     for name, x in detector.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             for key in hub_names(detector, name):
-                found |= parts(key, x.detach().cpu())
-    return found
+                renamed |= split_projections(key, x.detach().cpu())
+    return renamed
 
 
 def hub_names(detector: Detector, name: str) -> list[str]:
-    """A plain Deformable DETR's heads are listed for each layer, a refining one's for its decoder as well."""
-    c, rows = detector.config, detectors.module(detector.kind).NAMES
+    """The names of a tensor in transformers; the heads of a Deformable DETR have several.
+
+    Without refinement its layers share one head, which is listed for each layer; with refinement the decoder lists it too.
+    """
+    c, rows = config_of(detector), detectors.module(detector.kind).NAMES
     if name.startswith("backbone."):
         key = translate(name, rows, OURS, HUB)[0]
-        return [key if getattr(c, "dilation", False) else to_native(key)]
-    if detector.kind == "deformable" and name.startswith(("to_class.", "to_box.")) and not c.refine:
-        same = [name.replace(".0.", f".{k}.", 1) for k in range(c.layers)]
-        return [translate(x, rows, OURS, HUB)[0] for x in same]
+        return [key if is_dilated(c) else to_native(key)]
+    if isinstance(c, deformable.Config) and name.startswith(("to_class.", "to_box.")) and not c.refine:
+        names = [name.replace(".0.", f".{k}.", 1) for k in range(c.layers)]
+        return [translate(x, rows, OURS, HUB)[0] for x in names]
     keys = translate(name, rows, OURS, HUB)
-    return keys[:1] if name.startswith("to_class.") and not getattr(c, "two_stage", False) else keys
+    two_stage = isinstance(c, deformable.Config) and c.two_stage
+    return keys[:1] if name.startswith("to_class.") and not two_stage else keys
 
 
-def parts(key: str, x: Tensor) -> dict[str, Tensor]:
-    """Copies, since a file holds no tensor twice; the projections of an attention apart."""
+def split_projections(key: str, x: Tensor) -> dict[str, Tensor]:
+    """A copy of a tensor, since a file holds no tensor twice; that of an attention is split into q, k and v."""
     if ".qkv_proj." not in key:
         return {key: x.clone(memory_format=torch.contiguous_format)}
     return {key.replace(".qkv_", f".{k}_"): y.contiguous().clone() for k, y in zip("qkv", x.chunk(3))}

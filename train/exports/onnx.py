@@ -1,13 +1,17 @@
-"""One ONNX file of the student, for any number of images of any size, and its answers beside torch's; the `onnx` extra.
+"""One ONNX file of the student, for any number of images of any size; its outputs are compared with torch's.
 
-Takes pixels (b 3 H W, uint8 RGB), padding (b H W, True beside the image) and sizes (b 2: height and width without
-padding); gives logits (b q c) and boxes (b q 4: cx, cy, w, h in parts of the image). The classes are in its metadata.
+Needs the extra `onnx`.
+
+Inputs: pixels (b 3 H W, uint8 RGB), padding (b H W, True beside the image) and sizes (b 2: height and width without
+padding). Outputs: logits (b q c) and boxes (b q 4: cx, cy, w, h as fractions of the image). The classes are in its metadata.
 """
 
 import json
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,35 +22,42 @@ from core.errors import UserError
 from core.runs.inference import Inference
 from core.types import Images, Predictions
 from train.engine.evaluate import score
-from train.exports._trial import Trial, trial
+from train.exports import _trial
+from train.exports._trial import Trial
 
 FILE, NEEDS, OPSET = "student.onnx", ("onnx", "onnxscript", "onnxruntime"), 18
 INPUTS, OUTPUTS = ("pixels", "padding", "sizes"), ("logits", "boxes")
 AXES = ({0: "batch", 2: "height", 3: "width"}, {0: "batch", 1: "height", 2: "width"}, {0: "batch"})
-IMAGES, BATCH = 100, 4  # that the file is tried on
-APART = 1e-3  # scores and boxes may be from torch's
+IMAGES, BATCH = 100, 4  # on which the file is compared with torch
+TOLERANCE = 1e-3  # largest difference of scores and boxes from torch's
 
 
 def export(detector: Detector, card: dict, folder: Path) -> str:
-    """UserError: the extra is missing, or ONNX Runtime answers otherwise than torch; gives what to do with the folder."""
+    """Writes the file and compares it with torch; returns the call that opens it.
+
+    UserError: the extra is missing, or the outputs differ.
+    """
     if missing := [name for name in NEEDS if find_spec(name) is None]:
         raise UserError(f"ONNX needs {', '.join(missing)}: pip install 'detrdistill[onnx]'")
     print("writing the graph, which takes a minute for a large student ...", flush=True)
-    program = traced(detector)
+    program = trace(detector)
     program.model.metadata_props["categories"] = json.dumps(card["categories"])
     program.save(folder / FILE)
-    print(tried(detector, folder / FILE, trial(card, IMAGES)))
+    print(compare(detector, folder / FILE, _trial.trial(card, IMAGES)))
     return f"open it with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
 
 
 @torch.no_grad()
-def traced(detector: Detector):
-    """Left to ONNX Runtime to optimise: the exporter's own optimiser drops a bound of a clamp that follows a clamp."""
+def trace(detector: Detector) -> Any:
+    """The detector as an ONNX program (torch.onnx.ONNXProgram), for batches of any size.
+
+    It is not optimised: of two clamps in a row the exporter's optimiser drops a bound. ONNX Runtime optimises it when it loads.
+    """
     pixels = torch.zeros(2, 3, 256, 320, dtype=torch.uint8)
     example = pixels, torch.zeros(2, 256, 320, dtype=torch.bool), torch.tensor([[256, 320], [256, 320]])
-    bags = {torch.ops.aten.embedding_bag.padding_idx: weighted_sums}
+    translations: dict[Callable, Callable] = {torch.ops.aten.embedding_bag.padding_idx: weighted_sums}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of axes that have the same name on purpose
+        warnings.simplefilter("ignore")  # about axes that have the same name on purpose
         return torch.onnx.export(
             Inference(detector),
             example,
@@ -57,17 +68,28 @@ def traced(detector: Detector):
             dynamic_shapes=AXES,
             input_names=INPUTS,
             output_names=OUTPUTS,
-            custom_translation_table=bags,
+            custom_translation_table=translations,
         )
 
 
-def weighted_sums(table, index, offsets, scale=False, mode=0, sparse=False, weight=None, last=False, padding=None):
-    """torch's embedding_bag where every bag is as large: matrix products, a quarter of each bag at a time.
+def weighted_sums(
+    table: Any,
+    index: Any,
+    offsets: Any,
+    scale: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    weight: Any = None,
+    last: bool = False,
+    padding: int | None = None,
+) -> Any:
+    """torch's embedding_bag for bags of equal size: matrix products, a quarter of each bag at a time.
 
-    The exporter's own translation is a loop over the bags.
+    The exporter's own translation is a loop over the bags, which is slow.
     """
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
+    op: Any = opset18
     one = op.Constant(value_ints=[1])
     shape = op.Concat(op.Shape(offsets), op.Constant(value_ints=[-1]), axis=0)
     indices, weights = (op.Split(op.Reshape(x, shape), axis=1, num_outputs=4) for x in (index, weight))
@@ -76,7 +98,7 @@ def weighted_sums(table, index, offsets, scale=False, mode=0, sparse=False, weig
 
 
 class Runtime(nn.Module):
-    """ONNX Runtime in the detector's place; it remembers how far its answers were from the detector's at most."""
+    """Runs the file in ONNX Runtime in place of the detector, and records the largest difference from its outputs."""
 
     def __init__(self, detector: Detector, path: Path):
         import onnxruntime
@@ -85,29 +107,32 @@ class Runtime(nn.Module):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.inference, self.apart = Inference(detector), 0.0
+        self.inference, self.difference = Inference(detector), 0.0
 
     def forward(self, images: Images) -> Predictions:
-        given = {name: getattr(images, name) for name in INPUTS}
-        found = self.session.run(OUTPUTS, {name: x.numpy() for name, x in given.items()})
-        logits, boxes = map(torch.from_numpy, found)
-        wanted = self.inference(**given)
-        pairs = (logits.sigmoid(), wanted[0].sigmoid()), (boxes, wanted[1])
-        self.apart = float(np.max([self.apart, *(float((a - b).abs().max()) for a, b in pairs)]))
+        """The predictions of the file, as one layer; its hidden vectors are placeholders."""
+        inputs = {name: getattr(images, name) for name in INPUTS}
+        outputs = self.session.run(OUTPUTS, {name: x.numpy() for name, x in inputs.items()})
+        logits, boxes = map(torch.from_numpy, outputs)
+        expected = self.inference(**inputs)
+        pairs = (logits.sigmoid(), expected[0].sigmoid()), (boxes, expected[1])
+        self.difference = float(np.max([self.difference, *(float((a - b).abs().max()) for a, b in pairs)]))
         return Predictions(logits[None], boxes[None], hidden=boxes[None])
 
 
-def tried(detector: Detector, path: Path, on: Trial) -> str:
-    """How far ONNX Runtime is from torch, in one sentence, with both their AP. UserError: too far."""
+def compare(detector: Detector, path: Path, trial: Trial) -> str:
+    """The largest difference between ONNX Runtime and torch, in a sentence with both AP. UserError: it is too large."""
     runtime = Runtime(detector, path)
-    theirs, ours = (score(x, on.images, on.augment, batch=BATCH, workers=0) for x in (runtime, detector))
-    if not runtime.apart <= APART:
+    models = (runtime, detector)
+    scores = [score(x, trial.images, trial.augment, batch=BATCH, workers=0) or {} for x in models]
+    if not runtime.difference <= TOLERANCE:  # NaN is too large, too
         raise UserError(
-            f"ONNX Runtime's scores or boxes are up to {runtime.apart:.2g} from torch's, more than {APART:g}, on {on}: "
-            "nothing was written; export with --to safetensors, and please report the versions of torch and onnxruntime"
+            f"ONNX Runtime's scores or boxes are up to {runtime.difference:.2g} from torch's, more than {TOLERANCE:g}, "
+            f"on {trial}: nothing was written; export with --to safetensors, "
+            "and please report the versions of torch and onnxruntime"
         )
-    said = f"ONNX Runtime beside torch: scores and boxes within {runtime.apart:.1e} on {on}"
-    if not on.own:
-        return said
-    there, here = 100 * (theirs["ap"] or 0.0), 100 * (ours["ap"] or 0.0)
-    return f"{said}; AP {there:.2f} and {here:.2f} ({there - here:+.3f})"
+    text = f"ONNX Runtime beside torch: scores and boxes within {runtime.difference:.1e} on {trial}"
+    if not trial.own:
+        return text
+    onnx_ap, torch_ap = (100 * (s["ap"] or 0.0) for s in scores)
+    return f"{text}; AP {onnx_ap:.2f} and {torch_ap:.2f} ({onnx_ap - torch_ap:+.3f})"

@@ -1,4 +1,4 @@
-"""The student alone, with its card: what any later version opens as a teacher, to measure it, or to export it again."""
+"""The student alone, with its card: a file that `eval`, `export`, the app and --teacher open."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ from core.runs.checkpoint import save_detector
 
 
 def export(detector: Detector, card: dict, folder: Path) -> str:
-    """Adapters of losses, the teacher and the state of training stay behind; gives what to do with the folder."""
+    """Writes the student without losses, teacher and training state; returns the command that uses the folder."""
     save_detector(folder / "student.safetensors", detector, card)
     return "open it as any run: python -m train eval {folder}"

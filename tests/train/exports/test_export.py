@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from core.convert.classes import COCO
-from core.convert.read import read
-from core.convert.recognise import convert
+from core.convert.read import read_weights
+from core.convert.to_detector import convert
 from core.data.transforms import Augment
 from core.files import read_json, write_json
 from core.runs.checkpoint import load_detector, save_detector, weights_file
@@ -34,7 +34,7 @@ def offline(monkeypatch):
 def exported(request, tmp_path_factory):
     """(case, a detector of three classes, the folder it was exported to)."""
     folder = tmp_path_factory.mktemp("exported")
-    model = foreign.source(request.param, classes=3)
+    model = foreign.source_detector(request.param, classes=3)
     save_detector(folder / "run" / "student.safetensors", model, CARD)
     assert typed("export", folder / "run", "--to", "hf", "--out", folder / "hf") == 0
     return request.param, model, folder / "hf"
@@ -115,27 +115,31 @@ def test_the_image_processor_makes_what_the_detector_sees(exported):
 
 
 def test_images_that_come_as_they_are_stay_so(tmp_path):
-    save_detector(tmp_path / "x.safetensors", foreign.source("conditional", classes=3), {"categories": CATEGORIES})
+    save_detector(
+        tmp_path / "x.safetensors", foreign.source_detector("conditional", classes=3), {"categories": CATEGORIES}
+    )
     assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     assert not read_json(tmp_path / "hf" / "preprocessor_config.json")["do_resize"]
-    assert read(tmp_path / "hf").size[0] is None
+    assert read_weights(tmp_path / "hf").image_size[0] is None
 
 
 def test_a_dilated_backbone_is_timm_s(tmp_path):
     pytest.importorskip("timm")
     own = {"backbone": "resnet50", "dilation": True, "strides": (16,), "layers": 1, "encoder_layers": 1, "classes": 3}
-    model = foreign.source("conditional", **own)
+    model = foreign.source_detector("conditional", **own)
     save_detector(tmp_path / "x.safetensors", model, CARD)
     assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     same(model, opened(tmp_path / "hf"))
-    assert convert(read(tmp_path / "hf")).detector.config == model.config
+    assert convert(read_weights(tmp_path / "hf")).detector.config == model.config
 
 
 @pytest.mark.parametrize("strides", [(32,), (8, 16), (4, 8, 16, 32, 64)])
 def test_other_levels_are_exported(strides, tmp_path):
-    config = replace(foreign.source("deformable plain", classes=3).config, strides=strides, encoder_layers=1, layers=1)
+    config = replace(
+        foreign.source_detector("deformable plain", classes=3).config, strides=strides, encoder_layers=1, layers=1
+    )
     torch.manual_seed(3)
-    model = tiny.stir(type(foreign.source("deformable plain"))(config), 0.3).eval()
+    model = tiny.stir(type(foreign.source_detector("deformable plain"))(config), 0.3).eval()
     save_detector(tmp_path / "x.safetensors", model, CARD)
     assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     same(model, opened(tmp_path / "hf"))
@@ -218,7 +222,7 @@ def test_a_folder_of_transformers_becomes_ours(case, tmp_path, capsys):
     if options.get("timm"):
         pytest.importorskip("timm")
     theirs = saved(tmp_path / "theirs", kind, **options)
-    found = convert(read(tmp_path / "theirs"))
+    found = convert(read_weights(tmp_path / "theirs"))
     keep = [1, 2]
     images = pictures()
     with torch.no_grad():
@@ -232,12 +236,12 @@ def test_a_folder_of_transformers_becomes_ours(case, tmp_path, capsys):
 def test_heads_that_transformers_left_apart_are_refused(tmp_path):
     """Untied and not the same, a decoder's heads are of another network."""
     saved(tmp_path / "theirs", "Deformable", with_box_refine=True, tie_word_embeddings=False)
-    refused(lambda: convert(read(tmp_path / "theirs")), "bbox_embed.0.layers.0.", "differ")
+    refused(lambda: convert(read_weights(tmp_path / "theirs")), "bbox_embed.0.layers.0.", "differ")
 
 
 def folder(path: Path, **changes) -> Path:
     """An exported folder with another config.json; None takes a key away."""
-    model = foreign.source("conditional", classes=3)
+    model = foreign.source_detector("conditional", classes=3)
     save_detector(path / "x.safetensors", model, CARD)
     assert typed("export", path / "x.safetensors", "--to", "hf", "--out", path / "hf") == 0
     told = read_json(path / "hf" / "config.json") | changes
@@ -265,7 +269,7 @@ def folder(path: Path, **changes) -> Path:
 )
 def test_a_configuration_that_cannot_be_ours_is_refused(changes, words, tmp_path):
     path = folder(tmp_path, **changes)
-    refused(lambda: convert(read(path)), str(path), *words)
+    refused(lambda: convert(read_weights(path)), str(path), *words)
 
 
 @pytest.mark.parametrize("told, size", [({"size": 600, "max_size": 1000}, (600, 1000)), ({}, (800, 1333)), ([], None)])
@@ -274,15 +278,15 @@ def test_image_sizes_of_a_folder(told, size, tmp_path):
     path = folder(tmp_path)
     write_json(path / "preprocessor_config.json", told)
     if size:
-        assert read(path).size == size
+        assert read_weights(path).image_size == size
     else:
-        refused(lambda: read(path), "preprocessor_config.json is not an object")
+        refused(lambda: read_weights(path), "preprocessor_config.json is not an object")
     (path / "preprocessor_config.json").unlink()
-    assert read(path).size == (800, 1333)
+    assert read_weights(path).image_size == (800, 1333)
 
 
 def test_a_configuration_says_what_the_weights_cannot(tmp_path):
-    found = convert(read(folder(tmp_path, dropout=0.3, category_ids=None, id2label=None)))
+    found = convert(read_weights(folder(tmp_path, dropout=0.3, category_ids=None, id2label=None)))
     assert found.detector.config.dropout == 0.3
     assert [(c.id, c.name) for c in found.categories] == [(k, f"class {k}") for k in range(3)]
 
@@ -303,11 +307,11 @@ def test_tensors_of_a_folder_that_do_not_fit_are_named(tmp_path):
     }
     for said, tensors in cases.items():
         save_file(tensors, path / "model.safetensors")
-        refused(lambda: convert(read(path)), str(path), said)
+        refused(lambda: convert(read_weights(path)), str(path), said)
     (path / "model.safetensors").write_bytes(b"x" * 50)
-    refused(lambda: read(path), "not a safetensors file")
+    refused(lambda: read_weights(path), "not a safetensors file")
     (path / "model.safetensors").unlink()
-    refused(lambda: read(path), "model.safetensors: no such file")
+    refused(lambda: read_weights(path), "model.safetensors: no such file")
 
 
 # ---- the student alone
@@ -329,7 +333,7 @@ def test_an_exported_student_is_alone_and_opens(tmp_path, capsys):
 
 def test_coco_comes_through_import_and_export(tmp_path):
     """From a released file of 91 rows to transformers' 80 labels, with COCO's ids beside them."""
-    path = foreign.write(tmp_path / "x.pth", "conditional", foreign.source("conditional"))
+    path = foreign.write_pth(tmp_path / "x.pth", "conditional", foreign.source_detector("conditional"))
     assert typed("import", path, "--out", tmp_path / "run") == 0
     assert typed("export", tmp_path / "run", "--to", "hf", "--out", tmp_path / "hf") == 0
     config = read_json(tmp_path / "hf" / "config.json")

@@ -52,7 +52,7 @@ def test_answers_are_torchs_for_any_number_and_size_of_images(exported):
         assert p.logits.shape == want.logits[-1:].shape
         torch.testing.assert_close(p.logits, want.logits[-1:], rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(p.boxes, want.boxes[-1:], rtol=1e-4, atol=1e-4)
-    assert 0 < runtime.apart < 1e-4
+    assert 0 < runtime.difference < 1e-4
 
 
 def test_it_says_its_classes_and_names_what_it_takes(exported):
@@ -73,16 +73,16 @@ def test_the_command_says_how_near_it_is_and_what_it_costs(exported):
 def test_another_network_in_the_file_is_refused(exported):
     """The file is compared, not taken at its word."""
     model, path, _ = exported
-    assert "within" in onnx.tried(model, path, on := trial(CARD, 2)) and on.own and len(on.images) == 2
+    assert "within" in onnx.compare(model, path, on := trial(CARD, 2)) and on.own and len(on.images) == 2
     with pytest.raises(UserError, match="from torch's, more than 0.001, on 2 images"):
-        onnx.tried(tiny.stir(model, 0.1), path, on)
+        onnx.compare(tiny.stir(model, 0.1), path, on)
 
 
-def test_without_its_own_images_it_is_tried_on_drawn_ones():
+def test_without_its_own_images_it_is_tried_on_generated_ones():
     gone = CARD | {"data": encode(Data(kind="coco"))}
     for card in (gone, {"categories": CATEGORIES}):
         on = trial(card, 2)
-        assert isinstance(on, Trial) and not on.own and "drawn for it" in str(on)
+        assert isinstance(on, Trial) and not on.own and "generated for it" in str(on)
 
 
 def test_what_is_missing_is_named(monkeypatch, tmp_path):
