@@ -1,53 +1,61 @@
-"""python -m app: a run in the browser."""
+"""`python -m app`: shows a run in the browser."""
 
 import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.errors import UserError
 
-SAYS = "Look at a run in the browser: who was matched with whom, where good queries look, and why a match flips."
-RUN = "a run's folder, or a .safetensors file; by default the newest under runs/, else the shipped one. Two: TEACHER STUDENT"
-TEACHER = "a run or file to put in the place of the run's own teacher"
-COMPARE = "another run, whose student stands beside the first's"
-DATA = "COCO instances to look at, instead of those that the run was measured on"
-IMAGES = "the folder of its images; by default `images` beside it, or COCO's own"
-PORT = "on this machine alone; 0 takes a free one (default: 7860)"
+DESCRIPTION = (
+    "Shows a run in the browser: matched pairs with their costs, query masks, the stability of matches, and losses."
+)
+RUN = (
+    "The folder of a run, or a .safetensors file of weights. By default it is the newest run under runs/, else the one that "
+    "comes with the project. Give two, TEACHER STUDENT, to show a student beside another teacher than its own."
+)
+TEACHER = "A run or file of weights whose detector replaces the run's own teacher."
+COMPARE = "A second run, whose student is shown beside the first's."
+DATA = "A COCO instances file whose images are shown instead of the run's validation images."
+IMAGES = "The folder with the images of --data. By default it is the folder `images` beside that file, or COCO's own."
+PORT = "The port of the page, which only this machine can reach; 0 takes a free one (default: 7860)."
 
 
-def arguments(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m app", description=SAYS)
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options on the command line; exits with 2 where they do not fit."""
+    parser = argparse.ArgumentParser("python -m app", description=DESCRIPTION)
     parser.add_argument("run", nargs="*", type=Path, help=RUN)
     parser.add_argument("--teacher", type=Path, metavar="RUN", help=TEACHER)
     parser.add_argument("--compare", type=Path, metavar="RUN", help=COMPARE)
     parser.add_argument("--data", type=Path, metavar="JSON", help=DATA)
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=IMAGES)
     parser.add_argument("--port", type=int, default=7860, help=PORT)
-    asked = parser.parse_args(words)
-    if len(asked.run) > 2 or (len(asked.run) == 2 and asked.teacher):
+    options = parser.parse_args(arguments)
+    if len(options.run) > 2 or (len(options.run) == 2 and options.teacher):
         parser.error("give one RUN, or TEACHER STUDENT")
-    if asked.teacher and not asked.run:
+    if options.teacher and not options.run:
         parser.error("--teacher needs a RUN, whose student it is to teach")
-    return asked
+    return options
 
 
-def main(words: list[str]) -> int:
-    """The exit code: 0 once it is ended, 2 for a user's mistake."""
-    asked = arguments(words)
-    *teacher, student = asked.run or [None]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: nothing is left behind
-    with TemporaryDirectory(prefix="detrdistill-") as scratch:  # uploads end with the program
+def main(arguments: Sequence[str]) -> int:
+    """Serves the page until it is interrupted; returns the exit code, 0, or 2 for a user's mistake."""
+    options = parse_arguments(arguments)
+    *teacher, student = options.run or [None]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: it cleans up
+    with TemporaryDirectory(prefix="detrdistill-") as scratch:  # uploads are removed at the end
         os.environ["GRADIO_TEMP_DIR"] = scratch
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the cores to the browser
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads leave the cores to the browser
         try:
-            from app.server.serve import Wish, serve
+            from app.server.serve import Options, serve
 
-            taught_by = teacher[0] if teacher else asked.teacher
-            serve(Wish(student, taught_by, asked.compare, asked.data, asked.images, asked.port))
+            given_teacher = teacher[0] if teacher else options.teacher
+            serve(Options(student, given_teacher, options.compare, options.data, options.images, options.port))
+            return 0
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

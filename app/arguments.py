@@ -1,9 +1,10 @@
-"""Arguments of strangers: of the right type and size, or a sentence that says what is wrong."""
+"""Checks of arguments that come from outside: each has the right type and size, or a sentence says what is wrong."""
 
 import inspect
 import math
 from collections.abc import Callable
 from functools import wraps
+from typing import Any, TypeVar
 
 from core.errors import UserError
 
@@ -17,26 +18,28 @@ KINDS = {
     dict: "an object",
 }
 
+T = TypeVar("T")
 
-def checked(handler: Callable) -> Callable:
-    """The handler, behind a check of its arguments' types against its annotations."""
+
+def checked(handler: Callable[..., T]) -> Callable[..., T]:
+    """Wraps a handler so that it checks its arguments against its annotations. UserError: they do not fit."""
     signature = inspect.signature(handler)
 
     @wraps(handler)
-    def answer(*given, **named):
+    def checked_handler(*arguments: Any, **named_arguments: Any) -> T:
         try:
-            bound = signature.bind(*given, **named)
+            bound = signature.bind(*arguments, **named_arguments)
         except TypeError as error:
             raise UserError(f"{handler.__name__}: {error}; it takes {signature}") from None
         for name, value in bound.arguments.items():
             bound.arguments[name] = fitting(value, signature.parameters[name].annotation, name)
         return handler(*bound.args, **bound.kwargs)
 
-    return answer
+    return checked_handler
 
 
-def fitting(value, kind: type, name: str):
-    """A whole number is a number too; true and false are not."""
+def fitting(value: Any, kind: type, name: str) -> Any:
+    """The value as a `kind`: an int is a float too, but a bool is no int. UserError: it is none, too long or not finite."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -49,11 +52,13 @@ def fitting(value, kind: type, name: str):
 
 
 def within(index: int, count: int, name: str) -> None:
+    """Checks that an index is from 0 to count - 1. UserError: it is not."""
     if not 0 <= index < count:
         raise UserError(f"no {name} {index}: there are {count}, from 0")
 
 
 def unit(value: float, name: str) -> float:
+    """Returns a value from 0 to 1. UserError: it is outside."""
     if not 0 <= value <= 1:
         raise UserError(f"{name} is {value:g}; it must be from 0 to 1")
     return value

@@ -1,167 +1,210 @@
-"""What the page says about a cost, a line or a term of the loss: one plain sentence each.
+"""The texts of the page that depend on data: one plain sentence for each cost, kind of pair, loss term and sort order.
 
-A loss that is not listed here is shown all the same, under its own name and the first line of its own docstring.
+What is not listed here, such as a new loss, is shown too, with its own name and the first line of its module's docstring.
 """
 
 import sys
 
-PARTS = {
-    "class": ("Class", "low when the query is sure of the right class"),
-    "positive_class": ("Class", "low when the class scores are those of the teacher query"),
-    "l1": ("L1", "distance of the boxes' coordinates, in fractions of the image"),
-    "giou": ("GIoU", "−1 when the boxes coincide, up to +1 when far apart"),
+# Costs: (title, explanation) by part, or by kind of pair and part.
+COST_PARTS = {
+    "class": ("Class", "low when the query gives the right class a high score"),
+    "positive_class": ("Class", "low when the class scores equal those of the teacher query"),
+    "l1": ("L1", "distance between the boxes' coordinates, in fractions of the image"),
+    "giou": ("GIoU", "negated: −1 when the boxes coincide, up to +1 when they are far apart"),
 }
 
+# Sides: (title, name of one member, explanation).
 SIDES = {
-    "student": ("Student", "student query", "Boxes of the student, the network that is trained"),
-    "teacher": ("Teacher", "teacher query", "Boxes of the teacher, the trained network that the student learns from"),
+    "student": ("Student", "student query", "Boxes predicted by the student, the network that is trained"),
+    "teacher": (
+        "Teacher",
+        "teacher query",
+        "Boxes predicted by the teacher, the trained network that the student learns from",
+    ),
     "truth": ("Truth", "object", "The annotated objects"),
-    "pseudo": ("Pseudo truth", "pseudo object", "Teacher queries of the last layer that stand in for the truth"),
+    "pseudo": (
+        "Pseudo truth",
+        "pseudo object",
+        "Confident teacher queries of the last layer, used in place of annotated objects",
+    ),
     "prior": ("Prior", "prior query", "The teacher's queries, decoded by the student"),
-    "other": ("Second", "query of the second", "Boxes of the second student, another run on the same image"),
-}
-
-LINES = {
-    "student-truth": ("Student – truth", "Which student query answers for which object in this layer"),
-    "teacher-truth": ("Teacher – truth", "Which teacher query answers for which object in this layer"),
-    "other-truth": ("Second – truth", "Which query of the second student answers for which object in this layer"),
-    "positive": ("Positive", "Teacher queries that answer for an object, each with the student query that imitates it"),
-    "negative": ("Negative", "All other teacher queries, each with the leftover student query that imitates its box"),
-    "prior-truth": (
-        "Prior – truth",
-        "Teacher queries, decoded by the student, with the objects they had in the teacher",
+    "other": (
+        "Second student",
+        "second student query",
+        "Boxes predicted by the student of a second run, on the same image",
     ),
 }
 
-BEST = "One query for each object, so that the sum of all costs in this layer is least."
-MATCHED = ("student", "teacher", "other")  # sides whose queries meet the truth anew
-MATCHES = {
-    "student-truth": BEST,
-    "teacher-truth": BEST,
-    "other-truth": BEST,
-    "positive": "A teacher query with an object, and the student query that is to say the same: classes and box.",
-    "negative": "A teacher query without an object, and a student query left over: matched by their boxes alone.",
-    "prior-truth": "Not matched anew: the teacher's query keeps the object it had in the teacher, at this cost here.",
+# Kinds of pairs: (title, explanation) of the lines between boxes.
+LINES = {
+    "student-truth": ("Student – truth", "The student query that is matched with each object in this layer"),
+    "teacher-truth": ("Teacher – truth", "The teacher query that is matched with each object in this layer"),
+    "other-truth": (
+        "Second student – truth",
+        "The second student's query that is matched with each object in this layer",
+    ),
+    "positive": ("Positive", "Teacher queries matched with an object, each with the student query that imitates it"),
+    "negative": ("Negative", "Teacher queries without an object, each with the student query that imitates its box"),
+    "prior-truth": (
+        "Prior – truth",
+        "The teacher's queries, decoded by the student, each with the object that it has in the teacher",
+    ),
 }
 
-CHOICES = (
-    "Its cost for each object",
-    "Weighted, cheapest first. The match is the best for all queries together, so it need not be the cheapest one.",
-)
-STAND_IN = "A teacher query that stands in for the truth, which this image does not have."
-ALONE = "This run has no teacher: it learnt from the truth alone, so there are no teacher boxes and no pairs with them."
+MATCHED_SIDES = ("student", "teacher", "other")  # whose queries are matched with the objects in every layer
+LOWEST_TOTAL = "One query for each object, so that the total cost of this layer is as low as possible."
+MATCHES = {
+    "student-truth": LOWEST_TOTAL,
+    "teacher-truth": LOWEST_TOTAL,
+    "other-truth": LOWEST_TOTAL,
+    "positive": "The teacher query is matched with an object; the student query imitates its class scores and its box.",
+    "negative": "The teacher query has no object; the student query, which is in no positive pair, imitates its box. "
+    "These pairs are matched by their boxes alone.",
+    "prior-truth": "Not matched again: the query keeps the object that it has in the teacher. This is its cost in the student.",
+}
 
+OVERVIEW = ("Matches", "The query that is matched with each object in this layer, and the cost of the pair.")
+NO_OBJECTS = "This image has no annotated objects, so no query is matched."
+OBJECT_COSTS = (
+    "Its cost for each object",
+    "Weighted, lowest cost first. Matching minimises the total over all pairs, so the matched object can have a higher cost.",
+)
+PSEUDO_OBJECT = "A confident teacher query, used as an object because this image has no annotations."
+NO_TEACHER = (
+    "This run has no teacher: the student learnt from annotated objects only, "
+    "so there are no teacher boxes and no pairs with them."
+)
+NO_SAMPLING = "This detector does not report where its queries read the image."
+
+# Banners of images without annotations.
+NO_TRUTH = "No ground truth, and no teacher that could give pseudo truth"
+PSEUDO_TRUTH = (
+    "No ground truth: teacher queries with a score of at least {score:.2f} are used as pseudo truth (here {count})"
+)
+
+# Ways to combine masks: (title, explanation, equation).
 WEIGHTS = {
-    "naive": ("Naive", "the mean of all masks: a good query counts as much as a poor one", "W = ( 1/M Σ ψᵢ )²,  Eq. 7"),
-    "each": ("By quality", "each mask counts by its query's quality", "W = 1/M Σ qᵢ ψᵢ²,  Eq. 9"),
+    "naive": ("Naive", "the mean of all masks, every query with the same weight", "W = ( 1/M Σ ψᵢ )²,  Eq. 7"),
+    "each": ("By quality", "the mean of all masks, each weighted by its query's quality", "W = 1/M Σ qᵢ ψᵢ²,  Eq. 9"),
     "merged": (
-        "The release",
-        "what the paper's code does: masks summed first, by score × best IoU of the best 100",
+        "Released code",
+        "as in the paper's released code: the masks of the 100 best queries, weighted by score × best IoU and summed first",
         "W = m²,  m = max(Σ qₙ aₙ, 0.01) / max",
     ),
 }
-NO_STABILITY = {
-    "pseudo": "Objects are pseudo truth here: what the teacher is sure of.",
-    "none": "Without truth nothing is matched, so nothing can flip.",
+
+# By the kind of truth that an image has.
+STABILITY_NOTES = {
+    "given": "",
+    "pseudo": "The objects are pseudo truth: confident teacher queries.",
+    "none": "This image has no annotated objects, so no query is matched and no match can change.",
+}
+LOSS_NOTES = {
+    "given": "The terms of the training loss, computed on this image alone.",
+    "pseudo": "Computed with the pseudo truth as objects. Training uses annotated images only.",
+    "none": "Computed without objects, so every query counts as background. Training uses annotated images only.",
 }
 
-OVERVIEW = "Who answers for what", "The query that each object is matched with in this layer, and the cost of the pair."
-UNTOLD = "This detector does not tell where its queries read."
-NO_OVERVIEW = "Without truth, no query answers for an object."
-LOSS = {
-    "given": "The terms of the step that trains, replayed on this image alone.",
-    "pseudo": "As if the pseudo truth were the truth; training sees no such image.",
-    "none": "Without truth every query counts as background; training sees no such image.",
-}
-
-STRIDE = "how far the student's feature map is from the teacher's, place by place, as this loss weighs places"
+# Loss terms: (title, explanation) by the name of the map.
+STRIDE = "the distance between the student's and the teacher's feature map, weighted at each place as this loss does"
 TERMS = {
-    "class": ("class", "how wrong the class scores of all queries are"),
-    "l1": ("L1", "how far the boxes of matched queries are off, in fractions of the image"),
-    "giou": ("GIoU", "how little matched boxes overlap: 1 − GIoU"),
-    "positive_class": ("positive, class", "how far the student's class scores are from the teacher query's"),
-    "positive_l1": ("positive, L1", "how far the student's box is from the teacher query's"),
-    "positive_giou": ("positive, GIoU", "how little the two boxes overlap: 1 − GIoU"),
-    "negative_l1": ("negative, L1", "the same for teacher queries without an object"),
-    "negative_giou": ("negative, GIoU", "the same for teacher queries without an object"),
+    "class": ("class", "the classification error of all queries"),
+    "l1": ("L1", "the distance between matched boxes, in fractions of the image"),
+    "giou": ("GIoU", "1 − GIoU of matched boxes"),
+    "positive_class": ("positive, class", "the difference between the class scores of student and teacher query"),
+    "positive_l1": ("positive, L1", "the distance between the boxes of student and teacher query"),
+    "positive_giou": ("positive, GIoU", "1 − GIoU of the boxes of student and teacher query"),
+    "negative_l1": ("negative, L1", "the same distance, for teacher queries without an object"),
+    "negative_giou": ("negative, GIoU", "the same, for teacher queries without an object"),
 }
 
-
-def part(name: str, line: str = "") -> tuple[str, str]:
-    """Of a cost; in a pair with a teacher query the class part compares all scores, not one with a right class."""
-    return PARTS.get(f"{line}_{name}") or PARTS.get(name, (name, ""))
-
-
+# Orders of the gallery: (title, explanation).
+FOUND = "An object is found by a detection of its class with IoU of at least 0.5 and a score of at least 0.3."
 SORTS = {
-    "order": ("Order of the data", "as the data lists them"),
-    "flips": ("Most flips", "how often an object changes its student query from one layer to the next"),
-    "cost": ("Worst match", "the cost of the dearest match of a student query in the last layer"),
-    "loss": ("Largest loss", "the total of the training step on this image alone"),
-    "missed": ("Most missed", "objects that the student does not find: at IoU 0.5, with a score of 0.3 or more"),
-    "gained": ("Gained", "objects that the student finds and the second student does not"),
-    "lost": ("Lost", "objects that the second student finds and the student does not"),
+    "order": ("Order of the data", "the order in which the data set lists its images"),
+    "flips": ("Most flips", "how often an object's student query changes from one layer to the next"),
+    "cost": ("Highest cost", "the highest cost of a matched student query in the last layer"),
+    "loss": ("Largest loss", "the total training loss on this image alone"),
+    "missed": ("Most missed", f"the number of objects that the student does not find. {FOUND}"),
+    "gained": ("Gained", f"the number of objects that the student finds and the second student does not. {FOUND}"),
+    "lost": ("Lost", f"the number of objects that the second student finds and the student does not. {FOUND}"),
 }
 
 
-def sort(name: str) -> dict:
+def cost_part(name: str, line: str = "") -> tuple[str, str]:
+    """Title and explanation of a part of a cost; `line` is the kind of pair, whose class cost may be of its own kind."""
+    return COST_PARTS.get(f"{line}_{name}") or COST_PARTS.get(name, (name, ""))
+
+
+def cost_part_order(name: str) -> tuple[int, str]:
+    """A key that sorts the parts of a cost: those listed here in their order, then all others by name."""
+    known = list(COST_PARTS)
+    return (known.index(name) if name in known else len(known)), name
+
+
+def sort_option(name: str) -> dict:
+    """An order of the gallery, as the page's menu takes it."""
     title, says = SORTS[name]
     return {"title": title, "says": says}
 
 
-def order(part: str) -> tuple[int, str]:
-    """Of the parts of a cost."""
-    known = list(PARTS)
-    return (known.index(part) if part in known else len(known)), part
-
-
 def side(name: str) -> tuple[str, str, str]:
-    """Title, one of its members, and what it is."""
+    """Title of a side, name of one of its members, and explanation."""
     return SIDES.get(name, (name.capitalize(), f"{name} query", "A further group of queries, decoded by the student"))
 
 
 def line(name: str) -> tuple[str, str]:
+    """Title and explanation of a kind of pair."""
     title = name.replace("_", " ").replace("-", " – ").capitalize()
     return LINES.get(name, (title, "Pairs that this loss compares"))
 
 
 def match(name: str) -> str:
+    """Why a pair of this kind is one."""
     return MATCHES.get(name, "A pair that this loss compares.")
 
 
-def match_title(line: str) -> str:
-    return "Keeps" if line == "prior-truth" else "Answers for"
+def object_match_title(name: str) -> str:
+    """The title of a query's match, before the name of the object."""
+    return "Keeps" if name == "prior-truth" else "Matched with"
 
 
-def pair(name: str) -> str:
+def query_match_title(side_name: str) -> str:
+    """The title of an object's match, before the name of the query."""
+    return f"{side(side_name)[0]} match:"
+
+
+def pair_title(name: str) -> str:
+    """The title of a pair of student and teacher query, before the name of the other query."""
     return f"{line(name)[0]} pair with"
 
 
-def answers(name: str) -> str:
-    return f"{side(name)[0]} answers with"
+def sampling(count: int, drawn: int, drawn_weight: float, inside: float) -> str:
+    """The weight of a query's sampling locations inside its box; weights are shares of 1."""
+    locations = f"{count} sampling locations"
+    if drawn_weight <= 0.9995:
+        locations += f"; the {drawn} drawn have {100 * drawn_weight:.0f}% of the weight"
+    return f"{100 * inside:.0f}% of the sampling weight is inside the predicted box ({locations})."
 
 
-def reading(places: int, kept: float, inside: float) -> str:
-    drawn = "" if kept > 0.9995 else f", of which the weightiest are drawn ({100 * kept:.0f}% of the weight)"
-    return f"Reads the image at {places} places{drawn}: {100 * inside:.0f}% of the weight lies in the box that it makes of them."
+def candidates(member: str, target: str) -> tuple[str, str]:
+    """Title and explanation of a ranking of queries for one object; `member` is the name of one of them."""
+    return f"Other candidates for {target}", f"Weighted cost for it, lowest first. Each {member} can have one object."
 
 
-def rivals(one: str, thing: str) -> tuple[str, str]:
-    return f"Who else wanted {thing}", f"The cheapest for it in this layer, weighted. Each {one} can have one object."
-
-
-def unmatched(name: str, truth: str) -> str:
-    if truth == "none":
-        return "This image has no truth, so no query answers for an object."
-    return f"Answers for no object in this layer: this {side(name)[1]} is to be sure of nothing."
+def unmatched(truth: str) -> str:
+    """Why a query has no match; `truth` is the kind of truth that the image has."""
+    return NO_OBJECTS if truth == "none" else "Without an object in this layer: every class score should be low."
 
 
 def term(name: str) -> tuple[str, str]:
-    part, stride, of = name.rpartition("stride")
+    """Title and explanation of a loss term, by the name of its map."""
+    part, stride, number = name.rpartition("stride")
     if stride:
-        return ", ".join(filter(None, (part.strip("_"), f"stride {of}"))), STRIDE
+        return ", ".join(filter(None, (part.strip("_"), f"stride {number}"))), STRIDE
     return TERMS.get(name, (name.replace("_", " "), ""))
 
 
-def about(thing: object) -> str:
-    """The first line of the docstring of the module that a thing's class is from."""
-    return (sys.modules[type(thing).__module__].__doc__ or "").strip().partition("\n")[0]
+def summary(value: object) -> str:
+    """The first line of the docstring of the module that defines an object's class."""
+    return (sys.modules[type(value).__module__].__doc__ or "").strip().partition("\n")[0]

@@ -1,46 +1,54 @@
-"""The doctor of a run: its records, and a replay of a few images, between what pages ask for."""
+"""Diagnoses of runs for the page: each reads what a run recorded, and replays a few images between other requests."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from threading import Lock
 
-from app.worker.desk import Desk, Job
+from app.worker.forward_queue import ForwardQueue, Job
 from app.worker.samples import Samples
 from core.errors import UserError
-from core.runs.diagnose import IMAGES, examine
+from core.runs.diagnose import IMAGES, Diagnosis, examine
 
-ANSWER = 1.0  # seconds after which a page that waits is told how far it is
+ANSWER = 1.0  # seconds after which a page that waits gets an answer, whether or not the diagnosis is done
+
+Key = tuple[object, ...]
 
 
-class Doctor:
-    def __init__(self, desk: Desk):
-        self.desk, self.lock = desk, Lock()
-        self.going: dict[tuple, Job] = {}
-        self.seen: dict[tuple, int] = {}  # images
+class DiagnosisJobs:
+    """The diagnoses that are being made."""
 
-    def ask(self, samples: Samples) -> dict:
-        """{"state": "working", "seen", "of"}, or "made" with the diagnosis. UserError: there is nothing to examine."""
+    def __init__(self, queue: ForwardQueue) -> None:
+        self.queue, self.lock = queue, Lock()
+        self.jobs: dict[Key, Job] = {}  # by the version of the run
+        self.images_done: dict[Key, int] = {}
+
+    def diagnose(self, samples: Samples) -> dict:
+        """The diagnosis of a run, or how far it is: {"state": "made", ...} or {"state": "working", "seen", "of"}.
+
+        UserError: the run recorded nothing that could be examined.
+        """
         if not samples.run.path.is_dir():
             raise UserError(f"{samples.run.path} is a file of weights; the doctor reads what a run recorded")
-        key = *samples.version, "doctor"
+        key: Key = (*samples.version, "doctor")
         with self.lock:
-            if key not in self.going:
-                make = {
-                    key: lambda on_decoded: examine(
-                        samples.run, limit=IMAGES, watch=lambda images, _: self.counted(key, images)
-                    )
-                }
-                (self.going[key],) = self.desk.want(make, key)
-            job = self.going[key]
-        self.desk.wait([job], seconds=ANSWER)
+            if key not in self.jobs:
+                (self.jobs[key],) = self.queue.request({key: lambda on_decoded: self.examine(key, samples)}, key)
+            job = self.jobs[key]
+        self.queue.wait([job], seconds=ANSWER)
         if not job.done:
-            return {"state": "working", "seen": self.seen.get(key, 0), "of": min(IMAGES, len(samples.run.data))}
+            images = min(IMAGES, len(samples.run.data))
+            return {"state": "working", "seen": self.images_done.get(key, 0), "of": images}
         with self.lock:
-            self.going.pop(key, None)
-            self.seen.pop(key, None)
+            self.jobs.pop(key, None)
+            self.images_done.pop(key, None)
         return {"state": "made"} | asdict(job.result())
 
-    def counted(self, key: tuple, images: Iterable) -> Iterator:
-        for count, image in enumerate(self.desk.between(images)):
-            self.seen[key] = count
+    def examine(self, key: Key, samples: Samples) -> Diagnosis:
+        """Makes the diagnosis, in the thread of the queue."""
+        return examine(samples.run, limit=IMAGES, watch=lambda images, count: self.counted(key, images))
+
+    def counted(self, key: Key, images: Iterable) -> Iterator:
+        """The images, counted as they are taken; other requests are answered between two of them."""
+        for count, image in enumerate(self.queue.between(images)):
+            self.images_done[key] = count
             yield image

@@ -1,8 +1,9 @@
-"""Figures and tables of the paper, made by `python -m analysis` in a process of its own: one at a time, kept as files."""
+"""Figures and tables of the paper, made by `python -m analysis` in a process of its own, one at a time, and kept as files."""
 
 import json
 import subprocess
 from base64 import b64encode
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -14,135 +15,148 @@ from app.worker.library import Library
 from core.errors import UserError
 from core.project import ASSETS, command
 
-KEPT = 24  # pages, the latest made
+KEPT = 24  # figures and tables, the last made
 LIMIT = 500  # images that a figure looks at
-PATIENCE = 3.0  # seconds after which nobody is taken to wait for a page any more
+PATIENCE = 3.0  # seconds without a request after which no page is taken to wait any more
 FORMS = ("pdf", "svg", "png", "csv", "tex", "md", "txt")
 OF_ONE_IMAGE = ("figure2", "figure4", "image")
 WAITING = "another figure is being made; this one is next"
 
 
-class Studio:
-    def __init__(self, library: Library, scratch: Path):
+class FigureJobs:
+    """The process that makes a figure or table, and the folders of those that were made, by a digest of its command."""
+
+    def __init__(self, library: Library, scratch: Path) -> None:
         self.library, self.scratch, self.lock = library, scratch / "figures", Lock()
-        self.child: subprocess.Popen | None = None
-        self.page, self.name, self.begun, self.said = "", "", 0.0, scratch / "figures.log"
-        self.asked = 0.0  # for the page that is being made, last
-        self.failed: dict[str, str] = {}  # why, by page
+        self.process: subprocess.Popen | None = None
+        self.log = scratch / "figures.log"  # what the process prints
+        self.key, self.name, self.begun = "", "", 0.0  # of what is being made
+        self.last_request = 0.0  # for what is being made
+        self.failed: dict[str, str] = {}  # the reason, by key
 
     def catalogue(self) -> list[dict]:
-        """{"kind", "name", "title", "image" for one that is of one image} of every figure and table that there is."""
+        """Every figure and table: {"kind", "name", "title", "image"}; the last says whether it is of one image."""
         pages = [("figure", name, title(FIGURES, name)) for name in in_order(FIGURES)]
         pages += [("table", name, title(TABLES, name)) for name in in_order(TABLES)]
         return [{"kind": k, "name": n, "title": title, "image": n in OF_ONE_IMAGE} for k, n, title in pages]
 
-    def ask(self, name: str, runs: list[str], shipped: bool, image: int | None) -> dict:
-        """{"state": "made" with what there is of it, "working" with what is said, or "failed" with the reason}.
+    def request(self, name: str, runs: Sequence[str], shipped: bool, image: int | None) -> dict:
+        """A figure or table, or how far it is; its "state" is "made", "working" or "failed".
 
-        One is made at a time, and left once nobody asks for it. UserError: no such page or run.
+        One is made at a time; it is given up once another is requested and no page waits for it. UserError: there is no
+        such figure or run.
         """
-        page, words = self.wanted(name, runs, shipped, image)
+        key, arguments = self.arguments(name, runs, shipped, image)
         with self.lock:
-            self.settle()
-            if (folder := self.scratch / page).is_dir():
-                return {"state": "made"} | told(name, folder)
-            if page != self.page and self.child is not None and monotonic() - self.asked < PATIENCE:
+            self.collect()
+            if (folder := self.scratch / key).is_dir():
+                return {"state": "made"} | preview(name, folder)
+            if key != self.key and self.process is not None and monotonic() - self.last_request < PATIENCE:
                 return {"state": "working", "said": WAITING, "seconds": 0.0}
-            if page == self.page and page in self.failed:
-                return {"state": "failed", "said": self.failed[page]}
-            if page != self.page or self.child is None:
-                self.begin(page, name, words)
-            self.asked = monotonic()
-            return {"state": "working", "said": self.last(), "seconds": monotonic() - self.begun}
+            if key == self.key and key in self.failed:
+                return {"state": "failed", "said": self.failed[key]}
+            if key != self.key or self.process is None:
+                self.begin(key, name, arguments)
+            self.last_request = monotonic()
+            return {"state": "working", "said": self.last_line(), "seconds": monotonic() - self.begun}
 
-    def wanted(self, name: str, runs: list[str], shipped: bool, image: int | None) -> tuple[str, list[str]]:
-        """The name of a page's folder, and the words that make it."""
+    def arguments(self, name: str, runs: Sequence[str], shipped: bool, image: int | None) -> tuple[str, list[str]]:
+        """A key for the figure's files, and the arguments of `python -m analysis`.
+
+        The key changes when a run has logged more. UserError: there is no such figure or run.
+        """
         if name not in (*FIGURES.names(), *TABLES.names()):
             raise UserError(
                 f"no figure or table {name[:40]!r}; there are {', '.join(p['name'] for p in self.catalogue())}"
             )
         paths = [self.path(run) for run in dict.fromkeys(runs)]
-        given = [str(p) for p in paths]
-        if shipped and given:  # without any run they are what is taken
-            given += [str(p) for p in (ASSETS / "runs", ASSETS / "results") if p.is_dir()]
-        words = [name, *given]
+        arguments = [name, *map(str, paths)]
+        if shipped and paths:  # without any run, `python -m analysis` takes them anyway
+            arguments += [str(p) for p in (ASSETS / "runs", ASSETS / "results") if p.is_dir()]
         if name in FIGURES.names():
-            words += ["--limit", str(LIMIT)]
+            arguments += ["--limit", str(LIMIT)]
         if name in OF_ONE_IMAGE and image is not None:
-            words += ["--image", str(image)]
+            arguments += ["--image", str(image)]
         times = [(p / "metrics.jsonl").stat().st_mtime for p in paths if (p / "metrics.jsonl").exists()]
-        return sha256(json.dumps([words, times]).encode()).hexdigest()[:24], words
+        return sha256(json.dumps([arguments, times]).encode()).hexdigest()[:24], arguments
 
     def path(self, run: str) -> Path:
+        """The folder of a run. UserError: there is none."""
         source = self.library.sources().get(run)
         if source is None or not source.path.is_dir():
             raise UserError(f"there is no run {run[:80]!r} to make figures of; the list of runs shows those there are")
         return source.path
 
-    def begin(self, page: str, name: str, words: list[str]) -> None:
-        self.leave()
-        self.failed.pop(page, None)
-        self.page, self.name, self.begun = page, name, monotonic()
-        self.said.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.said, "wb") as out:
-            started = command("analysis", *words, "--out", str(self.scratch / "work"))
-            self.child = subprocess.Popen(started, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    def begin(self, key: str, name: str, arguments: Sequence[str]) -> None:
+        """Starts to make a figure, and gives up what is being made."""
+        self.stop()
+        self.failed.pop(key, None)
+        self.key, self.name, self.begun = key, name, monotonic()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "wb") as out:
+            started = command("analysis", *arguments, "--out", str(self.scratch / "work"))
+            self.process = subprocess.Popen(started, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
-    def settle(self) -> None:
-        """Keeps what was written once it is made; tables collected of runs stay for the next figure."""
-        if self.child is None or self.child.poll() is None:
+    def collect(self) -> None:
+        """Once the process has ended, moves the figure's files to its folder, or notes why there are none.
+
+        What it computed of the runs stays in the working folder for the next figure.
+        """
+        if self.process is None or self.process.poll() is None:
             return
-        code, self.child = self.child.returncode, None
+        code, self.process = self.process.returncode, None
         files = [f for f in (self.scratch / "work").glob(f"{self.name}.*") if f.suffix[1:] in FORMS]
         if code or not files:
-            self.failed = {self.page: self.last().removeprefix("error: ") or f"it ended with code {code}"}
+            self.failed = {self.key: self.last_line().removeprefix("error: ") or f"it ended with code {code}"}
             return
-        folder = self.scratch / self.page
+        folder = self.scratch / self.key
         folder.mkdir(parents=True)
         for file in files:
             file.rename(folder / file.name)
         self.make_room()
 
     def make_room(self) -> None:
-        pages = [f for f in self.scratch.iterdir() if f.is_dir() and f.name != "work"]
-        for old in sorted(pages, key=lambda f: f.stat().st_mtime)[:-KEPT]:
+        """Removes the figures that were made longest ago."""
+        folders = [f for f in self.scratch.iterdir() if f.is_dir() and f.name != "work"]
+        for old in sorted(folders, key=lambda f: f.stat().st_mtime)[:-KEPT]:
             rmtree(old, ignore_errors=True)
 
-    def last(self) -> str:
-        lines = self.said.read_text(errors="replace").strip().splitlines() if self.said.exists() else []
+    def last_line(self) -> str:
+        """The last line that the process printed."""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return lines[-1][:400] if lines else ""
 
-    def file(self, name: str, form: str, runs: list[str], shipped: bool, image: int | None) -> dict:
-        """A page's file, {"name", "data" in base64}. UserError: it is not made, or has no such form."""
-        page, _ = self.wanted(name, runs, shipped, image)
-        path = self.scratch / page / f"{name}.{form}"
+    def file(self, name: str, form: str, runs: Sequence[str], shipped: bool, image: int | None) -> dict:
+        """A file of a figure that was made, {"name", "data" in base64}. UserError: it is not made, or has no such form."""
+        key, _ = self.arguments(name, runs, shipped, image)
+        path = self.scratch / key / f"{name}.{form}"
         if form not in FORMS or not path.is_file():
             raise UserError(f"{name} is not there as {form[:10]}; make it first, and choose one of {', '.join(FORMS)}")
         return {"name": path.name, "data": b64encode(path.read_bytes()).decode()}
 
-    def leave(self) -> None:
-        """Ends what is being made."""
-        if self.child is not None and self.child.poll() is None:
-            self.child.terminate()
-            self.child.wait()
-        self.child = None
+    def stop(self) -> None:
+        """Ends the process, if there is one."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        self.process = None
 
 
-def told(name: str, folder: Path) -> dict:
-    """What the page shows of a figure or a table, and the forms it can be had in."""
+def preview(name: str, folder: Path) -> dict:
+    """A figure or table as the page shows it: a picture or the rows of a table, the caption, and the forms of its files."""
     forms = [form for form in FORMS if (folder / f"{name}.{form}").is_file()]
-    found = {"forms": forms, "caption": "", "picture": "", "table": []}
+    shown: dict = {"forms": forms, "caption": "", "picture": "", "table": []}
     if "png" in forms:
-        found["picture"] = "data:image/png;base64," + b64encode((folder / f"{name}.png").read_bytes()).decode()
+        shown["picture"] = "data:image/png;base64," + b64encode((folder / f"{name}.png").read_bytes()).decode()
     if "txt" in forms:
-        found["caption"] = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
+        shown["caption"] = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
     if "md" in forms:
-        found |= markdown((folder / f"{name}.md").read_text(encoding="utf-8"))
-    return found
+        shown |= parse_markdown((folder / f"{name}.md").read_text(encoding="utf-8"))
+    return shown
 
 
-def markdown(text: str) -> dict:
-    """The rows of a table in Markdown, and what stands around it."""
+def parse_markdown(text: str) -> dict:
+    """The cells of a table in Markdown, and the text around it as one caption."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     rows = [row for row in rows if not all(set(cell) <= set("-: ") for cell in row)]

@@ -1,4 +1,4 @@
-"""A training that is started from the page: a process of its own, one at a time."""
+"""A small training that is started from the page, in a process of its own, one at a time."""
 
 import os
 import signal
@@ -16,25 +16,29 @@ from core.project import ROOT, command
 
 RECIPES = DropIns(ROOT / "train" / "recipes" / "on_shapes", "train.recipes.on_shapes", "recipe", ("run",))
 EPOCHS, IMAGES = 60, 2400  # at most
-LOGS = 8  # followed at once
-LAST = 12  # lines of what it says
+LOGS = 8  # that are read at once
+LAST = 12  # lines of the process's output that the page shows
 
 
-class Training:
-    """What it says goes to a file in `scratch`, which ends with the program."""
+class TrainingJob:
+    """The training that was started last, and the logs of the runs that the page watches."""
 
-    def __init__(self, library: Library, scratch: Path):
+    def __init__(self, library: Library, scratch: Path) -> None:
+        """The output of the process goes to a file in `scratch`, which is removed at the program's end."""
         self.library, self.scratch, self.lock = library, scratch, Lock()
-        self.child: subprocess.Popen | None = None
-        self.id, self.said = "", scratch / "training.log"
-        self.logs: OrderedDict[Path, Log] = OrderedDict()
+        self.process: subprocess.Popen | None = None
+        self.id, self.output = "", scratch / "training.log"
+        self.logs: OrderedDict[Path, Log] = OrderedDict()  # by the folder of the run, the last used last
 
     def recipes(self) -> list[dict]:
-        """The recipes that need no files of the user's: those on the generated shapes."""
+        """The recipes that need no files of the user's: those on generated shapes."""
         return [{"id": name, "title": name, "says": summary(RECIPES.docstring(name))} for name in RECIPES.names()]
 
     def start(self, recipe: str, epochs: int, images: int) -> str:
-        """The id of the new run. UserError: one is going on, or this is no recipe or too much for a page."""
+        """Starts a training and returns the id of its run.
+
+        UserError: another training is running, there is no such recipe, or it would take too long for a page.
+        """
         if recipe not in (known := [r["id"] for r in self.recipes()]):
             raise UserError(f"no recipe {recipe[:40]!r}; there are {', '.join(known)}")
         if not (1 <= epochs <= EPOCHS and 8 <= images <= IMAGES):
@@ -42,12 +46,12 @@ class Training:
                 f"give 1 to {EPOCHS} epochs and 8 to {IMAGES} images; for more, type python -m train fit {recipe}"
             )
         with self.lock:
-            if self.going():
+            if self.is_running():
                 raise UserError(f"{self.id} is being trained; stop it first, or wait for it")
             self.id = next(f"{RUNS}/page-{k}" for k in count(1) if not Path(RUNS, f"page-{k}").exists())
             flags = ["--name", Path(self.id).name, "--optim.epochs", str(epochs), "--data.train-limit", str(images)]
-            with open(self.said, "wb") as out:
-                self.child = subprocess.Popen(
+            with open(self.output, "wb") as out:
+                self.process = subprocess.Popen(
                     command("train", "fit", recipe, *flags),
                     stdout=out,
                     stderr=subprocess.STDOUT,
@@ -57,22 +61,26 @@ class Training:
         return self.id
 
     def stop(self) -> None:
-        """It finishes its step, saves, and can be resumed."""
+        """Asks the training to finish its step, save and end; it can be resumed."""
         with self.lock:
-            if self.going():
-                self.child.send_signal(signal.SIGTERM)
+            if self.process is not None and self.is_running():
+                self.process.send_signal(signal.SIGTERM)
 
-    def going(self) -> bool:
-        return self.child is not None and self.child.poll() is None
+    def is_running(self) -> bool:
+        """Whether the process that was started last has not ended."""
+        return self.process is not None and self.process.poll() is None
 
     def state(self) -> dict:
-        """Of what was started here: {"run", "going", "code", "said"}; the run is "" where nothing was."""
-        code = None if self.child is None else self.child.poll()
-        said = self.said.read_text(errors="replace").splitlines()[-LAST:] if self.said.exists() else []
-        return {"run": self.id, "going": self.going(), "code": code, "said": said}
+        """The training that was started last: {"run", "going", "code", "said"}; the run is "" before the first."""
+        code = None if self.process is None else self.process.poll()
+        lines = self.output.read_text(errors="replace").splitlines()[-LAST:] if self.output.exists() else []
+        return {"run": self.id, "going": self.is_running(), "code": code, "said": lines}
 
     def watch(self, run: str) -> dict:
-        """How a run goes; one that was just started may have written nothing yet."""
+        """The progress of a run, from its log. A run that was just started may have written nothing yet.
+
+        UserError: there is no such run.
+        """
         source = self.library.sources().get(run)
         if source is None and run == self.id and run:
             return {"state": "starting"}
@@ -86,7 +94,7 @@ class Training:
         return report(source.path, log)
 
     def close(self) -> None:
-        """What was started here ends with the page, saved."""
+        """Stops the training, and waits until it has saved."""
         self.stop()
-        if self.child is not None:
-            self.child.wait()
+        if self.process is not None:
+            self.process.wait()

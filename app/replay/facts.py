@@ -1,12 +1,14 @@
-"""A few numbers of an image in a run, by which images are sorted."""
+"""Numbers of one image in one run: the gallery sorts images by them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
 
-from core.data.batch import images
+from core.data.batch import collate_images
 from core.data.sample import Sample
 from core.metrics.detections import select
 from core.metrics.gained_lost import MIN_SCORE, Changes, finding_scores
@@ -17,61 +19,66 @@ from core.types import DistillTrace, Predictions, Trace
 
 @dataclass(frozen=True)
 class Facts:
-    loss: float  # total of the step
-    worst: float  # cost of the dearest match of the last layer; 0 without objects
-    flips: int  # objects whose query is another than in the layer before, over all layers
-    unstable: tuple[float, ...]  # queries whose object is another than in the layer before, by step
-    calm: tuple[float, ...]  # the same of the teacher; empty without one
-    found: tuple[float, ...]  # score of the detection that found each object, 0 where none did
+    """The facts by which images are sorted and summarised. Instability is IS for each step from layer to layer."""
+
+    loss: float  # total of the training step
+    highest_cost: float  # of a matched student query in the last layer; 0 without objects
+    flips: int  # changes of an object's student query from one layer to the next, over all objects
+    student_instability: tuple[float, ...]
+    teacher_instability: tuple[float, ...]  # empty without a teacher
+    object_scores: tuple[float, ...]  # score of the student's detection that found each object, 0 where none did
 
 
-def facts(trace: DistillTrace, sample: Sample, price: torch.Tensor) -> Facts:
-    """`price` is the weighted cost of every query of the student for every object, "l b q t"."""
-    a = trace.student.assignment
-    last = a.at(a.layer == len(price) - 1)
-    dear = price[last.index + (last.target,)]
+def image_facts(trace: DistillTrace, sample: Sample, cost: Float[Tensor, "l b q t"]) -> Facts:
+    """The facts of an image; `cost` is the weighted cost of every student query for every object."""
+    pairs = trace.student.assignment
+    last = pairs.at(pairs.layer == len(cost) - 1)
+    matched_costs = cost[last.index + (last.target,)]
     return Facts(
-        trace.total.item(),
-        dear.max().item() if len(dear) else 0.0,
-        flips(trace),
-        unstable(trace.student),
-        () if trace.teacher is None else unstable(trace.teacher),
-        found(trace.student.own, sample),
+        loss=trace.total.item(),
+        highest_cost=matched_costs.max().item() if len(matched_costs) else 0.0,
+        flips=flips(trace.student, len(trace.targets)),
+        student_instability=layer_instability(trace.student),
+        teacher_instability=() if trace.teacher is None else layer_instability(trace.teacher),
+        object_scores=object_scores(trace.student.own, sample),
     )
 
 
-def unstable(side: Trace) -> tuple[float, ...]:
-    return tuple(between_layers(assigned_objects(side).numpy()).tolist())
+def layer_instability(trace: Trace) -> tuple[float, ...]:
+    """IS of each decoder layer after the first, against the layer before."""
+    return tuple(between_layers(assigned_objects(trace).numpy()).tolist())
 
 
-def holders(side: Trace, objects: int) -> list[list[int]]:
-    """The query that answers for each object in each layer, [object][layer]; -1 where none is left for it."""
-    a, layers = side.assignment, len(side.own.logits)
+def matched_queries(trace: Trace, objects: int) -> Int[ndarray, "t l"]:
+    """The query matched with each object in each layer; -1 where there are fewer queries than objects."""
+    pairs, layers = trace.assignment, len(trace.own.logits)
     table = np.full((objects, layers), -1)
-    table[a.target.numpy(), a.layer.numpy()] = a.query.numpy()
-    return table.tolist()
+    table[pairs.target.numpy(), pairs.layer.numpy()] = pairs.query.numpy()
+    return table
 
 
-def flips(trace: DistillTrace) -> int:
-    table = np.array(holders(trace.student, len(trace.targets))).reshape(len(trace.targets), -1)
+def flips(trace: Trace, objects: int) -> int:
+    """How often an object's query differs from that of the layer before, over all objects and layers."""
+    table = matched_queries(trace, objects)
     return int((table[:, 1:] != table[:, :-1]).sum())
 
 
-def found(p: Predictions, sample: Sample) -> tuple[float, ...]:
-    """By the boxes of the last layer: the score of the detection that found each object, 0 where none did."""
-    there = select(p, images([replace(sample, original=sample.size)]))
-    return tuple(finding_scores(there, objects(sample)).tolist())
+def object_scores(p: Predictions, sample: Sample) -> tuple[float, ...]:
+    """The score of the last layer's detection that found each object, 0 where none did."""
+    detections = select(p, collate_images([replace(sample, original=sample.size)]))
+    return tuple(finding_scores(detections, coco_objects(sample)).tolist())
 
 
-def objects(sample: Sample) -> Objects:
+def coco_objects(sample: Sample) -> Objects:
+    """The objects of a sample as annotations in COCO's form, none of them a crowd region."""
     x0, y0, x1, y1 = sample.boxes.double().numpy().reshape(-1, 4).T
     boxes, count = np.stack([x0, y0, x1 - x0, y1 - y0], 1), len(sample.labels)
-    none = np.zeros(count, dtype=bool)
+    not_crowd = np.zeros(count, dtype=bool)
     return Objects(
-        np.arange(count), np.full(count, sample.id), sample.labels.numpy(), boxes, boxes[:, 2] * boxes[:, 3], none
+        np.arange(count), np.full(count, sample.id), sample.labels.numpy(), boxes, boxes[:, 2] * boxes[:, 3], not_crowd
     )
 
 
-def change(before: Sequence[float], after: Sequence[float]) -> list[str]:
-    """Of each object, from the scores that found it: kept, gained, lost, or missed by both."""
+def changes(before: Sequence[float], after: Sequence[float]) -> list[str]:
+    """Whether each object is kept, gained, lost or missed, from the scores of the detections that found it."""
     return Changes(np.arange(len(after)), np.array(before), np.array(after), MIN_SCORE).kind.tolist()

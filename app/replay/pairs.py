@@ -1,77 +1,103 @@
-"""Pairs of a student's and a teacher's query: what was solved for them, found again from their place in the trace."""
+"""Pairs of student and teacher queries, with the matching problems that gave them.
 
+A trace holds the pairs only. Their problems are posed again by the loss, so that the page can show each pair's cost and margin.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from core.distiller import Distiller
+from core.losses.base import Loss
 from core.matching.margins import margin
 from core.types import Assignment, DistillTrace, Problem
 
 
 @dataclass(frozen=True)
-class Met:
-    """One kind of pair: the problem that was solved, and the pairs that it gave."""
+class SolvedPairs:
+    """The pairs of one kind, such as "positive", and the matching problem that they solve."""
 
-    loss: str
+    assignment: Assignment  # in the layers of student and teacher
     problem: Problem
-    parts: dict[str, Tensor]  # "l b q t", unweighted
-    weights: dict[str, float]  # of the parts
-    pairs: Assignment  # in the layers of student and teacher
-    layers: dict[tuple[int, int], int]  # of student and teacher, to the problem's own
-    taken: tuple[Assignment, ...]  # pairs of earlier problems, whose queries were not to be had
+    cost_parts: dict[str, Tensor]  # unweighted, "l b q t" in the problem's layers
+    weights: dict[str, float]  # of each part
+    problem_layers: dict[tuple[int, int], int]  # the problem's layer for (student layer, teacher layer)
+    taken: tuple[Assignment, ...]  # pairs of earlier problems, whose student queries this problem may not use
 
-    def own(self, a: Assignment) -> Assignment:
-        """Pairs in the problem's own layers."""
-        layer = [self.layers[pair] for pair in zip(a.layer.tolist(), a.target_layer.tolist())]
-        return Assignment(torch.tensor(layer, dtype=torch.long), a.image, a.query, a.target)
+    def in_problem_layers(self, pairs: Assignment) -> Assignment:
+        """Pairs with the problem's layers instead of those of student and teacher."""
+        layers = [self.problem_layers[both] for both in zip(*layer_pairs(pairs))]
+        return Assignment(torch.tensor(layers, dtype=torch.long), pairs.image, pairs.query, pairs.target)
 
-    def costs(self, a: Assignment) -> Tensor:
-        """What each pair cost."""
-        return self.problem.cost_of(self.own(a))
+    def cost(self, pairs: Assignment) -> Tensor:
+        """The weighted cost of each pair."""
+        return self.problem.cost_of(self.in_problem_layers(pairs))
 
-    def hold(self, a: Assignment) -> tuple[float, int]:
-        """Of one pair: its margin, and the query of the student that is the runner-up, -1 for none."""
-        own, here = self.own(a), (a.layer, a.target_layer)
-        layer, column = int(own.layer), int(self.problem.column(own))
-        taken = [other.query[same(other, here)] for other in self.taken]
+    def margin(self, pair: Assignment) -> tuple[float, int]:
+        """The margin of one pair, and the student query that is its runner-up, -1 for none."""
+        solved = self.in_problem_layers(pair)
+        student, teacher = int(pair.layer), int(target_layer(pair))
+        layer, column = int(solved.layer), int(self.problem.column(solved))
         free = torch.ones(self.problem.cost.shape[2], dtype=torch.bool)
-        free[torch.cat(taken) if taken else []] = False
+        for earlier in self.taken:
+            free[earlier.query[in_layers(earlier, student, teacher)]] = False
         rows, columns = free.nonzero().flatten(), self.problem.columns[layer, 0].nonzero().flatten()
         cost = self.problem.cost[layer, 0][rows][:, columns].double().numpy()
-        best = self.costs(self.pairs.at(same(self.pairs, here))).double().sum().item()
-        dear, heir = margin(cost, best, rows.tolist().index(int(a.query)), columns.tolist().index(column))
-        return dear, heir if heir < 0 else int(rows[heir])
+        optimum = self.assignment.at(in_layers(self.assignment, student, teacher))
+        best = self.cost(optimum).double().sum().item()
+        value, runner_up = margin(cost, best, rows.tolist().index(int(pair.query)), columns.tolist().index(column))
+        return value, runner_up if runner_up < 0 else int(rows[runner_up])
 
 
-def same(a: Assignment, layers: tuple[Tensor, Tensor]) -> Tensor:
-    return (a.layer == layers[0]) & (a.target_layer == layers[1])
+def solved_pairs(trace: DistillTrace, losses: Mapping[str, Loss]) -> dict[str, SolvedPairs]:
+    """The pairs of student and teacher queries that matching found, by the name of the kind of pair.
 
-
-def meetings(trace: DistillTrace) -> dict[str, tuple[str, Assignment]]:
-    """Pairs of student queries with teacher queries, by name, with the loss that compares them."""
-    found = {name: (loss, a) for loss, o in trace.outcomes.items() for name, a in o.pairs.items()}
-    return {name: (loss, a) for name, (loss, a) in found.items() if a.target_layer is not None}
-
-
-def met(trace: DistillTrace, distiller: Distiller) -> dict[str, Met]:
-    """By the pairs' name. Losses that compare pairs which they did not have solved are not here."""
-    found, traces, meet = {}, (trace.student, trace.teacher, trace.targets), meetings(trace)
-    owners = {owner: distiller.losses[owner] for owner, _ in meet.values()}
-    told = {owner: (loss.problems(*traces), loss.cost_parts(*traces)) for owner, loss in owners.items()}
-    for name, (owner, pairs) in meet.items():
-        loss, (problems, parts) = owners[owner], told[owner]
+    Pairs that a loss forms without a matching problem are left out.
+    """
+    owners = {
+        name: loss
+        for loss, outcome in trace.outcomes.items()
+        for name, pairs in outcome.pairs.items()
+        if pairs.target_layer is not None
+    }
+    traces = trace.student, trace.teacher, trace.targets
+    posed = {loss: (losses[loss].problems(*traces), losses[loss].cost_parts(*traces)) for loss in owners.values()}
+    solved = {}
+    for name, owner in owners.items():
+        loss, outcome, (problems, cost_parts) = losses[owner], trace.outcomes[owner], posed[owner]
         if name in problems:
             problem = problems[name]
-            weights = {part: loss.weights[f"{name}_{part}"] for part in parts[name]}
-            taken = tuple(trace.outcomes[owner].pairs[earlier] for earlier in problem.without)
-            found[name] = Met(owner, problem, parts[name], weights, pairs, layers_of(loss, problem), taken)
-    return found
+            solved[name] = SolvedPairs(
+                assignment=outcome.pairs[name],
+                problem=problem,
+                cost_parts=cost_parts[name],
+                weights={part: loss.weights[f"{name}_{part}"] for part in cost_parts[name]},
+                problem_layers=problem_layers(loss, problem),
+                taken=tuple(outcome.pairs[earlier] for earlier in problem.without),
+            )
+    return solved
 
 
-def layers_of(loss, problem: Problem) -> dict[tuple[int, int], int]:
-    every = torch.arange(len(problem.cost))
-    none = torch.zeros_like(every)
-    told = loss.with_layers(Assignment(every, none, none, none))
-    return {pair: k for k, pair in enumerate(zip(told.layer.tolist(), told.target_layer.tolist()))}
+def problem_layers(loss: Loss, problem: Problem) -> dict[tuple[int, int], int]:
+    """The problem's layer for each pair of a student layer and a teacher layer that the loss compares."""
+    layers = torch.arange(len(problem.cost))
+    zero = torch.zeros_like(layers)
+    pairs = loss.with_layers(Assignment(layers, zero, zero, zero))
+    return {both: layer for layer, both in enumerate(zip(*layer_pairs(pairs)))}
+
+
+def layer_pairs(pairs: Assignment) -> tuple[list[int], list[int]]:
+    """The student layer and the teacher layer of each pair."""
+    return pairs.layer.tolist(), target_layer(pairs).tolist()
+
+
+def target_layer(pairs: Assignment) -> Tensor:
+    """The teacher layer of each pair; pairs with objects have none, and are a mistake here."""
+    assert pairs.target_layer is not None
+    return pairs.target_layer
+
+
+def in_layers(pairs: Assignment, student: int, teacher: int) -> Tensor:
+    """Whether each pair is between this student layer and this teacher layer."""
+    return (pairs.layer == student) & (target_layer(pairs) == teacher)

@@ -1,4 +1,7 @@
-"""Nobody but this machine's own pages may ask: another site that is open in the browser could reach the port too."""
+"""Refuses requests that do not come from the page itself.
+
+The port is on this machine only, but another site that is open in the browser could send requests to it too.
+"""
 
 from urllib.parse import urlsplit
 
@@ -12,15 +15,16 @@ NAMES = ("127.0.0.1", "localhost")
 class Local:
     """Refuses requests under another host name (DNS rebinding), and those that another site's page sent."""
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not welcome(Headers(scope=scope)):
+        if scope["type"] == "http" and not is_local(Headers(scope=scope)):
             return await PlainTextResponse("open this page as http://127.0.0.1", 403)(scope, receive, send)
         await self.app(scope, receive, send)
 
 
-def welcome(headers: Headers) -> bool:
+def is_local(headers: Headers) -> bool:
+    """Whether a request names this machine as its host, and comes from no other site's page."""
     host, origin = headers.get("host", ""), headers.get("origin")
     return urlsplit(f"//{host}").hostname in NAMES and (origin is None or urlsplit(origin).netloc == host)

@@ -1,6 +1,8 @@
 """The page's JavaScript, served from this machine as the modules that a browser imports: no bundler, no build."""
 
 import os
+from functools import cache
+from hashlib import sha256
 
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -9,26 +11,33 @@ from starlette.types import Scope
 
 from app.server.theme import WEB
 
-PATH = "/web"  # of the address; nothing outside `WEB` is served under it
 
-
-class Fresh(StaticFiles):
-    """Files about which a browser asks each time, so that it never mixes modules of two versions of the app."""
+class Kept(StaticFiles):
+    """Files that a browser may keep for good: their address changes with their content."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Returns the file, or "not modified" without it."""
+        """Returns the file, with the permission to keep it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["cache-control"] = "no-cache"
+        response.headers["cache-control"] = "max-age=31536000, immutable"
         return response
 
 
 def mount() -> Mount:
-    """Returns the route of the modules."""
-    return Mount(PATH, Fresh(directory=WEB))
+    """Returns the route of the modules; nothing outside their folder is served under it."""
+    return Mount(folder(), Kept(directory=WEB))
 
 
 def address(module: str) -> str:
     """Returns where a browser finds a module, such as "page.js"."""
-    return f"{PATH}/{module}"
+    return f"{folder()}/{module}"
+
+
+@cache
+def folder() -> str:
+    """Returns the folder of the modules' addresses, named after their content: another version is at another address."""
+    digest = sha256()
+    for file in sorted(WEB.rglob("*.js")):
+        digest.update(f"{file.relative_to(WEB).as_posix()}\n".encode() + file.read_bytes())
+    return f"/web/{digest.hexdigest()[:12]}"

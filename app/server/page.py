@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 
 import gradio as gr
+from gradio.events import api
 
 from analysis.drawing.style import PAGE_COLOURS, RAMP
 from app.arguments import checked
@@ -12,21 +13,11 @@ from app.server.handlers import Handlers
 from app.server.modules import address
 from core.errors import UserError
 
-VIEWS: tuple[str, ...] = (
-    "runs",
-    "about",
-    "gallery",
-    "image",
-    "scene",
-    "matches",
-    "query",
-    "reading",
-    "masks",
-    "weighed",
-    "mask",
+VIEWS = (
+    *("runs", "about", "gallery", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask"),
+    *("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload"),
+    *("figures", "figure", "file", "figure4"),
 )
-VIEWS += ("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload")
-VIEWS += ("figures", "figure", "file", "figure4")
 PAGE_ONLY = ("look",)  # no part of the API: it answers in parts, to a page that waits
 
 
@@ -41,12 +32,8 @@ def build(handlers: Handlers, start: dict) -> gr.Blocks:
             elem_id="dd",
         )
         for name in VIEWS:
-            gr.api(
-                with_gradio_errors(checked(getattr(handlers, name))),
-                api_name=name,
-                concurrency_limit=4,
-                concurrency_id="views",
-            )
+            endpoint = with_gradio_errors(checked(getattr(handlers, name)))
+            api(endpoint, api_name=name, concurrency_limit=4, concurrency_id="views")
     return page
 
 

@@ -57,7 +57,7 @@ def serve(options: Options) -> None:
 
 
 def first_selection(library: Library, second: Source | None) -> dict:
-    """What the page shows at first: {"run", "compare", "image"}. UserError: a run cannot be opened."""
+    """The selection that the page begins with: {"run", "compare", "image"}. UserError: a run cannot be opened."""
     first = library.first()
     print(f"opening {first} ...", flush=True)
     main = library.samples(first)

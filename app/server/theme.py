@@ -8,21 +8,11 @@ from analysis.drawing import style
 
 WEB = Path(__file__).parents[1] / "web"
 # In the order in which one rule overrides another.
-STYLES: tuple[str, ...] = (
-    "page",
-    "header",
-    "gallery",
-    "main",
-    "legend",
-    "panes",
-    "boxes",
-    "controls",
-    "text",
-    "views/matches",
-    "tables",
+STYLES = (
+    *("page", "header", "gallery", "main", "legend", "panes", "boxes", "controls", "text", "views/matches", "tables"),
+    *("tiles", "views/masks", "charts", "views/stability", "views/losses", "views/diagnosis", "views/train"),
+    "views/figures",
 )
-STYLES += ("tiles", "views/masks", "charts", "views/stability", "views/losses", "views/diagnosis", "views/train")
-STYLES += ("views/figures",)
 
 
 def theme() -> gr.themes.Base:

@@ -1,58 +1,59 @@
-"""Who held an object at the end of each epoch, where the run recorded it."""
+"""Which query each object was matched with at the end of each epoch, where the run recorded its assignments."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from app.arguments import within
-from app.replay.shown import Shown
-from app.views.stability import cell
+from app.replay.display import Display
+from app.views.ribbon import cell
 from app.worker.samples import Samples
 from core.errors import UserError
 
 FILE = "assignments.parquet"  # train/run_folder/assignments.py: who, epoch, image, layer, query, object, cost, margin, runner_up
+COLUMNS = ("epoch", "query", "object", "cost", "margin", "runner_up")
+NOTHING_RECORDED = "No open run recorded the assignments of this image."
 
 
-def epochs(shown: Shown, main: Samples, other: Samples | None, layer: int) -> dict:
-    """Of one decoder layer, -1 for the last, of every student that recorded this image: a cell for each object and epoch."""
-    kind, _, id = shown.main.key.partition("/")
+def epochs(display: Display, both: Sequence[Samples], layer: int) -> dict:
+    """The ribbons of every student that recorded this image, in one decoder layer, -1 for the last."""
+    kind, _, id = display.main.key.partition("/")
     if kind != "image":
         raise UserError("an uploaded image was in no training, so nothing was recorded of it")
-    within(layer % shown.layers, shown.layers, "layer")
-    bands = [
-        band(shown, side, samples, int(id), layer)
-        for side, samples in (("student", main), ("other", other))
-        if samples is not None
-    ]
-    found = [b for b in bands if b["epochs"]]
-    return {"layer": layer % shown.layers, "bands": found, "says": "" if found else "No run here recorded this image."}
+    layer = layer % display.layers
+    bands = [band(display, side, samples, int(id), layer) for side, samples in zip(("student", "other"), both)]
+    recorded = [band for band in bands if band["epochs"]]
+    return {"layer": layer, "bands": recorded, "says": "" if recorded else NOTHING_RECORDED}
 
 
-def band(shown: Shown, side: str, samples: Samples, image: int, layer: int) -> dict:
-    depth, count = len(shown.sides[side].predictions.logits), len(shown.trace.targets)
-    rows = recorded(samples, image, min(layer % shown.layers, depth - 1))
+def band(display: Display, side: str, samples: Samples, image: int, layer: int) -> dict:
+    """The ribbons of one student: for each object and epoch the query, its cost, margin and runner-up."""
+    rows = recorded_rows(samples, image, min(layer, display.sides[side].layers - 1))
     epochs = sorted(set(rows["epoch"].tolist()))
-    at = np.searchsorted(epochs, rows["epoch"])
-    table = {name: np.full((count, len(epochs)), math.nan) for name in ("query", "cost", "margin", "runner_up")}
-    for name, values in table.items():
-        values[rows["object"], at] = rows[name]
-    query, heir = (np.nan_to_num(table[name], nan=-1).astype(int).tolist() for name in ("query", "runner_up"))
-    columns = zip(query, table["cost"].tolist(), table["margin"].tolist(), heir)
-    cells = [[cell(*x) for x in zip(*row)] for row in columns]
-    return {"side": side, "title": shown.title(side), "role": shown.role(side), "epochs": epochs, "cells": cells}
+    place = rows["object"], np.searchsorted(epochs, rows["epoch"])
+    shape = len(display.trace.targets), len(epochs)
+    tables = {name: np.full(shape, math.nan) for name in ("query", "cost", "margin", "runner_up")}
+    for name, table in tables.items():
+        table[place] = rows[name]
+    for name in ("query", "runner_up"):
+        tables[name] = np.nan_to_num(tables[name], nan=-1).astype(int)
+    cells = [[cell(*step) for step in zip(*row)] for row in zip(*(table.tolist() for table in tables.values()))]
+    return {"side": side, "title": display.title(side), "role": display.role(side), "epochs": epochs, "cells": cells}
 
 
-def recorded(samples: Samples, image: int, layer: int) -> dict[str, np.ndarray]:
-    """The student's rows of one image and layer; none where the run did not record."""
+def recorded_rows(samples: Samples, image: int, layer: int) -> dict[str, np.ndarray]:
+    """The columns of the student's recorded pairs in one image and layer; empty where the run recorded none.
+
+    UserError: the file cannot be read.
+    """
     import pyarrow.parquet as pq  # slow to import
 
-    columns = ["epoch", "query", "object", "cost", "margin", "runner_up"]
     path = samples.run.path / FILE
     if not path.is_file():
-        return {name: np.zeros(0, dtype=int) for name in columns}
+        return {name: np.zeros(0, dtype=int) for name in COLUMNS}
     wanted = [("who", "=", "student"), ("image", "=", image), ("layer", "=", layer)]
     try:
-        table = pq.read_table(path, columns=columns, filters=wanted)
+        table = pq.read_table(path, columns=list(COLUMNS), filters=wanted)
     except Exception as error:  # pyarrow raises many kinds
-        raise UserError(f"{path} cannot be read ({error}); it is written anew by the next epoch") from None
-    return {name: table[name].to_numpy() for name in columns}
+        raise UserError(f"{path} cannot be read ({error}); the next epoch writes it again") from None
+    return {name: table[name].to_numpy() for name in COLUMNS}

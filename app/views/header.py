@@ -1,42 +1,49 @@
-"""What run this is, as plain data."""
+"""The header of the page: the detectors of a run, their AP, its classes and images."""
 
 from app.worker.samples import Samples
 from core.detectors.base import Detector
+from core.losses import features
 from core.metrics.query_quality import GAMMA
 from core.runs.open import OpenRun
 from core.runs.results import best_ap
 
 
 def about(id: str, samples: Samples) -> dict:
+    """The header of the run that the page knows by this id."""
     run = samples.run
-    aps, teacher = scores(run), run.distiller.teacher
+    aps, teacher = average_precision(run), run.distiller.teacher
+    loss = run.distiller.losses["features"] if "features" in run.distiller.losses else None
     return {
         "id": id,
-        "student": one(run.distiller.student, aps.get("student")),
-        "teacher": teacher and one(teacher, aps.get("teacher")),
+        "student": detector(run.distiller.student, aps.get("student")),
+        "teacher": None if teacher is None else detector(teacher, aps.get("teacher")),
         "layers": run.distiller.student.config.layers,
         "classes": list(run.classes),
         "images": len(run.data.ids),
         "first": f"image/{run.data.ids[0]}",
         "notes": list(run.notes),
         "strides": [] if teacher is None else list(teacher.strides),
-        "gamma": losses["features"].config.gamma if "features" in (losses := run.distiller.losses) else GAMMA,
+        "gamma": loss.config.gamma if isinstance(loss, features.Model) else GAMMA,
     }
 
 
-def one(detector: Detector, ap: float | None) -> dict:
-    config = detector.config
+def detector(model: Detector, ap: float | None) -> dict:
+    """The size of a detector, and its AP where it was measured."""
+    config = model.config
     return {
-        "kind": detector.kind,
-        "backbone": config.backbone,
+        "kind": model.kind,
+        "backbone": model.backbone_name,
         "layers": config.layers,
         "queries": config.queries,
-        "strides": list(detector.strides),
+        "strides": list(model.strides),
         "ap": ap,
     }
 
 
-def scores(run: OpenRun) -> dict[str, float]:
-    """As training measured them; a teacher that was put beside a student later was not measured there."""
-    found = best_ap(run.path) if run.path.is_dir() else {}
-    return found if run.card.get("teacher") else {name: ap for name, ap in found.items() if name != "teacher"}
+def average_precision(run: OpenRun) -> dict[str, float]:
+    """The best AP that training measured of "student" and "teacher".
+
+    A teacher that replaces the run's own was not measured in this training, so it has none.
+    """
+    aps = best_ap(run.path) if run.path.is_dir() else {}
+    return aps if run.card.get("teacher") else {name: ap for name, ap in aps.items() if name != "teacher"}

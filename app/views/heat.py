@@ -1,4 +1,4 @@
-"""A map over the image as a browser takes it: a byte for each place."""
+"""A map over the image as a browser takes it: one byte for each place."""
 
 from base64 import b64encode
 
@@ -10,7 +10,10 @@ from core.types import Memory
 
 
 def heat(values: Float[Tensor, "h w"], memory: Memory, level: int) -> dict:
-    """Values of a level's places, floored at 0; `span` is the share of the image's width and height that the map covers."""
+    """A map over the places of one level; negative values become 0.
+
+    "most" is the value of byte 255, "span" the share of the image's width and height that the map covers.
+    """
     most = values.max().item()
     grid = (values.clamp(min=0) / most * 255).round() if most > 0 else torch.zeros_like(values)
     (height, width), stride = memory.shapes[level], memory.strides[level]

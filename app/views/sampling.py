@@ -1,31 +1,36 @@
-"""Where a query reads the image: its sampling points or its attention, in one decoder layer."""
+"""The sampling locations of a query in one decoder layer: its sampling points, or the tokens that it attends to."""
 
 from app import words
-from app.replay.shown import Shown
+from app.replay.display import Display
 from core.metrics.sampling_locations import SamplingLocations, mass_in_boxes, sampling_locations
 
-MOST = 256  # places that are drawn: those of the largest weight
+MOST = 256  # locations that are drawn, those of the largest weight
 
 
-def of_all(shown: Shown, side: str) -> tuple[SamplingLocations, ...]:
-    """Of every query of a side, by the detector that decoded it, layer by layer."""
-    replay, who = shown.other if side == "other" else shown.main, "teacher" if side == "teacher" else "student"
-    detector, trace = getattr(replay.distiller, who), getattr(replay.trace, who)
+def side_locations(display: Display, side: str) -> tuple[SamplingLocations, ...]:
+    """The sampling locations of all queries of a side, layer by layer; empty for a detector that does not report them."""
+    replay = display.second if side == "other" and display.second is not None else display.main
+    detector, trace = replay.distiller.student, replay.trace.student
+    if side == "teacher" and replay.distiller.teacher is not None and replay.trace.teacher is not None:
+        detector, trace = replay.distiller.teacher, replay.trace.teacher
     return sampling_locations(detector, trace.memory, trace.queries.get(side, trace.queries["own"]))
 
 
-def of_query(shown: Shown, side: str, found: tuple[SamplingLocations, ...], layer: int, index: int) -> dict:
-    """(x, y, weight), the weightiest last, in fractions of the image; and how much of them lies in the query's box."""
-    if not found:
-        return {"places": [], "share": None, "says": words.UNTOLD}
-    at = shown.layer(side, layer)
-    weights, order = found[at].weights[0, index].sort()
-    places = found[at].places[0, index][order]
-    inside = mass_in_boxes(found[at], shown.sides[side].predictions.boxes[at])[0, index].item()
-    rows = zip(*places[-MOST:].T.tolist(), weights[-MOST:].tolist())
-    kept = weights[-MOST:].sum().item()
+def query_locations(
+    display: Display, side: str, locations: tuple[SamplingLocations, ...], layer: int, index: int
+) -> dict:
+    """The (x, y, weight) of one query, largest weight last, in fractions of the image; "share" is the weight in its box."""
+    if not locations:
+        return {"places": [], "share": None, "says": words.NO_SAMPLING}
+    side_layer = display.layer_of(side, layer)
+    sampled, boxes = locations[side_layer], display.sides[side].predictions.boxes[side_layer]
+    weights, order = sampled.weights[0, index].sort()
+    places = sampled.places[0, index][order]
+    inside = mass_in_boxes(sampled, boxes)[0, index].item()
+    drawn = weights[-MOST:]
+    rows = zip(*places[-MOST:].T.tolist(), drawn.tolist())
     return {
         "places": [[round(x, 4), round(y, 4), weight] for x, y, weight in rows],
         "share": inside,
-        "says": words.reading(len(weights), kept, inside),
+        "says": words.sampling(len(weights), len(drawn), drawn.sum().item(), inside),
     }

@@ -1,148 +1,145 @@
-"""From traces to what the canvas shows: pure functions, plain data, every number the trace's own."""
+"""The canvas, as plain data: boxes of every layer, and lines between matched boxes with their costs.
+
+Boxes are (x0, y0, x1, y1) in fractions of the image.
+"""
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from app import words
-from app.replay.facts import change, found
-from app.replay.pairs import meetings
-from app.replay.pictures import picture
-from app.replay.shown import Shown
+from app.replay.display import Display, Side
+from app.replay.pictures import picture_uri
 from core.boxes import corners
-from core.data.batch import targets
+from core.data.batch import collate_targets
 from core.data.sample import Sample
-from core.types import Predictions
+from core.types import Assignment, Predictions, Targets
+
+Pair = tuple[int, int, float | None]  # query, target, cost
 
 
-def image(key: str, name: str, sample: Sample, classes: tuple[str, ...]) -> dict:
-    """What is known before any network has run: the picture, and the objects of the data."""
+def image(key: str, name: str, sample: Sample, classes: Sequence[str]) -> dict:
+    """The picture of an image and its annotated objects, which are shown before any network has run."""
     height, width = sample.size
     return {
         "key": key,
         "name": name,
         "width": width,
         "height": height,
-        "image": picture(sample),
+        "image": picture_uri(sample),
         "classes": list(classes),
-        "truth": group("truth", "truth", "truth") | {"layers": [objects(targets([sample]))]},
+        "truth": group("truth", "truth", "truth") | {"layers": [object_boxes(collate_targets([sample]))]},
     }
 
 
-def scene(shown: Shown) -> dict:
-    """Boxes and pairs of every layer. Boxes are (x0, y0, x1, y1) in fractions of the image."""
-    main = shown.main
-    notes = [] if shown.trace.teacher else [words.ALONE]
+def scene(display: Display) -> dict:
+    """All boxes and pairs of an image, in every layer of the student."""
     return {
-        "key": main.key,
-        "layers": shown.layers,
-        "banner": main.banner,
-        "notes": notes,
-        "truth": main.truth,
-        "groups": [side_group(shown, side) for side in shown.sides] + truth_group(shown),
-        "lines": lines(shown),
-        "changes": changes(shown),
+        "key": display.main.key,
+        "layers": display.layers,
+        "banner": display.main.banner,
+        "notes": [words.NO_TEACHER] if display.trace.teacher is None else [],
+        "truth": display.main.truth,
+        "groups": [side_group(display, side) for side in display.sides] + truth_groups(display),
+        "lines": truth_lines(display) + query_pair_lines(display),
+        "changes": display.changes,
     }
 
 
-def changes(shown: Shown) -> list[str]:
-    """Of each object beside a second student: kept, gained, lost, or missed by both. Nothing without one, or without truth."""
-    if shown.other is None or shown.main.truth != "given":
+def decoded_group(detector: str, p: Predictions) -> dict:
+    """The boxes of the detector "teacher" or "student", which is decoded while the rest is still being computed."""
+    layers = [query_boxes(p, layer) for layer in range(len(p.logits))]
+    return group(detector, detector, detector) | {"extra": False, "on": True, "layers": layers}
+
+
+def side_group(display: Display, name: str) -> dict:
+    """The boxes of a side beside each layer of the student; "of" are its own layers where it has another number of them."""
+    side, extra = display.sides[name], name not in words.MATCHED_SIDES
+    shown_layers = [display.layer_of(name, layer) for layer in range(display.layers)]
+    boxes = [query_boxes(side.predictions, layer) for layer in shown_layers]
+    own_layers = {} if side.layers == display.layers else {"of": [layer + 1 for layer in shown_layers]}
+    described = group(name, name, display.role(name)) | {"title": display.title(name)}
+    return described | {"extra": extra, "on": not extra, "layers": boxes} | own_layers
+
+
+def truth_groups(display: Display) -> list[dict]:
+    """The objects, which are the same in every layer; empty for an image without truth."""
+    if display.main.truth == "none":
         return []
-    sample, students = shown.main.sample, (shown.other.trace.student.own, shown.trace.student.own)
-    return change(*(found(p, sample) for p in students))
+    name = "truth" if display.main.truth == "given" else "pseudo"
+    layers = [object_boxes(display.trace.targets)]
+    return [group("truth", name, "truth") | {"extra": False, "on": True, "layers": layers}]
 
 
-def first_boxes(who: str, p: Predictions) -> dict:
-    """A detector that is done before the rest."""
-    side = {"teacher": "teacher"}.get(who, "student")
-    layers = [frame(p, layer) for layer in range(len(p.logits))]
-    return group(side, side, side) | {"extra": False, "on": True, "layers": layers}
+def group(id: str, name: str, role: str) -> dict:
+    """The id, colour and texts of a group of boxes; `name` is the side whose texts it has."""
+    title, member, says = words.side(name)
+    return {"id": id, "role": role, "title": title, "one": member, "says": says}
 
 
-def side_group(shown: Shown, side: str) -> dict:
-    """All boxes of a side, for each layer of the student."""
-    extra = side not in ("student", "teacher", "other")
-    p = shown.sides[side].predictions
-    named = {"title": shown.title(side)}
-    layers = [frame(p, shown.layer(side, layer)) for layer in range(shown.layers)]
-    depth = {} if len(p.logits) == shown.layers else {"of": [shown.layer(side, k) + 1 for k in range(shown.layers)]}
-    told = {"extra": extra, "on": not extra, "layers": layers}
-    return group(side, side, shown.role(side)) | named | told | depth
+def object_boxes(targets: Targets) -> dict:
+    """Boxes and labels of the objects."""
+    return {"boxes": rounded(corners(targets.boxes)), "scores": None, "labels": targets.labels.tolist()}
 
 
-def truth_group(shown: Shown) -> list[dict]:
-    """The objects, the same in every layer; nothing where there is no truth."""
-    if shown.main.truth == "none":
-        return []
-    called = "truth" if shown.main.truth == "given" else "pseudo"
-    layers = [objects(shown.trace.targets)]
-    return [group("truth", called, "truth") | {"extra": False, "on": True, "layers": layers}]
-
-
-def objects(found) -> dict:
-    return {"boxes": rounded(corners(found.boxes)), "scores": None, "labels": found.labels.tolist()}
-
-
-def group(side: str, called: str, role: str) -> dict:
-    title, one, says = words.side(called)
-    return {"id": side, "role": role, "title": title, "one": one, "says": says}
-
-
-def frame(p: Predictions, layer: int) -> dict:
+def query_boxes(p: Predictions, layer: int) -> dict:
+    """Boxes of all queries in one layer, each with the label of the highest score."""
     scores, labels = p.logits[layer, 0].sigmoid().max(-1)
     return {"boxes": rounded(corners(p.boxes[layer, 0])), "scores": rounded(scores), "labels": labels.tolist()}
 
 
-def lines(shown: Shown) -> list[dict]:
-    """One entry for each kind of pair, drawn between the boxes of `from` and `to`: (query, target, cost) by layer."""
-    found = []
-    if shown.main.truth != "none":
-        found = [truth_line(shown, side) for side in shown.sides]
-    return found + [line(name, "student", "teacher", own_pairs(shown, name)) for name in meetings(shown.trace)]
+def truth_lines(display: Display) -> list[dict]:
+    """The lines from the queries of each side to their objects."""
+    sides = {} if display.main.truth == "none" else display.sides
+    lines = [line(f"{name}-truth", name, "truth", truth_pairs(display, name, side)) for name, side in sides.items()]
+    return [line | {"title": display.title(name)} for name, line in zip(sides, lines)]
 
 
-def truth_line(shown: Shown, side: str) -> dict:
-    return line(f"{side}-truth", side, "truth", truth_pairs(shown, side)) | {"title": shown.title(side)}
+def truth_pairs(display: Display, name: str, side: Side) -> list[list[Pair]]:
+    """The pairs of a side's queries and objects, with their costs, beside each layer of the student."""
+    layers = []
+    for layer in range(display.layers):
+        pairs = side.matched(display.layer_of(name, layer))
+        layers.append(pair_rows(pairs, side.cost[pairs.index + (pairs.target,)]))
+    return layers
 
 
-def truth_pairs(shown: Shown, side: str) -> list[list[tuple]]:
-    which, found = shown.sides[side], []
-    for layer in range(shown.layers):
-        a = which.answers.of(layer=shown.layer(side, layer), image=0)
-        found.append(rows(a, shown.prices[side][a.index + (a.target,)]))
-    return found
+def query_pair_lines(display: Display) -> list[dict]:
+    """The lines from student queries to teacher queries."""
+    pairs = display.main.query_pairs
+    return [line(name, "student", "teacher", query_pairs(display, name, pairs[name])) for name in pairs]
 
 
-def own_pairs(shown: Shown, name: str) -> list[list[tuple]]:
-    """With the layer of the teacher that is shown beside the student's. Pairs that were not solved have no cost."""
-    _, a = meetings(shown.trace)[name]
-    met, found = shown.main.met.get(name), []
-    for layer in range(shown.layers):
-        here = a.at((a.layer == layer) & (a.target_layer == shown.layer("teacher", layer)))
-        found.append(rows(here, None if met is None else met.costs(here)))
-    return found
+def query_pairs(display: Display, name: str, pairs: Assignment) -> list[list[Pair]]:
+    """The pairs of each student layer with the teacher layer shown beside it; without a cost if no matching found them."""
+    solved, layers = display.main.solved_pairs.get(name), []
+    for layer in range(display.layers):
+        shown = pairs.at((pairs.layer == layer) & (pairs.target_layer == display.layer_of("teacher", layer)))
+        layers.append(pair_rows(shown, None if solved is None else solved.cost(shown)))
+    return layers
 
 
-def rows(a, costs: Tensor | None) -> list[tuple]:
-    paid = [None] * len(a) if costs is None else rounded(costs)
-    return list(zip(a.query.tolist(), a.target.tolist(), paid))
+def pair_rows(pairs: Assignment, costs: Tensor | None) -> list[Pair]:
+    """(query, target, cost) of each pair."""
+    rounded_costs = [None] * len(pairs) if costs is None else rounded(costs)
+    return list(zip(pairs.query.tolist(), pairs.target.tolist(), rounded_costs))
 
 
-def line(name: str, start: str, end: str, layers: list) -> dict:
+def line(name: str, start: str, end: str, layers: list[list[Pair]]) -> dict:
+    """One kind of pair, drawn between the boxes of the sides `start` and `end`."""
     title, says = words.line(name)
-    look = "solid" if end == "truth" else "dotted" if name == "negative" else "dashed"
-    on = name == "student-truth"
     return {
         "id": name,
         "title": title,
         "says": says,
         "from": start,
         "to": end,
-        "on": on,
-        "look": look,
+        "on": name == "student-truth",
+        "look": "solid" if end == "truth" else "dotted" if name == "negative" else "dashed",
         "layers": layers,
     }
 
 
 def rounded(values: Tensor) -> list:
-    """Four digits: a fifth of a pixel in a large photo."""
+    """Values rounded to four digits: a fifth of a pixel in a large photo."""
     return (values.double() * 1e4).round().div(1e4).tolist()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from app.worker.desk import Desk
+from app.worker.forward_queue import ForwardQueue
 from app.worker.samples import Samples
 from app.worker.uploads import Uploads
 from core.detectors.base import Detector
@@ -21,134 +22,146 @@ from core.runs.results import best_ap
 
 RUNS, SHIPPED = Path("runs"), ASSETS / "runs"
 OPEN = 4  # runs at once
-FRESH = 2.0  # seconds for which a list of the folders holds
+FRESH = 2.0  # seconds for which a list of the folders is used
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A run, or a student beside a teacher that is not its own."""
+    """A run folder or a file of weights, and optionally a teacher in place of its own."""
 
     path: Path
     teacher: Path | None = None
 
     @property
     def id(self) -> str:
-        """As one types it here."""
-        return near(self.path) if self.teacher is None else f"{near(self.path)} under {near(self.teacher)}"
+        """The name of the run on the page: its path as one types it in the current folder."""
+        path = short_path(self.path)
+        return path if self.teacher is None else f"{path} under {short_path(self.teacher)}"
 
 
 class Detectors:
-    """One detector in memory for each file of weights, for as long as anything uses it."""
+    """Keeps one detector in memory for each file of weights, for as long as anything uses it."""
 
-    def __init__(self):
-        self.found: WeakValueDictionary[str, Detector] = WeakValueDictionary()
+    def __init__(self) -> None:
+        self.loaded: WeakValueDictionary[str, Detector] = WeakValueDictionary()  # by digest of the file
         self.cards: dict[str, dict] = {}
 
     def load(self, path: Path) -> tuple[Detector, dict]:
-        key = sha256_of(path) if Path(path).is_file() else ""
-        detector = self.found.get(key)
+        """A detector and its card, from memory or from the file."""
+        digest = sha256_of(path) if Path(path).is_file() else ""
+        detector = self.loaded.get(digest)
         if detector is None:
             detector, card = load_detector(path)
-            self.found[key], self.cards[key] = detector, card
-        return detector, self.cards[key]
+            self.loaded[digest], self.cards[digest] = detector, card
+        return detector, self.cards[digest]
 
 
-class Once:
-    """A value that is made when it is first asked for, by one thread; one that failed is tried again."""
+class Once(Generic[T]):
+    """A value that is computed by the first thread that asks for it; after an error it is computed again."""
 
-    def __init__(self, make: Callable):
-        self.make, self.lock, self.made = make, Lock(), []
+    def __init__(self, compute: Callable[[], T]) -> None:
+        self.compute, self.lock = compute, Lock()
+        self.values: list[T] = []  # none or one
 
-    def get(self):
+    def get(self) -> T:
+        """The value; raises what its computation raises."""
         with self.lock:
-            if not self.made:
-                self.made.append(self.make())
-        return self.made[0]
+            if not self.values:
+                self.values.append(self.compute())
+        return self.values[0]
 
 
 class Library:
-    """Opens only what it lists: no name that the page sends becomes a path."""
+    """Lists runs and opens them. It opens only what it lists, so that no name from the page becomes a path."""
 
-    def __init__(self, given: Iterable[Source], desk: Desk, data: Path | None = None, images: Path | None = None):
-        self.given, self.desk, self.data, self.images = tuple(given), desk, data, images
-        self.seen: tuple[float, dict[str, Source]] = (-FRESH, {})
+    def __init__(
+        self, given: Iterable[Source], queue: ForwardQueue, data: Path | None = None, images: Path | None = None
+    ) -> None:
+        """`given` are listed first; `data` is a COCO file whose images replace those of all runs, in the folder `images`."""
+        self.given, self.queue, self.data, self.images = tuple(given), queue, data, images
+        self.listed: tuple[float, dict[str, Source]] = (-FRESH, {})  # when, and what
         self.detectors, self.uploads, self.lock = Detectors(), Uploads(), Lock()
-        self.open: OrderedDict[tuple, Once] = OrderedDict()
+        self.open: OrderedDict[tuple, Once[Samples]] = OrderedDict()  # by version, the last used last
 
     def sources(self) -> dict[str, Source]:
-        """Those that were given, then what is in the folders, the latest first."""
-        if monotonic() - self.seen[0] > FRESH:
+        """All runs by id: those that were given, then those in the folders, the last written first."""
+        if monotonic() - self.listed[0] > FRESH:
             cards = (sorted(folder.glob("**/card.json"), key=age) for folder in (RUNS, SHIPPED))
-            found = (Source(card.parent) for group in cards for card in group)
-            known = {source.id: source for source in self.given}
-            self.seen = monotonic(), known | {s.id: s for s in found if s.id not in known}
-        return self.seen[1]
+            in_folders = (Source(card.parent) for group in cards for card in group)
+            given = {source.id: source for source in self.given}
+            self.listed = monotonic(), given | {s.id: s for s in in_folders if s.id not in given}
+        return self.listed[1]
 
     def first(self) -> str:
-        """UserError where there is nothing to look at."""
+        """The id of the run that is displayed when none is chosen. UserError: there is no run with weights."""
         ready = (id for id, source in self.sources().items() if source in self.given or weights(source).exists())
-        if (found := next(ready, None)) is None:
+        id = next(ready, None)
+        if id is None:
             raise UserError(f"there is no run under {RUNS}/ yet; type `make demo`, or give the folder of a run")
-        return found
+        return id
 
     def samples(self, id: str) -> Samples:
-        """Of a run, opened on demand, and again once it has new weights; UserError, in one sentence, where that cannot be."""
+        """A run with its images, opened on demand, and again when it has new weights.
+
+        UserError: there is no such run, or it cannot be opened.
+        """
         source = self.sources().get(id)
         if source is None:
             raise UserError(f"there is no run {id[:80]!r} here; the list of runs shows those there are")
         file = weights(source)
-        key = id, file.stat().st_mtime if file.exists() else 0.0
-        with self.lock:
-            opening = self.open.setdefault(key, Once(lambda: self.opened(source, key)))
-            self.open.move_to_end(key)
-            self.close_old()
-        return opening.get()
+        version = id, file.stat().st_mtime if file.exists() else 0.0
+        return self.opened(version, lambda: self.open_source(source, version))
 
-    def beside(self, main: Samples, id: str) -> Samples:
-        """Another run on the images of the first. UserError: it cannot be opened, or knows other classes."""
+    def second(self, main: Samples, id: str) -> Samples:
+        """Another run on the images of the first. UserError: it cannot be opened, or has other classes."""
         other = self.samples(id)
-        if other.data == main.data:
+        if other.digest == main.digest:
             return other
-        key = (*other.version, main.version)
+        version = (*other.version, main.version)
+        return self.opened(version, lambda: main.with_run(other.run, version))
+
+    def opened(self, version: tuple, open_samples: Callable[[], Samples]) -> Samples:
+        """The samples of a version, opened now if need be; those that were used longest ago are closed."""
         with self.lock:
-            pairing = self.open.setdefault(key, Once(lambda: main.of(other.run, key)))
-            self.open.move_to_end(key)
-            self.close_old()
-        return pairing.get()
+            entry = self.open.setdefault(version, Once(open_samples))
+            self.open.move_to_end(version)
+            while len(self.open) > OPEN:
+                self.open.popitem(last=False)
+        return entry.get()
 
-    def close_old(self) -> None:
-        while len(self.open) > OPEN:
-            self.open.popitem(last=False)
-
-    def opened(self, source: Source, key: tuple[str, float]) -> Samples:
+    def open_source(self, source: Source, version: tuple[str, float]) -> Samples:
+        """Opens a run, with networks from memory where they are loaded already."""
         run = open_run(source.path, self.data, self.images, teacher=source.teacher, load=self.detectors.load)
-        return Samples(run, key, self.uploads, self.desk.memory)
+        return Samples(run, version, self.uploads, self.queue.cache)
 
-    def list(self) -> list[dict]:
-        """What the run picker shows; a run that is not whole says what it lacks."""
+    def listing(self) -> list[dict]:
+        """The rows of the page's list of runs; an incomplete run says what it lacks."""
         return [{"id": id} | about(source) for id, source in self.sources().items()]
 
 
-def near(path: Path) -> str:
-    """From the current folder where the path is in it."""
-    full, here = Path(path).resolve(), Path.cwd()
-    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
+def short_path(path: Path) -> str:
+    """A path relative to the current folder where it is in it, else an absolute one."""
+    full, current = Path(path).resolve(), Path.cwd()
+    return str(full.relative_to(current)) if full.is_relative_to(current) else str(full)
 
 
 def weights(source: Source) -> Path:
+    """The student's file of weights."""
     return source.path if source.path.is_file() else source.path / "student.safetensors"
 
 
 def age(card: Path) -> float:
-    """The run that was written to last first."""
+    """A key that sorts runs by their weights' time of writing, the latest first; by the card's for runs without weights."""
     file = card.with_name("student.safetensors")
     return -(file if file.exists() else card).stat().st_mtime
 
 
 def about(source: Source) -> dict:
-    """{"student", "teacher", "ap", "lacks"}: what a card says without opening the networks."""
+    """A run as its card describes it, without opening the networks: {"student", "teacher", "ap", "lacks"}."""
     try:
-        card = read_json(source.path / "card.json") if source.path.is_dir() else {}
+        card: dict[str, Any] = read_json(source.path / "card.json") if source.path.is_dir() else {}
         student = card["run"]["student"]["config"] if card else {}
         lacks = "" if weights(source).exists() else "no weights yet: it has not finished its first epoch"
     except (UserError, KeyError, TypeError):
@@ -158,5 +171,5 @@ def about(source: Source) -> dict:
     except UserError as error:
         ap, lacks = None, lacks or str(error)
     teacher = str(source.teacher or (card.get("teacher") or {}).get("path", ""))
-    words = [str(student[k]) for k in ("backbone",) if k in student]
-    return {"student": ", ".join(words), "teacher": teacher, "ap": ap, "lacks": lacks}
+    backbone = str(student["backbone"]) if "backbone" in student else ""
+    return {"student": backbone, "teacher": teacher, "ap": ap, "lacks": lacks}

@@ -1,4 +1,4 @@
-"""The images of a run that can be shown, by key: its own, and what was uploaded."""
+"""The images of a run that can be displayed, by key: its validation images, and uploaded images."""
 
 import json
 from collections import Counter
@@ -8,136 +8,140 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from app import words
 from app.replay import pictures
-from app.replay.shown import Replay
-from app.worker.memory import Memory
+from app.replay.display import Replay, Truth
+from app.worker.cache import Cache
 from app.worker.uploads import Uploads
-from core.data.batch import images
+from core.data.batch import collate_images
 from core.data.sample import Sample
 from core.distiller import OnDecoded
 from core.errors import UserError
 from core.metrics.detections import select
 from core.runs.open import OpenRun, replay
-from core.types import DistillTrace
+from core.types import DistillTrace, Trace
 
-THUMBNAILS = 1000  # kept at once, some kB each
-NO_TRUTH = "No ground truth, and no teacher to stand in for it"
-PSEUDO = "No ground truth: pseudo truth from teacher queries scoring {floor:.2f} or more, here {count}"
+THUMBNAILS = 1000  # kept in memory, of some kB each
 
 
 class Samples:
-    """Keys are "image/ID", or "upload/DIGEST/SCORE" with the score from which teacher queries are pseudo truth."""
+    """A run with its images. A key is "image/ID", or "upload/DIGEST/SCORE" with the lowest score of pseudo truth."""
 
-    def __init__(self, run: OpenRun, version: Hashable, uploads: Uploads, memory: Memory):
-        """`version` tells this run, with these weights, from every other."""
-        self.run, self.version, self.uploads, self.memory = run, version, uploads, memory
+    def __init__(self, run: OpenRun, version: tuple[Hashable, ...], uploads: Uploads, cache: Cache) -> None:
+        """`version` differs between any two runs, weights or sets of images."""
+        self.run, self.version, self.uploads, self.cache = run, version, uploads, cache
         self.truth = run.data.truth()
         self.names = {x["id"]: Path(x.get("file_name", f"image {x['id']}")).name for x in self.truth["images"]}
-        self.thumbnails: dict[int, str] = {}
-        self.places = {str(id): place for place, id in enumerate(run.data.ids)}
+        self.thumbnails: dict[int, str] = {}  # by index
+        self.indices = {str(id): index for index, id in enumerate(run.data.ids)}
 
     @cached_property
-    def data(self) -> str:
-        """A digest of the objects and the images' names."""
+    def digest(self) -> str:
+        """A digest of the annotations and the images' names."""
         return sha256(json.dumps(self.truth).encode()).hexdigest()
 
     @cached_property
-    def classes(self) -> list[Counter]:
-        """Objects of each class in each image, by place."""
-        name = {c.id: c.name for c in self.run.data.categories}
-        found = {id: Counter() for id in self.run.data.ids}
-        for a in self.truth["annotations"]:
-            found[a["image_id"]][name[a["category_id"]]] += 1
-        return list(found.values())
+    def class_counts(self) -> list[Counter[str]]:
+        """The number of objects of each class in each image."""
+        names = {c.id: c.name for c in self.run.data.categories}
+        counts: dict[int, Counter[str]] = {id: Counter() for id in self.run.data.ids}
+        for annotation in self.truth["annotations"]:
+            counts[annotation["image_id"]][names[annotation["category_id"]]] += 1
+        return list(counts.values())
 
-    def of(self, run: OpenRun, version: Hashable) -> "Samples":
-        """The same images in another run. UserError: it knows other classes."""
+    def with_run(self, run: OpenRun, version: tuple[Hashable, ...]) -> "Samples":
+        """The same images in another run. UserError: that run has other classes."""
         if run.classes != self.run.classes:
             raise UserError(f"{run.path} knows other classes than {self.run.path}; choose a run of the same data")
-        return Samples(replace(run, data=self.run.data), version, self.uploads, self.memory)
+        return Samples(replace(run, data=self.run.data), version, self.uploads, self.cache)
 
     def sample(self, key: str) -> Sample:
-        """As the data has it: an upload is without objects. UserError: nothing has this key."""
-        kind, rest = split(key)
-        return self.run.data[self.place(rest)] if kind == "image" else self.uploads.get(rest.partition("/")[0])
+        """The image with its annotated objects, of which an upload has none. UserError: there is no such image."""
+        kind, rest = split_key(key)
+        return self.run.data[self.index(rest)] if kind == "image" else self.uploads.get(rest.partition("/")[0])
 
-    def place(self, id: str) -> int:
-        place = self.places.get(id)
-        if place is None:
+    def index(self, id: str) -> int:
+        """The place of an image in the data, from its id. UserError: there is no such image."""
+        index = self.indices.get(id)
+        if index is None:
             raise UserError(f"{self.run.path} has no image {id[:40]!r}; the images above the canvas are those it has")
-        return place
+        return index
 
     def name(self, key: str) -> str:
-        kind, rest = split(key)
-        return self.names[self.run.data.ids[self.place(rest)]] if kind == "image" else "upload"
+        """The file name of an image, or "upload"."""
+        kind, rest = split_key(key)
+        return self.names[self.run.data.ids[self.index(rest)]] if kind == "image" else "upload"
 
     def check(self, key: str) -> str:
-        """The key; UserError where nothing has it. Reads no image."""
-        kind, rest = split(key)
+        """Returns the key without reading its image. UserError: there is no such image."""
+        kind, rest = split_key(key)
         if kind == "image":
-            self.place(rest)
+            self.index(rest)
         else:
             digest, _, score = rest.partition("/")
             self.uploads.get(digest)
-            number(score)
+            parse_score(score)
         return key
 
     def replay(self, key: str, on_decoded: OnDecoded) -> Replay:
-        """The step on this image. Without ground truth the teacher's sure queries stand in for it."""
-        kind, rest = split(key)
+        """The training step on one image. An upload has confident teacher queries as its truth, if there is a teacher."""
+        kind, rest = split_key(key)
         sample = self.sample(key)
+        truth: Truth
         if kind == "image":
-            return self.show(key, sample, "given", on_decoded)
-        if self.run.distiller.teacher is None:
-            return self.show(key, sample, "none", on_decoded, NO_TRUTH)
-        digest, _, score = rest.partition("/")
-        floor = number(score)
-        found = pseudo(self.untold(digest, sample, on_decoded), sample, floor)
-        return self.show(key, found, "pseudo", on_decoded, PSEUDO.format(floor=floor, count=len(found.labels)))
-
-    def untold(self, digest: str, sample: Sample, on_decoded: OnDecoded) -> DistillTrace:
-        """The step on an upload without objects, which every score starts from."""
-        place = self.version, "untold", digest
-        if (trace := self.memory.get(place)) is None:
-            trace = replay(self.run, sample, on_decoded)
-            self.memory.put(place, trace)
-        return trace
-
-    def show(self, key: str, sample: Sample, truth: str, on_decoded: OnDecoded, banner: str = "") -> Replay:
+            truth, banner = "given", ""
+        elif self.run.distiller.teacher is None:
+            truth, banner = "none", words.NO_TRUTH
+        else:
+            digest, _, text = rest.partition("/")
+            score = parse_score(text)
+            teacher = self.replay_without_truth(digest, sample, on_decoded).teacher
+            assert teacher is not None  # the run has one
+            sample = with_pseudo_truth(sample, teacher, score)
+            truth, banner = "pseudo", words.PSEUDO_TRUTH.format(score=score, count=len(sample.labels))
         return Replay(key, self.name(key), self.run, sample, replay(self.run, sample, on_decoded), truth, banner)
 
-    def thumbnail(self, place: int) -> str:
-        """Empty where the image cannot be read: it says why once it is chosen."""
-        if place not in self.thumbnails:
+    def replay_without_truth(self, digest: str, sample: Sample, on_decoded: OnDecoded) -> DistillTrace:
+        """The training step on an upload without objects, which is cached: it is the same for every score."""
+        key = self.version, "without truth", digest
+        if (trace := self.cache.get(key)) is None:
+            trace = replay(self.run, sample, on_decoded)
+            self.cache.put(key, trace)
+        return trace
+
+    def thumbnail(self, index: int) -> str:
+        """A small picture as a data URI; empty where the image cannot be read, which is reported when it is chosen."""
+        if index not in self.thumbnails:
             if len(self.thumbnails) >= THUMBNAILS:
                 self.thumbnails.clear()
             try:
-                self.thumbnails[place] = pictures.thumbnail(self.run.data[place])
+                self.thumbnails[index] = pictures.thumbnail_uri(self.run.data[index])
             except UserError:
-                self.thumbnails[place] = ""
-        return self.thumbnails[place]
+                self.thumbnails[index] = ""
+        return self.thumbnails[index]
 
 
-def pseudo(trace: DistillTrace, sample: Sample, score: float) -> Sample:
-    """The sample with the teacher's queries of the last layer that score at least `score` as its truth."""
-    found = select(trace.teacher.own, images([replace(sample, original=sample.size)]))
-    kept, seen = [], set()
-    for place, (query, value) in enumerate(zip(found.queries.tolist(), found.scores.tolist())):
-        if value >= score and query not in seen:
-            seen.add(query)
-            kept.append(place)
-    return replace(sample, boxes=found.boxes[kept], labels=found.labels[kept])
+def with_pseudo_truth(sample: Sample, teacher: Trace, score: float) -> Sample:
+    """The sample with those teacher queries of the last layer as its objects that score at least `score`."""
+    detections = select(teacher.own, collate_images([replace(sample, original=sample.size)]))
+    rows, used = [], set()
+    for row, (query, value) in enumerate(zip(detections.queries.tolist(), detections.scores.tolist())):
+        if value >= score and query not in used:
+            used.add(query)
+            rows.append(row)
+    return replace(sample, boxes=detections.boxes[rows], labels=detections.labels[rows])
 
 
-def split(key: str) -> tuple[str, str]:
+def split_key(key: str) -> tuple[str, str]:
+    """The kind of a key, "image" or "upload", and the rest of it. UserError: it is of another kind."""
     kind, _, rest = key.partition("/")
     if kind not in ("image", "upload"):
         raise UserError(f"no image {key[:40]!r}; a key is image/ID, or what an upload answered")
     return kind, rest
 
 
-def number(text: str) -> float:
-    """A score: 0 to 1."""
+def parse_score(text: str) -> float:
+    """A score from 0 to 1. UserError: the text is none."""
     try:
         value = float(text)
     except ValueError:

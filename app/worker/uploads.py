@@ -1,4 +1,4 @@
-"""Images that somebody gave the page: the latest few, in memory alone."""
+"""Images that were uploaded to the page: the latest few, in memory only."""
 
 import os
 from collections import OrderedDict
@@ -11,32 +11,34 @@ from app.replay import pictures
 from core.data.sample import Sample
 from core.errors import UserError
 
-KEPT = 16
-STRANGE = "that is no file that was uploaded here; choose an image again"
+KEPT = 16  # images
+UNKNOWN = "that is no file that was uploaded here; choose an image again"
 
 
 class Uploads:
-    """By digest: who knows the digest knows the image."""
+    """Uploaded images by digest, so that an image is known only to those who know its digest."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.samples: OrderedDict[str, Sample] = OrderedDict()
-        self.digests: dict[Path, str] = {}  # of what came in under a path, for as long as it is kept
+        self.digests: dict[Path, str] = {}  # by the path of the uploaded file, for as long as its image is kept
         self.lock = Lock()
 
     def add(self, path: str) -> str:
-        """Keeps the image and removes the file. UserError: it is not a file that the page received, or no image.
+        """Keeps the image of an uploaded file, removes the file, and returns the image's digest.
 
-        A path comes from the file's content, so of several who give one picture at once, who comes later finds it kept.
+        The page's server names a file after its content: of several clients that upload the same picture, the later ones
+        find it kept. UserError: the file was not uploaded to this page, or is no image.
         """
-        place = inside(path)
+        file = uploaded_file(path)
         with self.lock:
-            if place.is_file():
-                self.digests[place] = self.read(place)
-            elif place not in self.digests:
-                raise UserError(STRANGE)
-            return self.digests[place]
+            if file.is_file():
+                self.digests[file] = self.read(file)
+            elif file not in self.digests:
+                raise UserError(UNKNOWN)
+            return self.digests[file]
 
     def read(self, path: Path) -> str:
+        """Keeps the image of a file, removes the file, and returns the digest; drops the oldest images."""
         try:
             sample, digest = pictures.read_upload(path), sha256(path.read_bytes()).hexdigest()[:16]
         finally:
@@ -49,19 +51,23 @@ class Uploads:
         return digest
 
     def get(self, digest: str) -> Sample:
+        """An uploaded image. UserError: it is not kept any more."""
         with self.lock:
             if digest not in self.samples:
                 raise UserError("that upload is no longer kept; upload the image again")
             return self.samples[digest]
 
 
-def inside(path: str) -> Path:
-    """Where the page keeps what it received; UserError for every other path, whether it exists or not."""
+def uploaded_file(path: str) -> Path:
+    """The path of a file in the folder into which the page's server puts uploads.
+
+    UserError: the path is anywhere else, whether or not there is a file.
+    """
     root = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(gettempdir(), "gradio")).resolve()
     try:
-        found = Path(path).resolve()
+        file = Path(path).resolve()
     except (OSError, ValueError, RuntimeError):
-        found = Path("/")
-    if not found.is_relative_to(root):
-        raise UserError(STRANGE)
-    return found
+        file = Path("/")
+    if not file.is_relative_to(root):
+        raise UserError(UNKNOWN)
+    return file

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from app.server.handlers import Handlers
-from app.worker.desk import Desk
+from app.worker.cache import Cache
+from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
-from app.worker.memory import Memory
 
 
 def handlers(*runs: Path, teacher: Path | None = None, **given) -> Handlers:
     """The first run is what is shown when nothing else is asked for."""
     first, *others = runs
     sources = [Source(first, teacher), *map(Source, others)]
-    return Handlers(Library(sources, Desk(Memory(1 << 28)), **given))
+    return Handlers(Library(sources, ForwardQueue(Cache(1 << 28)), **given))

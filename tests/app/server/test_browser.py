@@ -19,7 +19,7 @@ from analysis.bench.app import browser, served
 from app.server.handlers import Handlers
 from app.server.page import VIEWS
 from app.worker import library
-from app.worker.library import near
+from app.worker.library import short_path
 from core.runs.diagnose import diagnose
 from tests.helpers import opened
 
@@ -40,7 +40,7 @@ READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-
 WHOLE = {"figures": ".dd-pages button", "train": ".dd-train select"}  # without the canvas
 FILE = "<img src=x onerror=alert(1)>.png"
 LAYERS, QUERIES = 3, 16
-SHIPPED = near(library.SHIPPED / "shapes_distill")
+SHIPPED = short_path(library.SHIPPED / "shapes_distill")
 
 
 @pytest.fixture(scope="module")
