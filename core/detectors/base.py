@@ -69,8 +69,9 @@ class Detector(nn.Module, ABC):
     only exception; running statistics of BatchNorm are never updated.
 
     An image's predictions depend on its own pixels only, never on padding, on `ids` or `original`, or on other images of
-    the batch. Under autocast logits and hidden vectors may be of lower precision, boxes are float32. A step is faster if
-    no method waits for the device, that is, looks at the values of tensors.
+    the batch. Under autocast logits and hidden vectors may be of lower precision, boxes are float32. No method looks at the
+    values of tensors: that would wait for a GPU, and the memory of a run is estimated on torch's device `meta`, which has
+    no values.
     """
 
     config: DetectorConfig

@@ -13,7 +13,7 @@ from tests.helpers import tiny
 
 kinds = pytest.mark.parametrize("kind", detectors.names())
 DISTILLING = [n for n in losses.names() if n != "detection"]
-PAPER = ["logits", "features", "prior"]
+DETRDISTILL = ["logits", "features", "prior"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def same(a: DistillTrace, b: DistillTrace) -> bool:
 
 @kinds
 def test_the_total_is_the_sum_of_the_logged_parts(kind, batch):
-    """Statement 36: each part counts as its weight says, and there is no other."""
+    """Each part is weighted as its weight says, and there is no other part."""
     scales = {name: 0.5 + i for i, name in enumerate(losses.names())}
     step = tiny.distiller(*tiny.pair(kind), scales=scales)
     trace = step(*batch)
@@ -204,8 +204,8 @@ def test_34_each_term_can_be_switched_on_alone(batch):
     student, teacher = tiny.pair("adamixer")
     everything = tiny.distiller(student, teacher)
     found = everything(*batch)
-    rows = [[n for n, on in zip(PAPER, row) if on] for row in product((False, True), repeat=len(PAPER))]
-    for row in rows + [[n] for n in DISTILLING if n not in PAPER]:
+    rows = [[n for n, on in zip(DETRDISTILL, row) if on] for row in product((False, True), repeat=len(DETRDISTILL))]
+    for row in rows + [[n] for n in DISTILLING if n not in DETRDISTILL]:
         step = tiny.distiller(student, teacher, ["detection", *row])
         for name, loss in step.losses.items():
             loss.load_state_dict(everything.losses[name].state_dict())

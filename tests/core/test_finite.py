@@ -54,8 +54,8 @@ CHANGES = [plain, background, certain, points, alike, coarse]
 
 
 def scene(seed: int, counts: tuple[int, ...], queries: int, change) -> tuple[Trace, Trace, Targets]:
-    """Traces whose predictions were changed, then matched anew; the student's are leaves."""
-    about = tiny.stand(width=8, queries=queries)
+    """Traces whose predictions were changed, then matched again; the student's are leaves."""
+    about = tiny.detector_stub(width=8, queries=queries)
     student, teacher, truth = tiny.traces(seed, counts, student=about, teacher=about)
     mine, theirs, truth = change(student.own, teacher.own, truth)
     group, _, _ = change(student.predictions["prior"], teacher.own, truth)
@@ -69,7 +69,7 @@ def scene(seed: int, counts: tuple[int, ...], queries: int, change) -> tuple[Tra
 @pytest.mark.parametrize("counts, queries", [((3, 1), 7), ((0, 0), 7), ((4, 0), 1), ((9, 2), 7)])
 @pytest.mark.parametrize("name", losses.names())
 def test_losses_and_gradients_are_finite(name, counts, queries, change):
-    about = tiny.stand(width=8, queries=queries)
+    about = tiny.detector_stub(width=8, queries=queries)
     model = losses.build(name, losses.module(name).Config(), about, about)
     for seed in range(DRAWS):
         student, teacher, truth = scene(seed, counts, queries, change)

@@ -1,7 +1,8 @@
-"""Builders of small things: batches, detectors with random weights, distillers."""
+"""Builders of small inputs for tests: batches, detectors with random weights, random traces, distillers."""
 
 from dataclasses import fields, replace
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,21 +30,22 @@ OPTIONS = {
 }
 
 
-def config(name: str, **more):
-    """The detector's Config at a size that takes milliseconds; options that it does not know are left out."""
+def config(name: str, **options: Any) -> Any:
+    """The detector's Config at a size that takes milliseconds; options that it does not have are left out."""
     kind = detectors.module(name).Config
     known = {f.name for f in fields(kind)}
-    return kind(**{k: v for k, v in (COMMON | OPTIONS.get(name, {}) | more).items() if k in known})
+    return kind(**{k: v for k, v in (COMMON | OPTIONS.get(name, {}) | options).items() if k in known})
 
 
-def detector(name: str, *, seed: int = 1, **more):
-    """In eval mode, with noise on every parameter, so that no layer is at rest and no two queries are alike."""
+def detector(name: str, *, seed: int = 1, **options: Any) -> Any:
+    """A detector in eval mode, with noise on every parameter, so that all layers have effects and all queries differ."""
     torch.manual_seed(seed)
-    return stir(detectors.module(name).Model(config(name, **more))).eval()
+    return stir(detectors.module(name).Model(config(name, **options))).eval()
 
 
 @torch.no_grad()
 def stir(module: nn.Module, scale: float = 1.0) -> nn.Module:
+    """Adds noise to every parameter in place; returns the module."""
     for p in module.parameters():
         p.add_(torch.randn_like(p), alpha=0.2 * scale if p.dim() == 1 else scale / p[0].numel() ** 0.5)
     return module
@@ -66,6 +68,7 @@ def batch(sizes=((64, 64), (48, 64)), counts=(3, 1), classes: int = 4, seed: int
 
 
 def targets(counts: tuple[int, ...], classes: int, draw: torch.Generator) -> Targets:
+    """Random objects, `counts` of them in each image."""
     labels = torch.randint(0, classes, (sum(counts),), generator=draw)
     image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     return Targets(boxes((sum(counts),), draw), labels, image, tuple(counts))
@@ -79,23 +82,27 @@ def boxes(shape: tuple[int, ...], draw: torch.Generator) -> torch.Tensor:
 
 
 def distiller(student, teacher=None, names=None, scales=None, **configs) -> Distiller:
-    """With the losses called `names` (all of them if there is a teacher), each counting 1 unless `scales` says otherwise."""
+    """A distiller in eval mode with the losses `names`, each of scale 1 unless `scales` says otherwise.
+
+    By default all losses, or the detection loss alone if there is no teacher; `configs` are options of losses, by name.
+    """
     names = names or (losses.names() if teacher else ["detection"])
     parts = {n: losses.build(n, losses.module(n).Config(**configs.get(n, {})), student, teacher) for n in names}
     return Distiller(student, parts, map_weights(parts, dict.fromkeys(names, 1.0) | (scales or {})), teacher).eval()
 
 
-def pair(name: str, **more) -> tuple:
-    """A student, and a teacher with other weights and more queries."""
-    return detector(name, seed=1), detector(name, **({"seed": 2, "queries": 12} | more))
+def pair(name: str, **options: Any) -> tuple:
+    """A student, and a teacher with other weights and more queries, to which `options` apply."""
+    return detector(name, seed=1), detector(name, **({"seed": 2, "queries": 12} | options))
 
 
 def reordered(queries: Queries, order: torch.Tensor) -> Queries:
+    """The queries in another order."""
     return replace(queries, **{k: x[:, order] for k, x in vars(queries).items() if isinstance(x, torch.Tensor)})
 
 
-def stand(**more) -> SimpleNamespace:
-    """What a loss may ask of a detector, without one."""
+def detector_stub(**options: Any) -> SimpleNamespace:
+    """A stand-in for a detector that has what a loss may read of one, changed by `options`."""
     about = {
         "kind": "adamixer",
         "width": 6,
@@ -106,7 +113,7 @@ def stand(**more) -> SimpleNamespace:
         "matching": Matching(),
         "proposes": False,
     }
-    about |= more
+    about |= options
     about["known"] = about.get("known", (True,) * about["classes"])
     return SimpleNamespace(**about, config=SimpleNamespace(**about))
 
@@ -136,29 +143,32 @@ def memory(draw: torch.Generator, images: int, about, padded: bool = True, shape
 
 
 def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Trace, Trace, Targets]:
-    """Of a student and a teacher that are made of random numbers; the student has decoded the teacher's queries too."""
+    """Random traces of a student, which has decoded the teacher's queries too, and of a teacher, with their targets."""
     draw, student, teacher = (
         torch.Generator().manual_seed(seed),
-        student or stand(),
-        teacher or stand(width=8, queries=9),
+        student or detector_stub(),
+        teacher or detector_stub(width=8, queries=9),
     )
     truth, images = targets(counts, student.classes, draw), len(counts)
     s, t = (predictions(draw, images, x.layers, x.queries, x.classes, x.width) for x in (student, teacher))
     prior = predictions(draw, images, student.layers, teacher.queries, student.classes, student.width)
-    found = match_to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
-    mine = Trace(memory(draw, images, student), {"own": Queries()}, {"own": s, "prior": prior}, found["s"])
-    theirs = memory(draw, images, teacher)
-    theirs = Memory(theirs.neck, mine.memory.padding, theirs.strides, theirs.sizes)
-    return mine, Trace(theirs, {"own": Queries()}, {"own": t}, found["t"]), truth
+    assignments = match_to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
+    student_trace = Trace(
+        memory(draw, images, student), {"own": Queries()}, {"own": s, "prior": prior}, assignments["s"]
+    )
+    m = memory(draw, images, teacher)
+    teacher_memory = Memory(m.neck, student_trace.memory.padding, m.strides, m.sizes)
+    return student_trace, Trace(teacher_memory, {"own": Queries()}, {"own": t}, assignments["t"]), truth
 
 
 def outcome(loss, student: Trace, teacher: Trace | None, truth: Targets) -> Outcome:
-    """What the Distiller does with a loss."""
+    """The outcome of one loss, as the Distiller computes it."""
     return loss(student, teacher, truth, solve({"loss": loss.problems(student, teacher, truth)})["loss"])
 
 
-def sums(found: Outcome) -> dict[str, float]:
-    return {name: float(x.detach().sum()) for name, x in found.maps.items()}
+def sums(outcome: Outcome) -> dict[str, float]:
+    """The terms of a loss by the names of its maps."""
+    return {name: float(x.detach().sum()) for name, x in outcome.maps.items()}
 
 
 def rows(a) -> set[tuple[int, ...]]:

@@ -48,7 +48,7 @@ def test_a_group_without_proposals_decodes_as_the_own(model, batch):
 
 
 def test_reference_points_are_made_by_the_decoding_model(batch):
-    """Statement 31: a teacher's embedding goes through the student's layer."""
+    """A teacher's position embedding goes through the student's layer."""
     for case in ("conditional", "deformable", "refined"):
         student, teacher = build(case, seed=1), build(case, seed=2)
         memory = student.encode(batch[0])

@@ -62,7 +62,7 @@ def draw(seed: int, sizes=None) -> Images:
 
 
 def look(model, images: Images) -> dict:
-    """Ours, as parity.hub.look says theirs."""
+    """Our outputs under the names that tests.oracles.hub.look gives to those of transformers."""
     memory = model.encode(images)
     queries = model.propose(memory)
     p = model.decode(memory, queries)

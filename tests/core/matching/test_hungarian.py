@@ -36,10 +36,10 @@ def families() -> dict[str, np.ndarray]:
         "all alike": np.full((SIDE, SIDE), 7, dtype=np.float32),
         "rows alike": np.tile(uniform[:1], (SIDE, 1)),
         "columns alike": np.tile(uniform[:, :1], (1, SIDE)),
-        "one dear column": np.where(np.arange(SIDE) == 3, 1e6, uniform).astype(np.float32),
+        "one column of high cost": np.where(np.arange(SIDE) == 3, 1e6, uniform).astype(np.float32),
         "steep": steep,
         "each its own": own,
-        "dear outside of blocks": np.where(block[:, None] == block, uniform, 1e15).astype(np.float32),
+        "high cost outside of blocks": np.where(block[:, None] == block, uniform, 1e15).astype(np.float32),
     }
 
 
@@ -52,7 +52,7 @@ def test_large_problems_cost_what_scipys_do(name):
     assert exact[row, column].sum() == pytest.approx(exact[linear_sum_assignment(exact)].sum(), rel=1e-12)
 
 
-def test_any_prices_give_the_optimum(monkeypatch):
+def test_any_potentials_give_the_optimum(monkeypatch):
     """They are a matter of time alone."""
     rng = np.random.default_rng(0)
     for cost in (boxes(2, 0.05), boxes(3, 0.01)):
@@ -63,20 +63,20 @@ def test_any_prices_give_the_optimum(monkeypatch):
 
 
 def shortfall(cost: np.ndarray, of: np.ndarray) -> float:
-    """By how much these prices fall short of proving the optimum: they bound it from below, whatever they are."""
+    """By how much these potentials fall short of proving the optimum: they bound it from below, whatever they are."""
     cost, of = cost.astype(np.float64), of.astype(np.float64)
     return cost[linear_sum_assignment(cost)].sum() - (cost - of).min(1).sum() - of.sum()
 
 
 @pytest.mark.parametrize("spread", [0.1, 0.03, 0.01])
-def test_prices_come_near_to_a_proof_of_the_optimum(spread):
+def test_potentials_come_near_to_a_proof_of_the_optimum(spread):
     """Nearer than what a column costs at the least, with which the usual solvers begin."""
     cost = boxes(4, spread)
     least = (cost - cost.min(1, keepdims=True)).min(0)
     assert 0 <= shortfall(cost, column_potentials(cost)) < 0.4 * shortfall(cost, least)
 
 
-def test_prices_are_finite_whatever_the_costs():
+def test_potentials_are_finite_whatever_the_costs():
     for cost in families().values():
         assert np.isfinite(column_potentials(cost)).all()
 

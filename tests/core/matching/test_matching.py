@@ -47,18 +47,18 @@ def test_costs_are_the_slow_ones_for_every_query_and_object(kind):
         for layer, image, query, slot in np.ndindex(*whole.shape):
             if slot < truth.counts[image]:
                 t = first[image] + slot
-                price = slow_losses.truth_price(numbers, objects, layer, image, query, t, kind)
-                assert float(whole[layer, image, query, slot]) == pytest.approx(price, abs=1e-3)
+                cost = slow_losses.truth_cost(numbers, objects, layer, image, query, t, kind)
+                assert float(whole[layer, image, query, slot]) == pytest.approx(cost, abs=1e-3)
                 assert float(parts["l1"][layer, image, query, slot]) == pytest.approx(
                     slow_losses.l1(numbers.boxes[layer, image, query], objects.boxes[t], kind.box), abs=1e-5
                 )
 
 
-def test_class_price_falls_as_the_score_rises_and_prices_are_finite_at_the_ends():
+def test_class_cost_falls_as_the_score_rises_and_costs_are_finite_at_the_ends():
     z = torch.linspace(-50, 50, 401)
     for kind in KINDS:
-        price = focal_cost(z, kind)
-        assert price.isfinite().all() and (price.diff() <= 1e-4).all() and price[0] > 0 > price[-1]
+        cost = focal_cost(z, kind)
+        assert cost.isfinite().all() and (cost.diff() <= 1e-4).all() and cost[0] > 0 > cost[-1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,7 +72,7 @@ def test_costs_are_finite_for_extreme_logits_and_empty_boxes(kind, z):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bfloat16_predictions_are_priced_in_float32(kind):
+def test_bfloat16_predictions_have_costs_in_float32(kind):
     for p, truth in draws(6):
         low = Predictions(*(x.bfloat16() for x in vars(p).values()))
         same = Predictions(*(x.float() for x in vars(low).values()))
@@ -84,7 +84,7 @@ def test_bfloat16_predictions_are_priced_in_float32(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_matching_to_the_truth_is_scipys_on_slow_prices(kind):
+def test_the_matching_to_the_truth_is_scipys_on_slow_costs(kind):
     for p, truth in draws(24):
         found = match_to_truth({"s": (p, kind)}, truth)["s"]
         assert tiny.rows(found) == slow_losses.to_truth(slow_losses.plain(p), slow_losses.plain(truth), kind)
@@ -100,7 +100,7 @@ def test_two_detectors_are_matched_as_each_alone():
 
 
 def test_every_object_has_one_query_or_every_query_one_object():
-    """Statement 10: with the matcher's split, positives are as many as objects (while there are queries enough)."""
+    """As many queries are matched as there are objects, while there are enough queries."""
     for p, truth in draws(24):
         found = match_to_truth({"s": (p, KINDS[0])}, truth)["s"]
         for layer, image in np.ndindex(2, len(truth.counts)):
@@ -185,8 +185,8 @@ def test_targets_are_given_by_the_names_of_their_columns():
         a, b = found["plain"], found["named"]
         assert all(torch.equal(getattr(a, x), getattr(b, x)) for x in ("layer", "image", "query"))
         assert torch.equal(b.target, names[a.layer, a.image, a.target])
-        price = plain.cost[a.layer, a.image, a.query, a.target]
-        assert torch.equal(plain.cost_of(a), price) and torch.equal(replace(plain, names=names).cost_of(b), price)
+        cost = plain.cost[a.layer, a.image, a.query, a.target]
+        assert torch.equal(plain.cost_of(a), cost) and torch.equal(replace(plain, names=names).cost_of(b), cost)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -284,7 +284,7 @@ def test_beside_a_gpu_the_cores_are_shared_out_among_processes(monkeypatch):
         assert solver_threads(torch.device("cuda", 0)) == threads
 
 
-def test_prices_are_the_same_on_any_number_of_threads(monkeypatch):
+def test_costs_are_the_same_on_any_number_of_threads(monkeypatch):
     """Of predictions in training, each thread on its own pieces; torch has as many threads afterwards as before."""
     ((p, targets),) = draws(1, counts=(4, 0, 2))
     p = replace(p, logits=p.logits.clone().requires_grad_(), boxes=p.boxes.clone().requires_grad_())
@@ -319,7 +319,7 @@ def test_a_fault_in_one_piece_is_raised_and_threads_come_back():
     assert torch.get_num_threads() == before
 
 
-def test_prices_in_pieces_are_those_at_once(monkeypatch):
+def test_costs_in_pieces_are_those_at_once(monkeypatch):
     for p, truth in draws(12):
         whole = weighted_sum(costs(p, truth, KINDS[0]), KINDS[0].weights)
         for pairs in (1, 50, 10**6):
