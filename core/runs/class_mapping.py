@@ -86,7 +86,7 @@ def class_map(
         raise UserError(
             f"the teacher does not know the class {unknown[0]!r}; it knows {', '.join(teacher_classes)}: take a teacher of this "
             "data's classes, or say which is which with --class-map FILE.json: "
-            '{"ours": ["theirs", ..], "unknown to it": []}'
+            '{"class of the data": ["class of the teacher", ..], "class that it lacks": []}'
         )
     if unlisted := [other for name in classes for other in names[name] if other not in teacher_classes]:
         raise UserError(
@@ -100,10 +100,13 @@ def class_map(
 def read_class_map(data: object, where: str) -> dict[str, list[str]]:
     """Checks the JSON of a --class-map file and returns the teacher's classes for each class of the data.
 
-    `data` is {"our class": "their class", or a list of them}; anything else is a UserError, which names the file `where`.
+    `data` is {"class of the data": "class of the teacher", or a list of them}. UserError, which names the file `where`: it is
+    something else.
     """
     if not isinstance(data, dict):
-        raise UserError(f"{where} must hold one object, our class to theirs, not a {type(data).__name__}")
+        raise UserError(
+            f"{where} must hold one object, from our classes to the teacher's, not a {type(data).__name__}"
+        )
     names = {name: [value] if isinstance(value, str) else value for name, value in data.items()}
     for name, value in names.items():
         if not isinstance(value, list) or not all(isinstance(other, str) for other in value):

@@ -141,7 +141,9 @@ def open_cache(job: Job) -> TeacherCache | None:
     if teacher is None or run.teacher is None:
         raise UserError("--teacher-cache needs a --teacher")
     if teacher.proposes:
-        raise UserError(f"{run.teacher} proposes its queries anew from every image: leave --teacher-cache out")
+        raise UserError(
+            f"{run.teacher} proposes its queries from each image, which no cache can hold: leave --teacher-cache out"
+        )
     augment = run.data.augment
     random = {"jitter": augment.jitter > 0, "sizes": len(augment.sizes) > 1, "crop": augment.crop}
     if asked := [f"--data.augment.{name}" for name, on in random.items() if on]:

@@ -29,8 +29,8 @@ class TeacherLabels:
     """
 
     objects: int  # true objects
-    found: int  # those with a box on them, of any class
-    right: int  # those with a box of the right class
+    found: int  # those with a box on them (as in COCO, an IoU of 0.5 or more), of any class
+    right: int  # those whose box has the right class
     called: dict[str, dict[str, int]]  # for each class, how many of its found objects have which label
 
 

@@ -92,7 +92,7 @@ def test_a_detector_comes_back_as_it_was(kind, tmp_path, batch):
 
 
 def test_only_the_detector_is_in_its_file(file):
-    """Statement 23 and 29: what is exported has the student's parameters and no other."""
+    """A distilled student has no parameters that it would not have alone."""
     student = tiny.distiller(*tiny.pair("adamixer")).student
     save_detector(file, student, CARD)
     with safe_open(file, "pt") as found:
@@ -112,7 +112,7 @@ class Operations(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("kind", detectors.names())
-def test_29_inference_of_a_distilled_student_is_that_of_one_alone(kind, file, batch):
+def test_inference_of_a_distilled_student_is_that_of_one_alone(kind, file, batch):
     """Operation by operation, so the same graph; and as many multiplications and weights."""
     student, teacher = tiny.pair(kind)
     step = tiny.distiller(student, teacher).train()

@@ -1,4 +1,4 @@
-"""The doctor of a run names the disease of runs that were spoilt on purpose, and finds sound ones sound."""
+"""The diagnosis names what is wrong with runs that were spoilt on purpose, and finds nothing wrong with sound ones."""
 
 import json
 from dataclasses import asdict, replace

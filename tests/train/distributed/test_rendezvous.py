@@ -1,4 +1,4 @@
-"""Processes meet, whatever earlier starts left in torchrun's store."""
+"""Processes connect, whatever earlier starts left in torchrun's store."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from tests.helpers import processes
 from train.distributed import rendezvous
 
 
-def test_each_start_has_a_name_of_its_own():
+def test_each_start_has_a_prefix_of_its_own():
     """In one store, with 1 to 5 processes; before each start a process of an earlier one called and died."""
     store, names = dist.HashStore(), []
     with ThreadPoolExecutor(5) as pool:
@@ -28,7 +28,7 @@ def wait_for_the_other(rank: int, port: int, into) -> None:
 
 
 @pytest.mark.parametrize("come, code", [(1, 1), (2, 0)])
-def test_those_that_do_not_meet_end_and_those_that_met_take_their_time(come, code, tmp_path):
+def test_processes_that_do_not_connect_exit_and_others_take_their_time(come, code, tmp_path):
     """A hang in the handshake would last; torchrun starts again what has ended."""
     port = processes.free_port()
     children = [processes.CONTEXT.Process(target=wait_for_the_other, args=(k, port, tmp_path)) for k in range(come)]

@@ -45,7 +45,7 @@ def test_one_process_is_killed_and_torchrun_starts_both_again(tmp_path):
         [*torchrun, "killed.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr
-    assert "starts runs/small again: it goes on from its last checkpoint" in done.stdout
+    assert "torchrun has restarted runs/small: it goes on from its last checkpoint" in done.stdout
     assert done.stdout.count("done: runs/small") == 1, "the first process alone speaks"
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["small"]
     assert processes.start(fit, run, tmp_path / "unbroken", into=tmp_path / "said") == [str(tmp_path / "unbroken")] * 2

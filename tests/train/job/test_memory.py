@@ -1,4 +1,4 @@
-"""The memory that is promised is the memory that is taken."""
+"""The estimate of memory agrees with what a training process takes."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The teacher's answers on disk: the same training as with a teacher that answers, and refusals where it would not be."""
+"""The teacher cache: training equals that with the teacher itself, and cases where it would not are refused."""
 
 from dataclasses import replace
 
@@ -94,7 +94,7 @@ def stop_at(step: int):
     return cut
 
 
-def test_a_mirrored_picture_is_another_one():
+def test_a_flipped_image_is_another_one():
     images, _ = tiny.batch(((48, 64), (48, 64)), (1, 1))
     one, two = module.unpadded(images)
     mirrored = replace(one, pixels=one.pixels.flip(-1))
@@ -118,8 +118,8 @@ def test_other_queries_than_its_own_are_decoded(tmp_path):
         assert torch.equal(teacher.decode(memory, queries).logits, want.logits)
 
 
-def test_answers_that_follow_the_padding_are_refused(tmp_path):
-    """A batch of mixed sizes, of which the teacher hears the padding; and a file of another teacher's answers."""
+def test_outputs_that_depend_on_the_padding_are_refused(tmp_path):
+    """A batch of mixed sizes, whose padding changes the outputs; and files of another teacher."""
     images, _ = tiny.batch(((64, 64), (48, 40)), (1, 1))
     with pytest.raises(UserError, match="the cached outputs of image 8 .* take images of one size"):
         TeacherCache(tmp_path / "a", tiny.detector("conditional")).check([images], torch.device("cpu"))
@@ -136,7 +136,7 @@ def test_answers_that_follow_the_padding_are_refused(tmp_path):
         (dict(augment=Augment(sizes=(64, 80), crop=True)), "--data.augment.sizes and --data.augment.crop"),
     ],
 )
-def test_what_shows_no_picture_twice_is_refused(run, change, said, tmp_path):
+def test_what_shows_no_image_twice_is_refused(run, change, said, tmp_path):
     cached = run()
     with pytest.raises(UserError, match=said):
         loop.fit(replace(cached, data=replace(cached.data, **change)), tmp_path / "out")
@@ -144,7 +144,7 @@ def test_what_shows_no_picture_twice_is_refused(run, change, said, tmp_path):
 
 
 def test_a_teacher_that_cannot_be_cached_is_refused(run, tmp_path):
-    with pytest.raises(UserError, match="proposes its queries anew"):
+    with pytest.raises(UserError, match="proposes its queries from each image"):
         loop.fit(run("deformable", refine=True, two_stage=True), tmp_path / "out")
     with pytest.raises(UserError, match="needs a --teacher"):
         loop.fit(runs.small(teacher_cache=tmp_path / "cache"), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""What is not finite: a report with the batch, then a stop or a step left out. And what else may fail around a run."""
+"""Losses and costs that are not finite: a report with the batch, then a stop or a skipped step. And other failures of a run."""
 
 import json
 import os
