@@ -46,7 +46,7 @@ class Config:
 
 
 class Model(Detector):
-    """AdaMixer without pretrained weights."""
+    """AdaMixer with new weights."""
 
     config: Config
 

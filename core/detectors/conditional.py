@@ -42,7 +42,7 @@ class Config:
 
 
 class Model(Detector):
-    """Conditional DETR without pretrained weights; UserError if the config asks for more than one map."""
+    """Conditional DETR with new weights; UserError if the config asks for more than one map."""
 
     config: Config
 

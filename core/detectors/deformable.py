@@ -52,7 +52,7 @@ class Config:
 
 
 class Model(Detector):
-    """Deformable DETR without pretrained weights; UserError if the config has `two_stage` without `refine`."""
+    """Deformable DETR with new weights; UserError if the config has `two_stage` without `refine`."""
 
     config: Config
 
@@ -155,7 +155,7 @@ class Model(Detector):
 
         A token's box is predicted relative to a box around its place, which is a twentieth of the image wide in the first
         level and twice as wide in each next. The features of tokens in the padding or close to the image's border are
-        zeroed, and they propose the whole image.
+        zeroed, and their predicted box is (1, 1, 1, 1).
         """
         assert memory.tokens is not None  # `encode` always sets them
         start, valid = token_boxes(memory)

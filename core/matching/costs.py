@@ -90,9 +90,9 @@ def class_costs(
 def focal_cost(logits: Float[Tensor, "*n c"], matching: Matching) -> Float[Tensor, "*n c"]:
     """The cost of giving a query a label: the focal loss of a positive less that of a negative (Deformable DETR)."""
     p = logits.sigmoid()
-    miss = (1 - matching.alpha) * p**matching.gamma * -(1 - p + matching.eps).log()
-    hit = matching.alpha * (1 - p) ** matching.gamma * -(p + matching.eps).log()
-    return hit - miss
+    negative = (1 - matching.alpha) * p**matching.gamma * -(1 - p + matching.eps).log()
+    positive = matching.alpha * (1 - p) ** matching.gamma * -(p + matching.eps).log()
+    return positive - negative
 
 
 @torch.no_grad()
