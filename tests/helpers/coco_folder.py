@@ -1,4 +1,4 @@
-"""A small COCO folder to read, or to spoil."""
+"""A small folder in COCO format: three images with annotations."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ ANNOTATIONS = [  # (id, image, category, box, crowd); image 5 has none
 
 
 def instances() -> dict:
-    """Ids are sparse, unsorted, and one is 0."""
+    """The records of the instances file. Ids are sparse and unsorted, and one is 0."""
     return {
         "info": {"year": 2024},
         "images": [{"id": id, "file_name": f"{id}.png", "height": SIZE[0], "width": SIZE[1]} for id in (12, 5, 4)],
@@ -38,11 +38,12 @@ def instances() -> dict:
 
 
 def picture(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A random RGB image of (height, width) `size`."""
     return np.random.default_rng(seed).integers(256, size=(*size, 3), dtype=np.uint8)
 
 
 def write_folder(folder: Path, value: dict | None = None) -> Path:
-    """Images and annotations; the path of the latter. `value` takes the place of `instances()`."""
+    """Writes the images and the instances file, and returns the path of the latter. `value` replaces `instances()`."""
     (folder / "images").mkdir(parents=True)
     for id in (12, 5, 4):
         Image.fromarray(picture(id)).save(folder / "images" / f"{id}.png")

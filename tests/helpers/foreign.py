@@ -1,8 +1,9 @@
-"""Files as others leave them: the originals' .pth, with all that a training keeps in them, at a small size."""
+"""Small .pth files like those of the original projects, with all that their trainings store: optimizer, schedule, options."""
 
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ KEYS = {
 FAMILY = tuple(case for case in KEYS if case != "adamixer")
 SMALL = {"backbone": "resnet18", "queries": 11, "layers": 3, "width": 64, "heads": 4, "feedforward": 48}
 OWN = {"adamixer": {"points": 4, "mixed_points": 6}, "conditional": {"encoder_layers": 2}}
-ARGS = {  # a part of what the DETR family's options are, with each kind of value
+ARGS = {  # some of the DETR family's options, with each type of value
     "lr": 2e-4,
     "lr_backbone_names": ["backbone.0"],
     "lr_drop_epochs": None,
@@ -45,42 +46,42 @@ ARGS = {  # a part of what the DETR family's options are, with each kind of valu
 }
 
 
-def source(case: str, *, seed: int = 1, **more) -> Detector:
-    """A detector of ours whose weights are to be found in the file; heads as the originals have them."""
+def source_detector(case: str, *, seed: int = 1, **options: Any) -> Detector:
+    """The detector whose weights a file of this case holds, with class heads as the original project has them."""
     kind = case.split()[0]
     own = OWN.get(kind, {"encoder_layers": 2})
     classes = {"classes": 80 if kind == "adamixer" else 91}
-    options = SMALL | own | classes | OPTIONS[case] | more
+    options = SMALL | own | classes | OPTIONS[case] | options
     if kind == "adamixer":
         torch.manual_seed(seed)
         return tiny.stir(detectors.build(kind, **options), 0.3).eval()
     return weights.detector(kind, seed=seed, **options)
 
 
-def tensors(case: str, model: Detector) -> dict[str, Tensor]:
-    """Under the released names, in their order; copies are copies."""
+def released_tensors(case: str, model: Detector) -> dict[str, Tensor]:
+    """The detector's tensors under the released names, in the order of the released file, with its copies of tensors."""
     if case != "adamixer":
         return {k: x.clone() for k, x in weights.values(model, weights.official(model, KEYS[case])).items()}
-    own, found = model.state_dict(), {}
+    own, released = model.state_dict(), {}
     for key in weights.listed(KEYS[case]):
         stage = re.match(r"roi_head\.bbox_head\.(\d+)", key)
         if key == "rpn_head.init_proposal_bboxes.weight":
-            found[key] = torch.tensor([0.5, 0.5, 1, 1]).repeat(model.config.queries, 1)
+            released[key] = torch.tensor([0.5, 0.5, 1, 1]).repeat(model.config.queries, 1)
         elif "backbone" not in key and not (stage and int(stage[1]) >= model.config.layers):
-            found[key] = own[detectors.adamixer.rename(key)].clone()
-    return {k.replace(".body", ""): x.clone() for k, x in own.items() if k.startswith("backbone.")} | found
+            released[key] = own[detectors.adamixer.rename(key)].clone()
+    return {k.replace(".body", ""): x.clone() for k, x in own.items() if k.startswith("backbone.")} | released
 
 
-def write(path: Path, case: str, model: Detector, held: dict | None = None, **more) -> Path:
-    """As the original's training writes it; `more` takes the place of its entries."""
-    held = tensors(case, model) if held is None else held
-    torch.save((mmcv(held) if case == "adamixer" else detr(held, model)) | more, path)
+def write_pth(path: Path, case: str, model: Detector, tensors: dict | None = None, **entries: Any) -> Path:
+    """Writes the file that the original project's training writes, with `entries` in place of its own; returns the path."""
+    tensors = released_tensors(case, model) if tensors is None else tensors
+    torch.save((mmdetection_file(tensors) if case == "adamixer" else detr_file(tensors, model)) | entries, path)
     return path
 
 
-def training(held: dict):
-    """An optimiser and its schedule after a step."""
-    p = nn.Parameter(next(iter(held.values())).clone())
+def optimizer_state(tensors: dict) -> tuple[dict, dict]:
+    """The states of an optimizer and of its schedule after a step."""
+    p = nn.Parameter(next(iter(tensors.values())).clone())
     optimizer = torch.optim.AdamW([{"params": [p], "lr": 1e-5}], weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 40)
     p.sum().backward()
@@ -89,23 +90,32 @@ def training(held: dict):
     return optimizer.state_dict(), schedule.state_dict()
 
 
-def args(model: Detector, **more) -> argparse.Namespace:
+def training_args(model: Detector, **options: Any) -> argparse.Namespace:
+    """The command-line options of a training of the DETR family, with `options` in place of the detector's."""
     c = model.config
-    told = {
+    of_model = {
         "nheads": c.heads,
         "dropout": c.dropout,
         "dilation": getattr(c, "dilation", False),
         "num_queries": c.queries,
     }
-    return argparse.Namespace(**ARGS | told | more)
+    return argparse.Namespace(**ARGS | of_model | options)
 
 
-def detr(held: dict, model: Detector) -> dict:
-    optimizer, schedule = training(held)
-    return {"model": held, "optimizer": optimizer, "lr_scheduler": schedule, "epoch": 49, "args": args(model)}
+def detr_file(tensors: dict, model: Detector) -> dict:
+    """The content of a file of the DETR family."""
+    optimizer, schedule = optimizer_state(tensors)
+    return {
+        "model": tensors,
+        "optimizer": optimizer,
+        "lr_scheduler": schedule,
+        "epoch": 49,
+        "args": training_args(model),
+    }
 
 
-def mmcv(held: dict) -> dict:
+def mmdetection_file(tensors: dict) -> dict:
+    """The content of a file of MMDetection."""
     meta = {
         "env_info": "sys.platform: linux",
         "config": "num_stages = 6\n",
@@ -120,4 +130,4 @@ def mmcv(held: dict) -> dict:
             "best": np.bool_(True),
         },
     }
-    return {"meta": meta, "state_dict": held, "optimizer": training(held)[0]}
+    return {"meta": meta, "state_dict": tensors, "optimizer": optimizer_state(tensors)[0]}

@@ -77,7 +77,7 @@ def advice(report: Report) -> str:
     if not report.faults:
         return f"sound: train with python -m train fit coco --data.train {report.path} --data.val ..."
     number = number_of_faults(report.faults)
-    return f"{number} found; for a repaired copy add --fix-to NEW_FILE, to accept a kind of fault add --allow KIND"
+    return f"{number} found; for a repaired copy add --fix-to NEW_FILE; to accept a kind of fault add --allow KIND"
 
 
 def number_of_faults(faults: tuple[Fault, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Weights of others: what their files hold becomes ours, tensor by tensor, or is refused in a sentence."""
+"""Foreign weights are converted tensor by tensor, or refused with one sentence."""
 
 import contextlib
 import io
@@ -35,49 +35,53 @@ CASES = list(foreign.KEYS)
 HUBS = {case: f"hub_{foreign.KEYS[case]}_timm_backbone" for case in foreign.FAMILY}
 
 
-def typed(*words) -> int:
+def run_command(*words) -> int:
+    """The exit code of `python -m train` with these words."""
     return main([str(w) for w in words])
 
 
 @pytest.fixture(scope="module", params=CASES)
 def given(request):
-    """(case, a detector, its tensors under the released names)."""
-    model = foreign.source(request.param)
-    return request.param, model, foreign.tensors(request.param, model)
+    """A case, its detector, and the detector's tensors under the released names."""
+    model = foreign.source_detector(request.param)
+    return request.param, model, foreign.released_tensors(request.param, model)
 
 
 @pytest.fixture(scope="module")
-def brought(given, tmp_path_factory):
-    """The file, with leftovers of a counter in it, the run that became of it, and what was printed."""
+def imported(given, tmp_path_factory):
+    """A file that also has the leftovers of a counter of operations, the run imported from it, and what was printed."""
     case, model, held = given
-    folder = tmp_path_factory.mktemp("brought")
-    more = {"backbone.0.body.conv1.total_ops": torch.zeros(1), "transformer.total_params": torch.zeros(1)}
-    path = foreign.write(folder / "x.pth", case, model, held | more)
+    folder = tmp_path_factory.mktemp("imported")
+    leftovers = {"backbone.0.body.conv1.total_ops": torch.zeros(1), "transformer.total_params": torch.zeros(1)}
+    path = foreign.write_pth(folder / "x.pth", case, model, held | leftovers)
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        assert typed("import", path, "--out", folder / "runs" / "theirs") == 0
+        assert run_command("import", path, "--out", folder / "runs" / "theirs") == 0
     return path, folder / "runs" / "theirs", shown.getvalue()
 
 
-def as_read(case: str, model, held: dict, **more) -> ForeignWeights:
-    """As `read` gives it."""
+def as_read(case: str, model, held: dict, **fields) -> ForeignWeights:
+    """The ForeignWeights that `read_weights` would return for these tensors; `fields` are further fields of it."""
     c = model.config
-    said = {} if case == "adamixer" else {"heads": c.heads, "dropout": c.dropout, "queries": c.queries}
-    return ForeignWeights(Path("x.pth"), RELEASED, held, said, **more)
+    options = {} if case == "adamixer" else {"heads": c.heads, "dropout": c.dropout, "queries": c.queries}
+    return ForeignWeights(Path("x.pth"), RELEASED, held, options, **fields)
 
 
 def pictures():
+    """Two random images."""
     return draw(1, sizes=[(48, 33), (40, 64)])
 
 
 def refused(call, *words: str) -> str:
+    """The message of the UserError that `call` raises: one line, with these words in it."""
     with pytest.raises(UserError) as error:
         call()
-    said = str(error.value)
-    assert "\n" not in said and all(word in said for word in words), said
-    return said
+    message = str(error.value)
+    assert "\n" not in message and all(word in message for word in words), message
+    return message
 
 
 def rows_of(case: str) -> list[int]:
+    """The rows of COCO's 80 classes in the class heads."""
     return list(range(80)) if case == "adamixer" else list(COCO)
 
 
@@ -86,37 +90,37 @@ def rows_of(case: str) -> list[int]:
 
 @pytest.mark.parametrize("case, style", [(c, RELEASED) for c in CASES] + [(c, HUB) for c in HUBS])
 def test_every_tensor_on_file_has_its_place_at_full_size(case, style):
-    """Names and shapes as they are in the released files and on the hub, of the ResNet-50 models."""
+    """Compares names and shapes with those of the released files and of the hub, for the ResNet-50 models."""
     listed = weights.listed(foreign.KEYS[case]) if style == RELEASED else weights.listed(HUBS[case], prefix="")
     kind = case.split()[0]
     with torch.device("meta"):
         model = detectors.build(kind, classes=80 if kind == "adamixer" else 91, **foreign.OPTIONS[case])
-    found = {}
+    expected = {}
     for key, shape in listed.items():
         if ".q_proj." in key or ".k_proj." in key or ".v_proj." in key:
             key, shape = re.sub(r"\.[qkv]_proj", ".qkv_proj", key), (3 * shape[0], *shape[1:])
         names = translate(key, detectors.module(kind).NAMES, style, OURS)
         assert len(names) == (0 if "init_proposal" in key else 1), key
-        found |= dict.fromkeys(names, shape)
+        expected |= dict.fromkeys(names, shape)
     own = {k: tuple(x.shape) for k, x in model.state_dict().items()}
-    heads = {k for k in found if re.match(r"to_(class|box)\.[1-6]", k)} if case == "deformable plain" else set()
-    counters = {k for k in own if "num_batches" in k} - found.keys()
-    assert {k: x for k, x in found.items() if k not in heads} == {k: x for k, x in own.items() if k not in counters}
+    heads = {k for k in expected if re.match(r"to_(class|box)\.[1-6]", k)} if case == "deformable plain" else set()
+    counters = {k for k in own if "num_batches" in k} - expected.keys()
+    assert {k: x for k, x in expected.items() if k not in heads} == {k: x for k, x in own.items() if k not in counters}
     assert case != "adamixer" or not counters
 
 
 @pytest.mark.parametrize("kind", detectors.names())
 def test_names_go_there_and_back(kind):
     rows = detectors.module(kind).NAMES
-    model = foreign.source(next(c for c in CASES if c.startswith(kind)))
+    model = foreign.source_detector(next(c for c in CASES if c.startswith(kind)))
     for style in (RELEASED, HUB) if kind != "adamixer" else (RELEASED,):
         for name in model.state_dict():
-            for theirs in translate(name, rows, OURS, style):
-                assert translate(theirs, rows, style, OURS) == [name]
+            for foreign_name in translate(name, rows, OURS, style):
+                assert translate(foreign_name, rows, style, OURS) == [name]
 
 
 def test_native_names_of_a_backbone_go_there_and_back():
-    for name in foreign.source("conditional").state_dict():
+    for name in foreign.source_detector("conditional").state_dict():
         key = f"model.backbone.conv_encoder.model.{name.removeprefix('backbone.body.')}"
         assert "backbone" not in name or (to_native(key) != key and from_native(to_native(key)) == key)
 
@@ -124,30 +128,30 @@ def test_native_names_of_a_backbone_go_there_and_back():
 # ---- whole files
 
 
-def test_a_released_file_becomes_ours(given, brought):
-    """Equal in every output, with the classes' rows alone; and it opens as a run."""
+def test_a_released_file_becomes_a_run(given, imported):
+    """The detector has the same outputs, with the rows of the classes only, and the run can be opened."""
     case, model, _ = given
-    path, run, _ = brought
-    ours, card = load_detector(weights_file(run))
-    assert ours.config == replace(model.config, classes=80)
+    path, run, _ = imported
+    converted, card = load_detector(weights_file(run))
+    assert converted.config == replace(model.config, classes=80)
     images = pictures()
     with torch.no_grad():
-        mine, theirs = ours(images), model(images)
-    assert torch.equal(mine.boxes, theirs.boxes) and torch.equal(mine.hidden, theirs.hidden)
-    torch.testing.assert_close(mine.logits, theirs.logits[..., rows_of(case)], rtol=0, atol=1e-6)
+        p, original = converted(images), model(images)
+    assert torch.equal(p.boxes, original.boxes) and torch.equal(p.hidden, original.hidden)
+    torch.testing.assert_close(p.logits, original.logits[..., rows_of(case)], rtol=0, atol=1e-6)
     assert card["categories"] == [{"id": k, "name": name} for k, name in COCO.items()]
     assert card["imported"]["sha256"] == sha256_of(path)
     step, card = open_distiller(run)
-    assert step.teacher is None and step.student.config == ours.config and list(step.losses) == ["detection"]
+    assert step.teacher is None and step.student.config == converted.config and list(step.losses) == ["detection"]
     files = sorted(p.name for p in run.parents[1].rglob("*") if p.is_file())
     assert files == ["card.json", "losses.safetensors", "student.safetensors", "x.pth"]
 
 
-def test_the_report_counts_and_names_every_tensor(given, brought):
+def test_the_report_counts_and_names_every_tensor(given, imported):
     case, _, held = given
-    _, run, shown = brought
-    said = [line.split(maxsplit=1) for line in shown.splitlines()]
-    text, left = dict(said), [rest for title, rest in said if title == "left"]
+    _, run, shown = imported
+    lines = [line.split(maxsplit=1) for line in shown.splitlines()]
+    text, left = dict(lines), [rest for title, rest in lines if title == "left"]
     assert any("backbone.*.body.conv*.total_ops, transformer.total_params: left behind" in line for line in left)
     boxes = case == "adamixer"
     assert any("rpn_head.init_proposal_bboxes.weight: " in line for line in left) == boxes
@@ -159,56 +163,61 @@ def test_the_report_counts_and_names_every_tensor(given, brought):
 
 
 @pytest.mark.parametrize("layout", ["bare", "model only"])
-def test_a_file_that_says_nothing_is_read_with_stated_guesses(layout, tmp_path, capsys):
-    model = foreign.source("deformable twostage", heads=8, queries=300)
-    held = foreign.tensors("deformable twostage", model)
+def test_a_file_without_options_is_read_with_defaults_that_the_report_names(layout, tmp_path, capsys):
+    model = foreign.source_detector("deformable twostage", heads=8, queries=300)
+    held = foreign.released_tensors("deformable twostage", model)
     torch.save(held if layout == "bare" else {"model": held}, tmp_path / "x.pth")
-    assert typed("import", tmp_path / "x.pth", "--out", tmp_path / "run") == 0
+    assert run_command("import", tmp_path / "x.pth", "--out", tmp_path / "run") == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("assumed"))
     assert set(line[10:].split(", ")) == {"heads 8", "dropout 0.1", "dilation False", "queries 300"}
     assert load_detector(tmp_path / "run" / "student.safetensors")[0].config == replace(model.config, classes=80)
 
 
 def test_the_first_row_of_a_two_stage_encoder_is_any_object():
-    model = foreign.source("deformable twostage")
-    ours = convert(as_read("deformable twostage", model, foreign.tensors("deformable twostage", model))).detector
+    model = foreign.source_detector("deformable twostage")
+    tensors = foreign.released_tensors("deformable twostage", model)
+    converted = convert(as_read("deformable twostage", model, tensors)).detector
     images = pictures()
     with torch.no_grad():
-        mine, theirs = (m.propose(m.encode(images)).proposals for m in (ours, model))
-    torch.testing.assert_close(mine.logits[..., 0], theirs.logits[..., 0])
-    torch.testing.assert_close(mine.logits[..., 1:], theirs.logits[..., list(COCO)[:-1]])
-    assert torch.equal(mine.boxes, theirs.boxes)
+        own, original = (m.propose(m.encode(images)).proposals for m in (converted, model))
+    torch.testing.assert_close(own.logits[..., 0], original.logits[..., 0])
+    torch.testing.assert_close(own.logits[..., 1:], original.logits[..., list(COCO)[:-1]])
+    assert torch.equal(own.boxes, original.boxes)
 
 
 @pytest.mark.parametrize("case", ["conditional", "adamixer"])
-def test_predictions_come_back_with_the_ids_of_coco(case):
-    """A head that says id 88 alone, by its row in the family and as the 78th of AdaMixer's, finds teddy bears."""
-    model = foreign.source(case)
-    held = foreign.tensors(case, model)
+def test_predictions_have_the_ids_of_coco(case):
+    """A head that predicts only class 88 (row 88 in the DETR family, the 78th row of AdaMixer) finds teddy bears."""
+    model = foreign.source_detector(case)
+    held = foreign.released_tensors(case, model)
     row = list(COCO).index(88) if case == "adamixer" else 88
     for key in [k for k in held if re.search(r"(class_embed(\.\d+)?|fc_cls)\.bias$", k)]:
         held[key] = torch.full_like(held[key], -50)
         held[key][row] = 50
-    found = convert(as_read(case, model, held))
+    converted = convert(as_read(case, model, held))
     images = pictures()
     with torch.no_grad():
-        best = select(found.detector(images), images, top=5)
-    assert {r["category_id"] for r in coco_results([best], found.categories)} == {88}
-    assert Category(88, "teddy bear") in found.categories
+        best = select(converted.detector(images), images, top=5)
+    assert {r["category_id"] for r in coco_results([best], converted.categories)} == {88}
+    assert Category(88, "teddy bear") in converted.categories
 
 
-def test_dilation_is_where_the_options_say_so(tmp_path):
-    model = foreign.source("conditional", backbone="resnet50", dilation=True, strides=(16,), layers=1, encoder_layers=0)
-    path = foreign.write(tmp_path / "x.pth", "conditional", model)
+def test_dilation_comes_from_the_options(tmp_path):
+    model = foreign.source_detector(
+        "conditional", backbone="resnet50", dilation=True, strides=(16,), layers=1, encoder_layers=0
+    )
+    path = foreign.write_pth(tmp_path / "x.pth", "conditional", model)
     assert convert(read_weights(path)).detector.config == replace(model.config, classes=80)
-    model = foreign.source("deformable plain")
-    path = foreign.write(tmp_path / "y.pth", "deformable plain", model, args=foreign.args(model, dilation=True))
+    model = foreign.source_detector("deformable plain")
+    path = foreign.write_pth(
+        tmp_path / "y.pth", "deformable plain", model, args=foreign.training_args(model, dilation=True)
+    )
     refused(lambda: convert(read_weights(path)), "y.pth", "dilated")
 
 
 @pytest.mark.parametrize("strides", [(32,), (8, 16, 32), (16, 32, 64, 128)])
-def test_levels_are_seen(strides):
-    model = foreign.source("deformable plain")
+def test_strides_are_inferred(strides):
+    model = foreign.source_detector("deformable plain")
     torch.manual_seed(0)
     model = detectors.module("deformable").Model(replace(model.config, strides=strides)).eval()
     own = {k: x for k, x in model.state_dict().items() if "num_batches" not in k}
@@ -219,12 +228,12 @@ def test_levels_are_seen(strides):
 
 # ---- what does not fit
 
-# Of these the shapes tell the architecture, so what is wrong with one shows in another.
-TELLING = r"query_embed|init_content|level_embed|(input_proj|lateral_convs).*weight|^class_embed.weight"
+# The shapes of these show the architecture, so that a wrong one is reported as an error of other tensors.
+INFORMATIVE = r"query_embed|init_content|level_embed|(input_proj|lateral_convs).*weight|^class_embed.weight"
 
 
 def test_each_tensor_that_is_missing_or_misshapen_is_named(given):
-    """Of shapes, those that tell the architecture aside: what is wrong then is all the others."""
+    """Shapes that show the architecture are not tested: if one is wrong, the others are reported."""
     case, model, held = given
     heads = r"(class|bbox)_embed\.\d+" if case == "deformable plain" else r"$^"
     copied = r"decoder\.(class|bbox)_embed" if "deformable" in case else r"$^"
@@ -232,18 +241,18 @@ def test_each_tensor_that_is_missing_or_misshapen_is_named(given):
     names = [k for k in held if not re.search(f"num_batches|init_proposal|{heads}|{copied}", k) and k not in second]
     for key in random.Random(case).sample(names, 5):
         refused(lambda k=key: convert(as_read(case, model, {n: x for n, x in held.items() if n != k})), "x.pth", key)
-        if not re.search(TELLING, key):
+        if not re.search(INFORMATIVE, key):
             wrong = torch.cat([held[key], held[key]])
-            said = refused(lambda k=key, w=wrong: convert(as_read(case, model, held | {k: w})), key)
-            assert str(tuple(wrong.shape)) in said and str(tuple(held[key].shape)) in said
+            message = refused(lambda k=key, w=wrong: convert(as_read(case, model, held | {k: w})), key)
+            assert str(tuple(wrong.shape)) in message and str(tuple(held[key].shape)) in message
 
 
-def test_strange_shapes_are_refused_and_not_believed(given):
-    """Any tensor with no axes, one too many, or none of its elements: a sentence, whatever it tells."""
+def test_strange_shapes_are_refused(given):
+    """A tensor without axes, with one too many, or without elements gives one sentence, even if it shows the architecture."""
     case, model, held = given
     names = [k for k in held if not re.search(r"num_batches|init_proposal", k)]
-    telling = [k for k in names if re.search(TELLING, k) or ".0." in k and "backbone" not in k]
-    for key in random.Random(case).sample(telling, 3):
+    informative = [k for k in names if re.search(INFORMATIVE, k) or ".0." in k and "backbone" not in k]
+    for key in random.Random(case).sample(informative, 3):
         for wrong in (torch.zeros(()), held[key][None], held[key][:0], held[key][..., :1]):
             if wrong.shape != held[key].shape:
                 refused(lambda k=key, w=wrong: convert(as_read(case, model, held | {k: w})), "x.pth")
@@ -260,26 +269,26 @@ def test_a_tensor_too_many_is_named(given):
 
 @pytest.mark.parametrize("case", ["deformable plain", "deformable refine", "deformable twostage"])
 def test_two_names_of_one_tensor_must_agree(case):
-    model = foreign.source(case)
-    held = foreign.tensors(case, model)
+    model = foreign.source_detector(case)
+    held = foreign.released_tensors(case, model)
     key = "class_embed.1.bias" if case == "deformable plain" else "transformer.decoder.bbox_embed.1.layers.2.bias"
     refused(lambda: convert(as_read(case, model, held | {key: held[key] + 1})), key, "differ")
 
 
-@pytest.mark.parametrize("seen", ["resnet34", "wide"])
-def test_a_backbone_that_there_is_not_here_is_refused(seen):
-    model = foreign.source("conditional")
-    held = foreign.tensors("conditional", model)
-    if seen == "wide":
+@pytest.mark.parametrize("backbone", ["resnet34", "wide"])
+def test_an_unknown_backbone_is_refused(backbone):
+    model = foreign.source_detector("conditional")
+    held = foreign.released_tensors("conditional", model)
+    if backbone == "wide":
         key = "backbone.0.body.layer2.0.conv1.weight"
-        more, words = {key: held[key][:60]}, (key, "(60, 64")
+        changed, words = {key: held[key][:60]}, (key, "(60, 64")
     else:
-        more = {k.replace("layer1.1", "layer1.2"): x for k, x in held.items() if "layer1.1" in k}
+        changed = {k.replace("layer1.1", "layer1.2"): x for k, x in held.items() if "layer1.1" in k}
         words = "(3, 2, 2, 2) basic blocks", "resnet18"
-    refused(lambda: convert(as_read("conditional", model, held | more)), *words)
+    refused(lambda: convert(as_read("conditional", model, held | changed)), *words)
 
 
-# ---- what is not safe, or no file of weights
+# ---- files that are not safe, or not weights
 
 NEEDS = {
     "model": lambda trap: {"model": trap},
@@ -294,9 +303,11 @@ NEEDS = {
 @pytest.mark.parametrize("old", [False, True])
 def test_a_pickle_that_needs_more_is_refused_and_not_run(needs, old, tmp_path, capsys):
     trap = Trap(tmp_path / "sprung")
-    value = foreign.detr({"query_embed.weight": torch.zeros(2)}, foreign.source("conditional")) | NEEDS[needs](trap)
+    value = foreign.detr_file({"query_embed.weight": torch.zeros(2)}, foreign.source_detector("conditional")) | NEEDS[
+        needs
+    ](trap)
     torch.save(value, tmp_path / "x.pth", _use_new_zipfile_serialization=not old)
-    assert typed("import", tmp_path / "x.pth", "--out", tmp_path / "run") == 2
+    assert run_command("import", tmp_path / "x.pth", "--out", tmp_path / "run") == 2
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1 and "x.pth is refused" in shown and "nothing of it was run" in shown
     assert [p.name for p in tmp_path.iterdir()] == ["x.pth"]
@@ -318,14 +329,14 @@ def test_what_is_no_file_of_weights_is_refused(kind, tmp_path, capsys):
         zipfile.ZipFile(path, "w").close()
     else:
         torch.save([1, 2] if kind == "list" else {"model": {"a": 1}}, path)
-    assert typed("import", path, "--out", tmp_path / "run") == 2
+    assert run_command("import", path, "--out", tmp_path / "run") == 2
     assert capsys.readouterr().err.count("\n") == 1 and [p.name for p in tmp_path.iterdir()] == ["x.pth"]
 
 
 def test_scalars_of_an_older_numpy_are_read(tmp_path):
-    """Whose module had another name when AdaMixer was released."""
-    model = foreign.source("adamixer")
-    path = foreign.write(tmp_path / "x.pth", "adamixer", model)
+    """The module of numpy's scalars had another name when AdaMixer was released."""
+    model = foreign.source_detector("adamixer")
+    path = foreign.write_pth(tmp_path / "x.pth", "adamixer", model)
     with zipfile.ZipFile(path) as file, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
         for name in file.namelist():
             data = file.read(name)
@@ -338,46 +349,52 @@ def test_scalars_of_an_older_numpy_are_read(tmp_path):
 
 @pytest.mark.parametrize("name, value", [("nheads", "8"), ("dropout", None), ("dilation", 3), ("num_queries", [1])])
 def test_options_of_a_wrong_kind_are_refused(name, value, tmp_path):
-    model = foreign.source("conditional")
-    options = foreign.args(model, **{name: value})
-    path = foreign.write(tmp_path / "x.pth", "conditional", model, args=options)
+    model = foreign.source_detector("conditional")
+    options = foreign.training_args(model, **{name: value})
+    path = foreign.write_pth(tmp_path / "x.pth", "conditional", model, args=options)
     refused(lambda: read_weights(path), f"x.pth: args.{name}", repr(value))
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
-    model = foreign.source("conditional")
-    held = foreign.tensors("conditional", model)
-    refused(lambda: convert(replace(as_read("conditional", model, held), options={"heads": 7})), "7 heads", "64 channels")
+    model = foreign.source_detector("conditional")
+    held = foreign.released_tensors("conditional", model)
+    refused(
+        lambda: convert(replace(as_read("conditional", model, held), options={"heads": 7})), "7 heads", "64 channels"
+    )
 
 
 # ---- classes
 
 
-def sorts(rows: int, kind: str = "conditional", given: Path | None = None, **labels):
-    """[(row, id, name)] of a head of so many rows."""
+def chosen_classes(rows: int, kind: str = "conditional", class_file: Path | None = None, **labels):
+    """The (row, id, name) of each class, for class heads of `rows` rows."""
     named = {int(k[1:]): name for k, name in labels.items()}
-    found = choose_classes(ForeignWeights(Path("x.pth"), RELEASED, {}, labels=named), kind, rows, given)
-    return [(row, c.id, c.name) for row, c in zip(found.rows, found.categories, strict=True)]
+    chosen = choose_classes(ForeignWeights(Path("x.pth"), RELEASED, {}, labels=named), kind, rows, class_file)
+    return [(row, c.id, c.name) for row, c in zip(chosen.rows, chosen.categories, strict=True)]
 
 
 def test_classes_of_coco():
     by_id = [(k, k, name) for k, name in COCO.items()]
     assert len(COCO) == 80 and COCO[1] == "person" and COCO[13] == "stop sign" and COCO[90] == "toothbrush"
-    assert sorts(91) == sorts(91, "deformable") == by_id
-    assert sorts(80, "adamixer") == [(row, k, name) for row, (k, name) in enumerate(COCO.items())]
+    assert chosen_classes(91) == chosen_classes(91, "deformable") == by_id
+    assert chosen_classes(80, "adamixer") == [(row, k, name) for row, (k, name) in enumerate(COCO.items())]
     gaps = {f"_{k}": COCO.get(k, "street sign" if k == 12 else "N/A") for k in range(91)}
-    assert sorts(91, **gaps) == by_id
-    assert sorts(80, **{f"_{row}": name for row, name in enumerate(COCO.values())})[79] == (79, 90, "toothbrush")
+    assert chosen_classes(91, **gaps) == by_id
+    assert chosen_classes(80, **{f"_{row}": name for row, name in enumerate(COCO.values())})[79] == (
+        79,
+        90,
+        "toothbrush",
+    )
 
 
 def test_classes_without_names_are_numbers():
-    assert sorts(2) == sorts(2, "adamixer") == [(0, 0, "class 0"), (1, 1, "class 1")]
-    assert sorts(2, _0="LABEL_0", _1="LABEL_1") == sorts(2)
+    assert chosen_classes(2) == chosen_classes(2, "adamixer") == [(0, 0, "class 0"), (1, 1, "class 1")]
+    assert chosen_classes(2, _0="LABEL_0", _1="LABEL_1") == chosen_classes(2)
 
 
 def test_classes_without_a_name_of_their_own_are_left_out():
-    assert sorts(4, _0="N/A", _1="cat", _2="N/A", _3="dog") == [(1, 1, "cat"), (3, 3, "dog")]
-    refused(lambda: sorts(3, _0="a", _1="b"), "names 2 classes", "3 rows")
+    assert chosen_classes(4, _0="N/A", _1="cat", _2="N/A", _3="dog") == [(1, 1, "cat"), (3, 3, "dog")]
+    refused(lambda: chosen_classes(3, _0="a", _1="b"), "names 2 classes", "3 rows")
 
 
 BY_ID, IN_ORDER = [0, 7, 90], [0, 1, 2]
@@ -387,41 +404,41 @@ BY_ID, IN_ORDER = [0, 7, 90], [0, 1, 2]
     "kind, count, rows", [("conditional", 91, BY_ID), ("deformable", 3, IN_ORDER), ("adamixer", 3, IN_ORDER)]
 )
 def test_classes_from_an_instances_file(kind, count, rows, tmp_path):
-    """Rows by id in the DETR family, unless there are as many as classes; in order of id for AdaMixer."""
+    """Rows are the ids in the DETR family, unless there are as many rows as classes, and in order of id for AdaMixer."""
     path = coco_folder.write_folder(tmp_path / "photos")
-    assert sorts(count, kind, path) == list(zip(rows, [0, 7, 90], ["none", "dog", "cat"]))
-    refused(lambda: sorts(80, kind, path), "instances.json names 3 classes", "80 rows")
+    assert chosen_classes(count, kind, path) == list(zip(rows, [0, 7, 90], ["none", "dog", "cat"]))
+    refused(lambda: chosen_classes(80, kind, path), "instances.json names 3 classes", "80 rows")
 
 
 def test_classes_by_the_names_that_the_file_has(tmp_path):
-    """An instances file puts them in order of id, whatever order they were trained in."""
+    """Classes are in order of id, whatever order they were trained in."""
     path = coco_folder.write_folder(tmp_path / "photos")
-    found = sorts(4, "adamixer", path, _0="cat", _1="bird", _2="none", _3="dog")
+    found = chosen_classes(4, "adamixer", path, _0="cat", _1="bird", _2="none", _3="dog")
     assert found == [(2, 0, "none"), (3, 7, "dog"), (0, 90, "cat")]
 
 
 def test_classes_from_a_list(tmp_path):
     write_json(tmp_path / "names.json", ["a", "b", "c"])
-    assert sorts(3, given=tmp_path / "names.json") == [(0, 0, "a"), (1, 1, "b"), (2, 2, "c")]
-    refused(lambda: sorts(4, given=tmp_path / "names.json"), "names.json names 3 classes", "4 rows")
+    assert chosen_classes(3, class_file=tmp_path / "names.json") == [(0, 0, "a"), (1, 1, "b"), (2, 2, "c")]
+    refused(lambda: chosen_classes(4, class_file=tmp_path / "names.json"), "names.json names 3 classes", "4 rows")
 
 
 @pytest.mark.parametrize(
     "value", [5, {}, {"categories": []}, {"categories": [{"id": 1}]}, [1], ["a", ""], {"images": 1}]
 )
-def test_a_file_of_classes_that_is_none_is_refused(value, tmp_path):
+def test_an_invalid_file_of_classes_is_refused(value, tmp_path):
     write_json(tmp_path / "names.json", value)
-    refused(lambda: sorts(3, given=tmp_path / "names.json"), "names.json")
+    refused(lambda: chosen_classes(3, class_file=tmp_path / "names.json"), "names.json")
 
 
 @pytest.mark.parametrize("case, chosen", [("deformable twostage", [0, 7, 90]), ("adamixer", [2, 3, 0])])
 def test_rows_of_every_head_are_the_classes(case, chosen, tmp_path):
     path = coco_folder.write_folder(tmp_path / "photos")
-    model = foreign.source(case, classes=4 if case == "adamixer" else 91)
+    model = foreign.source_detector(case, classes=4 if case == "adamixer" else 91)
     names = {0: "cat", 1: "bird", 2: "none", 3: "dog"} if case == "adamixer" else {}
-    found = convert(as_read(case, model, foreign.tensors(case, model), labels=names), path).detector
-    mine, theirs = ([s.to_class[3] for s in m.stages] if case == "adamixer" else m.to_class for m in (found, model))
-    for head, whole in list(zip(mine, theirs))[:3]:
+    found = convert(as_read(case, model, foreign.released_tensors(case, model), labels=names), path).detector
+    own, original = ([s.to_class[3] for s in m.stages] if case == "adamixer" else m.to_class for m in (found, model))
+    for head, whole in list(zip(own, original))[:3]:
         assert torch.equal(head.weight, whole.weight[chosen]) and torch.equal(head.bias, whole.bias[chosen])
 
 
@@ -429,7 +446,7 @@ def test_rows_of_every_head_are_the_classes(case, chosen, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["import", "none.pth", "--out", "run"], "none.pth: no such file or folder"),
         (["import", "x.pth"], "--out RUN"),
@@ -444,14 +461,14 @@ def test_rows_of_every_head_are_the_classes(case, chosen, tmp_path):
         (["export", "full", "--to", "hf", "--out", "run"], "student.safetensors: no such file"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_nothing_is_written(words, said, tmp_path, monkeypatch, capsys):
+def test_a_mistake_is_one_sentence_and_nothing_is_written(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a.txt").write_text("")
-    foreign.write(tmp_path / "x.pth", "conditional", foreign.source("conditional", classes=3))
+    foreign.write_pth(tmp_path / "x.pth", "conditional", foreign.source_detector("conditional", classes=3))
     save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
     before = sorted(tmp_path.rglob("*"))
-    assert typed(*words) == 2
+    assert run_command(*words) == 2
     shown = capsys.readouterr().err
-    assert said in shown and shown.count("\n") == 1
+    assert message in shown and shown.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,4 +1,4 @@
-"""The models as they were published: how many parameters, how much memory, and their files whole."""
+"""The published models at full size: number of parameters, memory, and the conversion of their files."""
 
 import subprocess
 import sys
@@ -12,12 +12,12 @@ from core.convert.read import read_weights
 from core.convert.to_detector import convert
 from core.project import ROOT
 from core.runs.checkpoint import load_detector
-from tests.core.convert.test_convert import typed
+from tests.core.convert.test_convert import run_command
 from tests.core.detectors.test_parity import draw
 from tests.helpers import foreign
 from tests.oracles import weights
 
-LAPTOP = 4 * 2**30  # bytes, of the eight that a small one has
+LAPTOP = 4 * 2**30  # bytes: half of a small laptop's memory
 ADAMIXER = {("resnet50", 100): 134.79, ("resnet50", 300): 134.84, ("resnet101", 300): 153.83}  # millions
 
 FORWARD = """
@@ -37,7 +37,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 @pytest.mark.parametrize("backbone, queries", ADAMIXER)
 def test_parameters_of_adamixer(backbone, queries):
-    """Its BatchNorm is trained, and counts; those of Conditional and Deformable DETR are in test_parity."""
+    """AdaMixer's BatchNorm is trained, so it is counted. test_parity has the numbers of Conditional and Deformable DETR."""
     with torch.device("meta"):
         model = detectors.build("adamixer", backbone=backbone, queries=queries)
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == ADAMIXER[backbone, queries]
@@ -47,7 +47,7 @@ def test_parameters_of_adamixer(backbone, queries):
 @pytest.mark.parametrize("backbone", ["resnet50", "resnet101"])
 @pytest.mark.parametrize("case", foreign.KEYS)
 def test_forward_at_800_x_1333_fits_a_laptop(case, backbone):
-    """In a process of its own, whose peak is then the model's."""
+    """The model runs in a process of its own, so that the peak is that of the model."""
     words = [case.split()[0], backbone, repr(foreign.OPTIONS[case])]
     done = subprocess.run([sys.executable, "-c", FORWARD, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) < LAPTOP
@@ -55,8 +55,8 @@ def test_forward_at_800_x_1333_fits_a_laptop(case, backbone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", foreign.KEYS)
-def test_a_file_of_full_size_becomes_ours(case, tmp_path):
-    """Every name and shape of the released file, and of no other, random numbers in them; and back where there is a way."""
+def test_a_file_of_full_size_is_converted(case, tmp_path):
+    """The file has every name and shape of the released file, with random numbers. Export leads back, where it exists."""
     kind = case.split()[0]
     torch.manual_seed(2)
     held = {}
@@ -68,14 +68,14 @@ def test_a_file_of_full_size_becomes_ours(case, tmp_path):
         first = ".".join(["0" if i == 1 and "plain" in case else x for i, x in enumerate(own.split("."))])
         held[key] = held[first]
     model = detectors.build(kind, classes=80, **foreign.OPTIONS[case])
-    path = foreign.write(tmp_path / "x.pth", case, model, held)
-    assert typed("import", path, "--out", tmp_path / "run") == 0
+    path = foreign.write_pth(tmp_path / "x.pth", case, model, held)
+    assert run_command("import", path, "--out", tmp_path / "run") == 0
     found, card = load_detector(tmp_path / "run" / "student.safetensors")
     assert found.config == model.config and [c["id"] for c in card["categories"]] == list(COCO)
     with torch.no_grad():
         p = found(draw(1, sizes=[(160, 192)]))
     assert p.logits.shape[-1] == 80
     if kind != "adamixer":
-        assert typed("export", tmp_path / "run", "--to", "hf", "--out", tmp_path / "hf") == 0
+        assert run_command("export", tmp_path / "run", "--to", "hf", "--out", tmp_path / "hf") == 0
         again = convert(read_weights(tmp_path / "hf")).detector.state_dict()
         assert all(torch.equal(x, again[name]) for name, x in found.state_dict().items())

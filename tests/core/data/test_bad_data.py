@@ -1,3 +1,5 @@
+"""COCO data that cannot be used for training: each fault is one sentence with file and record."""
+
 import copy
 import json
 import os
@@ -25,7 +27,7 @@ from train.run import Data, Optim
 
 
 def sentence(act) -> str:
-    """What the user reads: one line, not longer than a screen is wide a few times over."""
+    """The message of the UserError that `act` raises: one line of limited length."""
     with pytest.raises(UserError) as caught:
         act()
     message = str(caught.value)
@@ -34,7 +36,7 @@ def sentence(act) -> str:
 
 
 def put(section: str, place: int, key: str, value):
-    """A change of one field; `...` takes the field away."""
+    """A function that replaces a field of a record; `...` removes the field."""
 
     def spoil(file: dict) -> None:
         if value is ...:
@@ -46,15 +48,17 @@ def put(section: str, place: int, key: str, value):
 
 
 def twice(section: str):
+    """A function that appends a copy of the first record of a list."""
     return lambda file: file[section].append(dict(file[section][0]))
 
 
 def instead(section: str, value):
+    """A function that replaces a list of the file."""
     return lambda file: file.update({section: value})
 
 
 NAN, INF = float("nan"), float("inf")
-SPOILT = {  # what is wrong: (the change, words of the sentence)
+SPOILT = {  # (the change, words that the message must contain)
     "nan": (put("annotations", 1, "bbox", [1, 2, NAN, 4]), ["annotation 0", "image 4", "bbox", "nan"]),
     "infinite": (put("annotations", 0, "bbox", [1, 2, INF, 4]), ["annotation 3", "image 12", "bbox", "inf"]),
     "huge": (put("annotations", 0, "bbox", [1, 2, 10**400, 4]), ["annotation 3", "bbox"]),
@@ -180,7 +184,7 @@ JUNK = [None, True, -1, 0, 1.5, NAN, INF, 10**400, "", "x", "\0", "é" * 200, []
 
 
 def places(value, path=()):
-    """Where there is something to change."""
+    """The paths of all values inside a JSON value, as tuples of keys."""
     yield path
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from places(inner, (*path, key))
@@ -208,7 +212,7 @@ def test_junk_anywhere_is_accepted_or_named(tmp_path, seed):
 
 
 def test_a_split_that_is_missing_is_refused(tmp_path):
-    """Another one never takes its place."""
+    """No other split is used in its place."""
     path = write_folder(tmp_path / "data")
     data = Data(kind="coco", train=path)
     assert len(dataset(data, "train")) == 3
@@ -236,6 +240,7 @@ def test_training_and_evaluation_change_no_file_of_the_data(tmp_path):
 
 
 def spoil_image(path: Path, kind: str) -> None:
+    """Replaces an image file by one with this fault."""
     if kind == "truncated":
         whole = path.with_suffix(".jpg")
         Image.fromarray(picture(5)).save(whole)
@@ -291,7 +296,7 @@ def test_an_image_that_vanished(tmp_path):
 
 @pytest.mark.parametrize("limit", [100, 500])
 def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, limit):
-    """Pillow warns above its limit and refuses above twice that; the picture has 24 x 32 = 768 pixels."""
+    """Pillow itself only warns above its limit, and refuses above twice that. The image has 24 x 32 = 768 pixels."""
     Image.fromarray(picture(0)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     assert "decompression bomb" in sentence(lambda: read_image(tmp_path / "a.png"))
@@ -315,7 +320,7 @@ print(peak() - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process its peak of memory")
 @pytest.mark.parametrize("side", [10_000, 30_000])
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, side):
-    """A valid image of a few kilobytes; at 100 million pixels Pillow by itself would only warn."""
+    """The image is valid and has a few kilobytes. At 100 million pixels Pillow by itself would only warn."""
     Image.new("1", (side, side)).save(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size < 200_000
     done = subprocess.run(

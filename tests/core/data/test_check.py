@@ -1,4 +1,4 @@
-"""The COCO doctor: every fault is named with file and record, nothing else is, and no source is touched."""
+"""`python -m train check`: it reports every fault with file and record, reports nothing else, and changes no existing file."""
 
 import copy
 import json
@@ -30,49 +30,53 @@ from train.__main__ import main
 from train.cli import check_report
 
 DRAWS = 8
-FOLLOW = {"unknown", "empty-class", "unused-image", "unused-file"}  # what other faults bring about
+CONSEQUENCES = {"unknown", "empty-class", "unused-image", "unused-file"}  # faults that others may cause
 HARMLESS = {*NOTICES, "convention", "empty-box", "outside", "same-box", "empty-class", "spelling", "same-file"}
 
-LEFT = {"twice", "field", "record", "path", "missing", "size", "empty-class"}  # what may be beyond repair
+UNREPAIRABLE = {"twice", "field", "record", "path", "missing", "size", "empty-class"}  # faults that may remain
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
+    """The instances file of a folder without faults."""
     return mutators.write_sound(tmp_path / "data", default_rng(0))
 
 
 @contextmanager
 def untouched(folder: Path) -> Iterator[None]:
-    """Of every file that is there before."""
+    """Asserts that no file that existed before has changed."""
     before = {path: digest(path) for path in folder.rglob("*")}
     yield
     assert {path: digest(path) for path in before} == before
 
 
 def digest(path: Path) -> tuple:
-    what = (
-        str(path.readlink()) if path.is_symlink() else sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-    )
-    return what, path.lstat().st_mtime_ns
+    """The content, or target of a link, and the time of the last change."""
+    content = sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else ""
+    return str(path.readlink()) if path.is_symlink() else content, path.lstat().st_mtime_ns
 
 
 def run_check(path: Path, *words) -> int:
+    """The exit code of the command with these flags."""
     return main(["check", str(path), *map(str, words)])
 
 
-def examined(path: Path, **more) -> check.Report:
-    return check.examine(check.open_case(path, **more))
+def examined(path: Path) -> check.Report:
+    """The report on a file."""
+    return check.examine(check.open_case(path))
 
 
-def said(report: check.Report) -> set[tuple[str, str]]:
+def fault_set(report: check.Report) -> set[tuple[str, str]]:
+    """The kind and the record of each fault and notice."""
     return {(fault.kind, fault.record) for fault in report.faults + report.notices}
 
 
 def kinds(pairs: set[tuple[str, str]]) -> set[str]:
+    """The kinds of faults."""
     return {kind for kind, _ in pairs}
 
 
-# ---- what is sound
+# ---- sound files
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -96,11 +100,11 @@ def test_a_mutated_file(data, what):
         data.write_text(json.dumps(file))
         with untouched(data.parent):
             report = examined(data)
-        found, shown = said(report), check_report.text(report)
-        allowed = FOLLOW | {"outside"} if what == "swapped size" else FOLLOW
-        assert found >= expected and kinds(found - expected) <= allowed, (seed, found, expected)
+        faults, shown = fault_set(report), check_report.text(report)
+        allowed = CONSEQUENCES | {"outside"} if what == "swapped size" else CONSEQUENCES
+        assert faults >= expected and kinds(faults - expected) <= allowed, (seed, faults, expected)
         assert all(f"  {data}: {record} " in shown for _, record in expected), shown
-        agrees_with_the_loader(data, found)
+        agrees_with_the_loader(data, faults)
 
 
 @pytest.mark.parametrize("what", mutators.FILES)
@@ -113,15 +117,15 @@ def test_a_mutated_file_on_the_command_line(data, capsys, what):
     assert all(f"  {data}: {record} " in shown.out for _, record in expected) and not shown.err
 
 
-def agrees_with_the_loader(path: Path, found: set[tuple[str, str]]) -> None:
-    """Which refuses what cannot be trained on, for the same reasons, and stops at the first."""
+def agrees_with_the_loader(path: Path, faults: set[tuple[str, str]]) -> None:
+    """Asserts that the loader refuses the file exactly if a fault is not harmless, and that its reason is one of the faults."""
     try:
         loaded = Coco(path)
         [loaded[k] for k in range(len(loaded))]
     except UserError as error:
-        assert any(f"{path}: {record}" in str(error) for _, record in found), (str(error), found)
+        assert any(f"{path}: {record}" in str(error) for _, record in faults), (str(error), faults)
         return
-    assert kinds(found) <= HARMLESS, found
+    assert kinds(faults) <= HARMLESS, faults
 
 
 @pytest.mark.parametrize("what", mutators.FILES)
@@ -133,16 +137,18 @@ def test_a_mutated_file_is_repaired_in_a_copy(data, what):
         data.write_text(json.dumps(file))
         case = check.open_case(data, segmentations=True)
         with untouched(data.parent):
-            deeds = list(check.repair(case))
+            repairs = list(check.repair(case))
         assert list(check.repair(case)) == [], "what can be repaired is repaired at once"
-        left = check.examine(case)
-        assert kinds({(f.kind, "") for f in left.faults}) <= LEFT and (deeds or expected <= said(left))
+        remaining = check.examine(case)
+        assert kinds({(f.kind, "") for f in remaining.faults}) <= UNREPAIRABLE and (
+            repairs or expected <= fault_set(remaining)
+        )
         data.write_text(json.dumps(case.file))
-        agrees_with_the_loader(data, said(left))
+        agrees_with_the_loader(data, fault_set(remaining))
 
 
 def repaired(path: Path, change) -> dict:
-    """The records after a change of those of a sound file, and the repair of that."""
+    """Changes the records of a sound file, repairs them, and returns the result."""
     file = json.loads(path.read_text())
     change(file)
     path.write_text(json.dumps(file))
@@ -154,11 +160,11 @@ def repaired(path: Path, change) -> dict:
 @pytest.mark.parametrize("what", ["corners", "fractions", "swapped size", "same record", "same box", "area"])
 def test_a_repair_that_can_be_exact_is(data, what):
     sound = json.loads(data.read_text())
-    found = repaired(data, lambda file: mutators.FILES[what](default_rng(1), file))
-    for a, b in zip(found["annotations"], sound["annotations"], strict=True):
+    result = repaired(data, lambda file: mutators.FILES[what](default_rng(1), file))
+    for a, b in zip(result["annotations"], sound["annotations"], strict=True):
         np.testing.assert_allclose(a.pop("bbox"), b.pop("bbox"), atol=1e-3)
         assert a.pop("area") == pytest.approx(b.pop("area"), rel=1e-3)
-    assert found == sound
+    assert result == sound
 
 
 def test_a_box_of_negative_size_is_the_one_between_its_corners(data):
@@ -189,8 +195,8 @@ def test_two_spellings_become_the_first(data):
         file["categories"].append({"id": 900, "name": " Traffic_Light"})
         file["annotations"][2]["category_id"] = 900
 
-    found = repaired(data, rename)
-    assert found["categories"] == mutators.categories() and found["annotations"][2]["category_id"] == 40
+    result = repaired(data, rename)
+    assert result["categories"] == mutators.categories() and result["annotations"][2]["category_id"] == 40
 
 
 def test_two_records_of_one_file_become_the_first(data):
@@ -198,12 +204,12 @@ def test_two_records_of_one_file_become_the_first(data):
         file["images"].append(file["images"][1] | {"id": 777})
         file["annotations"][5]["image_id"] = 777
 
-    found = repaired(data, split)
-    assert [i["id"] for i in found["images"]] == [0, 10, 20, 30] and found["annotations"][5]["image_id"] == 10
+    result = repaired(data, split)
+    assert [i["id"] for i in result["images"]] == [0, 10, 20, 30] and result["annotations"][5]["image_id"] == 10
 
 
 def test_two_records_of_one_file_and_two_sizes_stay(data):
-    """Whose boxes are right is not to be guessed."""
+    """It is unknown to which size the boxes refer."""
     file = json.loads(data.read_text())
     file["images"].append(file["images"][1] | {"id": 777, "width": 500})
     data.write_text(json.dumps(file))
@@ -230,9 +236,9 @@ def test_ids_given_twice_become_ids_of_their_own(data):
         for k, id in ((1, 0), (2, 0), (7, None)):
             file["annotations"][k]["id"] = id
 
-    found = repaired(data, repeat)["annotations"]
-    assert len({a["id"] for a in found}) == len(found) == 16 and found[0]["id"] == 0
-    assert [a["bbox"] for a in found] == [a["bbox"] for a in sound["annotations"]]
+    result = repaired(data, repeat)["annotations"]
+    assert len({a["id"] for a in result}) == len(result) == 16 and result[0]["id"] == 0
+    assert [a["bbox"] for a in result] == [a["bbox"] for a in sound["annotations"]]
 
 
 def test_repairs_leave_a_sound_file_as_it_is(data):
@@ -264,7 +270,7 @@ ID, SIZE = st.integers(0, 3), st.integers(38, 72)
 
 
 def record(**fields) -> st.SearchStrategy:
-    """Of these fields; now and then one is missing, or junk."""
+    """Draws records with these fields, of which some are missing or junk."""
     return st.fixed_dictionaries({}, optional={key: value | JUNK for key, value in fields.items()}) | JUNK
 
 
@@ -286,7 +292,7 @@ def test_whatever_is_in_a_file_is_sound_or_named(data, file):
     data.write_text(json.dumps(file))
     report = examined(data)
     check_report.text(report), json.dumps(report.as_dict())
-    agrees_with_the_loader(data, said(report))
+    agrees_with_the_loader(data, fault_set(report))
     case = check.open_case(data, segmentations=True)
     list(check.repair(case))
     assert list(check.repair(case)) == []
@@ -308,10 +314,10 @@ def test_a_mutated_image(data, what):
         expected = {(kind, f"image {image['id']}")} if kind else set()
         with untouched(data.parent):
             report = examined(data)
-        found, shown = said(report), check_report.text(report)
-        assert found == expected, (seed, found)
+        faults, shown = fault_set(report), check_report.text(report)
+        assert faults == expected, (seed, faults)
         assert all(f"  {data}: {record} " in shown and path.name in shown for _, record in expected)
-        agrees_with_the_loader(data, found)
+        agrees_with_the_loader(data, faults)
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         path.write_bytes(raw)
 
@@ -327,9 +333,9 @@ def test_damaged_bytes_of_images_are_read_or_named(data):
         damaged = np.frombuffer(raw, np.uint8).copy()
         damaged[rng.integers(min(len(raw), 300), size=3)] = rng.integers(256, size=3)
         path.write_bytes(damaged.tobytes())
-        found = said(examined(data))
-        assert found <= {(kind, f"image {image['id']}") for kind in ("unreadable", "size")}
-        agrees_with_the_loader(data, found)
+        faults = fault_set(examined(data))
+        assert faults <= {(kind, f"image {image['id']}") for kind in ("unreadable", "size")}
+        agrees_with_the_loader(data, faults)
         path.write_bytes(raw)
 
 
@@ -344,7 +350,7 @@ def drawn(rng, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([places, sides], 1), sizes
 
 
-GIVEN = {
+FROM_COCO = {  # [x, y, width, height] in each convention
     EXPECTED: lambda b: b,
     "corners [x0, y0, x1, y1]": lambda b: np.concatenate([b[:, :2], b[:, :2] + b[:, 2:]], 1),
     "centres [cx, cy, width, height]": lambda b: np.concatenate([b[:, :2] + b[:, 2:] / 2, b[:, 2:]], 1),
@@ -352,22 +358,22 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("fractions", [False, True])
-@pytest.mark.parametrize("name", GIVEN)
+@pytest.mark.parametrize("name", FROM_COCO)
 def test_a_convention_is_recognised_and_undone(name, fractions):
-    assert GIVEN.keys() == CONVENTIONS.keys()
+    assert FROM_COCO.keys() == CONVENTIONS.keys()
     for seed in range(40):
         boxes, sizes = drawn(default_rng(seed), 200)
         scale = np.tile(sizes[:, ::-1], 2) if fractions else 1
-        given = GIVEN[name](boxes) / scale
-        reading = judge_convention(given, sizes)
-        assert (reading.name, reading.fractions) == (name, fractions)
-        assert bool(reading.evidence) == (name != EXPECTED or fractions)
-        np.testing.assert_allclose(reading.convert(given, sizes), boxes, atol=1e-6)
+        given = FROM_COCO[name](boxes) / scale
+        convention = judge_convention(given, sizes)
+        assert (convention.name, convention.fractions) == (name, fractions)
+        assert bool(convention.evidence) == (name != EXPECTED or fractions)
+        np.testing.assert_allclose(convention.convert(given, sizes), boxes, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 10, 40, 1000])
-def test_boxes_as_they_ought_to_be_are_not_suspected(count):
-    """Not even when many are sloppy, and leave their image."""
+def test_boxes_in_the_expected_convention_are_not_suspected(count):
+    """Even if many are inaccurate and leave their image."""
     for seed in range(60):
         rng = default_rng(seed)
         boxes, sizes = drawn(rng, count)
@@ -375,8 +381,8 @@ def test_boxes_as_they_ought_to_be_are_not_suspected(count):
         assert judge_convention(boxes, sizes).evidence == ""
 
 
-def test_large_sloppy_boxes_are_not_suspected():
-    """Which would all be corners, too."""
+def test_large_inaccurate_boxes_are_not_suspected():
+    """They would fit as corners, too."""
     rng = default_rng(0)
     sizes = np.full((50, 2), 224)
     boxes = np.concatenate([rng.uniform(0, 9, (50, 2)), np.full((50, 2), 222.0)], 1)
@@ -387,10 +393,10 @@ def test_one_box_in_fractions_among_others_is_named(data):
     file = json.loads(data.read_text())
     file["annotations"][6]["bbox"] = [0.2, 0.3, 0.5, 0.25]
     data.write_text(json.dumps(file))
-    assert said(examined(data)) == {("convention", "annotation 102 (image 10)")}
+    assert fault_set(examined(data)) == {("convention", "annotation 102 (image 10)")}
 
 
-def test_the_evidence_is_told_and_boxes_are_judged_in_their_own_form(data, capsys):
+def test_the_evidence_is_reported_and_boxes_are_judged_in_their_own_form(data, capsys):
     file = json.loads(data.read_text())
     mutators.FILES["corners"](default_rng(0), file)
     file["annotations"][3]["bbox"][2:] = file["annotations"][3]["bbox"][:2]
@@ -398,7 +404,7 @@ def test_the_evidence_is_told_and_boxes_are_judged_in_their_own_form(data, capsy
     assert run_check(data) == 1
     shown = capsys.readouterr().out
     assert "of 16 boxes have a tenth or more outside their image" in shown and "corners [x0, y0, x1, y1]" in shown
-    assert said(examined(data)) == {("convention", "the file"), ("empty-box", "annotation 3 (image 0)")}
+    assert fault_set(examined(data)) == {("convention", "the file"), ("empty-box", "annotation 3 (image 0)")}
 
 
 @pytest.mark.parametrize(
@@ -423,14 +429,15 @@ def test_a_pixel_outside_is_rounding(data, over, kind, axis, low):
 
 @pytest.fixture
 def splits(tmp_path) -> tuple[Path, Path]:
-    """Two sound folders of different pictures; ids and some file names are the same."""
+    """The instances files of two folders without faults, with the same ids and file names but different images."""
     return tuple(mutators.write_sound(tmp_path / name, default_rng(k)) for k, name in enumerate(("train", "val")))
 
 
-def between(train: Path, val: Path, **more) -> set[tuple[str, str]]:
-    case = check.open_case(train, **more)
+def between(train: Path, val: Path) -> set[tuple[str, str]]:
+    """The faults of one split, checked against the other."""
+    case = check.open_case(train)
     case.against = check.open_case(val)
-    return said(check.examine(case))
+    return fault_set(check.examine(case))
 
 
 def test_equal_names_in_two_folders_are_no_fault(splits):
@@ -438,19 +445,20 @@ def test_equal_names_in_two_folders_are_no_fault(splits):
 
 
 def test_one_picture_in_two_splits(splits):
-    """Under any name, in any format that keeps its pixels."""
+    """The file name and the format do not matter, as long as the pixels are equal."""
     train, val = splits
     Image.open(train.parent / "images" / "1.png").save(val.parent / "images" / "3.png", compress_level=1)
     file = json.loads(train.read_text())
-    theirs = json.loads(val.read_text())
+    other = json.loads(val.read_text())
     for key in ("height", "width"):
-        theirs["images"][3][key] = file["images"][1][key]
-    theirs["annotations"] = [a for a in theirs["annotations"] if a["image_id"] != 30]
-    val.write_text(json.dumps(theirs))
+        other["images"][3][key] = file["images"][1][key]
+    other["annotations"] = [a for a in other["annotations"] if a["image_id"] != 30]
+    val.write_text(json.dumps(other))
     assert between(train, val) == {("split", "image 10")}
 
 
 def add_picture(path: Path, picture: Image.Image, **saved) -> None:
+    """Adds an image with one box to a folder; `saved` are options of Pillow's save."""
     picture.save(path.parent / "images" / "new.jpg", **saved)
     file = json.loads(path.read_text())
     file["images"].append({"id": 555, "file_name": "new.jpg", "width": picture.width, "height": picture.height})
@@ -459,7 +467,7 @@ def add_picture(path: Path, picture: Image.Image, **saved) -> None:
 
 
 @pytest.mark.parametrize("size, quality", [((640, 480), 60), ((320, 240), 90)])
-def test_a_picture_saved_anew_is_suspected(splits, size, quality):
+def test_a_picture_compressed_again_or_resized_is_suspected(splits, size, quality):
     picture = Image.fromarray(mutators.blurred(default_rng(7), 480, 640))
     add_picture(splits[0], picture, quality=95)
     add_picture(splits[1], picture.resize(size), quality=quality)
@@ -467,7 +475,7 @@ def test_a_picture_saved_anew_is_suspected(splits, size, quality):
 
 
 def test_a_picture_that_only_resembles_another_is_not_suspected(splits):
-    """As two of a burst: a tenth of it is another."""
+    """Two photos of a burst, say: a tenth of the second is another image."""
     one, other = (Image.fromarray(mutators.blurred(default_rng(k), 480, 640)) for k in (7, 8))
     add_picture(splits[0], one)
     add_picture(splits[1], Image.blend(one, other, 0.1))
@@ -481,7 +489,7 @@ def test_flat_pictures_are_not_suspected(splits):
 
 
 def test_one_folder_of_both_splits(data, capsys):
-    """As the trainer reads them: a picture is in both when its name is."""
+    """Both splits may use one folder of images, as in training: then equal names mean the same image."""
     file = json.loads(data.read_text())
     parts = {}
     for name, chosen in (("train", (0, 10)), ("val", (10, 20, 30))):
@@ -494,7 +502,7 @@ def test_one_folder_of_both_splits(data, capsys):
     assert f"image 10 is '1.png', as image 10 of {parts['val']}" in capsys.readouterr().out
     assert [i["id"] for i in json.loads(data.with_name("new.json").read_text())["images"]] == [0]
     shutil.rmtree(data.parent / "images")
-    assert between(parts["train"], parts["val"]) == {("split", "image 10")}, "without pictures the name has to do"
+    assert between(parts["train"], parts["val"]) == {("split", "image 10")}, "without files, names are compared"
 
 
 def test_other_classes_in_the_other_split(splits):
@@ -547,7 +555,7 @@ finally:
     assert all(f"{kind}: {text}"[:60] in shown for kind, text in KINDS.items())
 
 
-def test_the_doctor_needs_no_torch(data):
+def test_the_check_needs_no_torch(data):
     script = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -558,6 +566,7 @@ assert main(["check", {str(data)!r}]) == 0 and "torch" not in sys.modules
 
 
 def spoil(path: Path, *mutations: str) -> None:
+    """Applies mutators of files, by name, to a file."""
     file = json.loads(path.read_text())
     for seed, name in enumerate(mutations):
         mutators.FILES[name](default_rng(seed), file)
@@ -566,7 +575,7 @@ def spoil(path: Path, *mutations: str) -> None:
 
 def test_all_faults_are_found_not_only_the_first(data):
     spoil(data, "negative side", "box outside", "missing file", "crowd", "unknown class", "same box")
-    assert kinds(said(examined(data))) >= {"box", "outside", "missing", "field", "same-box", "unknown"}
+    assert kinds(fault_set(examined(data))) >= {"box", "outside", "missing", "field", "same-box", "unknown"}
 
 
 def test_the_report_for_machines(data, tmp_path):
@@ -583,7 +592,7 @@ def test_the_report_for_machines(data, tmp_path):
     assert report["faults"][0]["record"] == f"annotation {annotation['id']} (image {annotation['image_id']})"
 
 
-def test_what_is_allowed_is_no_fault(data, capsys):
+def test_an_allowed_kind_is_no_fault(data, capsys):
     spoil(data, "box outside")
     assert run_check(data, "--allow", "outside") == 0
     assert "Worth knowing" in capsys.readouterr().out
@@ -596,7 +605,11 @@ def test_a_repaired_copy(data, tmp_path, capsys):
     with untouched(tmp_path):
         assert run_check(data, "--fix-to", tmp_path / "new" / "fixed.json") == 1
     shown = capsys.readouterr().out
-    assert "Repaired:" in shown and "made negative sizes of boxes positive" in shown and shown.splitlines()[-1].startswith("written: ")
+    assert (
+        "Repaired:" in shown
+        and "made negative sizes of boxes positive" in shown
+        and shown.splitlines()[-1].startswith("written: ")
+    )
     assert run_check(tmp_path / "new" / "fixed.json", "--images", data.parent / "images") == 0
     fixed = json.loads((tmp_path / "new" / "fixed.json").read_text())
     assert fixed["info"] == {"year": 2024} and all(a["segmentation"] for a in fixed["annotations"]), (
@@ -604,7 +617,7 @@ def test_a_repaired_copy(data, tmp_path, capsys):
     )
 
 
-def test_what_cannot_be_repaired_is_told(data, tmp_path, capsys):
+def test_faults_that_cannot_be_repaired_are_reported(data, tmp_path, capsys):
     spoil(data, "other size", "class name")
     assert run_check(data, "--fix-to", tmp_path / "fixed.json") == 1
     rest = capsys.readouterr().out.partition("Could not be repaired:")[2]
@@ -650,13 +663,13 @@ def test_a_place_that_cannot_be_written(data, tmp_path, capsys):
         assert "cannot be written" in capsys.readouterr().err
 
 
-def test_without_images_the_records_are_checked_and_it_is_said(data, tmp_path, capsys):
+def test_without_images_only_the_records_are_checked_and_the_report_says_so(data, tmp_path, capsys):
     alone = tmp_path / "alone.json"
     shutil.copy(data, alone)
     assert run_check(alone) == 0 and "no images were checked" in capsys.readouterr().out
 
 
-def test_names_cannot_play_with_the_terminal(data, capsys):
+def test_names_cannot_send_control_characters_to_the_terminal(data, capsys):
     file = json.loads(data.read_text())
     file["categories"][0]["name"] = "\x1b[2J\ud800" + "x" * 500
     data.write_text(json.dumps(file))
@@ -676,18 +689,18 @@ def test_many_faults_are_counted_and_a_few_shown(data, tmp_path, capsys):
     assert len(json.loads((tmp_path / "report.json").read_text())["faults"]) == 20, "and 4 classes without a box"
 
 
-def test_a_reader_that_has_seen_enough(data):
+def test_output_to_a_closed_pipe_is_no_error(data):
     command = f"{sys.executable} -m train check {data} | true"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
     assert done.stderr == ""
 
 
-def test_progress_is_told_now_and_then(monkeypatch, capsys):
+def test_progress_is_printed_every_few_seconds(monkeypatch, capsys):
     clock = iter(np.arange(0, 100, 0.7))
     monkeypatch.setattr("core.progress.perf_counter", lambda: next(clock))
     assert list(lines(range(20), "looking", 20, 0, 1)) == list(range(20))
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == "looking: 3 of 20" and 2 <= len(told) <= 4
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "looking: 3 of 20" and 2 <= len(printed) <= 4
 
 
 def test_links_may_lead_anywhere_within_the_folder(data, capsys):
@@ -700,6 +713,10 @@ def test_links_may_lead_anywhere_within_the_folder(data, capsys):
     os.rename(images / "sub", data.parent / "outside")
     (images / "sub").symlink_to(data.parent / "outside")
     assert run_check(data) == 1 and capsys.readouterr().out.count("a link out of") == 3
-    assert {record for kind, record in said(examined(data)) if kind == "path"} == {"image 0", "image 10", "image 20"}
+    assert {record for kind, record in fault_set(examined(data)) if kind == "path"} == {
+        "image 0",
+        "image 10",
+        "image 20",
+    }
     with pytest.raises(UserError, match="a link out of"):
         Coco(data)

@@ -1,3 +1,5 @@
+"""Transforms, batches, loaders, COCO folders and the decoding of images."""
+
 import os
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -20,9 +22,9 @@ from core.data.shapes.dataset import Shapes
 from core.data.transforms import (
     Augment,
     crop,
+    eval_transform,
     flip,
     jitter,
-    eval_transform,
     random_crop,
     resize,
     resized_size,
@@ -48,25 +50,28 @@ def painted(seed: int) -> Sample:
 
 
 def bright(sample: Sample) -> torch.Tensor | None:
-    """The box around what is bright."""
+    """The box around the bright pixels."""
     y, x = torch.nonzero(sample.pixels[0] > 127, as_tuple=True)
     return torch.stack([x.min(), y.min(), x.max() + 1, y.max() + 1]).float() if len(x) else None
 
 
 def check_follows(sample: Sample, slack: float) -> None:
-    found = bright(sample)
-    if found is None:  # a box may keep a sliver thinner than half a pixel
+    """Asserts that the sample's box is the one around its bright pixels, but for `slack` pixels."""
+    box = bright(sample)
+    if box is None:  # a box may keep a sliver thinner than half a pixel
         assert len(sample.boxes) == 0 or (sample.boxes[0, 2:] - sample.boxes[0, :2]).min() <= slack
     else:
-        torch.testing.assert_close(sample.boxes[0], found, atol=slack, rtol=0)
+        torch.testing.assert_close(sample.boxes[0], box, atol=slack, rtol=0)
         assert sample.labels.tolist() == [sample.id % 5]
 
 
 def equal(a, b) -> bool:
+    """Whether all fields of two dataclasses are equal."""
     return all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(vars(a).values(), vars(b).values()))
 
 
 def same_batches(a, b) -> bool:
+    """Whether two streams of batches are equal."""
     a, b = list(a), list(b)
     return len(a) == len(b) and all(equal(x, y) for left, right in zip(a, b) for x, y in zip(left, right))
 
@@ -188,8 +193,8 @@ def test_every_other_image_is_cropped():
 
 
 @pytest.mark.parametrize("size", [(480, 640), (90, 60), (300, 300), (100, 1000)])
-def test_crops_are_detrs(size):
-    """At the scale where the short side is 400, 500 or 600, its sides are 384 .. 600."""
+def test_crops_are_those_of_detr(size):
+    """The sides of a crop are 384 .. 600, if the short side of the image is scaled to 400, 500 or 600."""
     sample = Sample(
         torch.zeros(3, *size, dtype=torch.uint8), torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), 0, size
     )
@@ -222,15 +227,15 @@ def test_collate_pads_at_the_bottom_and_on_the_right():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_parcel_holds_a_batch_in_one_piece_of_memory(seed):
+def test_a_packed_batch_is_one_piece_of_memory(seed):
     """Odd sizes leave gaps between tensors; some images, or all, have no objects."""
     samples = [eval_transform(painted(10 * seed + k), Augment(sizes=(31 + seed,), longest=45)) for k in range(3)]
     bare = [replace(s, boxes=s.boxes[:0], labels=s.labels[:0]) for s in samples]
-    for given in (samples, samples[:1] + bare, bare):
-        batch = collate(given)
-        found = unpack(pack(*batch))
-        assert same_batches([found], [batch])
-        tensors = [x for part in found for x in vars(part).values() if torch.is_tensor(x)]
+    for chosen in (samples, samples[:1] + bare, bare):
+        batch = collate(chosen)
+        unpacked = unpack(pack(*batch))
+        assert same_batches([unpacked], [batch])
+        tensors = [x for part in unpacked for x in vars(part).values() if torch.is_tensor(x)]
         assert len(tensors) == 8 and len({x.untyped_storage().data_ptr() for x in tensors}) == 1
         assert all(x.data_ptr() % x.element_size() == 0 for x in tensors)
 
@@ -246,7 +251,7 @@ def test_a_batch_without_objects():
 
 @dataclass(frozen=True)
 class Rectangles:
-    """One image cannot be read."""
+    """A dataset of `count` painted samples, of which the image `broken` cannot be read."""
 
     count: int
     broken: int | None = None
@@ -254,10 +259,12 @@ class Rectangles:
 
     @property
     def ids(self) -> tuple[int, ...]:
+        """0 .. count - 1."""
         return tuple(range(self.count))
 
     @property
     def sizes(self) -> np.ndarray:
+        """(height, width) of each image."""
         return np.array([painted(index).size for index in self.ids])
 
     def __len__(self) -> int:
@@ -269,11 +276,12 @@ class Rectangles:
         return painted(index)
 
     def truth(self) -> dict:
+        """Not needed here."""
         raise NotImplementedError
 
 
 def parts_of(loader: Loader, epoch: int) -> list[list[int]]:
-    """Image by image what each step of a process holds."""
+    """The ids of the images in each step of a process."""
     return [
         [id for images, _ in step for id in images.ids.tolist()] for step in loader.steps(epoch, 0, until=epoch + 1)
     ]
@@ -309,14 +317,14 @@ def test_steps_run_on_through_the_epochs(workers):
 
 
 def test_too_few_images_for_the_processes_are_refused():
-    for more in ({"batch": 3}, {"batch": 8, "passes": 3}):
+    for options in ({"batch": 3}, {"batch": 8, "passes": 3}):
         with pytest.raises(UserError, match="4 processes with . passes each need"):
-            Loader(Rectangles(9), Augment(), processes=4, **more)
+            Loader(Rectangles(9), Augment(), processes=4, **options)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_batch_is_of_one_shape_of_image(seed):
-    """Four groups: below 1/2, to 1, to 2, above; what is left over of them comes last."""
+def test_a_batch_has_images_of_similar_aspect_ratio(seed):
+    """There are four groups of width / height: below 1/2, to 1, to 2, and above. The images left over come last."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(30, 200, (101, 2))
     ratio = sizes[:, 1] / sizes[:, 0]
@@ -367,7 +375,7 @@ def test_augmentation_differs_between_epochs_and_seeds():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_leaves_the_models_draws_alone(workers):
+def test_a_loader_draws_nothing_from_the_global_generator(workers):
     torch.manual_seed(0)
     before = torch.get_rng_state()
     list(Loader(Rectangles(5), EVERYTHING, batch=2, workers=workers).epoch(0))
@@ -393,11 +401,13 @@ def test_evaluation_shows_plain_samples_in_order(workers):
 
 
 class Groups(Rectangles):
+    """Samples whose id is the process group of the process that reads them."""
+
     def __getitem__(self, index: int) -> Sample:
         return replace(painted(index), id=os.getpgrp())
 
 
-def test_workers_do_not_hear_the_terminals_interrupt():
+def test_workers_are_not_in_the_process_group_that_gets_ctrl_c():
     images, _ = next(iter(evaluation(Groups(2), EVERYTHING, 2, workers=1)))
     assert os.getpgrp() not in images.ids.tolist()
 
@@ -407,6 +417,7 @@ def test_workers_do_not_hear_the_terminals_interrupt():
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
+    """The instances file of a small COCO folder."""
     return write_folder(tmp_path / "data")
 
 
@@ -469,7 +480,7 @@ def test_a_folder_without_annotations(tmp_path):
 def test_images_where_coco_itself_has_them(tmp_path):
     path = write_folder(tmp_path / "annotations")
     own = tmp_path / "annotations" / "images"
-    (tmp_path / "annotations" / "val").mkdir()  # of no meaning
+    (tmp_path / "annotations" / "val").mkdir()  # is ignored
     moved = path.rename(path.with_name("instances_train2017.json"))
     assert len(Coco(moved)) == 3, "images beside the file go first"
     own.rename(tmp_path / "train2017")
@@ -493,7 +504,7 @@ def test_images_may_be_elsewhere_and_in_subfolders(tmp_path):
 
 # Pictures
 
-TURNS = {  # how the stored picture becomes the upright one, by EXIF's own table
+TURNS = {  # the upright image, from the stored one, by EXIF orientation
     1: lambda a: a,
     2: np.fliplr,
     3: lambda a: np.rot90(a, 2),
@@ -506,6 +517,7 @@ TURNS = {  # how the stored picture becomes the upright one, by EXIF's own table
 
 
 def save_turned(path: Path, orientation: int) -> np.ndarray:
+    """Saves an image with an EXIF orientation, and returns its stored pixels."""
     stored = picture(orientation)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -523,12 +535,13 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_boxes_refer_to_the_declared_size(tmp_path, orientation):
-    """Who declares the stored size has looked at the stored picture."""
+    """If the declared size is that of the stored image, the annotator has seen the stored image."""
     stored = save_turned(tmp_path / "a.png", orientation)
     assert np.array_equal(read_image(tmp_path / "a.png", SIZE).permute(1, 2, 0), stored)
 
 
 def grey(seed: int, high: int, kind: type) -> np.ndarray:
+    """A random grey image with values below `high`."""
     return np.random.default_rng(seed).integers(high, size=SIZE, dtype=kind)
 
 

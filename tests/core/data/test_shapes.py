@@ -1,3 +1,5 @@
+"""The generated shapes: what an image depends on, its boxes, and which shapes are objects."""
+
 import numpy as np
 import pytest
 import torch
@@ -6,16 +8,29 @@ from PIL import Image
 from core.data.sample import Dataset
 from core.data.shapes.dataset import COUNTS, Shapes
 from core.data.shapes.outlines import HOLES, NAMES, OUTLINES
-from core.data.shapes.scenes import COUNT, RADIUS, VISIBLE, Scene, draw_scene, draw_shape, paint, visible_shapes, stencil, visible_shares
+from core.data.shapes.scenes import (
+    COUNT,
+    RADIUS,
+    VISIBLE,
+    Scene,
+    draw_scene,
+    draw_shape,
+    paint,
+    stencil,
+    visible_shapes,
+    visible_shares,
+)
 from core.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def shapes() -> Shapes:
+    """60 validation images."""
     return Shapes("val", 60)
 
 
 def same(a, b) -> bool:
+    """Whether two samples have the same image and objects."""
     return all(torch.equal(x, y) for x, y in ((a.pixels, b.pixels), (a.boxes, b.boxes), (a.labels, b.labels)))
 
 
@@ -34,7 +49,7 @@ def test_a_scene_is_the_same_at_any_size(shapes):
         assert np.abs(np.asarray(shrunk, float) - small.pixels.permute(1, 2, 0).numpy()).mean() < 4
 
 
-def test_what_is_promised_of_every_image(shapes):
+def test_every_image_has_the_documented_properties(shapes):
     counts, labels = [len(s.labels) for s in shapes], torch.cat([s.labels for s in shapes])
     boxes = torch.cat([s.boxes for s in shapes])
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -64,7 +79,7 @@ def test_boxes_are_tight():
 
 
 def test_shapes_are_painted_where_their_boxes_are():
-    """The shadow falls by a sixty-fourth to the right and down; a shift by half a pixel shows in the mean."""
+    """The shadow is offset by 1/64 of the side to the right and down. A shift by half a pixel would show in the mean."""
     size, errors = 128, []
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -80,7 +95,7 @@ def test_shapes_are_painted_where_their_boxes_are():
 
 
 def inside(outline: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Even-odd rule: how many edges does a ray to the right cross?"""
+    """Whether each point is inside, by the even-odd rule: a ray to the right crosses an odd number of edges."""
     (x0, y0), (x1, y1) = outline.T, np.roll(outline, -1, axis=0).T
     x, y = points[..., :1], points[..., 1:]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,6 +103,7 @@ def inside(outline: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def covers(shape, points: np.ndarray) -> np.ndarray:
+    """Whether the shape covers each point; its hole does not."""
     covered = inside(shape.outline, points)
     return covered if shape.hole is None else covered & ~inside(shape.hole, points)
 
@@ -104,11 +120,13 @@ def test_visibility_is_the_share_of_points_that_nothing_covers():
     assert np.abs(errors).max() < 0.1 and np.abs(errors).mean() < 0.015
 
 
-def test_hidden_shapes_are_painted_but_do_not_count():
+def test_hidden_shapes_are_painted_but_are_no_objects():
     rng = np.random.default_rng(5)
     for _ in range(20):
         scene = draw_scene(rng)
-        assert [s is t for s, t in zip(visible_shapes(Scene(scene.ground, scene.shapes[-1:] * 2)), scene.shapes[-1:])] == [True]
+        assert [
+            s is t for s, t in zip(visible_shapes(Scene(scene.ground, scene.shapes[-1:] * 2)), scene.shapes[-1:])
+        ] == [True]
         shares = visible_shares(scene)
         assert [id(s) for s in visible_shapes(scene)] == [id(s) for s, v in zip(scene.shapes, shares) if v >= VISIBLE]
         assert shares[-1] == 1
@@ -127,7 +145,7 @@ def test_a_shape_in_front_hides_what_is_behind():
         assert np.array_equal(alone, among)
 
 
-def test_colour_does_not_tell_the_class():
+def test_colour_does_not_depend_on_the_class():
     rng = np.random.default_rng(0)
     drawn = [draw_shape(rng) for _ in range(4000)]
     labels = np.array([s.label for s in drawn])

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.convert.read import read
-from core.convert.recognise import convert
+from core.convert.read import read_weights
+from core.convert.to_detector import convert
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.metrics.coco_ap import NUMBERS
 from core.runs.checkpoint import load_detector, open_distiller, save_detector
 from core.runs.config import encode
 from core.runs.open import open_run, replay
-from tests.core.convert.test_convert import typed
+from tests.core.convert.test_convert import run_command
 from tests.helpers import foreign
 from tests.helpers.coco_folder import write_folder
 from train.run import Data
@@ -40,8 +40,8 @@ def test_from_a_released_file_to_an_exported_student(case, here, capsys):
     """Its classes by id in the file's 91 rows, or by the names that MMDetection notes."""
     photos = write_folder(here / "photos")
     rows = 4 if case == "adamixer" else 91
-    model = foreign.source(case, classes=rows)
-    path = foreign.write(here / "theirs.pth", case, model)
+    model = foreign.source_detector(case, classes=rows)
+    path = foreign.write_pth(here / "theirs.pth", case, model)
     if case == "adamixer":
         held = torch.load(path, weights_only=False)
         held["meta"]["CLASSES"] = ("dog", "bird", "cat", "none")
@@ -49,12 +49,12 @@ def test_from_a_released_file_to_an_exported_student(case, here, capsys):
     data = ["--data.train", photos, "--data.val", photos, "--data.augment.sizes", "64", "--data.augment.longest", "96"]
     form = "safetensors" if case == "adamixer" else "hf"
 
-    assert typed("import", path, "--classes", photos, "--out", "runs/theirs") == 0
-    assert typed("fit", *STUDENT[case].split(), "--name", "ours", "--teacher", "runs/theirs", *data, *DISTIL) == 0
+    assert run_command("import", path, "--classes", photos, "--out", "runs/theirs") == 0
+    assert run_command("fit", *STUDENT[case].split(), "--name", "ours", "--teacher", "runs/theirs", *data, *DISTIL) == 0
     capsys.readouterr()
-    assert typed("eval", "runs/ours") == 0
+    assert run_command("eval", "runs/ours") == 0
     scores = capsys.readouterr().out
-    assert typed("export", "runs/ours", "--to", form, "--out", "student") == 0
+    assert run_command("export", "runs/ours", "--to", form, "--out", "student") == 0
 
     student, card = load_detector(Path("runs/ours/student.safetensors"))
     assert [c["id"] for c in card["categories"]] == [0, 7, 90]
@@ -68,7 +68,7 @@ def test_from_a_released_file_to_an_exported_student(case, here, capsys):
 
 
 def reread(folder: Path):
-    return convert(read(folder)).detector
+    return convert(read_weights(folder)).detector
 
 
 def same(a, b) -> bool:
@@ -79,14 +79,14 @@ def same(a, b) -> bool:
 def test_an_imported_detector_is_measured(here, capsys):
     """Without a step of training, on data that is named; the next command is the app's, with the data."""
     photos = write_folder(here / "photos")
-    model = foreign.source("conditional", classes=3)
+    model = foreign.source_detector("conditional", classes=3)
     card = {"categories": [{"id": k, "name": name} for k, name in enumerate(("none", "dog", "cat"))]}
     save_detector(here / "ours.safetensors", model, card | {"data": encode(Data(augment=Augment(sizes=(64,))))})
-    assert typed("export", "ours.safetensors", "--to", "hf", "--out", "theirs") == 0
-    assert typed("import", "theirs", "--out", "run") == 0
-    assert typed("eval", "run") == 2
+    assert run_command("export", "ours.safetensors", "--to", "hf", "--out", "theirs") == 0
+    assert run_command("import", "theirs", "--out", "run") == 0
+    assert run_command("eval", "run") == 2
     assert "give --data INSTANCES.json --images FOLDER" in capsys.readouterr().err
-    assert typed("eval", "run", "--data", photos) == 0
+    assert run_command("eval", "run", "--data", photos) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[-1] == f"look at it with: python -m app run --data {photos}" and "cat" in shown[-2]
     run = open_run(Path("run"), photos)

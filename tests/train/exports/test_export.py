@@ -16,7 +16,7 @@ from core.data.transforms import Augment
 from core.files import read_json, write_json
 from core.runs.checkpoint import load_detector, save_detector, weights_file
 from core.runs.config import encode
-from tests.core.convert.test_convert import pictures, refused, typed
+from tests.core.convert.test_convert import pictures, refused, run_command
 from tests.core.detectors.test_parity import close, seen
 from tests.helpers import foreign, tiny
 from tests.oracles import weights
@@ -36,7 +36,7 @@ def exported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     model = foreign.source_detector(request.param, classes=3)
     save_detector(folder / "run" / "student.safetensors", model, CARD)
-    assert typed("export", folder / "run", "--to", "hf", "--out", folder / "hf") == 0
+    assert run_command("export", folder / "run", "--to", "hf", "--out", folder / "hf") == 0
     return request.param, model, folder / "hf"
 
 
@@ -93,7 +93,7 @@ def test_names_in_an_exported_folder_are_those_of_the_hub(exported):
 def test_an_exported_folder_comes_back(exported, tmp_path):
     """The same weights, configuration, ids and sizes of images."""
     case, model, folder = exported
-    assert typed("import", folder, "--out", tmp_path / "run") == 0
+    assert run_command("import", folder, "--out", tmp_path / "run") == 0
     found, card = load_detector(weights_file(tmp_path / "run"))
     assert found.config == model.config and card["categories"] == CATEGORIES
     assert card["data"]["augment"]["sizes"] == [96] and card["data"]["augment"]["longest"] == 160
@@ -118,7 +118,7 @@ def test_images_that_come_as_they_are_stay_so(tmp_path):
     save_detector(
         tmp_path / "x.safetensors", foreign.source_detector("conditional", classes=3), {"categories": CATEGORIES}
     )
-    assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
+    assert run_command("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     assert not read_json(tmp_path / "hf" / "preprocessor_config.json")["do_resize"]
     assert read_weights(tmp_path / "hf").image_size[0] is None
 
@@ -128,7 +128,7 @@ def test_a_dilated_backbone_is_timm_s(tmp_path):
     own = {"backbone": "resnet50", "dilation": True, "strides": (16,), "layers": 1, "encoder_layers": 1, "classes": 3}
     model = foreign.source_detector("conditional", **own)
     save_detector(tmp_path / "x.safetensors", model, CARD)
-    assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
+    assert run_command("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     same(model, opened(tmp_path / "hf"))
     assert convert(read_weights(tmp_path / "hf")).detector.config == model.config
 
@@ -141,7 +141,7 @@ def test_other_levels_are_exported(strides, tmp_path):
     torch.manual_seed(3)
     model = tiny.stir(type(foreign.source_detector("deformable plain"))(config), 0.3).eval()
     save_detector(tmp_path / "x.safetensors", model, CARD)
-    assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
+    assert run_command("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     same(model, opened(tmp_path / "hf"))
 
 
@@ -154,7 +154,7 @@ def test_other_levels_are_exported(strides, tmp_path):
 )
 def test_what_transformers_lacks_is_said_and_nothing_is_written(kind, more, said, tmp_path, capsys):
     save_detector(tmp_path / "x.safetensors", tiny.detector(kind), CARD)
-    assert typed("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 2
+    assert run_command("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 2
     shown = capsys.readouterr().err
     assert said in shown and "--to safetensors" in shown and shown.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
@@ -243,7 +243,7 @@ def folder(path: Path, **changes) -> Path:
     """An exported folder with another config.json; None takes a key away."""
     model = foreign.source_detector("conditional", classes=3)
     save_detector(path / "x.safetensors", model, CARD)
-    assert typed("export", path / "x.safetensors", "--to", "hf", "--out", path / "hf") == 0
+    assert run_command("export", path / "x.safetensors", "--to", "hf", "--out", path / "hf") == 0
     told = read_json(path / "hf" / "config.json") | changes
     write_json(path / "hf" / "config.json", {k: v for k, v in told.items() if v is not None})
     return path / "hf"
@@ -321,7 +321,7 @@ def test_an_exported_student_is_alone_and_opens(tmp_path, capsys):
     student, teacher = tiny.pair("adamixer")
     step = tiny.distiller(student, teacher)
     save_detector(tmp_path / "run" / "student.safetensors", step.student, CARD | {"epoch": 3})
-    assert typed("export", tmp_path / "run", "--to", "safetensors", "--out", tmp_path / "out") == 0
+    assert run_command("export", tmp_path / "run", "--to", "safetensors", "--out", tmp_path / "out") == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["student.safetensors"]
     with safe_open(tmp_path / "out" / "student.safetensors", "pt") as file:
         assert set(file.keys()) == set(student.state_dict())
@@ -334,10 +334,10 @@ def test_an_exported_student_is_alone_and_opens(tmp_path, capsys):
 def test_coco_comes_through_import_and_export(tmp_path):
     """From a released file of 91 rows to transformers' 80 labels, with COCO's ids beside them."""
     path = foreign.write_pth(tmp_path / "x.pth", "conditional", foreign.source_detector("conditional"))
-    assert typed("import", path, "--out", tmp_path / "run") == 0
-    assert typed("export", tmp_path / "run", "--to", "hf", "--out", tmp_path / "hf") == 0
+    assert run_command("import", path, "--out", tmp_path / "run") == 0
+    assert run_command("export", tmp_path / "run", "--to", "hf", "--out", tmp_path / "hf") == 0
     config = read_json(tmp_path / "hf" / "config.json")
     assert list(config["id2label"].values()) == list(COCO.values()) and config["category_ids"] == list(COCO)
-    assert typed("import", tmp_path / "hf", "--out", tmp_path / "back") == 0
+    assert run_command("import", tmp_path / "hf", "--out", tmp_path / "back") == 0
     a, b = (load_detector(weights_file(tmp_path / name)) for name in ("run", "back"))
     assert a[0].config == b[0].config and a[1]["categories"] == b[1]["categories"]
