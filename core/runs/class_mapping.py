@@ -104,9 +104,7 @@ def read_class_map(data: object, where: str) -> dict[str, list[str]]:
     something else.
     """
     if not isinstance(data, dict):
-        raise UserError(
-            f"{where} must hold one object, from our classes to the teacher's, not a {type(data).__name__}"
-        )
+        raise UserError(f"{where} must hold one object, from our classes to the teacher's, not a {type(data).__name__}")
     names = {name: [value] if isinstance(value, str) else value for name, value in data.items()}
     for name, value in names.items():
         if not isinstance(value, list) or not all(isinstance(other, str) for other in value):
