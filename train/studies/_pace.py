@@ -1,5 +1,6 @@
-"""What a step costs: several runs in turns, step by step, so that a slow moment of the machine meets them all."""
+"""The time of a training step. Several runs take turns, so that a slow moment of the machine affects them all."""
 
+from collections.abc import Iterator
 from itertools import cycle
 from statistics import median
 from time import perf_counter
@@ -10,24 +11,24 @@ from train.job import optim
 from train.job.build import Job, build
 from train.run import Run
 
-WARM = 5  # first steps, which are slower and not counted
+WARM = 5  # first steps, which are slower and are not counted
 
 
 def step_seconds(runs: dict[str, Run], *, steps: int = 30) -> dict[str, float]:
-    """The median time of a whole training step (data, forward, backward, optimiser) of each run."""
+    """The median seconds of a whole training step (data, forward, backward, optimiser) of each run, by its name."""
     jobs = {name: build(run) for name, run in runs.items()}
-    paces = {name: paced(job) for name, job in jobs.items()}
-    times = {name: [] for name in jobs}
+    stepping = {name: training_steps(job) for name, job in jobs.items()}
+    times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(WARM + steps):
-        for name, pace in paces.items():
+        for name, steps_of_run in stepping.items():
             begun = perf_counter()
-            next(pace)
+            next(steps_of_run)
             times[name].append(perf_counter() - begun)
     return {name: median(seconds[WARM:]) for name, seconds in times.items()}
 
 
-def paced(job: Job):
-    """A training step each time it is asked."""
+def training_steps(job: Job) -> Iterator[None]:
+    """Makes one training step for each item that is taken from it, without end."""
     optimizer = optim.optimizer(job.distiller, job.run.optim)
     job.distiller.train()
     for epoch in cycle([0]):

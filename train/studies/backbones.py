@@ -1,12 +1,14 @@
-"""The backbones that every tiny recipe on `shapes` starts from, in place of ImageNet weights, which need a download.
+"""Trains the backbones that every tiny recipe on `shapes` starts from.
 
-Each is trained to say, at every place of its maps, of which class the object is whose middle lies there. It sees the
-boxes and labels of the 2,400 training images, for EPOCHS epochs; the student alone and the distilled student start from
-the same file. Writes assets/backbones/NAME.safetensors, with the cost in its header.
+They stand in for ImageNet weights, which need a download. Each is trained to predict, at every place of its maps, the class
+of the object whose middle lies there. It sees the boxes and labels of the 2,400 training images, for EPOCHS epochs; the
+student alone and the distilled student start from the same file. Writes assets/backbones/NAME.safetensors, with the cost in
+its header.
 Command: python -m train study backbones    Time: 3 minutes on one core
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,13 +29,18 @@ AUGMENT = Augment(jitter=0.2)
 STRIDES = (4, 8, 16)
 
 
-def main(folder: Path = Path("assets/backbones"), images: int | None = None, names=("tiny16x1", "tiny32x2")) -> None:
+def main(
+    folder: Path = Path("assets/backbones"),
+    images: int | None = None,
+    names: Sequence[str] = ("tiny16x1", "tiny32x2"),
+) -> None:
+    """Trains the backbones of these names on the first `images` images, and writes them to `folder`."""
     dataset = Shapes("train", images)
     for name in names:
         begun = time.process_time()
         torch.manual_seed(SEED)
         backbone = build(name, STRIDES, frozen=0)
-        teach(backbone, Loader(dataset, AUGMENT, BATCH, SEED), len(dataset.categories))
+        train_backbone(backbone, Loader(dataset, AUGMENT, BATCH, SEED), len(dataset.categories))
         note = f"dense classes of the middles of boxes, {len(dataset)} images of shapes/train, {EPOCHS} epochs, seed {SEED}"
         seconds = round(time.process_time() - begun)
         save_module(
@@ -42,13 +49,15 @@ def main(folder: Path = Path("assets/backbones"), images: int | None = None, nam
         print(f"{folder / name}.safetensors: {note}, {seconds} s of one core")
 
 
-def teach(backbone: Backbone, loader: Loader, classes: int) -> None:
+def train_backbone(backbone: Backbone, loader: Loader, classes: int) -> None:
+    """Trains a backbone with a 1x1 convolution on each level, which is thrown away afterwards."""
     heads = nn.ModuleList(nn.Conv2d(c, classes, 1) for c in backbone.channels)
-    for head in heads:
-        nn.init.constant_(head.bias, -4.0)
+    for name, parameter in heads.named_parameters():
+        if name.endswith(".bias"):
+            nn.init.constant_(parameter, -4.0)
     modules = nn.ModuleList([backbone, heads])
     modules.train()
-    backbone.body.train()  # here alone BatchNorm learns its statistics
+    backbone.body.train()  # only this study lets BatchNorm learn its statistics
     optimizer = torch.optim.AdamW(modules.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, EPOCHS * len(loader))
     for epoch in range(EPOCHS):
@@ -56,6 +65,7 @@ def teach(backbone: Backbone, loader: Loader, classes: int) -> None:
         for images, targets in loader.epoch(epoch):
             maps = [head(x) for head, x in zip(heads, backbone(images))]
             loss = sum(dense_loss(m, targets) for m in maps)
+            assert isinstance(loss, Tensor)  # a backbone has at least one level
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -65,24 +75,25 @@ def teach(backbone: Backbone, loader: Loader, classes: int) -> None:
 
 
 def dense_loss(logits: Tensor, targets: Targets) -> Tensor:
-    """Focal loss of every place and class, by the number of objects."""
-    want = middles(logits.shape, targets)
+    """Focal loss over every place and class (logits b c h w), divided by the number of objects."""
+    want = middle_map(logits.shape, targets)
     return focal_loss(
         rearrange(logits, "b c h w -> b h w c"), rearrange(want, "b c h w -> b h w c"), Matching()
     ).sum() / max(len(targets), 1)
 
 
-def middles(shape: torch.Size, targets: Targets) -> Tensor:
-    """1 where a place (b, c, y, x) lies in the middle half of a box of class c, and at its centre anyway."""
+def middle_map(shape: torch.Size, targets: Targets) -> Tensor:
+    """The target (b c h w): 1 where a place lies in the middle half of a box of class c, or at its centre; else 0."""
     want = torch.zeros(shape)
     h, w = shape[-2:]
     for (x, y, bw, bh), label, image in zip(targets.boxes.tolist(), targets.labels.tolist(), targets.image.tolist()):
-        rows, columns = inside(y, bh, h), inside(x, bw, w)
+        rows, columns = middle_cells(y, bh, h), middle_cells(x, bw, w)
         want[image, label, rows, columns] = 1
     return want
 
 
-def inside(center: float, size: float, cells: int) -> slice:
+def middle_cells(center: float, size: float, cells: int) -> slice:
+    """The cells in the middle half of an interval, at least one; center and size are fractions of all cells."""
     first = min(max(round((center - size / 4) * cells), 0), cells - 1)
     last = max(round((center + size / 4) * cells), first + 1)
     return slice(first, last)

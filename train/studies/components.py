@@ -1,16 +1,19 @@
-"""Which part does the work: DETRDistill's losses one by one, and the methods it is compared with, on `shapes`.
+"""Trains each loss of DETRDistill alone and together, and other methods, on `shapes`.
 
-Tables 1, 3, 7, 8 and 9 of the paper in a size for two cores. Most rows: the student of `shapes`, IMAGES images, EPOCHS
-epochs, measured on shapes/test at a third, two thirds and the end; other students at the end. Fixed before the AP of any
-distilled run was seen. First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one
-run with another seed: the same budget for every method. Then each row under common seeds; differences are taken seed by
-seed. A row that another study has trained is taken over, and what is finished is written at once.
+Tables 1, 3, 7, 8 and 9 of the paper in a size for two cores. Most rows are the student of `shapes` on IMAGES images for EPOCHS
+epochs, evaluated on shapes/test after a third, two thirds and all of them; other students are evaluated at the end. These
+settings were fixed before the AP of any distilled run was known.
+
+First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one run with another seed: the
+same budget for every method. Then all rows are trained with the same seeds, and gains are taken seed by seed. Rows that
+another study has trained are reused, and every finished row is written at once.
 Command: python -m train study components    Time: 2 hours on two cores. Result: assets/results/components.json
 """
 
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from core.files import write_json
 from core.metrics.paired import gain_text, paired_gain
@@ -18,14 +21,14 @@ from core.runs.diagnose.history import PLACES, read_history
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
-from train.studies._grid import RUNS, place, run_rows
+from train.studies._grid import RUNS, Rows, row_folder, run_rows
 from train.studies._pace import step_seconds
 
 IMAGES, EPOCHS = 1600, 3
 EQUAL_TIME = 6  # epochs of the student alone in the time of the distilled one: a step of it costs about half
-SEEDS, FEWER, TUNING = (0, 1, 2, 3, 4), (0, 1, 2), 100
-TRIED = (0.3, 1.0, 3.0)
-UNIT = {  # where a loss pulls the student's features about as hard as detection does, after 91 steps of seed 0
+SEEDS, FEWER_SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), (0, 1, 2), 100
+TRIED = (0.3, 1.0, 3.0)  # weights of a loss, times its unit
+UNIT = {  # weights with which a loss's gradient in the student's features is about that of detection, after 91 steps
     "logits": 1.0,
     "prior": 1.0,
     "features": 1.0,
@@ -38,163 +41,185 @@ UNIT = {  # where a loss pulls the student's features about as hard as detection
 OURS = ("logits", "prior", "features")
 METHODS = ("fitnet", "fgd", "mgd", "fkd", "fgfi")
 PAIRS = (("logits", "features"), ("logits", "prior"), ("features", "prior"))
-MASKS = {
+Options = dict[str, Any]  # fields of a loss's Config
+MASKS: dict[str, Options] = {
     "gamma 0": {"gamma": 0.0},
     "gamma 0.25": {"gamma": 0.25},
     "gamma 0.75": {"gamma": 0.75},
     "gamma 1": {"gamma": 1.0},
     "naive": {"combine": "naive"},
 }  # "features" itself has gamma 0.5
-LIGHTER = ("resnet18", "mobilenet_v2")  # lighter than the paper's students, heavier than ours
-ELSEWHERE = {"deformable": 2, "conditional": 3}  # epochs
-NAIVE = {"positives only": {"match": "positive"}, "last stage": {"match": "positive", "stages": "last"}}
-Rows = dict[str, dict]
+LIGHT_BACKBONES = ("resnet18", "mobilenet_v2")  # lighter than those of the paper, heavier than that of `shapes`
+OTHER_DETECTORS = {"deformable": 2, "conditional": 3}  # epochs
+NAIVE: dict[str, Options] = {
+    "positives only": {"match": "positive"},
+    "last stage": {"match": "positive", "stages": "last"},
+}
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -> None:
-    told_of = {"command": "python -m train study components", "images": IMAGES, "epochs": EPOCHS}
-    told_of |= {"tried": list(TRIED), "unit": UNIT}
-    found: Rows = {}
+    """Tunes the weights, trains all rows, `at_once` of them side by side, prints their gains and writes them to `out`."""
+    about: dict[str, Any] = {"command": "python -m train study components", "images": IMAGES, "epochs": EPOCHS}
+    about |= {"tried": list(TRIED), "unit": UNIT}
+    results: Rows = {}
 
-    def keep(rows: Rows) -> None:
-        write_json(out, told_of | {"rows": found | rows})
+    def write(new: Rows) -> None:
+        write_json(out, about | {"rows": results | new})
 
     def train(rows: dict[str, Run]) -> None:
-        found.update(run_rows(rows, at_once=at_once, each=keep))
+        results.update(run_rows(rows, at_once=at_once, on_row=write))
         for name, run in rows.items():
-            found[name]["gradient_share"] = {at: read_history(place(run)).gradient(at) for at in PLACES}
-        keep({})
-        report({name: found[name] for name in rows}, found)
+            results[name]["gradient_share"] = {at: read_history(row_folder(run)).gradient(at) for at in PLACES}
+        write({})
+        print_gains(list(rows), results)
 
-    train(under(SEEDS, {"none": alone()}))
-    weights = told_of["weights"] = tuned(at_once, told_of)
-    for block in (components, methods, naive, masks, profiles, itself):
+    train(with_seeds(SEEDS, {"none": alone()}))
+    weights = about["weights"] = tune_weights(at_once, about)
+    for block in (components, methods, naive, masks, profiles, self_distilled):
         train(block(weights))
-    train(lighter(weights))
-    train(twins.teachers() | elsewhere(weights))
-    told_of["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
-    keep({})
+    train(light_backbones(weights))
+    train(twins.teachers() | other_detectors(weights))
+    about["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
+    write({})
     print(f"written to {out}")
 
 
 def alone() -> Run:
+    """The student without a teacher."""
     run = shapes.run()
     data = replace(run.data, train_limit=IMAGES, part="test")
     return replace(run, data=data, optim=replace(run.optim, epochs=EPOCHS), eval_every=EPOCHS // 3)
 
 
-def taught(**options: dict) -> Run:
-    """By these losses, each given its options; `weight` is times the loss's own scale."""
+def distilled(**options: Options) -> Run:
+    """The student with the shipped teacher and the losses that `options` names, each with its options."""
     losses = Losses(detection=shapes_distill.LOSSES.detection)
-    losses = replace(losses, **{name: replace(getattr(losses, name), **given) for name, given in options.items()})
+    losses = replace(losses, **{name: replace(getattr(losses, name), **changes) for name, changes in options.items()})
     return replace(alone(), losses=losses, teacher=shapes_distill.TEACHER)
 
 
-def under(seeds: tuple[int, ...], runs: dict[str, Run]) -> dict[str, Run]:
+def with_seeds(seeds: tuple[int, ...], runs: dict[str, Run]) -> dict[str, Run]:
+    """Every run with every seed, as NAME-SEED."""
     return {f"{name}-{seed}": replace(run, seed=seed) for name, run in runs.items() for seed in seeds}
 
 
-def tuned(at_once: int, told_of: dict) -> dict[str, float]:
-    """The weight of each loss, chosen on shapes/val."""
+def tune_weights(at_once: int, about: dict[str, Any]) -> dict[str, float]:
+    """The weight of each loss that gives the highest AP on shapes/val; stores all AP in about["tuning"]."""
     rows = {
-        f"{name} {weight:g}": replace(on_val(taught(**{name: {"weight": weight * UNIT[name]}})), seed=TUNING)
+        f"{name} {weight:g}": replace(on_val(distilled(**{name: {"weight": weight * UNIT[name]}})), seed=TUNING_SEED)
         for name in (*OURS, *METHODS)
         for weight in TRIED
     }
-    found = run_rows(rows, at_once=at_once)
-    told_of["tuning"] = {name: row["ap"] for name, row in found.items()}
-    best = {n: UNIT[n] * max(TRIED, key=lambda w: found[f"{n} {w:g}"]["ap"]) for n in (*OURS, *METHODS)}
+    results = run_rows(rows, at_once=at_once)
+    about["tuning"] = {name: row["ap"] for name, row in results.items()}
+    best = {n: UNIT[n] * max(TRIED, key=lambda w: results[f"{n} {w:g}"]["ap"]) for n in (*OURS, *METHODS)}
     print("weights: " + ", ".join(f"{name} {weight:g}" for name, weight in best.items()), flush=True)
     return best
 
 
 def on_val(run: Run) -> Run:
+    """The run, evaluated once on shapes/val."""
     return replace(run, data=replace(run.data, part="val"), eval_every=EPOCHS)
 
 
-def weighed(names: tuple[str, ...], weights: dict[str, float], **more: dict) -> Run:
-    return taught(**{name: {"weight": weights[name]} | more.get(name, {}) for name in names})
+def with_losses(names: tuple[str, ...], weights: dict[str, float], **options: Options) -> Run:
+    """The student with these losses at these weights, and further options of some of them."""
+    return distilled(**{name: {"weight": weights[name]} | options.get(name, {}) for name in names})
 
 
 def components(weights: dict[str, float]) -> dict[str, Run]:
-    """Table 7."""
-    rows = under(SEEDS, {name: weighed((name,), weights) for name in OURS} | {"ours": weighed(OURS, weights)})
-    return rows | under(FEWER, {"+".join(names): weighed(names, weights) for names in PAIRS})
+    """Table 7: the three losses one by one, in pairs, and all of them."""
+    rows = with_seeds(
+        SEEDS, {name: with_losses((name,), weights) for name in OURS} | {"ours": with_losses(OURS, weights)}
+    )
+    return rows | with_seeds(FEWER_SEEDS, {"+".join(names): with_losses(names, weights) for names in PAIRS})
 
 
 def methods(weights: dict[str, float]) -> dict[str, Run]:
-    """Tables 1 and 3, with the student alone for as long as a distilled one takes."""
+    """Tables 1 and 3: other methods, and the student alone for as long as a distilled one takes."""
     longer = replace(alone(), optim=replace(alone().optim, epochs=EQUAL_TIME), eval_every=EQUAL_TIME // 3)
-    return under(FEWER, {name: weighed((name,), weights) for name in METHODS} | {"none, equal time": longer})
+    return with_seeds(
+        FEWER_SEEDS, {name: with_losses((name,), weights) for name in METHODS} | {"none, equal time": longer}
+    )
 
 
 def naive(weights: dict[str, float]) -> dict[str, Run]:
-    """Tables 8 and 9."""
-    return under(FEWER, {title: weighed(("logits",), weights, logits=x) for title, x in NAIVE.items()})
+    """Tables 8 and 9: simpler forms of logits distillation."""
+    return with_seeds(FEWER_SEEDS, {title: with_losses(("logits",), weights, logits=x) for title, x in NAIVE.items()})
 
 
 def masks(weights: dict[str, float]) -> dict[str, Run]:
-    return under(FEWER, {title: weighed(("features",), weights, features=x) for title, x in MASKS.items()})
+    """Feature distillation with other masks."""
+    return with_seeds(
+        FEWER_SEEDS, {title: with_losses(("features",), weights, features=x) for title, x in MASKS.items()}
+    )
 
 
 def profiles(weights: dict[str, float]) -> dict[str, Run]:
-    """The equations as printed, and the release; their weights as they stand."""
-    found = {"printed": shapes_printed.run().losses, "release": shapes_release.run().losses}
-    return under(FEWER, {title: replace(taught(), losses=losses) for title, losses in found.items()})
+    """The losses of the recipes shapes_printed and shapes_release, with the weights of the recipes."""
+    profiles = {"printed": shapes_printed.run().losses, "release": shapes_release.run().losses}
+    return with_seeds(FEWER_SEEDS, {title: replace(distilled(), losses=losses) for title, losses in profiles.items()})
 
 
-def itself(weights: dict[str, float]) -> dict[str, Run]:
-    """The student under itself, as it was trained alone with the same seed."""
-    rows = under(FEWER, {"self": weighed(OURS, weights)})
-    return {name: replace(run, teacher=place(replace(alone(), seed=run.seed))) for name, run in rows.items()}
+def self_distilled(weights: dict[str, float]) -> dict[str, Run]:
+    """The student with itself as its teacher, trained alone with the same seed."""
+    rows = with_seeds(FEWER_SEEDS, {"self": with_losses(OURS, weights)})
+    return {name: replace(run, teacher=row_folder(replace(alone(), seed=run.seed))) for name, run in rows.items()}
 
 
-def at_the_end(run: Run) -> Run:
-    """Measured on shapes/test, once."""
+def tested_at_end(run: Run) -> Run:
+    """The run, evaluated once on shapes/test."""
     return replace(run, data=replace(run.data, part="test"), eval_every=run.optim.epochs)
 
 
-def elsewhere(weights: dict[str, float]) -> dict[str, Run]:
-    """Methods on the other two detectors, with the weights found for AdaMixer, on all images for fewer epochs."""
+def other_detectors(weights: dict[str, float]) -> dict[str, Run]:
+    """Methods on the other two detectors, with the weights tuned for AdaMixer, on all images for fewer epochs."""
     rows = {}
-    for kind, epochs in ELSEWHERE.items():
+    for kind, epochs in OTHER_DETECTORS.items():
         start = twins.recipe(twins.TWINS[kind])
-        mine = at_the_end(replace(start, optim=replace(start.optim, epochs=epochs)))
-        rows[f"{kind}, alone"] = mine
-        teacher = place(twins.teachers()[f"{kind}-teacher"])
+        alone = tested_at_end(replace(start, optim=replace(start.optim, epochs=epochs)))
+        rows[f"{kind}, alone"] = alone
+        teacher = row_folder(twins.teachers()[f"{kind}-teacher"])
         for title, names in {"fitnet": ("fitnet",), "fgd": ("fgd",), "ours": OURS}.items():
-            rows[f"{kind}, {title}"] = replace(mine, losses=weighed(names, weights).losses, teacher=teacher)
-    return under(FEWER, rows)
+            rows[f"{kind}, {title}"] = replace(alone, losses=with_losses(names, weights).losses, teacher=teacher)
+    return with_seeds(FEWER_SEEDS, rows)
 
 
-def lighter(weights: dict[str, float]) -> dict[str, Run]:
-    """Students on torchvision's light backbones, each begun like the tiny ones, as ImageNet weights need a download."""
+def light_backbones(weights: dict[str, float]) -> dict[str, Run]:
+    """Students on torchvision's light backbones, alone and distilled.
+
+    The backbones are trained first, as the tiny ones are, since ImageNet weights need a download.
+    """
     folder = RUNS / "backbones"
-    missing = tuple(name for name in LIGHTER if not (folder / f"{name}.safetensors").exists())
+    missing = tuple(name for name in LIGHT_BACKBONES if not (folder / f"{name}.safetensors").exists())
     backbones.main(folder, IMAGES, missing)
-    rows = {f"{name}, alone": on_backbone(alone(), name, folder) for name in LIGHTER}
-    return under(FEWER, rows | {f"{x}, ours": on_backbone(weighed(OURS, weights), x, folder) for x in LIGHTER})
+    rows = {f"{name}, alone": on_backbone(alone(), name, folder) for name in LIGHT_BACKBONES}
+    rows |= {f"{name}, ours": on_backbone(with_losses(OURS, weights), name, folder) for name in LIGHT_BACKBONES}
+    return with_seeds(FEWER_SEEDS, rows)
 
 
 def on_backbone(run: Run, name: str, folder: Path) -> Run:
+    """The run on another backbone, whose initial weights are in the folder."""
     student, init = replace(run.student, backbone=name), str(folder / f"{name}.safetensors")
-    return at_the_end(replace(run, student=student, init=init))
+    return tested_at_end(replace(run, student=student, init=init))
 
 
 def first_run(name: str, weights: dict[str, float]) -> Run:
-    return alone() if name == "none" else weighed(OURS if name == "ours" else (name,), weights)
+    """The run of a row with the first seed: of "none", "ours" or a loss."""
+    return alone() if name == "none" else with_losses(OURS if name == "ours" else (name,), weights)
 
 
-def report(rows: Rows, found: Rows) -> None:
-    """Of each row: AP over seeds, and what it gives beyond the same student alone."""
-    for name in dict.fromkeys(name.rpartition("-")[0] for name in rows if name[-1].isdigit()):
-        seeds = [key.rpartition("-")[2] for key in rows if key.rpartition("-")[0] == name]
-        mine, base = ([found[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base_of(name, found)))
-        beyond = gain_text(paired_gain(mine, base)) if name != base_of(name, found) else ""
-        print(f"{name:<22} AP {100 * mean(mine):5.1f}   {beyond}", flush=True)
+def print_gains(names: list[str], results: Rows) -> None:
+    """Prints the mean AP of each setting among rows NAME-SEED, and its gain over the same student alone."""
+    for name in dict.fromkeys(name.rpartition("-")[0] for name in names if name[-1].isdigit()):
+        seeds = [key.rpartition("-")[2] for key in names if key.rpartition("-")[0] == name]
+        base = base_of(name, results)
+        values, base_values = ([results[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
+        gain = gain_text(paired_gain(values, base_values)) if name != base else ""
+        print(f"{name:<22} AP {100 * mean(values):5.1f}   {gain}", flush=True)
 
 
-def base_of(name: str, found: Rows) -> str:
-    """The row of the same student alone."""
+def base_of(name: str, results: Rows) -> str:
+    """The name of the same student alone."""
     own = f"{name.rpartition(', ')[0]}, alone"
-    return own if f"{own}-0" in found else "none"
+    return own if f"{own}-0" in results else "none"

@@ -1,8 +1,8 @@
-"""The demo over three seeds, with the student alone for as long as the distilled one took: what the README's table says.
+"""Repeats the demo over three seeds: the numbers of the README's table.
 
-Each seed: the student alone and the same student distilled; for the first seed also the student alone on its whole
-schedule stretched to the time of the distilled one. Run again, it trains nothing anew and measures the steps again: do
-that on a quiet machine.
+For each seed: the student alone and the same student distilled. For the first seed also the student alone with its whole
+schedule stretched to the time of the distilled one. When it is run again, finished rows are not trained again, but the steps
+are timed again: do that on a quiet machine.
 Command: python -m train study demo_seeds    Time: 50 minutes on two cores. Result: assets/results/demo_seeds.json
 """
 
@@ -14,29 +14,33 @@ from core.runs.results import result
 from train.run import Run
 from train.studies._grid import RUNS, run_rows
 from train.studies._pace import step_seconds
-from train.studies.demo import TITLES, line, pair, timed
+from train.studies.demo import TITLES, pair, table_line, with_seconds
 
 SEEDS = (0, 1, 2)
-LONGER = (
-    18  # epochs of the student alone in the time of the distilled one: 8 times 2.2, the ratio of their median steps
-)
+LONGER = 18  # epochs of the student alone in the time of the distilled one: 8 times 2.2, the ratio of their step times
 TEACHER = RUNS / "shapes_teacher"  # `python -m train fit shapes_teacher`: the run of the shipped teacher
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/demo_seeds.json")) -> None:
-    found = run_rows(rows(), at_once=at_once)
-    pace = step_seconds(pair(0))
-    found = {
-        name: timed(row, pace["distilled" if name.startswith("distilled") else "alone"]) for name, row in found.items()
+    """Trains all rows, `at_once` of them side by side, prints their table and writes them to `out`."""
+    results = run_rows(rows(), at_once=at_once)
+    times = step_seconds(pair(0))
+    results = {
+        name: with_seconds(row, times["distilled" if name.startswith("distilled") else "alone"])
+        for name, row in results.items()
     }
-    first = {name.removesuffix("-0"): row for name, row in found.items() if name.endswith("-0")}
+    first = {name.removesuffix("-0"): row for name, row in results.items() if name.endswith("-0")}
     shown = {"teacher": result(TEACHER)} | first
-    write_json(out, {"command": "python -m train study demo_seeds", "step_seconds": pace, "demo": shown, "rows": found})
-    print("\n".join(line(f"{TITLES[name.rsplit('-', 1)[0]]}, seed {name[-1]}", row) for name, row in found.items()))
+    write_json(
+        out, {"command": "python -m train study demo_seeds", "step_seconds": times, "demo": shown, "rows": results}
+    )
+    titled = [(f"{TITLES[name.rsplit('-', 1)[0]]}, seed {name[-1]}", row) for name, row in results.items()]
+    print("\n".join(table_line(title, row) for title, row in titled))
     print(f"written to {out}")
 
 
 def rows() -> dict[str, Run]:
-    found = {f"{name}-{seed}": run for seed in SEEDS for name, run in pair(seed).items()}
-    alone = found["alone-0"]
-    return found | {"alone_equal_time-0": replace(alone, optim=replace(alone.optim, epochs=LONGER))}
+    """The runs by the name of their row."""
+    runs = {f"{name}-{seed}": run for seed in SEEDS for name, run in pair(seed).items()}
+    alone = runs["alone-0"]
+    return runs | {"alone_equal_time-0": replace(alone, optim=replace(alone.optim, epochs=LONGER))}

@@ -1,8 +1,8 @@
-"""The tiny twins of the three detectors, alone and distilled, over three seeds: what the README's second table says.
+"""Trains the tiny student of each detector alone and distilled, over three seeds.
 
-The recipes shapes, shapes_deformable and shapes_conditional as they stand, each with its distilled one, which differs in
-nothing but the losses and the teacher. The teachers of the last two are rows as well; AdaMixer's is shipped. Stopped and
-called again, it goes on, and trains no finished row anew.
+The result is the README's second table. The recipes are shapes, shapes_deformable and shapes_conditional as they stand, each
+with its distilled one, which differs only in the losses and the teacher. The teachers of the last two are rows as well;
+AdaMixer's is shipped. If it is stopped and started again, it continues; finished rows are not trained again.
 Command: python -m train study twins    Time: 55 minutes on two cores; QUICK=1 for seconds. Result: assets/results/twins.json
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from train import recipes
 from train.run import Run, quick
-from train.studies._grid import RUNS, Rows, kept, place, run_rows
+from train.studies._grid import RUNS, Rows, result_writer, row_folder, run_rows
 from train.studies._pace import step_seconds
 
 SEEDS = (0, 1, 2)
@@ -25,70 +25,83 @@ TITLES = {"adamixer": "AdaMixer", "deformable": "Deformable DETR", "conditional"
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/twins.json")) -> None:
-    short = os.environ.get("QUICK") == "1"
-    out = RUNS / "twins.json" if short else out
+    """Trains all rows, `at_once` of them side by side, prints the table and writes the rows to `out`."""
+    out = RUNS / "twins.json" if is_quick() else out
     about = {"command": "python -m train study twins"}
-    keep = kept(out, **about)
-    found = run_rows(teachers() | alone(), at_once=at_once, each=keep)
-    found |= run_rows(distilled(), at_once=at_once, each=lambda rows: keep(found | rows))
-    first = {name: run for name, run in (alone() | distilled()).items() if name.endswith(f"-{SEEDS[0]}")}
-    pace = {name.rpartition("-")[0]: s for name, s in step_seconds(first, steps=3 if short else 30).items()}
-    kept(out, **about, step_seconds=pace)(found)
-    print("\n" + table(found, pace) + f"\n\nwritten to {out}")
+    write = result_writer(out, **about)
+    rows = run_rows(teachers() | alone(), at_once=at_once, on_row=write)
+    rows |= run_rows(distilled(), at_once=at_once, on_row=lambda new: write(rows | new))
+    first_seeds = {name: run for name, run in (alone() | distilled()).items() if name.endswith(f"-{SEEDS[0]}")}
+    times = step_seconds(first_seeds, steps=3 if is_quick() else 30)
+    times = {name.rpartition("-")[0]: seconds for name, seconds in times.items()}
+    result_writer(out, **about, step_seconds=times)(rows)
+    print("\n" + table(rows, times) + f"\n\nwritten to {out}")
+
+
+def is_quick() -> bool:
+    """Whether QUICK=1 is set: a try that takes seconds."""
+    return os.environ.get("QUICK") == "1"
 
 
 def recipe(name: str) -> Run:
-    return short(recipes.recipe(name))
+    """The run of a recipe, shortened under QUICK=1."""
+    return shortened(recipes.recipe(name))
 
 
-def short(run: Run) -> Run:
-    """In QUICK's form, if that is asked for."""
-    return quick(run) if os.environ.get("QUICK") == "1" else run
+def shortened(run: Run) -> Run:
+    """The run on a few images for one epoch under QUICK=1; else the run as it is."""
+    return quick(run) if is_quick() else run
 
 
 def teachers() -> dict[str, Run]:
-    """Of the detectors whose teacher is not shipped."""
+    """The teachers that are not shipped, by the name of their row."""
     return {f"{kind}-teacher": recipe(f"{TWINS[kind]}_teacher") for kind in TWINS if kind != "adamixer"}
 
 
 def alone() -> dict[str, Run]:
+    """The students without a teacher, of each detector and seed."""
     return {f"{kind}-alone-{s}": replace(recipe(name), seed=s) for kind, name in TWINS.items() for s in SEEDS}
 
 
 def distilled() -> dict[str, Run]:
-    found = {}
+    """The students with the three losses of DETRDistill and their teacher, of each detector and seed."""
+    rows: dict[str, Run] = {}
     for kind, name in TWINS.items():
         run, teacher = recipe(f"{name}_distill"), teachers().get(f"{kind}-teacher")
-        run = replace(run, teacher=place(teacher)) if teacher else run
-        found |= {f"{kind}-distilled-{seed}": replace(run, seed=seed) for seed in SEEDS}
-    return found
+        run = replace(run, teacher=row_folder(teacher)) if teacher else run
+        rows |= {f"{kind}-distilled-{seed}": replace(run, seed=seed) for seed in SEEDS}
+    return rows
 
 
-def table(found: Rows, pace: dict[str, float]) -> str:
-    """As the README has it: AP of each seed in turn, the mean gain, and what a distilled step costs more."""
+def table(rows: Rows, times: dict[str, float]) -> str:
+    """The README's table: AP of each seed, the mean gain, and the time of a distilled step as a multiple."""
     head = ["detector", "epochs", "teacher", "alone", "distilled", "gain", "time of a step"]
-    return "\n".join(row(cells) for cells in (head, ["---"] * len(head), *(cells_of(found, pace, k) for k in TWINS)))
+    lines = [head, ["---"] * len(head), *(cells_of(rows, times, kind) for kind in TWINS)]
+    return "\n".join(markdown_row(cells) for cells in lines)
 
 
-def row(cells: list[str]) -> str:
+def markdown_row(cells: list[str]) -> str:
+    """One line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
-def cells_of(found: Rows, pace: dict[str, float], kind: str) -> list[str]:
-    mine, taught = ([found[f"{kind}-{how}-{seed}"] for seed in SEEDS] for how in ("alone", "distilled"))
-    gain = sum(t["ap"] - m["ap"] for m, t in zip(mine, taught)) / len(SEEDS)
-    times = pace[f"{kind}-distilled"] / pace[f"{kind}-alone"]
-    teacher = f"{100 * taught[0]['teacher']:.1f}"
+def cells_of(rows: Rows, times: dict[str, float], kind: str) -> list[str]:
+    """The cells of one detector."""
+    alone, distilled = ([rows[f"{kind}-{how}-{seed}"] for seed in SEEDS] for how in ("alone", "distilled"))
+    gain = sum(d["ap"] - a["ap"] for a, d in zip(alone, distilled)) / len(SEEDS)
+    factor = times[f"{kind}-distilled"] / times[f"{kind}-alone"]
+    teacher = f"{100 * distilled[0]['teacher']:.1f}"
     return [
         TITLES[kind],
-        str(mine[0]["epochs"]),
+        str(alone[0]["epochs"]),
         teacher,
-        scores(mine),
-        scores(taught),
+        scores(alone),
+        scores(distilled),
         f"{100 * gain:+.1f}",
-        f"x {times:.1f}",
+        f"x {factor:.1f}",
     ]
 
 
 def scores(rows: list[dict]) -> str:
+    """AP in percent of each row."""
     return ", ".join(f"{100 * r['ap']:.1f}" for r in rows)

@@ -44,7 +44,7 @@ def test_a_shipped_run_is_the_run_in_half_precision(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     whole = save(run / "student.safetensors").state_dict()
-    for name in large.KEPT:
+    for name in large.SHIPPED_FILES:
         (run / name).write_text("{}")
     large.ship(run, tmp_path / "out")
     half, card = load_detector(tmp_path / "out" / "student.safetensors")

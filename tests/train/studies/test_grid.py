@@ -17,14 +17,14 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_place_is_of_what_decides_the_numbers():
+def test_a_folder_is_named_by_what_decides_the_result():
     run = runs.small()
     same = [
         replace(run, name="other"),
         replace(run, workers=3),
         replace(run, threads=2, device="cpu", tensorboard=True),
     ]
-    assert {_grid.place(r) for r in same} == {_grid.place(run)}
+    assert {_grid.row_folder(r) for r in same} == {_grid.row_folder(run)}
     more = replace(run.losses, features=features.Config(weight=1.0))
     other = [
         replace(run, seed=4),
@@ -36,20 +36,20 @@ def test_a_place_is_of_what_decides_the_numbers():
         replace(run, init="imagenet"),
         replace(run, amp="bf16"),
     ]
-    assert len({_grid.place(r) for r in [run, *other]}) == 1 + len(other)
+    assert len({_grid.row_folder(r) for r in [run, *other]}) == 1 + len(other)
 
 
-def test_a_place_is_of_the_teachers_weights_wherever_they_lie(tmp_path):
+def test_a_folder_is_named_by_the_teachers_weights_wherever_they_lie(tmp_path):
     for name, weights in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / name).write_bytes(weights)
-    a, b, c = (_grid.place(replace(runs.small(), teacher=tmp_path / name)) for name in "abc")
+    a, b, c = (_grid.row_folder(replace(runs.small(), teacher=tmp_path / name)) for name in "abc")
     assert a == b != c
 
 
-def test_a_field_at_its_default_is_not_told():
+def test_a_field_at_its_default_is_left_out():
     """So that a field which a later version adds moves no row."""
-    told = _grid.unusual(Losses())
-    assert set(told) == {""} and set(_grid.unusual(Losses(features=features.Config(gamma=0.2)))["features"]) == {
+    changed = _grid.changed_fields(Losses())
+    assert set(changed) == {""} and set(_grid.changed_fields(Losses(features=features.Config(gamma=0.2)))["features"]) == {
         "gamma",
         "",
     }
@@ -58,13 +58,13 @@ def test_a_field_at_its_default_is_not_told():
 def test_rows_are_trained_once_and_written_as_they_finish(tmp_path):
     rows = {"one": runs.small(name="one"), "two": runs.small(name="two", seed=5)}
     seen = []
-    found = _grid.run_rows(rows, at_once=2, each=lambda done: seen.append(set(done)))
+    found = _grid.run_rows(rows, at_once=2, on_row=lambda done: seen.append(set(done)))
     assert seen[-1] == {"one", "two"} and len(seen) == 2 and len(seen[0]) == 1
     assert list(found) == ["one", "two"] and found["one"]["seed"] == 3 and found["two"]["seed"] == 5
     assert found["one"]["measured_after"] == [1, 2, 3] and found["one"]["steps"] == 9
     assert found["one"]["ap_by_epoch"][-1] == found["one"]["ap"]
     again = _grid.run_rows(
-        {"three": replace(rows["one"], name="three")}, at_once=1, each=lambda done: seen.append("trained")
+        {"three": replace(rows["one"], name="three")}, at_once=1, on_row=lambda done: seen.append("trained")
     )
     assert again == {"three": found["one"]} and "trained" not in seen
 
@@ -78,7 +78,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
 
 
 def test_rows_are_kept_beside_what_they_are_about(tmp_path):
-    _grid.kept(tmp_path / "x.json", command="study")({"a": {"ap": 0.5}})
+    _grid.result_writer(tmp_path / "x.json", command="study")({"a": {"ap": 0.5}})
     assert json.loads((tmp_path / "x.json").read_text()) == {"command": "study", "rows": {"a": {"ap": 0.5}}}
 
 
@@ -86,4 +86,4 @@ def test_no_finished_row_is_trained_again():
     """The digests that find finished rows are those of the first version, wherever classes have moved since."""
     known = json.loads((ROOT / "tests" / "train" / "studies" / "row_digests.json").read_text())
     assert len(known) == 65
-    assert {name: _grid.place(recipes.recipe(name)).name for name in known} == known
+    assert {name: _grid.row_folder(recipes.recipe(name)).name for name in known} == known

@@ -7,7 +7,7 @@ import pytest
 from core.files import read_json
 from tests.helpers.coco_folder import write_folder
 from train.studies import depths, photos
-from train.studies._grid import place
+from train.studies._grid import row_folder
 
 DEEP = {"e4d4": (4, 4), "e4d2": (4, 2), "e2d4": (2, 4), "e2d2": (2, 2)}
 
@@ -20,11 +20,11 @@ def quick_and_elsewhere(tmp_path, monkeypatch):
 
 def test_rows_of_table_4_differ_by_depth_and_by_losses_and_teacher():
     alone, ours = depths.students("alone"), depths.students("ours")
-    assert len({place(run) for run in (alone | ours).values()}) == 24
+    assert len({row_folder(run) for run in (alone | ours).values()}) == 24
     shallow = {run.seed: run for name, run in alone.items() if name.startswith("e2d2")}
     for name, run in ours.items():
         mine = alone[name.replace("ours", "alone")]
-        assert run.teacher == place(depths.teacher())
+        assert run.teacher == row_folder(depths.teacher())
         assert replace(run, name=mine.name, losses=mine.losses, teacher=None) == mine
         assert (mine.student.encoder_layers, mine.student.layers) == DEEP[name[:4]]
         student = replace(mine.student, encoder_layers=2, layers=2)

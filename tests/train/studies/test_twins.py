@@ -15,12 +15,12 @@ def quick_and_elsewhere(tmp_path, monkeypatch):
 
 def test_a_distilled_row_differs_from_the_one_alone_by_losses_and_teacher():
     alone, taught = twins.alone(), twins.distilled()
-    assert len(alone) == len(taught) == 9 and len({twins.place(run) for run in (alone | taught).values()}) == 18
+    assert len(alone) == len(taught) == 9 and len({twins.row_folder(run) for run in (alone | taught).values()}) == 18
     for name, run in taught.items():
         mine = alone[name.replace("distilled", "alone")]
         assert run.teacher and replace(run, name=mine.name, losses=mine.losses, teacher=None) == mine
     for kind in ("deformable", "conditional"):
-        assert taught[f"{kind}-distilled-1"].teacher == twins.place(twins.teachers()[f"{kind}-teacher"])
+        assert taught[f"{kind}-distilled-1"].teacher == twins.row_folder(twins.teachers()[f"{kind}-teacher"])
 
 
 def test_the_table_is_of_the_seeds_in_turn():
