@@ -5,16 +5,16 @@ from importlib import import_module
 from pathlib import Path
 
 PROGRAMS = {
-    "train": "train, evaluate, check data, import and export",
-    "app": "look at a run in the browser",
-    "analysis": "figures, tables and benchmarks",
+    "train": "Trains and evaluates detectors, checks data, imports and exports weights.",
+    "app": "Shows a run in the browser.",
+    "analysis": "Makes figures and tables, and runs benchmarks.",
 }
 HOME = str(Path(__file__).resolve().parents[1])
 
 
 def main() -> int:
-    """Runs the program that the first word names; returns its exit code, or 2 where there is no such program."""
-    name, *words = sys.argv[1:] or ["--help"]
+    """Runs the program that the first argument names, and returns its exit code, or 2 if there is no such program."""
+    name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h"):
         print(usage())
         return 0
@@ -22,12 +22,12 @@ def main() -> int:
         print(f"error: no program {name!r}; there are {', '.join(PROGRAMS)}", file=sys.stderr)
         return 2
     prefer_our_packages()
-    return import_module(f"{name}.__main__").main(words)
+    return import_module(f"{name}.__main__").main(arguments)
 
 
 def usage() -> str:
-    """The programs, one a line."""
-    lines = [f"  detrdistill {name:<10} {what}" for name, what in PROGRAMS.items()]
+    """The help text: the programs, one on each line."""
+    lines = [f"  detrdistill {name:<10} {purpose}" for name, purpose in PROGRAMS.items()]
     return "\n".join(["usage: detrdistill PROGRAM ...", "", *lines])
 
 

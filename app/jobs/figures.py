@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.project import ASSETS, command
 
 KEPT = 24  # figures and tables, the last made
-LIMIT = 500  # images that a figure looks at
+LIMIT = 500  # validation images from which a figure is made
 PATIENCE = 3.0  # seconds without a request after which no page is taken to wait any more
 FORMS = ("pdf", "svg", "png", "csv", "tex", "md", "txt")
 OF_ONE_IMAGE = ("figure2", "figure4", "image")

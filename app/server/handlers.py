@@ -56,7 +56,7 @@ class Handlers:
 
     def about(self, run: str = "") -> dict:
         """The header of a run: its detectors, AP, classes, feature levels, and its first image."""
-        return header.about(self.run_id(run), self.samples(run))
+        return header.about(run or self.library.first(), self.samples(run))
 
     def gallery(self, run: str = "", compare: str = "", sort: str = "order", category: str = "", page: int = 0) -> dict:
         """One page of the run's images in some order: {"items", "page", "pages", "where", "known", "total", "sorts"}.
@@ -231,13 +231,9 @@ class Handlers:
 
     # What endpoints are made of ---------------------------------------------------------------------------------------
 
-    def run_id(self, run: str) -> str:
-        """The id of a run; "" stands for the first."""
-        return run or self.library.first()
-
     def samples(self, run: str) -> Samples:
-        """A run with its images."""
-        return self.library.samples(self.run_id(run))
+        """A run with its images; "" stands for the first."""
+        return self.library.samples(run or self.library.first())
 
     def both_samples(self, run: str, compare: str) -> list[Samples]:
         """The run, and the second one if there is one, with the images of the first."""

@@ -52,12 +52,7 @@ def target(display: Display, layer: int, index: int) -> dict:
         for query in side.queries_of(side_layer, index):
             match = object_match(display, name, side_layer, query, index)
             matches.append(match | {"title": words.query_match_title(name)} | link(display, name, query))
-    # A second run without a teacher has no pseudo truth, and so no cost for a pseudo object.
-    ranked = [
-        name
-        for name in ("student", "other", "teacher")
-        if name in display.sides and index < len(display.sides[name].targets)
-    ]
+    ranked = [name for name in ("student", "other", "teacher") if name in display.sides]
     return {
         **heading(display, "truth", index, display.trace.targets.boxes[index]),
         "layer": layer,

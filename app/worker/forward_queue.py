@@ -193,7 +193,7 @@ class ForwardQueue:
         try:
             job.value = job.compute(on_decoded)
             self.cache.put(job.key, job.value)
-        except Exception as error:  # `result` raises it for whoever waits
+        except Exception as error:  # `result` raises it in the threads that wait
             job.error = error
         with self.condition:
             self.finish_job(job)

@@ -415,8 +415,8 @@ def test_the_margin_of_a_match_and_its_runner_up_are_those_of_every_other_assign
             continue
         for side in ("student", "teacher"):
             for layer in range(LAYERS):
-                side_ = display.sides[side]
-                price, a = side_.cost[layer, 0].numpy().astype(float), side_.assignment
+                matched = display.sides[side]
+                price, a = matched.cost[layer, 0].numpy().astype(float), matched.assignment
                 best, _ = cheapest(price)
                 here = a.of(layer=layer, image=0)
                 for q, t in zip(here.query.tolist(), here.target.tolist()):
