@@ -34,10 +34,9 @@ class Model(Loss):
         refuse_other_kinds(student, teacher)
         self.matching, self.weights = student.matching, student.matching.weights
         self.teacher_layers = teacher.config.layers
-        last = dict(layer_pairs(student.config.layers, teacher.config.layers))  # a later pair replaces an earlier one
-        self.assignment_layers = list(
-            last.values()
-        )  # for each student layer, the teacher layer whose assignment it takes
+        # For each student layer, the last teacher layer that teaches it: in a dict, a later pair replaces an earlier one.
+        last = dict(layer_pairs(student.config.layers, teacher.config.layers))
+        self.assignment_layers = list(last.values())
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         assert teacher is not None

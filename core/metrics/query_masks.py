@@ -89,9 +89,8 @@ def mass_inside(psi: Float[Tensor, "b q h w"], inside: Bool[Tensor, "b h w"]) ->
 def spatial_entropy(psi: Float[Tensor, "b q h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b q"]:
     """Entropy of each mask as a distribution over the valid places, divided by its maximum; NaN for a mask of 0."""
     mass = psi.sum((-2, -1))
-    nats = (
-        mass.log() - (psi * psi.clamp(min=TINY).log()).sum((-2, -1)) / mass
-    )  # a sixth of the time of torch.special.entr
+    plogp = psi * psi.clamp(min=TINY).log()  # takes a sixth of the time of torch.special.entr
+    nats = mass.log() - plogp.sum((-2, -1)) / mass
     most = valid.sum((-2, -1)).clamp(min=2).log()
     return nats / rearrange(most, "b -> b 1")
 

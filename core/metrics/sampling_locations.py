@@ -19,9 +19,7 @@ from core.types import Memory, Queries
 class SamplingLocations:
     """The n locations that each query reads in one decoder layer."""
 
-    places: Float[
-        Tensor, "b q n 2"
-    ]  # (x, y) in fractions of the image without padding; outside [0, 1] if beyond its border
+    places: Float[Tensor, "b q n 2"]  # (x, y) in fractions of the image without padding, or outside of [0, 1]
     weights: Float[Tensor, "b q n"]  # sum to 1 over n
 
 
