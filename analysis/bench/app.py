@@ -1,9 +1,9 @@
-"""Response times of the app in Chromium: first paint, a new image, and single steps.
+"""Response times of the app in Chromium.
 
-The app runs in a process of its own. Three runs are opened: one with random weights (AdaMixer, 300 queries, 6 layers) on
-photos of 800 x 1333 pixels, with all of its 900 boxes drawn; the run that the project ships or `make demo` made, if there is
-one; and a pair of full size (Deformable DETR, ResNet-101 and ResNet-50), of which the times until the first signs of progress
-are measured. QUICK=1 takes small photos.
+Timed are the first paint, a new image, and single steps. The app runs in a process of its own. Three runs are opened: one
+with random weights (AdaMixer, 300 queries, 6 layers) on photos of 800 x 1333 pixels, with all of its 900 boxes drawn; the run
+that the project ships or `make demo` made, if there is one; and a pair of full size (Deformable DETR, ResNet-101 and
+ResNet-50), of which the times until the first signs of progress are measured. QUICK=1 takes small photos.
 """
 
 import os

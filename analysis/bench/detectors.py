@@ -94,7 +94,7 @@ def pair(kind: str, folder: Path, options: dict) -> tuple[Detector, nn.Module]:
     ours, foreign = open_ours(folder), open_foreign(folder)
     counts = [sum(p.numel() for p in x.parameters() if p.requires_grad) for x in (ours, foreign)]
     if counts[0] != counts[1]:
-        raise RuntimeError(f"{kind}: ours trains {counts[0]} numbers, theirs {counts[1]}")
+        raise RuntimeError(f"{kind}: ours has {counts[0]} trainable weights, theirs {counts[1]}")
     return ours, foreign
 
 
@@ -145,8 +145,8 @@ def calls_of(model: nn.Module, images: Images, targets: Targets, matching: Match
 
 def criterion(predictions: Predictions, targets: Targets, matching: Matching) -> Float[Tensor, ""]:
     """Our detection loss."""
-    answers = match_to_truth({"it": (predictions, matching)}, targets)["it"]
-    maps = set_loss(predictions, targets, answers, matching)
+    assignment = match_to_truth({"it": (predictions, matching)}, targets)["it"]
+    maps = set_loss(predictions, targets, assignment, matching)
     first, *others = (matching.weights[name] * x.sum() for name, x in maps.items())
     return sum(others, first)
 

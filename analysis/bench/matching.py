@@ -1,10 +1,10 @@
-"""Matching of whole batches, from predictions to pairs, compared with transformers.
+"""Matching of whole batches compared with the matcher of transformers.
 
-The reference is transformers' matcher of Deformable DETR, unmodified, used in two ways: layer by layer on a whole batch, as its
-own loss calls it (which computes the costs of each image's queries with the objects of all images); and on one image at a
-time, which is scipy with a copy to the CPU for every image and layer. Boxes gather around objects layer by layer, as those of
-a DETR do, because random costs would favour other solvers. Times are the least of several calls that take turns; `work` is
-processor time.
+Both go from predictions to pairs. The reference is transformers' matcher of Deformable DETR, unmodified, used in two ways:
+layer by layer on a whole batch, as its own loss calls it (which computes the costs of each image's queries with the objects
+of all images); and on one image at a time, which is scipy with a copy to the CPU for every image and layer. Boxes gather
+around objects layer by layer, as those of a DETR do, because random costs would favour other solvers. Times are the least of
+several calls that take turns; `work` is processor time.
 
 With lapx installed (`pip install lapx`; not a dependency), its fastest solver is timed on the square problems as well.
 """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from analysis.inputs.groups import Comparison, Group
 
 WHISKERS = "whiskers show one standard deviation"
-BANDS = "bands span the minimum to the maximum over seeds"
+BANDS = "bands from the minimum to the maximum"
 
 
 def joined(phrases: Iterable[str]) -> str:

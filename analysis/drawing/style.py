@@ -16,19 +16,10 @@ OTHER = ("#D55E00", "#CC79A7", "#F0E442", "#000000")  # for what appears in one 
 
 COLOURS = {"teacher": TEACHER, "student": STUDENT, "truth": TRUTH, "match": MATCH}
 LOW_COST, HIGH_COST = "#F7DDEB", "#8A2A63"  # ends of the colour ramp for costs of pairs; MATCH is its middle
-PAGE_COLOURS = COLOURS | {
-    "distilled": DISTILLED,
-    "cheap": LOW_COST,
-    "dear": HIGH_COST,
-}  # names of CSS variables in the app
-RAMP = (
-    "#000004",
-    "#420a68",
-    "#932667",
-    "#dd513a",
-    "#fca50a",
-    "#fcffa4",
-)  # of the app's heat maps: matplotlib's inferno
+# Colours of the app, by the name of the CSS variable.
+PAGE_COLOURS = COLOURS | {"distilled": DISTILLED, "cheap": LOW_COST, "dear": HIGH_COST}
+# Colours of the app's heat maps, from low to high: matplotlib's inferno.
+RAMP = ("#000004", "#420a68", "#932667", "#dd513a", "#fca50a", "#fcffa4")
 
 # By role: "teacher", "student" (alone) or "distilled".
 ROLE_NAMES = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}

@@ -28,8 +28,8 @@ def measure(inputs: Inputs) -> Numbers:
         for k in range(1, 1 + len(agreement["class"]))
         if agreement["class"][k - 1] is not None
     ]
-    pairs = "pairs that the loss logits compares, whose teacher query is matched with an object"
-    about = f"Agreement of student and teacher queries in the {pairs}, on {comparisons[0].label}"
+    pairs = "over the pairs of the loss logits in which the teacher's query is matched with an object"
+    about = f"Agreement of student and teacher queries, {pairs}, on {comparisons[0].label}"
     return Numbers(rows, f"{about}; {seeds_note_of([group], BANDS)}.")
 
 

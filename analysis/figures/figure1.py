@@ -37,9 +37,9 @@ def gains(rows: list[dict]) -> str:
     for teacher, student, distilled in zip(*[iter(rows)] * 3):
         relation = "exceeds" if distilled["ap"] > teacher["ap"] else "stays below"
         clauses.append(
-            f"{distilled['detector']} on {distilled['data']}: distillation gains "
+            f"{distilled['detector']} on {distilled['data']}: the gain of distillation is "
             f"{signed(distilled['ap'] - student['ap'], 1)} AP, and the distilled student {relation} its teacher "
-            f"({distilled['ap']:.1f} and {teacher['ap']:.1f})"
+            f"({distilled['ap']:.1f} against {teacher['ap']:.1f})"
         )
     return "; ".join(clauses) + "."
 

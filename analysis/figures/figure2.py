@@ -35,7 +35,7 @@ def measure(inputs: Inputs) -> Numbers:
         raise Absent(f"{WEIGHTS.name} is missing; make it with: python -m train study convolutional")
     model, card = fcos.load(WEIGHTS)
     row = chosen_run(inputs, card["size"])
-    data = inputs.opened(row).data
+    data = inputs.open_run(row).data
     rows, extra = [], []
     counts = {id: len(data[k].labels) for k, id in enumerate(data.ids[:IMAGES])}
     shown = [inputs.image] if inputs.image is not None else sorted(counts, key=lambda i: (-counts[i], i))[:SHOWN]

@@ -104,7 +104,7 @@ def caption(
     scale = f"Colours from 0 to {max(mask.max() for mask in masks.values()):.2f}, the maximum of the five masks"
     top, low = (np.mean([r["inside"] for r in rows if r["panel"] in letters]) for letters in ("bc", "ef"))
     shares = f"{100 * top:.0f}% of the mass of (b), (c) and {100 * low:.0f}% of that of (e), (f) lies inside true boxes"
-    return f"{about}. {rules}. {scale}. {shares}, which hold {100 * object_area(places):.0f}% of the places."
+    return f"{about}. {rules}. {scale}. {shares}, which contain {100 * object_area(places):.0f}% of the places."
 
 
 def object_area(places: Bool[ndarray, "t h w"]) -> float:

@@ -20,7 +20,7 @@ def measure(inputs: Inputs) -> Numbers:
     depths = {PRINTED: "as in the paper"}
     for row in inputs.runs:
         if row.kind == "distilled":
-            distiller = inputs.opened(row).distiller
+            distiller = inputs.open_run(row).distiller
             assert distiller.teacher is not None, "a distilled run has a teacher"
             pair = distiller.teacher.config.layers, distiller.student.config.layers
             depths[pair] = depths.get(pair, f"as in the run {row.name}")

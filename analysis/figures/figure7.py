@@ -23,7 +23,7 @@ def measure(inputs: Inputs) -> Numbers:
     if not rows:
         raise Absent("it needs detectors of two decoder layers or more")
     images = {inputs.measurements(row)["images"] for c in comparisons for g in c.groups.values() for row in g.rows}
-    about = f"Instability between decoder stages on {data_names(comparisons)}, at most the first {max(images)} images"
+    about = f"Instability between decoder stages on {data_names(comparisons)}, at most the first {max(images)} validation images"
     return Numbers(rows, f"{about}; {seeds_note(comparisons, BANDS)}. {outcome(rows)}")
 
 

@@ -64,7 +64,7 @@ def measure(inputs: Inputs) -> Numbers:
     alone, distilled = (table.detections("student") for table in tables)
     differences = changes(alone, distilled, tables[0].objects)
     detections = {"alone": alone, "distilled": distilled}
-    run = inputs.opened(rows[0])
+    run = inputs.open_run(rows[0])
     tiles = [
         tile(differences, k, kind, detections, tables[0], run)
         for kind in KINDS

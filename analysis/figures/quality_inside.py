@@ -14,16 +14,18 @@ from analysis.drawing.captions import BANDS, data_names, seeds_note, signed
 from analysis.drawing.panels import grid
 from analysis.figures.base import Numbers
 from analysis.inputs.groups import Comparison
-from analysis.inputs.inputs import Inputs
+from analysis.inputs.inputs import Absent, Inputs
 from analysis.query_table.measure import BINS
 
 FEW = 20  # bins with fewer queries are not shown
 
 
 def measure(inputs: Inputs) -> Numbers:
-    """A row for each detector, seed and bin of quality. Absent: nothing was measured."""
+    """A row for each detector, seed and bin of quality. Absent: nothing was measured, or no image has objects."""
     comparisons = inputs.measurable_comparisons()
     rows = [row for comparison in comparisons for row in rows_of(comparison, inputs)]
+    if not rows:
+        raise Absent(f"it needs images with objects, and at least {FEW} queries in a bin of quality")
     about = (
         f"Share of a query's mask inside true boxes by its quality q*, last decoder layer, on {data_names(comparisons)}"
     )
@@ -32,10 +34,12 @@ def measure(inputs: Inputs) -> Numbers:
 
 
 def rows_of(comparison: Comparison, inputs: Inputs) -> list[dict]:
-    """The rows of one comparison, for bins with at least FEW queries."""
+    """The rows of one comparison, for detectors with a correlation and bins with at least FEW queries."""
     rows = []
     for role, seed, measurements in inputs.measurements_by_role(comparison):
         masks = measurements["looks"]
+        if masks["correlation"] is None:
+            continue
         about = {"panel": comparison.label, "who": role, "seed": seed}
         about |= {key: masks[key] for key in ("correlation", "error", "images", "area")}
         for k in range(BINS):
@@ -56,14 +60,18 @@ def outcome(rows: list[dict]) -> str:
                 correlation = mean(row["correlation"] for row in runs.values())
                 clauses.append(f"{style.ROLE_NAMES[role]} {signed(correlation)} ({verdict(list(runs.values()))})")
         sentences.append(f"{panel}: {', '.join(clauses)}.")
-    head = "Spearman's rank correlation of quality with mass inside, mean over images, and whether it is above 0: "
+    head = "Spearman's rank correlation of quality with mass inside, mean over images; above or below 0 by two standard errors: "
     return head + " ".join(sentences)
 
 
 def verdict(runs: list[dict]) -> str:
-    """Says in how many seeds the correlation is above or below 0 by more than two standard errors over images."""
-    above = sum(r["correlation"] > 2 * r["error"] for r in runs)
-    below = sum(r["correlation"] < -2 * r["error"] for r in runs)
+    """Says in how many seeds the correlation is above or below 0 by more than two standard errors over images.
+
+    The correlation of a single image has no standard error and counts as neither.
+    """
+    known = [r for r in runs if r["error"] is not None]
+    above = sum(r["correlation"] > 2 * r["error"] for r in known)
+    below = sum(r["correlation"] < -2 * r["error"] for r in known)
     if len(runs) == 1:
         return "above" if above else "below" if below else "not statistically significant"
     return f"above in {above} of {len(runs)} seeds" + (f", below in {below}" if below else "")

@@ -105,7 +105,7 @@ def make(numbers: Numbers) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     for ax, claim, label in (
         (left, LOOKS, "rank correlation of quality\nwith mass inside boxes"),
-        (right, STABLE, "instability, distilled minus alone\n(objects per image)"),
+        (right, STABLE, "instability, distilled minus alone\n(queries per image)"),
     ):
         rows = [row for row in numbers.rows if row["claim"] == claim]
         ax.axvline(0, color="#888888", linewidth=0.8)

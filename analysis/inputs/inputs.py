@@ -100,10 +100,10 @@ class Inputs:
             sweep[row.options.get(option, default)] = group
         return sorted(sweeps.values(), key=len, reverse=True)
 
-    def opened(self, row: Row) -> OpenRun:
+    def open_run(self, row: Row) -> OpenRun:
         """The row's run, with its networks and validation images. Absent: the row has no weights."""
         folder = folder_of(row)
-        return self._once("opened", row, lambda: open_run(folder))
+        return self._once("run", row, lambda: open_run(folder))
 
     def query_table(self, row: Row) -> QueryTable:
         """The row's query table: the one in the run's folder if it is of the same images, else collected into `scratch`."""
@@ -129,7 +129,7 @@ class Inputs:
 
     def _collect(self, row: Row) -> QueryTable:
         """Opens the query table of the run's folder, or collects one."""
-        run, folder = self.opened(row), folder_of(row)
+        run, folder = self.open_run(row), folder_of(row)
         wanted = describe(run, self.limit)[0]
         kept = folder / "collected"
         if (kept / "about.json").exists() and read_json(kept / "about.json") == wanted:

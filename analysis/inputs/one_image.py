@@ -103,7 +103,7 @@ class ReplayedImage:
 
 def replay_image(inputs: Inputs, row: Row, image: int) -> ReplayedImage:
     """The validation image with this id, replayed through the row's run. Absent: the run has no such image."""
-    run = inputs.opened(row)
+    run = inputs.open_run(row)
     if image not in run.data.ids:
         raise Absent(f"{row.name} has no image {image}; its images are {run.data.ids[0]} to {run.data.ids[-1]}")
     sample = run.data[run.data.ids.index(image)]

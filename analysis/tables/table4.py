@@ -20,21 +20,21 @@ NOTE = "In the paper, full is 6 layers and half is 3: Conditional DETR, R101 to 
 
 def fill(inputs: Inputs) -> Table:
     """One block of lines for each family of students that has at least two depths."""
-    found = [groups for groups in families(inputs).values() if len({depths for depths, _ in groups}) > 1]
-    lines = [line for groups in found or [{}] for line in block(groups)]
+    swept = [groups for groups in families(inputs).values() if len({depths for depths, _ in groups}) > 1]
+    lines = [line for groups in swept or [{}] for line in block(groups)]
     return Table("Other depths", ("detector", "encoder", "decoder", "method"), BY_SIZE, tuple(lines), NOTE)
 
 
 def families(inputs: Inputs) -> dict[str, dict[tuple[Depths, str], Group]]:
     """Groups by depths and `Row.kind`, for each family of students that differ only in their depths."""
-    found: dict[str, dict[tuple[Depths, str], Group]] = {}
+    by_training: dict[str, dict[tuple[Depths, str], Group]] = {}
     for group in inputs.groups(lambda row: bool(row.run) and row.losses in (frozenset(), OURS)):
         training = json.loads(group.first.training_key)
         encoder, decoder = (training["student"]["config"].pop(key, None) for key in ("encoder_layers", "layers"))
-        family, key = found.setdefault(json.dumps(training), {}), ((encoder, decoder), group.first.kind)
+        family, key = by_training.setdefault(json.dumps(training), {}), ((encoder, decoder), group.first.kind)
         if key not in family or group.preference > family[key].preference:
             family[key] = group
-    return found
+    return by_training
 
 
 def block(groups: dict[tuple[Depths, str], Group]) -> list[Line]:

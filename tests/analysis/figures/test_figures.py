@@ -119,6 +119,22 @@ def test_quality_against_mass_inside_and_the_claim(pair):
     assert "student alone +0.40 (above in 3 of 3 seeds)" in made.numbers.caption
 
 
+def test_a_correlation_over_one_image_decides_nothing_and_none_is_left_out(tmp_path):
+    """One image gives a correlation without a standard error, and no image with objects gives none."""
+    rows = summaries.pair(seeds=(0,))
+    for told in rows.values():
+        for side in ("student", "teacher"):
+            if told["measured"][side]:
+                told["measured"][side]["looks"]["error"] = None
+    made = figures.make("quality_inside", read_inputs([summaries.write(tmp_path / "s.json", rows)], tmp_path))
+    assert made.numbers.caption.count("not statistically significant") == 3
+    for told in rows.values():
+        told["measured"]["student"]["looks"]["correlation"] = None
+        told["measured"]["teacher"] = None
+    with pytest.raises(Absent, match="images with objects"):
+        figures.make("quality_inside", read_inputs([summaries.write(tmp_path / "t.json", rows)], tmp_path))
+
+
 def test_the_two_statements_are_counted_seed_by_seed(pair):
     """Stages of seed 0 are 3, 2 alone and 2, 1 distilled: 1 less; of seed 2 they are 4, 1 distilled: the same."""
     made = figures.make("statements", pair)

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 import pytest
 
 from analysis import tables
+from analysis.inputs.rows import TITLES, detector_title
 from analysis.inputs.sources import read_inputs
 from analysis.tables._layout import cells, column_names, escape_latex, format_number, render
 from core.detectors import conditional
@@ -90,6 +91,14 @@ def test_the_main_result_has_the_teacher_and_each_detector(tmp_path):
     assert line_of(table, "AdaMixer", "teacher").measured.means["ap"] == pytest.approx(70)
     assert line_of(table, "Deformable DETR", "DETRDistill").measured is None
     assert [line.paper["ap"] for line in table.lines if line.labels[1] == "DETRDistill"] == [44.7, 42.9, 46.6]
+
+
+def test_a_new_detector_needs_no_title(tmp_path):
+    other = row(0.4)
+    other["run"]["student"]["detector"] = "dab_detr"
+    table = made("table3", tmp_path, {"a": other, "b": row(0.3)})
+    assert "dab_detr" not in TITLES and detector_title("dab_detr") == "Dab DETR"
+    assert {line.labels[0] for line in table.lines} == {"AdaMixer", "Conditional DETR", "Deformable DETR", "Dab DETR"}
 
 
 def test_depths_are_told_by_halves(tmp_path):
