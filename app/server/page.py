@@ -37,11 +37,12 @@ def build(handlers: Handlers, start: dict) -> gr.Blocks:
     return page
 
 
-# `element`, `server` and `upload` are what gradio gives to the script of a component.
+# `element`, `server` and `upload` are what gradio gives to the script of a component. Addresses are whole ones: Chromium
+# keeps compiled scripts, and resolves others against the address of the page that first ran an equal script.
 SCRIPT = """
-import("%(gradio)s")
+import(location.origin + "%(gradio)s")
   .then(({ receive }) => receive({ element, server, upload, START: %(start)s }))
-  .then(() => import("%(page)s"));
+  .then(() => import(location.origin + "%(page)s"));
 """
 
 

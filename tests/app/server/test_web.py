@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from app.server import modules
 from app.server.theme import STYLES, WEB
 
 IMPORT = re.compile(r'^import .*?"(\.[^"]+)";|^\} from "(\.[^"]+)";', re.MULTILINE)
@@ -33,6 +34,18 @@ def test_every_module_is_imported():
             found = ("".join(match) for match in IMPORT.findall(module.read_text(encoding="utf-8")))
             waiting += [(module.parent / path).resolve() for path in found]
     assert reached == {module for module in SCRIPTS if module.name != "types.js"}
+
+
+def test_another_content_has_another_address(tmp_path, monkeypatch):
+    """So a browser never mixes the modules of two versions of the app."""
+    monkeypatch.setattr(modules, "WEB", tmp_path)
+    addresses = set()
+    for name, text in (("a.js", "1"), ("a.js", "2"), ("b.js", "2"), ("a.js", "1")):
+        (tmp_path / name).write_text(text)
+        modules.folder.cache_clear()
+        addresses.add(modules.address("page.js"))
+    modules.folder.cache_clear()
+    assert len(addresses) == 4
 
 
 def test_every_sheet_is_in_the_page():
