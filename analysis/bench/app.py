@@ -86,7 +86,7 @@ CLICK = f"""k => {{
     overlay.dispatchEvent(new MouseEvent('click', at));
     return until(() => panel.dataset.shown !== before, begun);
 }}"""
-LET_GO = """() => document.querySelector('.dd-query .dd-close')?.click()"""
+CLEAR = """() => document.querySelector('.dd-query .dd-close')?.click()"""
 FREE = "document.querySelector('.dd-query').dataset.shown.endsWith(' ')"
 GAMMA = f"""gamma => {{
     {TIMED}
@@ -157,7 +157,7 @@ def click(page: "Page", k: int) -> float:
 
     The selection is cleared first, because a click on the selected box would change nothing.
     """
-    page.evaluate(LET_GO)
+    page.evaluate(CLEAR)
     page.wait_for_function(FREE, timeout=WAIT)
     return page.evaluate(CLICK, k)
 
