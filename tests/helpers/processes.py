@@ -40,7 +40,7 @@ def one(work, arguments, rank: int, size: int, port: int, into: Path) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     try:
-        with parallel.joined(cuda=False):
+        with parallel.process_group(cuda=False):
             said = str(work(*arguments))
     except Exception as error:
         said = f"{type(error).__name__}: {error}"

@@ -19,14 +19,15 @@ COMMON = {
     "frozen": 0,
     "queries": 10,
     "layers": 2,
+    "encoder_layers": 1,
     "width": 64,
     "heads": 4,
     "feedforward": 32,
 }
 OPTIONS = {
     "adamixer": {"groups": 4, "points": 4, "mixed_points": 4},
-    "conditional": {"strides": (16,), "encoder_layers": 1},
-    "deformable": {"points": 2, "encoder_layers": 1},
+    "conditional": {"strides": (16,)},
+    "deformable": {"points": 2},
 }
 
 

@@ -41,7 +41,18 @@ def overrides_documented(node: ast.AST, tree: ast.Module) -> bool:
 
 
 # Methods that a base class documents: of torch's modules, of Loss and of Detector.
-INHERITED = {"forward", "backward", "encode", "propose", "decode", "ask", "problems", "cost_parts", "with_layers", "train"}
+INHERITED = {
+    "forward",
+    "backward",
+    "encode",
+    "propose",
+    "decode",
+    "ask",
+    "problems",
+    "cost_parts",
+    "with_layers",
+    "train",
+}
 
 
 def problems(path: Path) -> list[str]:
@@ -76,7 +87,7 @@ def faults_of(docstring: str) -> list[str]:
     faults = []
     if re.match(rf"({FRAGMENTS})\b", first):
         faults.append(f"begins with a fragment: {first[:50]!r}")
-    if not first[0].isupper() and not first[0] in "`(\"'{0123456789" and not re.match(r"[a-zA-Z_0-9]+\b", first):
+    if not first[0].isupper() and first[0] not in "`(\"'{0123456789" and not re.match(r"[a-zA-Z_0-9]+\b", first):
         faults.append(f"does not begin as a sentence: {first[:50]!r}")
     if not re.search(r"[.:)`?]$", first.rstrip()):
         faults.append(f"does not end as a sentence: {first[-50:]!r}")

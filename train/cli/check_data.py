@@ -49,7 +49,9 @@ def refuse_sources(path: Path, options: Check) -> None:
         usual = [default_images(p) for p in (path, options.against) if p]
         folders = [p.resolve() for p in (options.images, options.against_images, *usual) if p]
         if target in files or any(target.is_relative_to(folder) for folder in folders):
-            raise UserError(f"--json {options.json} is one of the files to be checked, or in their folder; choose another place")
+            raise UserError(
+                f"--json {options.json} is one of the files to be checked, or in their folder; choose another place"
+            )
 
 
 def open_cases(path: Path, options: Check) -> Case:

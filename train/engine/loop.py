@@ -149,7 +149,7 @@ class Training:
             return
         batches = islice(self.job.loader.epoch(0), -(-CHECKED_IMAGES // self.job.loader.images_per_pass))
         with parallel.share_user_errors(), self.autocast():
-            self.log.say(self.cache.check((images for images, _ in batches), self.job.device))
+            self.log.print(self.cache.check((images for images, _ in batches), self.job.device))
 
     def next_passes(self) -> Passes:
         """This process's part of the next step; each pass knows the object counts of all images of the step.
@@ -247,7 +247,7 @@ class Training:
         message = parallel.first_text(message if has_fault else "") or parallel.first_text(message)
         if self.job.run.on_nan == "stop" or self.progress.skipped >= MAX_SKIPPED:
             raise NotFinite(message)
-        self.log.say(f"skipped: {message}")
+        self.log.print(f"skipped: {message}")
         return faults.nonfinite_to_none(record) | {"skipped": names[0]}
 
     def evaluate(self) -> None:

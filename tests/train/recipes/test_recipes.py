@@ -145,7 +145,8 @@ def test_the_rate_over_a_run_of_adamixer():
     """As its log has it: a warm-up of 500 steps from a thousandth, a tenth after 8 and again after 11 epochs."""
     o, epoch = recipe("adamixer_r50").optim, 7330
     rates = {
-        step: o.lr * optim.rate_factor(o, step, 12 * epoch) for step in (0, 250, 500, 8 * epoch - 1, 8 * epoch, 11 * epoch)
+        step: o.lr * optim.rate_factor(o, step, 12 * epoch)
+        for step in (0, 250, 500, 8 * epoch - 1, 8 * epoch, 11 * epoch)
     }
     assert list(rates.values()) == pytest.approx([2.5e-8, 1.25125e-5, 2.5e-5, 2.5e-5, 2.5e-6, 2.5e-7])
 
@@ -156,7 +157,9 @@ def test_groups_of_weights_are_as_large_as_the_original_s(kind):
     run = recipe(f"{kind}_r50")
     with torch.device("meta"):
         model = detectors.module(kind).Model(replace(run.student, classes=80 if kind == "adamixer" else 91))
-    mine = {g["name"]: (sum(p.numel() for p in g["params"]), g["base"]) for g in optim.parameter_groups(model, run.optim)}
+    mine = {
+        g["name"]: (sum(p.numel() for p in g["params"]), g["base"]) for g in optim.parameter_groups(model, run.optim)
+    }
     sizes = {}
     for key, shape in weights.listed(OFFICIAL[kind]).items():
         if group := official_group(kind, key):

@@ -49,7 +49,9 @@ def test_a_folder_is_named_by_the_teachers_weights_wherever_they_lie(tmp_path):
 def test_a_field_at_its_default_is_left_out():
     """So that a field which a later version adds moves no row."""
     changed = _grid.changed_fields(Losses())
-    assert set(changed) == {""} and set(_grid.changed_fields(Losses(features=features.Config(gamma=0.2)))["features"]) == {
+    assert set(changed) == {""} and set(
+        _grid.changed_fields(Losses(features=features.Config(gamma=0.2)))["features"]
+    ) == {
         "gamma",
         "",
     }
