@@ -46,7 +46,7 @@ lint: env
 
 docs: env
 	$(PY) docs/draw.py >/dev/null
-	$(PY) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 test: env chromium lint docs
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile

@@ -21,7 +21,7 @@ from detrdistill.__main__ import PROGRAMS  # noqa: E402
 
 PACKAGES = ("core", "train", "analysis", "app", "detrdistill")
 COLOURS = {"core": "#4c72b0", "train": "#dd8452", "analysis": "#55a868", "app": "#8172b3", "detrdistill": "#777777"}
-WIDTH, HEIGHT = 1.0, 0.42  # of a box, in units of the drawing
+WIDTH, HEIGHT = 1.0, 0.5  # of a box, in units of the drawing
 
 Graph = dict[str, set[str]]
 
@@ -39,7 +39,7 @@ def box_of(module: str, known: dict[str, Path]) -> str:
 
 
 def import_graph() -> Graph:
-    """For each box the boxes that it imports."""
+    """Returns the boxes that each box imports."""
     known = modules()
     graph: Graph = {box_of(module, known): set() for module in known}
     for module, path in known.items():
@@ -82,7 +82,7 @@ def without_implied(graph: Graph, height: dict[str, int]) -> Graph:
 
 
 def places(height: dict[str, int]) -> dict[str, tuple[float, float]]:
-    """Where each box stands: packages side by side from the left, floors from below."""
+    """Returns the position of each box: packages side by side from the left, floors from below."""
     found, left = {}, 0.0
     for package in PACKAGES:
         rows: dict[int, list[str]] = defaultdict(list)
@@ -91,7 +91,7 @@ def places(height: dict[str, int]) -> dict[str, tuple[float, float]]:
         wide = max(map(len, rows.values()))
         for floor, boxes in rows.items():
             start = left + (wide - len(boxes)) * (WIDTH + 0.15) / 2
-            found |= {box: (start + k * (WIDTH + 0.15), floor * 0.9) for k, box in enumerate(boxes)}
+            found |= {box: (start + k * (WIDTH + 0.15), floor * 0.95) for k, box in enumerate(boxes)}
         left += wide * (WIDTH + 0.15) + 0.4
     return found
 
@@ -109,14 +109,13 @@ def draw(graph: Graph) -> Figure:
         for name in names:
             start, end = (at[box][0] + WIDTH / 2, at[box][1]), (at[name][0] + WIDTH / 2, at[name][1] + HEIGHT)
             style = {"arrowstyle": "->", "color": COLOURS[box.split(".")[0]], "lw": 0.7, "alpha": 0.7}
-            ax.annotate("", xy=end, xytext=start, arrowprops=style)
+            ax.annotate("", xy=end, xytext=start, arrowprops=style, zorder=0)
     for box, (x, y) in at.items():
         package, _, rest = box.partition(".")
         look = {"boxstyle": "round,pad=0.02", "fc": "white", "ec": COLOURS[package], "lw": 1.2}
         ax.add_patch(matplotlib.patches.FancyBboxPatch((x, y), WIDTH, HEIGHT, **look))
-        ax.text(
-            x + WIDTH / 2, y + HEIGHT / 2, f"{package}\n{rest}" if rest else package, ha="center", va="center", size=6
-        )
+        title = f"{package}\n" + rest.replace(".", ".\n", 1) if rest else package
+        ax.text(x + WIDTH / 2, y + HEIGHT / 2, title, ha="center", va="center", size=8, linespacing=0.95)
     return figure
 
 

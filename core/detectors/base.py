@@ -5,11 +5,11 @@ is built as `Model(config)` and keeps the config as `self.config`. That is enoug
 teacher, to evaluate and export it, and to open it in the app; tests/core/detectors/test_detectors.py checks the contract for
 every file.
 
-Required    `encode`, `propose` and `decode`.
-Optional    everything that has a default in `Detector`: `proposes`, `known`, `samplers`. An encoder: without one
-            `Memory.tokens` and `Memory.position` are None. A backbone: see `backbone_name` and `own_backbone`.
-Names       Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
-            persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
+- `encode`, `propose` and `decode` are required.
+- Everything that has a default in `Detector` is optional: `proposes`, `known`, `samplers`. Without an encoder,
+  `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
+- Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
+  persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
 
 from abc import ABC, abstractmethod
