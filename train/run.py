@@ -38,9 +38,7 @@ class Data:
     val_limit: int | None = None  # Use only the first N validation images.
     size: int = 96  # Side of the generated shapes images, in pixels.
     part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
-    aspect_groups: int = (
-        0  # Aspect-ratio groups among upright and among wide images; a batch is from one group. 0 is off.
-    )
+    aspect_groups: int = 0  # Aspect-ratio groups of upright and of wide images; a batch is from one. 0 is off.
     augment: Augment = Augment()
 
 

@@ -21,9 +21,7 @@ class Augment:
 
     flip: float = 0.5  # Probability of mirroring a training image left to right.
     jitter: float = 0.0  # Brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
-    sizes: tuple[
-        int, ...
-    ] = ()  # Short sides in pixels, drawn in training; evaluation takes the largest. Default: keep.
+    sizes: tuple[int, ...] = ()  # Short sides in pixels, drawn at random; evaluation takes the largest. Default: keep.
     longest: int = 1333  # Limit of the long side, in pixels.
     crop: bool = False  # Crop half of the training images, drawn at random, before they are resized.
 

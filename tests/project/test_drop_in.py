@@ -15,8 +15,8 @@ BLOCKS = dict(re.findall(r'```python title="(.+?)"\n(.*?)```', (ROOT / "docs" / 
 LOSS, DETECTOR = "core/losses/channel_means.py", "core/detectors/plain.py"
 
 # What a developer does next, in one process.
-DRIVER = """
-import contextlib, io, json, sys
+DRIVER = r"""
+import contextlib, io, json, re, sys
 from pathlib import Path
 import pytest
 
@@ -26,7 +26,7 @@ def tested(files, words):
     with contextlib.redirect_stdout(out):
         code = pytest.main(["-v", "-p", "no:cacheprovider", *files, "-k", " or ".join(words)])
     print(out.getvalue())
-    return {"code": int(code)} | {word: out.getvalue().count(f"[{word}") for word in words}
+    return {"code": int(code)} | {word: len(re.findall(rf"\[[^]]*\b{word}\b.*PASSED", out.getvalue())) for word in words}
 
 
 def printed(main, words):

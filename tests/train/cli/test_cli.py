@@ -248,7 +248,7 @@ def test_shapes_from_teacher_to_distilled(quick, capsys):
     assert sorted(p.name for p in Path("runs").iterdir()) == ["shapes", "shapes-2", "shapes_distill", "shapes_teacher"]
     assert code("fit", "shapes", "--name", "shapes-2") == 2, "a chosen name is not changed"
     shown = capsys.readouterr()
-    assert "teacher   runs/shapes_teacher, measured" in shown.out and "\nteacher: AP" in shown.out
+    assert "teacher   runs/shapes_teacher, evaluated first" in shown.out and "\nteacher: AP" in shown.out
     assert "runs/shapes-2 exists" in shown.err
 
 
