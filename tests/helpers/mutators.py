@@ -100,6 +100,16 @@ def number_of_box(value: Any) -> Mutator:
     return mutate
 
 
+def without_box(rng: Generator, file: dict) -> Faults:
+    """Removes a box, and the outline that would give it."""
+    record = choose(rng, file["annotations"])
+    del record["segmentation"]
+    record |= {"bbox": choose(rng, [None, []])}
+    if rng.random() < 0.5:
+        del record["bbox"]
+    return {("box", record_name("annotations", record))}
+
+
 def side(value: Any, kind: str) -> Mutator:
     """Replaces the width or height of a bbox by a value."""
 
@@ -241,23 +251,22 @@ FILES = {
     "huge number in a box": number_of_box(10**400),
     "null in a box": number_of_box(None),
     "negative side": side(-5, "box"),
-    "box of another shape": field(
-        "annotations", "bbox", "box", [1, 2, 3], [1, 2, 3, 4, 5], [], [[1, 2, 3, 4]], {}, "", ...
-    ),
+    "box of another shape": field("annotations", "bbox", "box", [1, 2, 3], [1, 2, 3, 4, 5], [[1, 2, 3, 4]], {}, ""),
+    "no box": without_box,
     "empty box": side(0, "empty-box"),
     "box outside": moved(1.0),
     "box far outside": moved(40.0),
     "box leaving": moved(0.5),
-    "area": field("annotations", "area", "field", NAN, INF, "12", None, [1]),
-    "crowd": field("annotations", "iscrowd", "field", 2, -1, "0", None, [], {}),
-    "image of an annotation": field("annotations", "image_id", "field", None, "10", 1.0, [10], True, ...),
-    "class of an annotation": field("annotations", "category_id", "field", None, "cat", 3.0, {}, False, ...),
+    "area": field("annotations", "area", "field", NAN, INF, "twelve", None, [1, 2]),
+    "crowd": field("annotations", "iscrowd", "field", 2, -1, "2", None, [], {}),
+    "image of an annotation": field("annotations", "image_id", "field", None, "11", 1.0, [10], True, ...),
+    "class of an annotation": field("annotations", "category_id", "field", None, "cat", 3.5, {}, False, ...),
     "unknown image": field("annotations", "image_id", "unknown", -1, 5, 10**15),
     "unknown class": field("annotations", "category_id", "unknown", -1, 1, 41, 10**15),
-    "annotation id": field("annotations", "id", "record", None, "7", 1.5, True, [7], 2**60, ...),
-    "image id": field("images", "id", "record", None, "x", 0.0, {}, 2**60, ...),
-    "height": field("images", "height", "field", 0, -40, 40.0, "40", None, True, 10**30, ...),
-    "width": field("images", "width", "field", 0, -40, 40.5, "40", None, [], ...),
+    "annotation id": field("annotations", "id", "record", None, "seven", 1.5, True, [7], 2**60, ...),
+    "image id": field("images", "id", "record", None, "x", 0.5, {}, 2**60, ...),
+    "height": field("images", "height", "field", 0, -40, 40.1, "forty", -40.0, None, True, 10**30, ...),
+    "width": field("images", "width", "field", 0, -40, 40.5, "0", None, [], ...),
     "file name": field("images", "file_name", "field", "", None, 5, [], {"a": 1}, ...),
     "path": field(
         "images", "file_name", "path", "/etc/passwd", "../instances.json", "sub/../../x", "a\\b.png", "a\0b", "\ud800"
@@ -265,7 +274,7 @@ FILES = {
     "missing file": field(
         "images", "file_name", "missing", "gone.png", "sub", "nowhere/x.png", ".", "x" * 300, "sub/é0.jpg/x"
     ),
-    "class name": field("categories", "name", "field", "", None, 5, ["cat"], ...),
+    "class name": field("categories", "name", "field", "", None, True, NAN, ["cat"], ...),
     "junk": junk,
     "same id": same_id,
     "same record": same_record,

@@ -32,7 +32,7 @@ def run(path: Path, options: Check) -> int:
     print(check_report.text(report))
     if options.json:
         write_report(report, options.json)
-    if report.faults and options.fix_to:
+    if options.fix_to and (report.faults or report.note):
         write_repaired(case, options.fix_to, options)
     else:
         print(f"\n{check_report.advice(report)}")

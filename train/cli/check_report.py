@@ -34,6 +34,8 @@ def counts(report: Report) -> str:
     }
     if t["broken"]:
         rows["not counted"] = f"{t['broken']} broken records"
+    if report.note:
+        rows["note"] = report.note
     return "\n".join(f"{title:<15} {value}" for title, value in rows.items())
 
 

@@ -37,6 +37,7 @@ class Job:
     val: Dataset
     device: torch.device
     class_map: ClassMap | None  # of a teacher whose classes are not the data's
+    notes: tuple[str, ...] = ()  # what the user should know about the data
 
 
 def build(run: Run) -> Job:
@@ -73,7 +74,7 @@ def build(run: Run) -> Job:
         passes=run.optim.passes,
         pin=device.type == "cuda",
     )
-    return Job(run, distiller, loader, val, device, columns)
+    return Job(run, distiller, loader, val, device, columns, data_notes(train, val))
 
 
 def compile_detectors(job: Job) -> Job:
@@ -163,6 +164,11 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
     if path is None:
         raise UserError("give the data: --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]")
     return Coco(path, data.images, limit)
+
+
+def data_notes(*datasets: Dataset) -> tuple[str, ...]:
+    """A note for each file that was read otherwise than it is written."""
+    return tuple(f"{d.path}: {d.instances.note}" for d in datasets if isinstance(d, Coco) and d.instances.note)
 
 
 def refuse_missing_extras(run: Run) -> None:

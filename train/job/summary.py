@@ -21,7 +21,7 @@ def summary(job: Job, path: Path) -> str:
         "student": f"{name_of(run.student)}{backbone}, {size:.1f} M parameters",
         "teacher": run.teacher and f"{run.teacher}, evaluated first",
         "losses": ", ".join(f"{name} x {getattr(run.losses, name).weight:g}" for name in losses),
-        "note": "; ".join(note for loss in losses.values() for note in loss.notes),
+        "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),
         "data": f"{len(job.loader.dataset)} training images, {len(job.val)} validation images",
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
         "images": describe_images(run.data),

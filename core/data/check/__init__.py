@@ -12,9 +12,10 @@ from pathlib import Path
 from core.data.check import boxes, classes, image_files, records, splits
 from core.data.check.case import Case, Progress, no_progress
 from core.data.check.table import table
+from core.data.coco.corrections import correct, keep_needed_outline
 from core.data.coco.faults import NOTICES, Fault
 from core.data.coco.folder import ImageFolder, default_images
-from core.data.coco.instances import drop_segmentation, garbage_collector_paused, parse, read_raw
+from core.data.coco.instances import garbage_collector_paused, parse, read_raw
 from core.errors import UserError
 from core.files import write_bytes
 
@@ -31,12 +32,13 @@ class Report:
     faults: tuple[Fault, ...]
     notices: tuple[Fault, ...]  # worth knowing, but no reason not to train
     table: dict  # see table.table
+    note: str = ""  # what was read otherwise than it is written
 
     def as_dict(self) -> dict:
         """The report as values that JSON can hold."""
         paths = {key: value and str(value) for key, value in vars(self).items() if key in ("path", "images", "against")}
         faults = {key: [asdict(f) for f in getattr(self, key)] for key in ("faults", "notices")}
-        return {"sound": not self.faults} | paths | faults | {"table": self.table}
+        return {"sound": not self.faults} | paths | faults | {"table": self.table, "note": self.note}
 
 
 def open_case(
@@ -47,10 +49,11 @@ def open_case(
     Segmentations must be read if a copy is to be written; they take gigabytes. UserError: the file or folder cannot be read.
     """
     with garbage_collector_paused():
-        file = parse(path, read_raw(path), None if segmentations else drop_segmentation)
-    usual = default_images(path)
-    root = images or (usual if usual.is_dir() else None)
-    return Case(path, file, ImageFolder(root) if root else None, progress=progress)
+        file = parse(path, read_raw(path), None if segmentations else keep_needed_outline)
+        usual = default_images(path)
+        root = images or (usual if usual.is_dir() else None)
+        folder = ImageFolder(root) if root else None
+        return Case(path, file, folder, progress=progress, note=correct(file, folder))
 
 
 def examine(case: Case, allow: tuple[str, ...] = ()) -> Report:
@@ -65,11 +68,18 @@ def examine(case: Case, allow: tuple[str, ...] = ()) -> Report:
             tuple(f for f in faults if f.kind not in mild),
             tuple(f for f in faults if f.kind in mild),
             table(case),
+            case.note,
         )
 
 
 def repair(case: Case) -> Iterator[str]:
-    """Repairs the records in memory, and yields one sentence for each kind of change. The file on disk stays as it is."""
+    """Repairs the records in memory, and yields one sentence for each kind of change. The file on disk stays as it is.
+
+    What was read otherwise than it is written counts as repaired, since the records hold what it means.
+    """
+    if case.note:
+        yield case.note
+        case.note = ""
     for check in CHECKS:
         yield from check.repair(replace(case))  # a new Case caches nothing from before the last check's repairs
 

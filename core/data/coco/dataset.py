@@ -31,7 +31,7 @@ class Coco:
             raise UserError(f"the limit of images is {limit}; it must be at least 1")
         self.path = Path(annotations)
         self.folder = default_images(self.path) if images is None else Path(images)
-        self.instances = read_instances(self.path)
+        self.instances = read_instances(self.path, self.folder)
         self.categories = self.instances.categories
         self.ids = self.instances.image_ids[:limit]
         self.sizes = self.instances.sizes[:limit]

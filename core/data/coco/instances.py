@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from core.data.category import Category
+from core.data.coco.corrections import any_lacks_box, correct, keep_needed_outline
+from core.data.coco.folder import ImageFolder
 from core.data.coco.rules import find_faults
 from core.errors import UserError
 
@@ -34,6 +36,7 @@ class Instances:
     boxes: Float[ndarray, "a 4"]  # (x, y, width, height) in pixels
     areas: Float[ndarray, " a"]
     crowd: Bool[ndarray, " a"]
+    note: str = ""  # what was read otherwise than it is written, see `corrections.correct`
 
     def rows_of(self, image: int) -> slice:
         """The rows of the annotations of one image, given by its index."""
@@ -41,13 +44,22 @@ class Instances:
         return slice(int(first), int(last))
 
 
-def read_instances(path: Path) -> Instances:
-    """Reads a file. UserError names its first record that is wrong."""
+def read_instances(path: Path, images: Path | None = None) -> Instances:
+    """Reads a file. UserError names its first record that is wrong. `images` is the folder in which names of files are found."""
     with garbage_collector_paused():
         file = parse_without_segmentations(path)
+        note = correct(file, listable(images))
         for fault in find_faults(file):
             raise UserError(f"{path}: {fault}")
-        return assemble(file)
+        return replace(assemble(file), note=note)
+
+
+def listable(images: Path | None) -> ImageFolder | None:
+    """The folder of images; None if it cannot be listed, which is reported when its files are needed."""
+    try:
+        return ImageFolder(images) if images else None
+    except UserError:
+        return None
 
 
 def assemble(file: dict) -> Instances:
@@ -77,14 +89,15 @@ def assemble(file: dict) -> Instances:
 def parse_without_segmentations(path: Path) -> dict:
     """The file as a dict with its three lists, whose records may be anything. UserError: it is not such a file.
 
-    Polygons are cut out before the JSON is parsed, which saves most of the time and memory.
+    Polygons are cut out before the JSON is parsed, which saves most of the time and memory. They stay in records without a box.
     """
     raw = read_raw(path)
     try:
         data = json.loads(SEGMENTATION.sub(b'"segmentation":0', raw), object_hook=drop_segmentation)
     except (ValueError, RecursionError):
         return parse(path, raw)  # its error names the position in the file as it is
-    return require_lists(path, data)
+    file = require_lists(path, data)
+    return parse(path, raw, keep_needed_outline) if any_lacks_box(file) else file
 
 
 def read_raw(path: Path) -> bytes:

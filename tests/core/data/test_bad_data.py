@@ -47,6 +47,11 @@ def put(section: str, place: int, key: str, value):
     return spoil
 
 
+def without_outline(spoil):
+    """A function that also removes the outline of the first annotation, which would give its box."""
+    return lambda file: (spoil(file), file["annotations"][0].pop("segmentation"))
+
+
 def twice(section: str):
     """A function that appends a copy of the first record of a list."""
     return lambda file: file[section].append(dict(file[section][0]))
@@ -68,13 +73,13 @@ SPOILT = {  # (the change, words that the message must contain)
     "five numbers": (put("annotations", 0, "bbox", [1, 2, 3, 4, 5]), ["annotation 3", "[x, y, width, height]"]),
     "texts in a box": (put("annotations", 0, "bbox", ["1", "2", "3", "4"]), ["annotation 3", "bbox"]),
     "truths in a box": (put("annotations", 0, "bbox", [True, 2, 3, 4]), ["annotation 3", "bbox"]),
-    "box is null": (put("annotations", 0, "bbox", None), ["annotation 3", "bbox None"]),
-    "no box": (put("annotations", 0, "bbox", ...), ["annotation 3", "no bbox"]),
+    "box is null": (without_outline(put("annotations", 0, "bbox", None)), ["annotation 3", "bbox None"]),
+    "no box": (without_outline(put("annotations", 0, "bbox", ...)), ["annotation 3", "no bbox"]),
     "area": (put("annotations", 0, "area", NAN), ["annotation 3", "area nan"]),
     "crowd": (put("annotations", 0, "iscrowd", 2), ["annotation 3", "iscrowd 2"]),
     "crowd is a list": (put("annotations", 0, "iscrowd", [1]), ["annotation 3", "iscrowd [1]"]),
     "category": (put("annotations", 0, "category_id", 8), ["annotation 3", "image 12", "category_id 8", "no category"]),
-    "category is text": (put("annotations", 0, "category_id", "7"), ["annotation 3", "category_id '7'"]),
+    "category is text": (put("annotations", 0, "category_id", "dog"), ["annotation 3", "category_id 'dog'"]),
     "no category": (put("annotations", 0, "category_id", ...), ["annotation 3", "no category_id"]),
     "image": (put("annotations", 0, "image_id", 6), ["annotation 3", "image_id 6", "no image"]),
     "image is a list": (put("annotations", 0, "image_id", [12]), ["annotation 3", "image_id [12]"]),
