@@ -100,7 +100,8 @@ class Queries:
     content: Float[Tensor, "b q d"] | None = None
     position: Float[Tensor, "b q d"] | None = None
     anchors: Float[Tensor, "b q 4"] | None = None  # boxes
-    # Predictions of the encoder for each of n tokens, as one layer, from which a two-stage detector chose these queries.
+    # Predictions of the encoder for n tokens, as one layer: those from which a two-stage detector chose these queries, or the
+    # chosen ones.
     proposals: Predictions | None = None
 
     def detach(self) -> "Queries":

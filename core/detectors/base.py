@@ -6,8 +6,8 @@ teacher, to evaluate and export it, and to open it in the app; tests/core/detect
 every file.
 
 - `encode`, `propose` and `decode` are required.
-- Everything that has a default in `Detector` is optional: `proposes`, `known`, `samplers`. Without an encoder,
-  `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
+- Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `known`, `samplers`. Without
+  an encoder, `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
 - Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
   persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
@@ -105,6 +105,15 @@ class Detector(nn.Module, ABC):
         return False
 
     @property
+    def proposes_classes(self) -> bool:
+        """Whether its proposals have a logit for each class; by default False: class 0 of a proposal stands for any object.
+
+        It is read only where the detector `proposes`. The proposals are then matched and trained with the objects' own classes,
+        as in RT-DETR (arXiv 2304.08069), otherwise as if all objects were of class 0, as in Deformable DETR.
+        """
+        return False
+
+    @property
     def known(self) -> tuple[bool, ...]:
         """Whether the detector knows each class; all True unless it is a teacher with other classes (`ClassMapped`)."""
         return (True,) * self.config.classes
@@ -149,8 +158,8 @@ class Detector(nn.Module, ABC):
 
         Of `content`, `position` and `anchors` it sets those that its `decode` reads, with the batch as the first axis, also
         if all images have the same ones; the rest are None. Anchors are boxes (cx, cy, w, h). `proposals` is set if, and
-        only if, the detector `proposes`: the encoder's logits, boxes and hidden vectors of all n tokens as one layer,
-        "1 b n ...", in which class 0 stands for any object.
+        only if, the detector `proposes`: the encoder's logits, boxes and hidden vectors of n tokens, all of them or those that
+        became queries, as one layer "1 b n ...". Class 0 stands for any object unless the detector `proposes_classes`.
         """
 
     @abstractmethod

@@ -75,6 +75,10 @@ class DetectorSpec(Protocol):
         """Whether the queries are proposals of the encoder, held in `Queries.proposals`."""
 
     @property
+    def proposes_classes(self) -> bool:
+        """Whether the proposals have a logit for each class; otherwise class 0 stands for any object."""
+
+    @property
     def known(self) -> tuple[bool, ...]:
         """Whether the detector can predict each class; False only in a teacher of other classes."""
 

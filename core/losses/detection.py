@@ -24,14 +24,19 @@ class Config:
 class Model(Loss):
     """The set loss of the student's own queries and, where these are proposals of its encoder, of the proposals too.
 
-    Proposals are matched and trained as if all objects were of class 0 (Deformable DETR, models/deformable_detr.py).
+    Proposals without classes are matched and trained as if all objects were of class 0 (Deformable DETR,
+    models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069).
     """
 
     least = "truth"
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
-        self.matching, self.proposes = student.matching, student.proposes
+        self.matching, self.proposes, self.proposes_classes = (
+            student.matching,
+            student.proposes,
+            student.proposes_classes,
+        )
         self.weights = dict(self.matching.weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.weights.items()}
@@ -39,16 +44,20 @@ class Model(Loss):
     def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         if not self.proposes:
             return {}
-        return {"proposal": truth_problem(proposals(student), as_one_class(targets), self.matching)}
+        return {"proposal": truth_problem(proposals(student), self.proposal_targets(targets), self.matching)}
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
         maps = set_loss(student.own, targets, student.assignment, self.matching)
         assignments = {"truth": student.assignment}
         if self.proposes:
             assignments["proposal"] = pairs["proposal"]
-            losses = set_loss(proposals(student), as_one_class(targets), pairs["proposal"], self.matching)
+            losses = set_loss(proposals(student), self.proposal_targets(targets), pairs["proposal"], self.matching)
             maps |= {f"proposal_{name}": x for name, x in losses.items()}
         return Outcome(maps, assignments)
+
+    def proposal_targets(self, targets: Targets) -> Targets:
+        """The objects with the classes that proposals are matched with and trained for."""
+        return targets if self.proposes_classes else as_one_class(targets)
 
 
 def proposals(trace: Trace) -> Predictions:

@@ -44,6 +44,11 @@ class ClassMapped(Detector):
         return self.detector.proposes
 
     @property
+    def proposes_classes(self) -> bool:
+        """Whether the proposals of the wrapped detector have a logit for each of its own classes."""
+        return self.detector.proposes_classes
+
+    @property
     def known(self) -> tuple[bool, ...]:
         """Whether the teacher has a class that stands for each class of the student."""
         return tuple(map(bool, self.columns))

@@ -113,6 +113,7 @@ def detector_stub(**options: Any) -> SimpleNamespace:
         "queries": 7,
         "matching": Matching(),
         "proposes": False,
+        "proposes_classes": False,
     }
     about |= options
     about["known"] = about.get("known", (True,) * about["classes"])
