@@ -32,10 +32,13 @@ def run(path: Path, options: Check) -> int:
     print(check_report.text(report))
     if options.json:
         write_report(report, options.json)
-    if options.fix_to and (report.faults or report.note):
-        write_repaired(case, options.fix_to, options)
-    else:
+    if options.fix_to is None:
         print(f"\n{check_report.advice(report)}")
+    elif not (report.faults or report.note):
+        check.write_same(path, options.fix_to)
+        print(f"\nsound: {options.fix_to} is the same file")
+    elif not write_repaired(case, options.fix_to, options):
+        return 1
     return 1 if report.faults else 0
 
 
@@ -82,14 +85,19 @@ def write_report(report: check.Report, path: Path) -> None:
         raise UserError(f"--json {path} cannot be written ({error.strerror}); choose another place") from None
 
 
-def write_repaired(case: Case, target: Path, options: Check) -> None:
-    """Writes a repaired copy, checks it, and prints what was repaired and what remains.
+def write_repaired(case: Case, target: Path, options: Check) -> bool:
+    """Writes a repaired copy, checks it, and prints what was repaired and what remains. Returns whether it was written.
 
-    Reads the file again, since the copy must contain its segmentation polygons.
+    It is not if a whole list would go, or, without --force, more than a tenth of the objects. Reads the file again, since the
+    copy must contain its segmentation polygons.
     """
     whole = open_case(case.path, case.folder.root if case.folder else None, segmentations=True)
     whole = replace(whole, against=case.against, summary_cache=case.summary_cache)
-    repairs = list(check.repair(whole))
+    repairs, loss = check.repair_and_count(whole)
+    if loss.emptied or (loss.harmful and not options.force):
+        print(f"\n{check_report.refused(repairs, loss)}")
+        return False
     check.write_copy(whole, target)
     remaining = check.examine(replace(whole, path=target), options.allow)
-    print(f"\n{check_report.repaired(repairs, remaining)}")
+    print(f"\n{check_report.repaired(repairs, loss, remaining)}")
+    return True

@@ -19,6 +19,7 @@ class Check:
     allow: tuple[str, ...] = ()  # Kinds of faults that are not counted as faults.
     json: Path | None = None  # Write the whole report to this file.
     fix_to: Path | None = None  # Write a repaired copy to this file; no existing file is changed.
+    force: bool = False  # Write the copy even if more than a tenth of the objects would be dropped.
 
 
 def parse(words: list[str]) -> tuple[Path, Check]:

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from core.data.check import Report
+from core.data.check import Loss, Report
 from core.data.coco.faults import KINDS, Fault
 
 SHOWN = 5  # faults of each kind
@@ -87,12 +87,22 @@ def number_of_faults(faults: tuple[Fault, ...]) -> str:
     return f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
 
 
-def repaired(repairs: list[str], remaining: Report) -> str:
-    """The repairs, the faults that remain in the copy, and the command that checks it again."""
+def repaired(repairs: list[str], loss: Loss, remaining: Report) -> str:
+    """The repairs, the objects lost, the faults that remain in the copy, and the command that checks it again."""
     done = "\n".join(["Repaired:", *(f"  {repair}" for repair in repairs or ["nothing"])])
     rest = ["Could not be repaired:", *fault_blocks(remaining, remaining.faults)] if remaining.faults else []
     images = f" --images {remaining.images}" if remaining.images else ""
     state = f"with {number_of_faults(remaining.faults)} left" if remaining.faults else "sound"
-    return "\n\n".join(
-        [done, *rest, f"written: {remaining.path}, {state}; see python -m train check {remaining.path}{images}"]
-    )
+    written = f"written: {remaining.path}, {state}; see python -m train check {remaining.path}{images}"
+    return "\n\n".join([done, f"dropped: {loss.dropped} of {loss.objects} objects", *rest, written])
+
+
+def refused(repairs: list[str], loss: Loss) -> str:
+    """The repairs that would be made, and why no copy was written."""
+    done = "\n".join(["Repairs that were not made:", *(f"  {repair}" for repair in repairs)])
+    objects = f"{loss.dropped} of {loss.objects} objects would be dropped"
+    if loss.emptied:
+        reason = f"nothing would be left of the {loss.emptied} ({objects}); export the annotations again"
+    else:
+        reason = f"{objects}, more than a tenth; correct what is wrong with them, or add --force to drop them"
+    return f"{done}\n\nnot written: {reason}"

@@ -16,6 +16,7 @@ from core.data.coco.corrections import correct, keep_needed_outline
 from core.data.coco.faults import NOTICES, Fault
 from core.data.coco.folder import ImageFolder, default_images
 from core.data.coco.instances import garbage_collector_paused, parse, read_raw
+from core.data.coco.rules import SINGULAR
 from core.errors import UserError
 from core.files import write_bytes
 
@@ -84,11 +85,54 @@ def repair(case: Case) -> Iterator[str]:
         yield from check.repair(replace(case))  # a new Case caches nothing from before the last check's repairs
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The objects and lists that repairs take away."""
+
+    dropped: int  # objects, without copies of objects that stay, and without those that the other split has
+    objects: int  # before the repairs
+    emptied: str = ""  # the list of which nothing would be left: images, annotations or categories
+
+    @property
+    def harmful(self) -> bool:
+        """Whether more than a tenth of the objects would go, or a whole list."""
+        return bool(self.emptied) or 10 * self.dropped > self.objects
+
+
+def repair_and_count(case: Case) -> tuple[list[str], Loss]:
+    """Repairs the records in memory as `repair` does. Returns the sentences, and what was lost."""
+    before = {section: len(case.file[section]) for section in SINGULAR}
+    objects = [a for a in case.file["annotations"] if type(a) is dict]
+    changes = list(repair(replace(case, against=None)))
+    kept = {id(a) for a in case.file["annotations"]}
+    same = {what_it_marks(a) for a in case.file["annotations"]}
+    dropped = sum(id(a) not in kept and what_it_marks(a) not in same for a in objects)
+    changes += splits.repair(replace(case))  # what goes here is kept in the other split
+    case.note = ""
+    emptied = next((section for section, count in before.items() if count and not case.file[section]), "")
+    return changes, Loss(dropped, len(objects), emptied)
+
+
+def what_it_marks(annotation: dict) -> str:
+    """The image, class and box of an annotation, equal for copies; any values will do."""
+    return repr([annotation.get(key) for key in ("image_id", "category_id", "bbox")])
+
+
 def write_copy(case: Case, path: Path) -> None:
     """Writes the records to a new file. UserError: the file exists, or cannot be written."""
+    write_new(path, json.dumps(case.file).encode())
+
+
+def write_same(source: Path, path: Path) -> None:
+    """Writes the bytes of a file that needs no repair to a new file. UserError: as `write_copy`."""
+    write_new(path, read_raw(source))
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Writes a new file. UserError: it exists, or cannot be written."""
     if path.exists():
         raise UserError(f"{path} exists; give a new name, as no file is overwritten")
     try:
-        write_bytes(path, json.dumps(case.file).encode())
+        write_bytes(path, content)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); choose another place") from None
