@@ -150,8 +150,10 @@ def require_teacher(name: str, teacher: DetectorSpec | None) -> DetectorSpec:
     return teacher
 
 
-def normaliser(targets: Targets, count: Callable[[Tensor], Tensor] = torch.Tensor.clone) -> Float[Tensor, ""]:
-    """The number by which a loss divides its sum: a count over the whole step, at least 1, divided by the number of processes.
+def normaliser(
+    targets: Targets, count: Callable[[Tensor], Tensor] = torch.Tensor.clone, least: float = 1.0
+) -> Float[Tensor, ""]:
+    """The number by which a loss divides its sum: a count over the whole step, at least `least`, by the number of processes.
 
     `count` maps the number of objects of each image to what the image adds. By default that is its objects, as in DETR;
     `torch.ones_like` counts images. Gradients are averaged over processes and added over passes, so that the step equals that
@@ -161,7 +163,7 @@ def normaliser(targets: Targets, count: Callable[[Tensor], Tensor] = torch.Tenso
     if counts is None:
         counts = torch.tensor(targets.counts).to(targets.labels.device, non_blocking=True)
     total = (count(counts.clamp(min=0)) * (counts >= 0)).sum().float()
-    return total.clamp(min=1) / targets.processes
+    return total.clamp(min=least) / targets.processes
 
 
 def scatter_to_queries(

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import giou
+from core.losses._class_losses import class_loss
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
@@ -16,7 +16,7 @@ from core.types import Assignment, Outcome, Predictions, Problem, Targets, Trace
 
 @dataclass(frozen=True)
 class Config:
-    """The weights of the terms are those of the student's matching."""
+    """The class loss and the weights of the terms are those of the student's `matching`."""
 
     weight: float = 1.0  # Weight of the whole loss; 0 leaves it out.
 
@@ -37,9 +37,9 @@ class Model(Loss):
             student.proposes,
             student.proposes_classes,
         )
-        self.weights = dict(self.matching.weights)
+        self.weights = dict(self.matching.loss_weights)
         if self.proposes:
-            self.weights |= {f"proposal_{name}": w for name, w in self.matching.weights.items()}
+            self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
 
     def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         if not self.proposes:
@@ -73,7 +73,7 @@ def as_one_class(targets: Targets) -> Targets:
 
 
 def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
-    """Focal class loss of every query, L1 and 1 - GIoU of the assigned ones; unweighted, divided by the number of objects.
+    """Class loss of every query, L1 and 1 - GIoU of the assigned ones; unweighted, divided by the number of objects.
 
     That number counts the objects of the whole step, at least 1, and is a mean over processes (Deformable DETR,
     models/deformable_detr.py).
@@ -82,22 +82,7 @@ def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> di
     predicted, true = p.boxes[a.index], targets.boxes[a.target]
     distance = (m.coordinates(predicted) - m.coordinates(true)).abs().sum(-1)
     return {
-        "class": focal_loss(p.logits.float(), class_targets(p, targets, a), m) / n,
+        "class": class_loss(p, targets, a, m),
         "l1": scatter_to_queries(distance / n, a, like=p.logits),
         "giou": scatter_to_queries((1 - giou(predicted, true)) / n, a, like=p.logits),
     }
-
-
-def class_targets(p: Predictions, targets: Targets, a: Assignment) -> Float[Tensor, "l b q c"]:
-    """1 at the class of the object that a query is matched with, 0 elsewhere: all zeros for background."""
-    one = torch.ones((), device=p.logits.device)
-    return torch.zeros_like(p.logits, dtype=torch.float32).index_put((*a.index, targets.labels[a.target]), one)
-
-
-def focal_loss(logits: Float[Tensor, "*n c"], target: Float[Tensor, "*n c"], m: Matching) -> Float[Tensor, "*n"]:
-    """Sigmoid focal loss summed over classes (Lin et al., ICCV 2017); `target` is 0 or 1."""
-    score = logits.sigmoid()
-    error = target * (1 - score) + (1 - target) * score  # 1 - p_t of the paper
-    balance = target * m.alpha + (1 - target) * (1 - m.alpha)  # alpha_t
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (balance * error**m.gamma * entropy).sum(-1)

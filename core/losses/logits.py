@@ -20,10 +20,10 @@ from torch import Tensor
 
 from core.boxes import centers, corners, giou
 from core.errors import UserError
+from core.losses._class_losses import focal_loss
 from core.losses._layer_mapping import LayerMapping, LayerPairs, layer_pairs
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher, scatter_to_queries
-from core.losses.detection import focal_loss
-from core.matching.costs import Matching, box_costs, first_objects, focal_cost, in_chunks, weighted_sum
+from core.matching.costs import Matching, box_costs, first_objects, in_chunks, label_costs, weighted_sum
 from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 
 
@@ -135,12 +135,12 @@ class Model(Loss):
     ) -> Float[Tensor, "n q t"]:
         """Unweighted class cost of every pair, from the logits of both: the class term of Eq. 3.
 
-        With hard targets it is the detector's focal cost of the teacher's best class, and 0 for unmatched teacher queries.
+        With hard targets it is the student's own class cost of the teacher's best class, and 0 for unmatched teacher queries.
         """
         if self.config.target == "soft":
             return soft_class_cost(student, teacher, subtract_entropy=self.config.subtract_entropy)
         label = repeat(teacher.argmax(-1), "n t -> n q t", q=student.shape[1])
-        return focal_cost(student, self.matching).gather(-1, label) * rearrange(matched, "n t -> n 1 t")
+        return label_costs(student, self.matching).gather(-1, label) * rearrange(matched, "n t -> n 1 t")
 
     def class_loss(
         self, student: Float[Tensor, "m c"], teacher: Float[Tensor, "m c"], matched: Bool[Tensor, " m"]
@@ -152,7 +152,7 @@ class Model(Loss):
         best = rearrange(teacher.argmax(-1), "m -> m 1")
         target = torch.zeros_like(teacher).scatter(-1, best, 1.0) * rearrange(matched, "m -> m 1")
         if self.config.target == "focal":
-            return focal_loss(student, target, self.matching)
+            return focal_loss(student, target, self.matching.alpha, self.matching.gamma)
         return cross_entropy(student, target)
 
     def known_logits(self, logits: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:

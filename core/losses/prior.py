@@ -18,7 +18,7 @@ from core.types import Assignment, Outcome, Queries, Targets, Trace
 
 @dataclass(frozen=True)
 class Config:
-    """The weights of the terms are those of the student's matching."""
+    """The class loss and the weights of the terms are those of the student's `matching`."""
 
     weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
 
@@ -32,7 +32,7 @@ class Model(Loss):
         super().__init__()
         teacher = require_teacher("prior", teacher)
         refuse_other_kinds(student, teacher)
-        self.matching, self.weights = student.matching, student.matching.weights
+        self.matching, self.weights = student.matching, student.matching.loss_weights
         self.teacher_layers = teacher.config.layers
         # For each student layer, the last teacher layer that teaches it: in a dict, a later pair replaces an earlier one.
         last = dict(layer_pairs(student.config.layers, teacher.config.layers))

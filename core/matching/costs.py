@@ -18,7 +18,10 @@ IN_CACHE = 2**18  # pairs whose costs the CPU computes at a time, so that interm
 
 @dataclass(frozen=True)
 class Matching:
-    """Weights and constants of a detector's matching and of its detection loss, which share them."""
+    """Weights and constants of a detector's matching and of its detection loss.
+
+    The loss has the weights of the costs where it has none of its own. `core.losses._class_losses` has the class losses.
+    """
 
     class_weight: float = 2.0  # Weight of the class cost and loss.
     l1_weight: float = 5.0  # Weight of the L1 cost and loss of boxes.
@@ -27,11 +30,25 @@ class Matching:
     gamma: float = 2.0  # Exponent of the focal cost and loss.
     eps: float = 1e-8  # Small number inside the logarithms of the class cost.
     box: Literal["cxcywh", "xyxy"] = "cxcywh"  # Coordinates in which the L1 distance of boxes is taken.
+    class_cost: Literal["focal", "score"] = "focal"  # Class cost: the focal one, or DETR's, which is minus the score.
+    class_loss: Literal["focal", "vfl", "mal", "ia_bce", "softmax"] = "focal"  # Class loss of queries and proposals.
+    loss_alpha: float | None = None  # Alpha of the class loss; None takes its paper's, and for focal the cost's.
+    loss_gamma: float | None = None  # Gamma of the class loss; None takes its paper's, and for focal the cost's.
+    no_object: float = 0.1  # Weight of an unmatched query in the class loss softmax.
+    class_loss_weight: float | None = None  # Weight of the class loss; None takes that of the cost.
+    l1_loss_weight: float | None = None  # Weight of the L1 loss of boxes; None takes that of the cost.
+    giou_loss_weight: float | None = None  # Weight of the GIoU loss of boxes; None takes that of the cost.
 
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each part of the cost, by the part's name."""
         return {"class": self.class_weight, "l1": self.l1_weight, "giou": self.giou_weight}
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The weight of each term of the detection loss, by the term's name."""
+        own = {"class": self.class_loss_weight, "l1": self.l1_loss_weight, "giou": self.giou_loss_weight}
+        return self.weights | {name: weight for name, weight in own.items() if weight is not None}
 
     def coordinates(self, boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
         """Boxes (cx, cy, w, h) in float32, in the coordinates between which the L1 distance is taken."""
@@ -55,7 +72,7 @@ def first_objects(targets: Targets) -> Int[Tensor, " b"]:
 
 @torch.no_grad()
 def costs(p: Predictions, targets: Targets, matching: Matching) -> dict[str, Float[Tensor, "l b q t"]]:
-    """The cost of each query with each object of its image, by part and unweighted: class (focal), l1, giou (negated).
+    """The cost of each query with each object of its image, by part and unweighted: class, l1, giou (negated).
 
     Columns beyond an image's own count are padding. DETR, arXiv 2005.12872; the focal class cost is Deformable DETR's.
     """
@@ -83,8 +100,13 @@ def class_costs(
     """
     columns = repeat(labels, "... t -> ... q t", q=logits.shape[-2])
     if labels.shape[-1] < logits.shape[-1]:
-        return focal_cost(logits.gather(-1, columns).float(), matching)
-    return focal_cost(logits.float(), matching).gather(-1, columns)
+        return label_costs(logits.gather(-1, columns).float(), matching)
+    return label_costs(logits.float(), matching).gather(-1, columns)
+
+
+def label_costs(logits: Float[Tensor, "*n c"], matching: Matching) -> Float[Tensor, "*n c"]:
+    """The cost of giving a query a label, for each label: the focal cost, or minus the score (DETR)."""
+    return -logits.sigmoid() if matching.class_cost == "score" else focal_cost(logits, matching)
 
 
 def focal_cost(logits: Float[Tensor, "*n c"], matching: Matching) -> Float[Tensor, "*n c"]:

@@ -75,10 +75,33 @@ def focal_loss(logits, label, m):
     return total
 
 
+def class_loss(logits, label, u, m):
+    """Class loss of one query, summed over classes; `label` None is background, u is the IoU with its object."""
+    if m.class_loss == "softmax":
+        p = [sigmoid(float(z)) for z in logits]
+        return -m.no_object * math.log(1 - sum(p)) if label is None else -math.log(p[label])
+    usual = {"focal": (m.alpha, m.gamma), "vfl": (0.75, 2), "mal": (1, 1.5), "ia_bce": (0.25, 2)}[m.class_loss]
+    a, g = (x if given is None else given for x, given in zip(usual, (m.loss_alpha, m.loss_gamma)))
+    total = 0
+    for c, z in enumerate(map(float, logits)):
+        p = sigmoid(z)
+        if c != label:
+            total += {"focal": 1 - a, "ia_bce": 1}.get(m.class_loss, a) * p**g * softplus(z)
+        elif m.class_loss == "focal":
+            total += a * (1 - p) ** g * softplus(-z)
+        elif m.class_loss == "vfl":
+            total += u * bce(z, u)
+        else:
+            total += bce(z, u**g if m.class_loss == "mal" else max(p**a * u ** (1 - a), 0.01))
+    return total
+
+
 def truth_cost(p, targets, layer, image, query, t, m):
     """Weighted cost of matching a query with the object t."""
     box, true = p.boxes[layer, image, query], targets.boxes[t]
-    cost = m.class_weight * focal_cost(p.logits[layer, image, query], int(targets.labels[t]), m)
+    logits, label = p.logits[layer, image, query], int(targets.labels[t])
+    class_cost = -sigmoid(float(logits[label])) if m.class_cost == "score" else focal_cost(logits, label, m)
+    cost = m.class_weight * class_cost
     return cost + m.l1_weight * l1(box, true, m.box) - m.giou_weight * overlap(box, true)[1]
 
 

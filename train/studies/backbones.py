@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from core.data.loader import Loader
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment
-from core.losses.detection import focal_loss
+from core.losses._class_losses import focal_loss
 from core.matching.costs import Matching
 from core.nn.backbones import Backbone, build
 from core.runs.checkpoint import save_module
@@ -76,10 +76,11 @@ def train_backbone(backbone: Backbone, loader: Loader, classes: int) -> None:
 
 def dense_loss(logits: Tensor, targets: Targets) -> Tensor:
     """Focal loss over every place and class (logits b c h w), divided by the number of objects."""
-    want = middle_map(logits.shape, targets)
-    return focal_loss(
-        rearrange(logits, "b c h w -> b h w c"), rearrange(want, "b c h w -> b h w c"), Matching()
-    ).sum() / max(len(targets), 1)
+    focal, want = Matching(), middle_map(logits.shape, targets)
+    losses = focal_loss(
+        rearrange(logits, "b c h w -> b h w c"), rearrange(want, "b c h w -> b h w c"), focal.alpha, focal.gamma
+    )
+    return losses.sum() / max(len(targets), 1)
 
 
 def middle_map(shape: torch.Size, targets: Targets) -> Tensor:
