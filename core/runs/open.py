@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from core.data.batch import collate
+from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
@@ -75,11 +76,13 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
         dataset = Coco(Path(trained["val"]), trained["images"] and Path(trained["images"]), trained["val_limit"])
-    learnt, present = [c["name"] for c in card["categories"]], [c.name for c in dataset.categories]
+    categories = tuple(Category(c["id"], c["name"]) for c in card["categories"])
+    if isinstance(dataset, Coco):
+        return dataset.relabelled(categories, str(path))
+    learnt, present = [c.name for c in categories], [c.name for c in dataset.categories]
     if learnt != present:
-        source = data or "its data"
         raise UserError(
-            f"{path} knows the classes {learnt}, but {source} has {present}; give --data with the same classes"
+            f"{path} knows the classes {learnt}, but its data has {present}; give --data with the same classes"
         )
     return dataset
 

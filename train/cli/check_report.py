@@ -4,6 +4,7 @@ from itertools import groupby
 
 from core.data.check import Loss, Report
 from core.data.coco.faults import KINDS, Fault
+from core.data.coco.limits import RECIPES
 
 SHOWN = 5  # faults of each kind
 CLASSES = 100  # rows of the table of classes
@@ -15,6 +16,9 @@ def text(report: Report) -> str:
     parts = [counts(report), class_table(report.table["classes"]), *fault_blocks(report, report.faults)]
     if report.notices:
         parts += ["Worth knowing, but not counted as faults:", *fault_blocks(report, report.notices)]
+    if report.limits:
+        size = f"{RECIPES.queries} queries and {RECIPES.short} x {RECIPES.longest} pixels"
+        parts.append("\n".join([f"Beyond the recipes coco*, with {size}:", *(f"  {limit}" for limit in report.limits)]))
     return "\n\n".join(parts)
 
 

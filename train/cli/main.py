@@ -19,7 +19,8 @@ USAGE = """\
 usage: python -m train VERB ...
 
   list [WORD]               the recipes, or those that mention WORD; --long adds score, time and paper
-  fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run
+  fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run,
+                            --auto takes queries and image size from the data
   resume RUN                continue a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
@@ -88,7 +89,7 @@ def start(verb: str, rest: list[str]) -> int:
     """Checks the names that follow a verb, then imports torch and runs the verb; returns the exit code."""
     first, arguments = rest[0], rest[1:]
     if verb == "fit":
-        card, arguments = take_card(rest)
+        card, arguments = take_card([word for word in rest if word != "--auto"])
         recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
         if recipe or not card:
             require_known("recipe", recipe or first, recipes.names())
@@ -103,7 +104,7 @@ def start(verb: str, rest: list[str]) -> int:
     try:
         match verb:
             case "fit":
-                verbs.fit(recipe, card, arguments)
+                verbs.fit(recipe, card, arguments, auto="--auto" in rest)
             case "resume":
                 verbs.resume(Path(first), arguments)
             case "eval":

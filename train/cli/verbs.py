@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.loader import evaluation
 from core.data.sample import Dataset
@@ -29,7 +30,8 @@ from train.distributed.parallel import first_text, ranks, restarted
 from train.engine import loop
 from train.engine.evaluate import score
 from train.exports import _cost, _trial
-from train.job.build import dataset, device_of, refuse_other_classes
+from train.job.auto import fitted_to_data
+from train.job.build import dataset, device_of, with_classes
 from train.run import USUAL, Data, Run, quick
 from train.run_folder import folder
 from train.score_table import table
@@ -37,8 +39,11 @@ from train.score_table import table
 RUNS = Path("runs")
 
 
-def fit(recipe: str | None, card: Path | None, arguments: list[str]) -> None:
-    """Trains a recipe, or the run of a card, with the fields that the flags set. One of `recipe` and `card` is given."""
+def fit(recipe: str | None, card: Path | None, arguments: list[str], *, auto: bool = False) -> None:
+    """Trains a recipe, or the run of a card, with the fields that the flags set. One of `recipe` and `card` is given.
+
+    `auto` takes the number of queries and the image size from the data, where those of the run are too small for it.
+    """
     if card:
         start = read_card(card)
     else:
@@ -48,6 +53,8 @@ def fit(recipe: str | None, card: Path | None, arguments: list[str]) -> None:
     run = flags(start, arguments, f"python -m train fit {recipe or f'--card {card}'}", about, usual=USUAL)
     if run.student.classes != start.student.classes:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
+    if auto:
+        run = fitted_to_data(run)
     if os.environ.get("QUICK") == "1":
         run = quick(run)
     with process_group():
@@ -130,7 +137,7 @@ def evaluate(path: Path, arguments: list[str]) -> None:
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
     else:
         val = dataset(trained, "val")
-    refuse_other_classes(card, val.categories, path)
+    val = with_classes(val, tuple(Category(c["id"], c["name"]) for c in card["categories"]), str(path))
     augment = (trained or Data()).augment
     with process_group():
         scores = score(

@@ -10,6 +10,7 @@ import torch
 from core import detectors
 from core.data.category import Category
 from core.data.coco.dataset import Coco
+from core.data.coco.limits import Exceeded, exceeded, run_settings
 from core.data.loader import Loader
 from core.data.sample import Dataset
 from core.data.shapes.dataset import Shapes
@@ -37,7 +38,8 @@ class Job:
     val: Dataset
     device: torch.device
     class_map: ClassMap | None  # of a teacher whose classes are not the data's
-    notes: tuple[str, ...] = ()  # what the user should know about the data
+    notes: tuple[str, ...] = ()  # what was read otherwise than it is written
+    limits: tuple[Exceeded, ...] = ()  # settings that the data exceeds
 
 
 def build(run: Run) -> Job:
@@ -55,8 +57,7 @@ def build(run: Run) -> Job:
         raise UserError(f"--init {run.init}: no such file; give a file of weights, or imagenet")
     loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
     train, val = dataset(run.data, "train"), dataset(run.data, "val")
-    if [c.id for c in train.categories] != [c.id for c in val.categories]:
-        raise UserError(f"{run.data.train} and {run.data.val} list different categories; make them the same")
+    val = with_classes(val, train.categories, str(run.data.train))
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
     columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
     distiller = build_distiller(run, map_classes(loaded[0], columns) if loaded else None).to(device)
@@ -74,7 +75,7 @@ def build(run: Run) -> Job:
         passes=run.optim.passes,
         pin=device.type == "cuda",
     )
-    return Job(run, distiller, loader, val, device, columns, data_notes(train, val))
+    return Job(run, distiller, loader, val, device, columns, data_notes(train, val), data_limits(run, train, val))
 
 
 def compile_detectors(job: Job) -> Job:
@@ -146,14 +147,17 @@ def teacher_class_map(card: dict, categories: tuple[Category, ...], file: Path |
     return class_map([c.name for c in categories], [c["name"] for c in card["categories"]], overrides, str(file))
 
 
-def refuse_other_classes(card: dict, categories: tuple[Category, ...], path: Path) -> None:
-    """Raises UserError if the detector at `path`, with this card, has other classes than the data."""
-    learnt, present = [c["name"] for c in card["categories"]], [c.name for c in categories]
+def with_classes(data: Dataset, categories: tuple[Category, ...], known: str) -> Dataset:
+    """The dataset with these classes, matched by name. UserError: it has others; `known` says whose these are."""
+    if isinstance(data, Coco):
+        return data.relabelled(categories, known)
+    learnt, present = [c.name for c in categories], [c.name for c in data.categories]
     if learnt != present:
         raise UserError(
-            f"{path} knows the classes {', '.join(learnt)}, but the data has {', '.join(present)}: "
+            f"{known} knows the classes {', '.join(learnt)}, but the data has {', '.join(present)}: "
             "take one that was trained on this data's classes"
         )
+    return data
 
 
 def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
@@ -169,6 +173,17 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
 def data_notes(*datasets: Dataset) -> tuple[str, ...]:
     """A note for each file that was read otherwise than it is written."""
     return tuple(f"{d.path}: {d.instances.note}" for d in datasets if isinstance(d, Coco) and d.instances.note)
+
+
+def data_limits(run: Run, train: Dataset, val: Dataset) -> tuple[Exceeded, ...]:
+    """The settings of the run that its data exceeds; none for generated images."""
+    settings = run_settings(encode(run))
+    return tuple(
+        limit
+        for data, training in ((train, True), (val, False))
+        if isinstance(data, Coco)
+        for limit in exceeded(str(data.path), data.instances, settings, training=training, measured=not training)
+    )
 
 
 def refuse_missing_extras(run: Run) -> None:

@@ -30,7 +30,8 @@ def summary(job: Job, path: Path) -> str:
         "memory": str(estimate_memory(job)),
         "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
-    return "\n".join(f"{title:<9} {text}" for title, text in lines.items() if text)
+    rows = [*lines.items(), *(("warning", str(limit)) for limit in job.limits)]
+    return "\n".join(f"{title:<9} {text}" for title, text in rows if text)
 
 
 def describe_device(job: Job) -> str:

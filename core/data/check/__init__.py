@@ -16,6 +16,7 @@ from core.data.coco.corrections import correct, keep_needed_outline
 from core.data.coco.faults import NOTICES, Fault
 from core.data.coco.folder import ImageFolder, default_images
 from core.data.coco.instances import garbage_collector_paused, parse, read_raw
+from core.data.coco.limits import RECIPES, exceeded
 from core.data.coco.rules import SINGULAR
 from core.errors import UserError
 from core.files import write_bytes
@@ -34,12 +35,18 @@ class Report:
     notices: tuple[Fault, ...]  # worth knowing, but no reason not to train
     table: dict  # see table.table
     note: str = ""  # what was read otherwise than it is written
+    limits: tuple[str, ...] = ()  # settings of the recipes coco* that the data exceeds, a sentence each
 
     def as_dict(self) -> dict:
         """The report as values that JSON can hold."""
         paths = {key: value and str(value) for key, value in vars(self).items() if key in ("path", "images", "against")}
         faults = {key: [asdict(f) for f in getattr(self, key)] for key in ("faults", "notices")}
-        return {"sound": not self.faults} | paths | faults | {"table": self.table, "note": self.note}
+        return (
+            {"sound": not self.faults}
+            | paths
+            | faults
+            | {"table": self.table, "note": self.note, "limits": [*self.limits]}
+        )
 
 
 def open_case(
@@ -70,7 +77,18 @@ def examine(case: Case, allow: tuple[str, ...] = ()) -> Report:
             tuple(f for f in faults if f.kind in mild),
             table(case),
             case.note,
+            tuple(limits(case)),
         )
+
+
+def limits(case: Case) -> Iterator[str]:
+    """The settings of the recipes coco* that the file or the other split exceeds. What is a fault too is left out."""
+    for split in (case, case.against):
+        if split:
+            instances = replace(split.instances, boxes=boxes.boxes_of(split).converted)
+            for limit in exceeded(str(split.path), instances, RECIPES, training=split is case):
+                if split is case.against or limit.kind not in ("class", "area"):
+                    yield str(limit)
 
 
 def repair(case: Case) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """The dataset Coco: a folder of images with a COCO instances file."""
 
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from core.data.category import Category
 from core.data.coco.decode import decode
 from core.data.coco.folder import ImageFolder, default_images
 from core.data.coco.instances import read_instances
@@ -65,6 +68,28 @@ class Coco:
         boxes = np.stack([x, y, x + w, y + h], axis=1).clip(0, [width, height, width, height])
         keep = (boxes[:, 2:] > boxes[:, :2]).all(1) & ~self.instances.crowd[rows]
         return torch.from_numpy(boxes[keep]).float(), torch.from_numpy(self.instances.label[rows][keep])
+
+    def relabelled(self, categories: tuple[Category, ...], known: str) -> "Coco":
+        """The same images with the labels and class ids of `categories`, which are matched by name.
+
+        Classes without an annotation may be missing there. UserError: another one is; `known` says whose classes they are.
+        """
+        labels = {category.name: label for label, category in enumerate(categories)}
+        used = set(self.instances.label.tolist())
+        foreign = [c.name for label, c in enumerate(self.categories) if c.name not in labels and label in used]
+        if foreign:
+            raise UserError(
+                f"{known} knows the classes {', '.join(labels)}, but {self.path} has {', '.join(foreign)} too; give data with "
+                "the same classes"
+            )
+        new = copy(self)
+        table = np.array([labels.get(c.name, -1) for c in self.categories], dtype=np.int64)
+        new.categories, note = categories, self.instances.note
+        if self.categories != categories:
+            text = "its classes are matched by name, as their ids differ or some are missing"
+            note = f"{note}; {text}" if note else text
+        new.instances = replace(self.instances, label=table[self.instances.label], categories=categories, note=note)
+        return new
 
     def truth(self) -> dict:
         """The records of the images in use, with ids, boxes and areas as in the file."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
+from core.runs.diagnose.data_limits import data_findings
 from core.runs.diagnose.findings import Finding, findings
 from core.runs.diagnose.history import Epoch, History, LossShare, Term, read_history
 from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels, Watch, replay_statistics
@@ -53,7 +54,8 @@ def examine(opened: OpenRun, *, limit: int = IMAGES, watch: Watch = lambda image
     """Diagnoses a run that is already open."""
     history = read_history(opened.path)
     replayed = replay_statistics(opened, limit, watch)
-    causes = findings(history, replayed, opened.card["run"])
+    severe, mild = data_findings(opened.card["run"], opened.data)
+    causes = (*severe, *findings(history, replayed, opened.card["run"]), *mild)
     return Diagnosis(
         run=str(Path(opened.path)),
         steps=len(history.steps),

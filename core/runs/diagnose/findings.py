@@ -38,7 +38,7 @@ SUM_FIXES = {"logits": ("normalise", "sum", "pairs"), "features": ("scale", "non
 class Finding:
     """One thing that is wrong with a run, with its evidence and the setting to change."""
 
-    disease: str  # its kind: frozen, untrained, swapped, dominating, idle or shrunk
+    disease: str  # its kind: frozen, untrained, swapped, dominating, idle, shrunk or data
     title: str
     evidence: str
     setting: str  # what to change
