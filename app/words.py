@@ -150,7 +150,15 @@ def sort_option(name: str) -> dict:
 
 def side(name: str) -> tuple[str, str, str]:
     """Title of a side, name of one of its members, and explanation."""
-    return SIDES.get(name, (name.capitalize(), f"{name} query", "A further group of queries, decoded by the student"))
+    decoder, title = "teacher" if is_of_teacher(name) else "student", name.replace("_", " ")
+    return SIDES.get(
+        name, (title.capitalize(), f"{title} query", f"A further group of queries, decoded by the {decoder}")
+    )
+
+
+def is_of_teacher(side_name: str) -> bool:
+    """Whether the teacher decoded the queries of a side."""
+    return side_name == "teacher" or side_name.startswith("teacher_")
 
 
 def line(name: str) -> tuple[str, str]:

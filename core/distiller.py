@@ -25,7 +25,8 @@ class Decoded:
     predictions: dict[str, Predictions]
 
 
-OnDecoded = Callable[[str, Decoded], None]  # called with "teacher" or "student" as soon as that detector is done
+# Called with "teacher" or "student" as soon as that detector's own queries are decoded.
+OnDecoded = Callable[[str, Decoded], None]
 Ask = Callable[[Queries], dict[str, Queries]]  # further groups to decode, given the detector's own queries
 
 
@@ -65,6 +66,10 @@ class Distiller(nn.Module):
 
         decoded_student = decode(self.student, images, ask)
         on_decoded("student", decoded_student)
+        if decoded_teacher is not None and self.teacher is not None:
+            asked = (loss.ask_teacher(decoded_student.queries, targets) for loss in losses.values())
+            further = {name: q for groups in asked for name, q in groups.items()}
+            decoded_teacher = decode_further(self.teacher, decoded_teacher, further)
         with in_float32(images.pixels.device.type):
             student, teacher = self.matched(decoded_student, decoded_teacher, targets)
             problems = {name: loss.problems(student, teacher, targets) for name, loss in losses.items()}
@@ -99,6 +104,14 @@ def run_teacher(teacher: Detector, images: Images) -> Decoded:
     Under no_grad, not in inference mode, since the student's backward pass needs tensors of the teacher.
     """
     return decode(teacher, images, ask=lambda own: {})
+
+
+@torch.no_grad()
+def decode_further(teacher: Detector, decoded: Decoded, further: dict[str, Queries]) -> Decoded:
+    """Adds further groups of queries, and their predictions, to those that the teacher has decoded; without gradient."""
+    queries = {name: q.detach() for name, q in further.items()}
+    predictions = {name: teacher.decode(decoded.memory, q) for name, q in queries.items()}
+    return Decoded(decoded.memory, decoded.queries | queries, decoded.predictions | predictions)
 
 
 def decode(detector: Detector, images: Images, ask: Ask) -> Decoded:

@@ -189,7 +189,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Trace:
-    """All that one detector computed for one batch, by group of queries; the detector's own queries are the group "own"."""
+    """All that one detector computed for one batch, by group of queries; the detector's own queries are the group "own".
+
+    Losses may ask both detectors for further groups.
+    """
 
     memory: Memory
     queries: dict[str, Queries]

@@ -1,7 +1,7 @@
 """One image as the page displays it: what one run computed for it, and optionally what a second run computed.
 
-A side is a group of boxes on the canvas: "student", "teacher", "other" (the second run's student), "truth" (the objects), or
-the name of a further group of queries that the student decoded.
+A side is a group of boxes on the canvas: "student", "teacher", "other" (the second run's student), "truth" (the objects), the
+name of a further group of queries that the student decoded, or "teacher_" and the name of one that the teacher decoded.
 """
 
 from dataclasses import dataclass
@@ -106,6 +106,11 @@ class Replay:
             for name, assignment in outcome.pairs.items():
                 if name in student.predictions:
                     sides[name] = Side(student.predictions[name], matching, assignment, targets)
+        if teacher is not None and self.distiller.teacher is not None:
+            unmatched = teacher.assignment.at(slice(0))
+            for name, predictions in teacher.predictions.items():
+                if name != "own":
+                    sides[f"teacher_{name}"] = Side(predictions, self.distiller.teacher.matching, unmatched, targets)
         return sides
 
     @cached_property
@@ -196,11 +201,13 @@ class Display:
     def role(self, side: str) -> str:
         """The colour of a side: "teacher", "truth", "student" or "distilled".
 
-        Further groups have the student's colour, because the student decoded them. Of two students, the one of the run
-        with a teacher is "distilled".
+        Further groups have the colour of the detector that decoded them. Of two students, the one of the run with a teacher
+        is "distilled".
         """
-        if side in ("teacher", "truth"):
+        if side == "truth":
             return side
+        if words.is_of_teacher(side):
+            return "teacher"
         if self.second is None:
             return "student"
         has_teacher = self.trace.teacher is not None

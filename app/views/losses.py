@@ -58,25 +58,28 @@ def term(replay: Replay, path: str, layer: int) -> dict:
     m = outcome.maps[key]
     layer = len(m) - 1 if layer == -1 else min(max(layer, 0), len(m) - 1)
     described = {"id": path, "kind": kind(m), "layer": layer, "layers": len(m), "sum": m[layer, 0].sum().item()}
-    return described | layer_values(replay, name, m[layer, 0])
+    return described | layer_values(replay, path, m[layer, 0])
 
 
-def layer_values(replay: Replay, name: str, values: Tensor) -> dict:
+def layer_values(replay: Replay, path: str, values: Tensor) -> dict:
     """The values of a map in one layer: a number for each query, a map over the image, or nothing for a single number."""
     if values.ndim == 1:
-        side = side_of(replay, name)
+        side = side_of(replay, path)
         return {"side": side if len(values) == replay.sides[side].queries else "", "values": values.tolist()}
     return {"heat": heat(values.float(), *level_of(replay, values))} if values.ndim == 2 else {}
 
 
-def side_of(replay: Replay, name: str) -> str:
-    """The side whose queries a loss has values for: the group that it asked the student to decode, else the student's own.
+def side_of(replay: Replay, path: str) -> str:
+    """The side whose queries a term has values for: a group that its loss asked the student to decode, else the student's own.
 
-    Values that belong to no queries of that side, such as those of a two-stage detector's proposals, differ in number.
+    Of several groups it is the one with whose name the map's begins. Values that belong to no queries of that side, such as
+    those of a two-stage detector's proposals, differ in number.
     """
+    name, _, key = path.partition("/")
     student, teacher = replay.trace.student.queries["own"], replay.trace.teacher
     groups = replay.losses[name].ask(student, None if teacher is None else teacher.queries["own"], replay.trace.targets)
-    return next((group for group in groups if group in replay.sides), "student")
+    shown = [group for group in groups if group in replay.sides]
+    return next((group for group in shown if key.startswith(f"{group}_")), next(iter(shown), "student"))
 
 
 @torch.no_grad()

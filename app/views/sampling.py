@@ -11,9 +11,10 @@ def side_locations(display: Display, side: str) -> tuple[SamplingLocations, ...]
     """The sampling locations of all queries of a side, layer by layer; empty for a detector that does not report them."""
     replay = display.second if side == "other" and display.second is not None else display.main
     detector, trace = replay.distiller.student, replay.trace.student
-    if side == "teacher" and replay.distiller.teacher is not None and replay.trace.teacher is not None:
+    if words.is_of_teacher(side) and replay.distiller.teacher is not None and replay.trace.teacher is not None:
         detector, trace = replay.distiller.teacher, replay.trace.teacher
-    return sampling_locations(detector, trace.memory, trace.queries.get(side, trace.queries["own"]))
+    group = side.removeprefix("teacher_")
+    return sampling_locations(detector, trace.memory, trace.queries.get(group, trace.queries["own"]))
 
 
 def query_locations(

@@ -116,6 +116,14 @@ class Loss(nn.Module, ABC):
         """
         return {}
 
+    def ask_teacher(self, student: dict[str, Queries], targets: Targets) -> dict[str, Queries]:
+        """Further groups of queries for the teacher to decode without gradient, by name; "own" is taken.
+
+        `student` are all groups that the student decodes: its own queries as "own", and those that losses asked for. A group
+        that both decode is to have one name. Decoded groups are in `teacher.predictions` of `forward`.
+        """
+        return {}
+
     def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         """Assignment problems to be solved before `forward`, by name.
 

@@ -7,8 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from core import detectors, losses
 from core.distiller import Distiller, total
+from core.losses.base import Loss
 from core.matching import solving
-from core.types import DistillTrace, no_targets
+from core.types import DistillTrace, Outcome, Queries, no_targets
 from tests.helpers import tiny
 
 kinds = pytest.mark.parametrize("kind", detectors.names())
@@ -286,3 +287,58 @@ def test_a_cost_that_is_not_finite_names_detector_layer_and_image(batch):
             model.stages[1].to_class[-1].bias.fill_(torch.nan)
         with pytest.raises(FloatingPointError, match=f"truth {whose}.*layer 1, image 0"):
             step(*batch)
+
+
+class Shared(Loss):
+    """Asks both detectors to decode one group, and the teacher alone to decode the student's queries in reverse order."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = {"difference": 1.0}
+
+    def ask(self, student, teacher, targets):
+        draw = torch.Generator().manual_seed(0)
+        fields = {k: x for k, x in vars(teacher.detach()).items() if x is not None}
+        return {
+            "shared": Queries(**{k: x[:, :5] + torch.rand(x[:, :5].shape, generator=draw) for k, x in fields.items()})
+        }
+
+    def ask_teacher(self, student, targets):
+        return {"shared": student["shared"], "turned": tiny.reordered(student["own"], torch.arange(9, -1, -1))}
+
+    def forward(self, student, teacher, targets, pairs):
+        mine, theirs = (x.predictions["shared"].hidden for x in (student, teacher))
+        turned = teacher.predictions["turned"].hidden.flip(2)
+        own = (student.own.hidden - turned).pow(2).sum((2, 3))[..., None]
+        return Outcome({"difference": (mine - theirs).pow(2).sum(-1) + own})
+
+
+@kinds
+def test_the_teacher_decodes_further_groups_without_gradient_and_its_own_stay_the_same_bits(kind, batch):
+    student, teacher = tiny.pair(kind)
+    plain = tiny.distiller(student, teacher, ["detection"])(*batch)
+    loss = Shared()
+    step = Distiller(student, {"shared": loss}, {"shared": loss.weights}, teacher).train()
+    found = step(*batch)
+    assert found.student.predictions.keys() == {"own", "shared"}
+    assert found.teacher.predictions.keys() == found.teacher.queries.keys() == {"own", "shared", "turned"}
+    for field, x in vars(plain.teacher.own).items():
+        assert torch.equal(x, getattr(found.teacher.own, field))
+    for name, expected in (
+        ("shared", found.student.queries["shared"]),
+        ("turned", tiny.reordered(found.student.queries["own"], torch.arange(9, -1, -1))),
+    ):
+        direct = teacher.decode(found.teacher.memory, expected)
+        assert torch.equal(direct.logits, found.teacher.predictions[name].logits), name
+    found.total.backward()
+    assert all(p.grad is None for p in teacher.parameters()) and any(p.grad is not None for p in student.parameters())
+    held = [*found.teacher.queries.values(), *found.teacher.predictions.values()]
+    assert not any(x.requires_grad for group in held for x in vars(group).values() if x is not None)
+
+
+@kinds
+def test_a_teacher_like_the_student_says_the_same_of_shared_queries(kind, batch):
+    student = tiny.detector(kind)
+    loss = Shared()
+    step = Distiller(student, {"shared": loss}, {"shared": loss.weights}, deepcopy(student)).eval()
+    assert step(*batch).total.item() < 1e-6

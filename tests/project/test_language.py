@@ -48,6 +48,7 @@ INHERITED = {
     "propose",
     "decode",
     "ask",
+    "ask_teacher",
     "problems",
     "cost_parts",
     "with_layers",

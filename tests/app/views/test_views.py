@@ -16,8 +16,9 @@ from app.worker.library import SHIPPED
 from app.worker.survey import Survey
 from core.errors import UserError
 from core.losses.base import Loss
+from core.metrics.sampling_locations import sampling_locations
 from core.runs.diagnose import diagnose
-from core.types import Outcome
+from core.types import Outcome, Queries
 from tests.app.views.test_masks import near
 from tests.helpers import opened
 
@@ -161,6 +162,50 @@ def test_a_new_loss_appears_without_a_line_of_the_app(folders):
     assert "counted here by hand" in found["says"]  # the first line of its module
     assert handlers.term("image/1", "brightness/each")["side"] == "student"
     assert handlers.term("image/1", "brightness/brightness")["kind"] == "image"
+
+
+class Twofold(Loss):
+    """Both detectors decode the first five of the teacher's queries, as two groups."""
+
+    weights = {"first_score": 1.0, "second_score": 1.0}
+
+    def ask(self, student, teacher, targets):
+        five = {k: x[:, :5] for k, x in vars(teacher.detach()).items() if x is not None}
+        return {"first": Queries(**five), "second": Queries(**{k: x.flip(1) for k, x in five.items()})}
+
+    def ask_teacher(self, student, targets):
+        return {"second": student["second"]}
+
+    def forward(self, student, teacher, targets, pairs):
+        none = student.assignment.at(slice(0))
+        scores = {f"{name}_score": student.predictions[name].logits[..., 0] ** 2 for name in ("first", "second")}
+        return Outcome(scores, {"first": none, "second": none})
+
+
+def test_groups_that_both_detectors_decode_are_sides_of_their_own(folders):
+    handlers = opened.handlers(folders[0])
+    distiller = handlers.samples("").run.distiller
+    distiller.losses["twofold"] = Twofold()
+    distiller.weights["twofold"] = Twofold.weights
+    display = handlers.display("image/1", "", "")
+    trace, groups = display.trace, {g["id"]: g for g in handlers.scene("image/1")["groups"]}
+    shown = {"first": trace.student, "second": trace.student, "teacher_second": trace.teacher}
+    assert groups.keys() == {"student", "teacher", "truth", "prior", *shown}
+    for side, traced in shown.items():
+        p = traced.predictions[side.removeprefix("teacher_")]
+        last = groups[side]["layers"][LAYERS - 1]
+        assert np.allclose(last["scores"], p.logits[-1, 0].sigmoid().amax(-1), atol=1e-4)
+        detector = distiller.teacher if side == "teacher_second" else distiller.student
+        own = trace.teacher if side == "teacher_second" else trace.student
+        (wanted, *_) = sampling_locations(detector, own.memory, own.queries[side.removeprefix("teacher_")])[-1:]
+        assert len(handlers.reading("image/1", LAYERS - 1, side, 4)["places"]) == len(wanted.weights[0, 4])
+        assert handlers.query("image/1", LAYERS - 1, side, 4)["matches"] == []
+    assert (
+        groups["teacher_second"]["role"] == "teacher" and "decoded by the teacher" in groups["teacher_second"]["says"]
+    )
+    assert groups["second"]["role"] == "student" and groups["second"]["title"] == "Second"
+    for name in ("first", "second"):
+        assert handlers.term("image/1", f"twofold/{name}_score")["side"] == name
 
 
 # The doctor -----------------------------------------------------------------------------------------------------------
