@@ -1,7 +1,7 @@
 """Figure 4: masks of the teacher's queries of high and of low quality.
 
-Six panels, chosen by rule: (a) the image; (b), (c) the mask of the query whose box fits each of the two largest objects best;
-(d) of the other queries, the one with the most mask on both; (e), (f) the two queries of the lowest quality q*.
+Six panels, chosen by rule: (a) the image; (b), (c) the mask of the query of the highest quality on each of the two largest
+objects; (d) of the other queries, the one with the most mask on both; (e), (f) the two queries of the lowest quality q*.
 """
 
 from dataclasses import replace
@@ -18,6 +18,9 @@ from analysis.inputs.inputs import Inputs
 from analysis.inputs.one_image import ReplayedImage, replay_image
 from analysis.inputs.rows import Row, detector_title
 from core.boxes import iou
+from core.losses.features import quality
+from core.metrics.query_quality import GAMMA
+from core.types import Targets, Trace
 
 LETTERS = "bcdef"
 
@@ -98,8 +101,8 @@ def caption(
         f"of stride {image.stride}"
     )
     rules = (
-        "(b), (c): best box on each of the two largest objects; (d): of the other queries, most mask on both; (e), (f): "
-        "lowest quality q*"
+        "(b), (c): highest quality on each of the two largest objects, from class score and IoU with it; (d): of the other "
+        "queries, most mask on both; (e), (f): lowest quality q*"
     )
     scale = f"Colours from 0 to {max(mask.max() for mask in masks.values()):.2f}, the maximum of the five masks"
     top, low = (np.mean([r["inside"] for r in rows if r["panel"] in letters]) for letters in ("bc", "ef"))
@@ -116,12 +119,12 @@ def choose(
     image: ReplayedImage, psi: Float[ndarray, "q h w"], places: Bool[ndarray, "t h w"], quality: Float[ndarray, " q"]
 ) -> tuple[dict[str, int], dict[str, str]]:
     """The query of each panel by the figure's rules, and the reason in a few words."""
-    boxes, targets = image.shown_trace.own.boxes[-1, 0], image.trace.targets
+    targets = image.trace.targets
     largest = (targets.boxes[:, 2] * targets.boxes[:, 3]).argsort(descending=True)[:2].tolist()
     chosen, reasons = {}, {}
     for letter, t in zip("bc", largest):
-        chosen[letter] = int(iou(boxes, targets.boxes[t].expand_as(boxes)).argmax())
-        reasons[letter] = f"best box on the {image.labels[t]}"
+        chosen[letter] = best_query_on(image.shown_trace, targets, t)
+        reasons[letter] = f"highest quality on the {image.labels[t]}"
     free = [query for query in range(len(psi)) if query not in chosen.values()]
     if len(largest) == 2:
         shares = np.stack([(psi * places[t]).sum((1, 2)) for t in largest]) / psi.sum((1, 2)).clip(1e-12)
@@ -130,6 +133,16 @@ def choose(
     for letter, query in zip("ef", np.argsort(quality)):
         chosen[letter], reasons[letter] = int(query), "lowest quality"
     return chosen, reasons
+
+
+def best_query_on(trace: Trace, targets: Targets, target: int) -> int:
+    """The query of the highest quality for one object: Eq. 8 with the score of its class and the IoU with its box.
+
+    By the box alone it could be a query that takes the object for one of another class.
+    """
+    boxes = trace.own.boxes[-1, 0]
+    score = trace.own.logits[-1, 0, :, targets.labels[target]].float().sigmoid()
+    return int(quality(score, iou(boxes, targets.boxes[target].expand_as(boxes)), GAMMA).argmax())
 
 
 def make(numbers: Numbers) -> Figure:

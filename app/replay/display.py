@@ -199,15 +199,17 @@ class Display:
         return words.side(side)[0]
 
     def role(self, side: str) -> str:
-        """The colour of a side: "teacher", "truth", "student" or "distilled".
+        """The colour of a side: "teacher", "truth", "student", "distilled" or "prior".
 
-        Further groups have the colour of the detector that decoded them. Of two students, the one of the run with a teacher
-        is "distilled".
+        Further groups of the teacher have its colour, and those that the student decodes that of "prior". Of two students,
+        the one of the run with a teacher is "distilled".
         """
         if side == "truth":
             return side
         if words.is_of_teacher(side):
             return "teacher"
+        if side not in words.MATCHED_SIDES:
+            return "prior"
         if self.second is None:
             return "student"
         has_teacher = self.trace.teacher is not None

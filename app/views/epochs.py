@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,17 +14,23 @@ from core.errors import UserError
 FILE = "assignments.parquet"  # train/run_folder/assignments.py: who, epoch, image, layer, query, object, cost, margin, runner_up
 COLUMNS = ("epoch", "query", "object", "cost", "margin", "runner_up")
 NOTHING_RECORDED = "No open run recorded the assignments of this image."
+UPLOADED = "An uploaded image was in no training, so nothing was recorded of it."
+OFFERED = 32  # recorded images that are offered in place of one that was not, at most
 
 
 def epochs(display: Display, both: Sequence[Samples], layer: int) -> dict:
-    """The ribbons of every student that recorded this image, in one decoder layer, -1 for the last."""
+    """The ribbons of every student that recorded this image, in one decoder layer, -1 for the last.
+
+    Where none did, "recorded" are the keys of images that were recorded: {"layer", "bands", "says", "recorded"}.
+    """
     kind, _, id = display.main.key.partition("/")
-    if kind != "image":
-        raise UserError("an uploaded image was in no training, so nothing was recorded of it")
     layer = layer % display.layers
+    if kind != "image":
+        return {"layer": layer, "bands": [], "says": UPLOADED, "recorded": recorded_images(both)}
     bands = [band(display, side, samples, int(id), layer) for side, samples in zip(("student", "other"), both)]
     recorded = [band for band in bands if band["epochs"]]
-    return {"layer": layer, "bands": recorded, "says": "" if recorded else NOTHING_RECORDED}
+    offered, says = ([], "") if recorded else (recorded_images(both), NOTHING_RECORDED)
+    return {"layer": layer, "bands": recorded, "says": says, "recorded": offered}
 
 
 def band(display: Display, side: str, samples: Samples, image: int, layer: int) -> dict:
@@ -46,14 +53,30 @@ def recorded_rows(samples: Samples, image: int, layer: int) -> dict[str, np.ndar
 
     UserError: the file cannot be read.
     """
-    import pyarrow.parquet as pq  # slow to import
-
     path = samples.run.path / FILE
     if not path.is_file():
         return {name: np.zeros(0, dtype=int) for name in COLUMNS}
     wanted = [("who", "=", "student"), ("image", "=", image), ("layer", "=", layer)]
+    return read_columns(path, COLUMNS, wanted)
+
+
+def recorded_images(both: Sequence[Samples]) -> list[str]:
+    """The keys of the first images of the data that any of the runs recorded."""
+    recorded: set[int] = set()
+    for samples in both:
+        path = samples.run.path / FILE
+        if path.is_file():
+            columns = read_columns(path, ("image",), [("who", "=", "student"), ("layer", "=", 0)])
+            recorded.update(columns["image"].tolist())
+    return [f"image/{id}" for id in both[0].run.data.ids if id in recorded][:OFFERED]
+
+
+def read_columns(path: Path, columns: Sequence[str], wanted: list[tuple]) -> dict[str, np.ndarray]:
+    """Some columns of the rows that fit. UserError: the file cannot be read."""
+    import pyarrow.parquet as pq  # slow to import
+
     try:
-        table = pq.read_table(path, columns=list(COLUMNS), filters=wanted)
+        table = pq.read_table(path, columns=list(columns), filters=wanted)
     except Exception as error:  # pyarrow raises many kinds
         raise UserError(f"{path} cannot be read ({error}); the next epoch writes it again") from None
-    return {name: table[name].to_numpy() for name in COLUMNS}
+    return {name: table[name].to_numpy() for name in columns}

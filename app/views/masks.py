@@ -133,6 +133,7 @@ def overview(at: TeacherLevel, gamma: float) -> dict:
         "truth": at.replay.truth,
         "queries": query_rows(at, parts, gamma, inside, entropy),
         "correlation": correlation(at, parts, gamma, inside),
+        "most": most_of_masks(at),
         "area": (at.inside_objects & at.valid).sum().item() / at.valid.sum().item(),
         "weights": [combined_weight(at, name, gamma) for name in get_args(Combine)],
         "loss": loss_map(at),
@@ -146,7 +147,7 @@ def weighed(at: TeacherLevel, gamma: float) -> dict:
     parts = quality_parts(at.teacher, at.targets)
     return {
         "gamma": gamma,
-        "quality": [finite(x) for x in parts.ranking(gamma)[at.layer, 0].tolist()],
+        "quality": quality_values(at, parts.ranking(gamma)),
         "counts": [finite(x) for x in parts.assigned(gamma)[at.layer, 0].tolist()],
         "correlation": correlation(at, parts, gamma, mask_spread(at)[0]),
         "heat": combined_weight(at, "each", gamma)["heat"],
@@ -165,7 +166,10 @@ def query_heat(at: TeacherLevel, queries: Sequence[int]) -> list[dict]:
 def query_rows(
     at: TeacherLevel, parts: QualityParts, gamma: float, inside: Float[Tensor, " q"], entropy: Float[Tensor, " q"]
 ) -> list[dict]:
-    """All queries in their order, each with its class, score, best IoU, quality and mask statistics."""
+    """All queries in their order, each with its class, score, best IoU, quality and mask statistics.
+
+    On an image without objects there is no IoU, hence no quality: both are None.
+    """
     labels = at.teacher.own.logits[at.layer, 0].argmax(-1).tolist()
     columns = {
         "score": parts.score[at.layer, 0],
@@ -176,10 +180,22 @@ def query_rows(
         "entropy": entropy,
     }
     rows = zip(*(column.tolist() for column in columns.values()))
+    unknown = {} if len(at.targets) else {"overlap": None, "quality": None}
     return [
-        {"index": k, "class": at.replay.classes[label]} | dict(zip(columns, map(finite, row)))
+        {"index": k, "class": at.replay.classes[label]} | dict(zip(columns, map(finite, row))) | unknown
         for k, (label, row) in enumerate(zip(labels, rows))
     ]
+
+
+def quality_values(at: TeacherLevel, ranking: Float[Tensor, "l b q"]) -> list[float | None]:
+    """The quality of each query; None on an image without objects."""
+    values = ranking[at.layer, 0].tolist()
+    return [finite(x) if len(at.targets) else None for x in values]
+
+
+def most_of_masks(at: TeacherLevel) -> float:
+    """The largest value of all queries' masks on this image, the end of the one scale on which they are drawn."""
+    return (at.psi(at.config) * at.valid[:, None]).max().item()
 
 
 def mask_spread(at: TeacherLevel) -> tuple[Float[Tensor, " q"], Float[Tensor, " q"]]:

@@ -3,7 +3,7 @@ import { choice, make } from "./dom.js";
 import { latest } from "./server.js";
 
 /** Milliseconds until the strip is asked for again while images are analysed. */
-const AGAIN = { order: 15000, sorted: 3000 };
+const AGAIN = { order: 15000, sorted: 1000 };
 const PAIRED = ["gained", "lost"]; // sorts that need a second run
 
 /** @typedef {{key: string, name: string, picture: string, badge: string}} GalleryItem */
@@ -68,15 +68,26 @@ export function gallery(host, app) {
     const open = page.known < page.total;
     const ordered = options.sort === "order";
     tools.replaceChildren(...toolNodes(page));
-    thumbs.replaceChildren(...page.items.map((item) => thumb(item, (image) => app.state.set({ image }))));
+    fill(page.items);
     where.textContent = page.where;
-    known.textContent = open && !ordered ? `Analysed ${page.known} of ${page.total} images` : "";
+    known.textContent = open && !ordered ? `${page.known} of ${page.total} images analysed` : "";
     known.title = "Images are analysed one by one while the app is idle; until then they come last";
     previous.disabled = page.page <= 0;
     next.disabled = page.page >= page.pages - 1;
     Object.assign(host.dataset, { known: page.known, sort: options.sort });
     mark();
     if (open) again = setTimeout(load, ordered ? AGAIN.order : AGAIN.sorted);
+  }
+
+  /** Shows the images, unless they are shown already; the focus stays on its image. */
+  function fill(items) {
+    const texts = items.map(({ key, badge, picture }) => key + badge + picture.length).join();
+    if (thumbs.dataset.texts === texts) return;
+    const focused = document.activeElement?.closest(".thumb")?.getAttribute("data-image");
+    thumbs.replaceChildren(...items.map((item) => thumb(item, (image) => app.state.set({ image }))));
+    thumbs.dataset.texts = texts;
+    const node = focused && [...thumbs.children].find((child) => child.getAttribute("data-image") === focused);
+    if (node instanceof HTMLElement) node.focus({ preventScroll: true });
   }
 
   /** @param {GalleryPage} page */

@@ -21,19 +21,22 @@ export function header(host, app) {
   const main = picker("Run", "run", app, list);
   const other = picker("Compare with", "compare", app, list);
   let listed = 0;
+  /** @type {Run[]} */
+  let runs = [];
 
   async function list() {
     if (Date.now() - listed < FRESH) return;
     listed = Date.now();
     try {
-      offer((await ask("runs")).runs);
+      runs = (await ask("runs")).runs;
+      offer();
     } catch (error) {
       app.notify(error.message);
     }
   }
 
-  /** @param {Run[]} runs */
-  function offer(runs) {
+  /** Offers the runs; a run is not compared with itself. */
+  function offer() {
     const options = runs.map((run) => ({ id: run.id, title: titleOf(run), off: Boolean(run.lacks) }));
     main.offer(options);
     other.offer([{ id: "", title: "none" }, ...options.filter(({ id }) => id !== app.state.get().run)]);
@@ -52,7 +55,9 @@ export function header(host, app) {
   host.replaceChildren(line, facts, notes);
   for (const one of [main, other]) one.sync();
   app.state.watch((_, changed) => {
-    if (changed.has("run") || changed.has("compare")) for (const one of [main, other]) one.sync();
+    if (!changed.has("run") && !changed.has("compare")) return;
+    if (runs.length) offer();
+    for (const one of [main, other]) one.sync();
   });
   return { show, list };
 }

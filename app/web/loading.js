@@ -21,6 +21,7 @@ export function loader(app, { onAbout, onScene }) {
   let about = null;
   let loads = 0; // a newer one ends those before
   let ticking = 0;
+  let shown = ""; // run, compared run and image of the scene that is shown
 
   /** Loads what is selected; `newRun` if it is an image of another run than before. */
   async function load(newRun) {
@@ -69,7 +70,13 @@ export function loader(app, { onAbout, onScene }) {
     if (number !== loads || !scene) return;
     app.stage.wait("");
     app.stage.showScene(scene);
+    shown = selected();
     onScene();
+  }
+
+  function selected() {
+    const { run, compare, image } = state.get();
+    return JSON.stringify([run, compare, image]);
   }
 
   /** The scene, asked for until it is whole; boxes are shown as they come. */
@@ -77,10 +84,10 @@ export function loader(app, { onAbout, onScene }) {
     /** @type {Progress | null} */
     let progress = await first;
     const begun = performance.now();
-    let shown = 0;
+    let drawn = 0;
     while (number === loads && progress && !progress.scene) {
-      if (progress.boxes.length > shown) app.stage.showBoxes(progress.boxes);
-      shown = progress.boxes.length;
+      if (progress.boxes.length > drawn) app.stage.showBoxes(progress.boxes);
+      drawn = progress.boxes.length;
       tick(progress, begun);
       progress = await question({ ...asked, have: progress.stage });
     }
@@ -100,7 +107,10 @@ export function loader(app, { onAbout, onScene }) {
     show();
   }
 
-  return { load, about: () => about };
+  /** Whether the scene on the canvas is the one that is selected. */
+  const isShown = () => shown === selected();
+
+  return { load, isShown, about: () => about };
 }
 
 /** @param {Progress} progress */

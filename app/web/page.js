@@ -48,18 +48,17 @@ function page(root) {
   function introduce(about) {
     head.show(about);
     strip.load();
-    current().load();
+    if (current().full || images.isShown()) current().load();
   }
 
   /** Puts the current view in its place. */
-  function arrange() {
+  function place() {
     const view = current();
     bar.mark();
     for (const name of ["side", "wide", "full"]) boxes[name].replaceChildren(...(view[name] ? [view[name]] : []));
     root.dataset.tab = view.id;
     root.classList.toggle("whole", Boolean(view.full));
     app.stage.setHeat(null);
-    view.load();
   }
 
   /** Uploads an image and opens it. */
@@ -73,9 +72,10 @@ function page(root) {
   }
 
   function update(_, changed) {
-    if (changed.has("run")) return images.load(true);
+    if (changed.has("tab")) place();
+    if (changed.has("run")) return images.load(true); // which loads the view once it has something to show
     if (changed.has("image") || changed.has("compare")) images.load(false);
-    if (changed.has("tab")) arrange();
+    if (changed.has("tab")) current().load();
     else if ((current().needs || []).some((key) => changed.has(key))) current().load(changed);
   }
 
@@ -83,7 +83,8 @@ function page(root) {
   root.replaceChildren(boxes.header, boxes.tabs, boxes.gallery, main, boxes.full, message.node);
   for (const name of ["dragover", "drop"]) boxes.stage.addEventListener(name, (event) => event.preventDefault());
   boxes.stage.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && open(files[0]));
-  arrange();
+  place();
+  current().load();
   state.watch(update);
   images.load(true);
   head.list();

@@ -20,7 +20,10 @@ export function selection(start) {
   const watchers = [];
   let state = { ...NOTHING, ...start, ...read(location.search) };
 
-  function set(change) {
+  /** Another image has other queries, so it ends the selection of one, unless the change selects one. */
+  function set(asked) {
+    const other = "image" in asked && asked.image !== state.image;
+    const change = other ? { side: "", index: 0, ...asked } : asked;
     const changed = Object.keys(change).filter((key) => state[key] !== change[key]);
     if (!changed.length) return;
     const push = changed.some((key) => PLACES.includes(key) && (state[key] !== "" || key === "figure"));

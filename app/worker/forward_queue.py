@@ -209,8 +209,10 @@ class ForwardQueue:
         self.condition.notify_all()
 
     def run_background_step(self) -> None:
-        """Does one step of the first background work, and removes it at its end; an error is printed and ends it too."""
-        steps, end = self.background[0], object()
+        """Does one step of one background work, the next time of the next; an error is printed and ends that work."""
+        with self.condition:
+            self.background.append(self.background.pop(0))
+        steps, end = self.background[-1], object()
         result = end
         try:
             result = next(steps, end)

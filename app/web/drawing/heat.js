@@ -16,8 +16,10 @@ export const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(
  * Paints a map on a canvas that lies over the image; a map may reach beyond the image's right and lower edge.
  * @param {import("../types.js").Heat} heat
  * @param {HTMLCanvasElement} canvas
+ * @param {number} top the value of the brightest colour: maps of one `top` can be compared
  */
-export function paintHeat(heat, canvas) {
+export function paintHeat(heat, canvas, top = heat.most) {
+  const scale = top > 0 ? Math.min(1, heat.most / top) : 1;
   canvas.width = heat.columns;
   canvas.height = heat.rows;
   canvas.style.width = percent(heat.span[0]);
@@ -25,8 +27,9 @@ export function paintHeat(heat, canvas) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(heat.columns, heat.rows);
   bytes(heat).forEach((value, k) => {
-    pixels.data.set(SHADES[value], 4 * k);
+    pixels.data.set(SHADES[Math.round(scale * value)], 4 * k);
   });
   context.putImageData(pixels, 0, 0);
   canvas.dataset.most = String(heat.most);
+  canvas.dataset.top = String(top);
 }

@@ -9,6 +9,8 @@ import { paintHeat } from "./heat.js";
  * @property {string} [says] an explanation
  * @property {string} [equation]
  * @property {string} [note] below the title
+ * @property {number} [top] the value of the brightest colour, by default the map's own largest
+ * @property {Node} [bar] the scale of its colours
  * @property {boolean} [chosen]
  * @property {() => void} [onclick]
  */
@@ -24,9 +26,9 @@ export const coarse = (picture) => (picture.width < COARSE ? "coarse" : "");
  * @param {import("../types.js").Heat | null} heat the image alone if null
  * @param {Caption} caption
  */
-export function tile(picture, heat, { title, says, equation, note, chosen, id, onclick }) {
+export function tile(picture, heat, { title, says, equation, note, top, bar, chosen, id, onclick }) {
   const canvas = heat && make("canvas", { class: "dd-heat" });
-  if (heat) paintHeat(heat, canvas);
+  if (heat) paintHeat(heat, canvas, top);
   const image = make("img", {
     src: picture.image,
     alt: "",
@@ -35,7 +37,7 @@ export function tile(picture, heat, { title, says, equation, note, chosen, id, o
   });
   const size = `--w:${picture.width};--h:${picture.height}`;
   const face = onclick
-    ? make("button", { type: "button", class: "face", style: size, onclick }, image, canvas)
+    ? make("button", { type: "button", class: "face", style: size, "aria-label": title, onclick }, image, canvas)
     : make("div", { class: "face", style: size }, image, canvas);
   return figure(
     { chosen, id },
@@ -43,6 +45,7 @@ export function tile(picture, heat, { title, says, equation, note, chosen, id, o
     make("b", null, title),
     says && help(says, equation),
     note && make("small", null, note),
+    bar,
   );
 }
 

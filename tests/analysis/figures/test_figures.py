@@ -19,6 +19,7 @@ from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.logged import ASSIGNMENTS
 from analysis.inputs.rows import Row, without_local_folders
 from analysis.inputs.sources import read_inputs, rows_at, write_summary
+from core.boxes import iou
 from core.drop_ins import DropIns
 from core.errors import UserError
 from core.losses._layer_mapping import layer_pairs
@@ -277,10 +278,14 @@ def test_figure_4_shows_the_queries_that_its_rules_choose(tiny):
     assert set(masks) == set("bcdef") and len({r["query"] for r in numbers.rows}) >= 4
     q = found.quality().ranking()[-1, 0].numpy()
     assert sorted(q)[:2] == pytest.approx([chosen["e"]["quality"], chosen["f"]["quality"]])
-    overlap = found.quality().overlap[-1, 0].numpy()
-    assert max(chosen["b"]["overlap"], chosen["c"]["overlap"]) == pytest.approx(overlap.max(), abs=1e-6)
     psi, places = found.masks()
     size = found.trace.targets.boxes[:, 2:].prod(1).argsort(descending=True)[:2].tolist()
+    own, targets = found.shown_trace.own, found.trace.targets
+    for letter, t in zip("bc", size):
+        scores = own.logits[-1, 0].sigmoid()[:, targets.labels[t]].tolist()
+        ious = [float(iou(box[None], targets.boxes[t][None])) for box in own.boxes[-1, 0]]
+        values = [(score * overlap) ** 0.5 for score, overlap in zip(scores, ious)]
+        assert chosen[letter]["query"] == max(range(len(values)), key=values.__getitem__)
     both = [min((psi[k] * places[t]).sum() / max(psi[k].sum(), 1e-12) for t in size) for k in range(len(psi))]
     free = set(range(len(psi))) - {chosen["b"]["query"], chosen["c"]["query"]}
     assert chosen["d"]["query"] == max(free, key=lambda k: both[k])

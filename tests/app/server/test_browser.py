@@ -1,157 +1,37 @@
 """The page in a real Chromium, on a run whose class and file names are an attack."""
 
 import json
-import os
-import re
 import urllib.error
 import urllib.request
 from base64 import b64decode
 from http.client import HTTPConnection
 from pathlib import Path
-from shutil import which
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.bench._random_runs import random_run
-from analysis.bench.app import browser, served
-from app.server.handlers import Handlers
+from analysis.bench.app import served
 from app.server.modules import address
 from app.server.page import VIEWS
 from app.worker import library
-from app.worker.library import short_path
 from core.runs.diagnose import diagnose
-from tests.helpers import opened
-
-if not which("chromium"):
-    SAYS = "the browser tests need Chromium: apt-get install chromium"
-    pytest.fail(SAYS) if os.environ.get("CI") == "true" else pytest.skip(SAYS, allow_module_level=True)
-
-DRAWN = """side => document.querySelector('.dd-stage').drawn.items.filter(i => i.side === side)
-    .map(i => ({index: i.index, box: i.box, score: i.score, label: i.label, role: i.group.role}))"""
-LINES = """line => document.querySelector('.dd-stage').drawn.pairs.filter(p => p.line.id === line)
-    .map(p => [p.from.index, p.to.index, p.cost])"""
-LIT = """places => { const c = document.querySelector('.dd-many'), r = c.width / c.getBoundingClientRect().width;
-    const ink = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-    const at = (x, y) => ink[4 * (Math.round((30 + y) * r) * c.width + Math.round((30 + x) * r)) + 3];
-    return places.map(([x, y]) => Math.max(at(x - 1, y), at(x, y), at(x + 1, y))); }"""
-ATTACK = "<img src=x onerror=\"document.title='hacked'\">"
-READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-term]"}
-WHOLE = {"figures": ".dd-pages button", "train": ".dd-train select"}  # without the canvas
-FILE = "<img src=x onerror=alert(1)>.png"
-LAYERS, QUERIES = 3, 16
-SHIPPED = short_path(library.SHIPPED / "shapes_distill")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Of a run that was measured on two images in COCO format."""
-    path = tmp_path_factory.mktemp("taught")
-    draw = np.random.default_rng(0)
-    for name in ("plain.png", FILE):
-        Image.fromarray(draw.integers(0, 255, (80, 120, 3), dtype=np.uint8)).save(path / name)
-    images = [{"id": i, "file_name": n, "width": 120, "height": 80} for i, n in ((7, "plain.png"), (-3, FILE))]
-    boxes = ((7, 1, [10, 10, 40, 30]), (7, 2, [60, 20, 50, 50]), (-3, 1, [5, 5, 60, 60]))
-    annotations = [
-        {"id": k, "image_id": image, "category_id": category, "bbox": box, "area": 1, "iscrowd": 0}
-        for k, (image, category, box) in enumerate(boxes)
-    ]
-    categories = [{"id": k, "name": f"{ATTACK}{k}"} for k in range(1, 9)]
-    file = path / "instances.json"
-    file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
-    return measured_on(random_run(path, queries=QUERIES, layers=LAYERS), file, categories)
-
-
-def measured_on(run: Path, file: Path, categories: list) -> Path:
-    """The run, as if it had been trained on this data."""
-    card = json.loads((run / "card.json").read_text()) | {"categories": categories}
-    card["run"]["data"] |= {"kind": "coco", "val": str(file), "images": str(file.parent), "val_limit": None}
-    (run / "card.json").write_text(json.dumps(card))
-    return run
-
-
-@pytest.fixture(scope="module")
-def second(folder, tmp_path_factory) -> Path:
-    """A student that learnt alone from the same data."""
-    path = tmp_path_factory.mktemp("alone")
-    categories = json.loads((folder / "card.json").read_text())["categories"]
-    run = random_run(path, queries=QUERIES, layers=LAYERS, with_teacher=False, seed=9)
-    return measured_on(run, folder / "instances.json", categories)
-
-
-@pytest.fixture(scope="module")
-def handlers(folder, second) -> Handlers:
-    """The same runs, opened in this process: what the page must show."""
-    return opened.handlers(folder, second)
-
-
-@pytest.fixture(scope="module")
-def url(folder, second, tmp_path_factory):
-    cache = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
-    with served(folder, "--compare", str(second), environment=cache) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as page:
-        yield page
-
-
-@pytest.fixture
-def page(chromium, url):
-    """Freshly loaded; whatever goes wrong in it, or leaves the machine, fails the test."""
-    chromium.goto("about:blank")  # what the last page still had to say goes unheard
-    wrong = []
-    listen = {
-        "console": lambda m: m.type in ("error", "warning") and wrong.append(m.text),
-        "pageerror": lambda e: wrong.append(str(e)),
-        "dialog": lambda d: (wrong.append(d.message), d.dismiss()),
-        "request": lambda r: re.match(r"(http://127\.0\.0\.1:|data:|blob:)", r.url) or wrong.append(r.url),
-    }
-    for event, answer in listen.items():
-        chromium.on(event, answer)
-    chromium.goto(url)
-    shows(chromium, "image/7")
-    yield chromium
-    for event, answer in listen.items():
-        chromium.remove_listener(event, answer)
-    assert wrong == []
-
-
-def shows(page, key: str) -> None:
-    """Until all of an image is there."""
-    page.wait_for_selector(f".dd-stage[data-whole='{key}']")
-
-
-def pick(page, image: int) -> None:
-    page.locator(f"[data-image='image/{image}']").click()
-    shows(page, f"image/{image}")
-
-
-def slide(page, layer: int) -> None:
-    page.locator(".dd-layer input").fill(str(layer + 1))
-    page.wait_for_selector(f".dd-stage[data-layer='{layer}']")
-
-
-def chosen(page, side: str, index: int, layer: int) -> None:
-    """Until the panel has the numbers of a query."""
-    page.wait_for_selector(f".dd-query[data-chosen='{side}/{index}/{layer}']")
-
-
-def everything(page) -> None:
-    page.locator(".dd-floor input").fill("0")
-    page.wait_for_function("n => document.querySelector('.dd-stage').drawn.items.length > n", arg=QUERIES)
-
-
-def drawn(page, side: str) -> list[dict]:
-    """Boxes of a side that are on the canvas, by index."""
-    return sorted(page.evaluate(DRAWN, side), key=lambda item: item["index"])
-
-
-def said(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+from tests.helpers.browser.page import (
+    LINES,
+    LIT,
+    READY,
+    SHIPPED,
+    WHOLE,
+    chosen,
+    drawn,
+    everything,
+    pick,
+    said,
+    shows,
+    slide,
+    view,
+)
+from tests.helpers.browser.strangers import ATTACK, FILE, LAYERS, QUERIES
 
 
 def test_an_image_a_layer_a_query_and_its_cost(page, handlers):
@@ -328,11 +208,6 @@ def test_the_images_are_sorted_once_they_were_looked_at(page):
 
 
 # The other views ------------------------------------------------------------------------------------------------------
-
-
-def view(page, tab: str) -> None:
-    page.locator(f"button[data-tab={tab}]").click()
-    page.locator(READY[tab]).first.wait_for()
 
 
 def grid_of(page, selector: str) -> list[int]:

@@ -129,14 +129,15 @@ def test_a_map_covers_what_its_places_cover(handlers):
         assert heat["span"] == [heat["columns"] * stride / 72, heat["rows"] * stride / 72] and min(heat["span"]) >= 1
 
 
-def test_six_panels_are_the_best_boxes_on_two_objects_one_of_both_and_two_poor_ones(handlers):
+def test_six_panels_are_the_best_queries_on_two_objects_one_of_both_and_two_poor_ones(handlers):
     for key in ("image/1", "image/2", "image/3"):
         view, (trace, _) = handlers.masks(key), trace_of(handlers, key)
         quality = {row["index"]: row["quality"] for row in view["queries"]}
         true, mine = (box_convert(b, "cxcywh", "xyxy") for b in (trace.targets.boxes, trace.teacher.own.boxes[-1, 0]))
         largest = box_area(true).argsort(descending=True)[:2]
         panels = {p["letter"]: p["query"] for p in view["panels"]}
-        best = box_iou(true[largest], mine).argmax(1).tolist()
+        scores = trace.teacher.own.logits[-1, 0].sigmoid()[:, trace.targets.labels[largest]].T
+        best = (box_iou(true[largest], mine) * scores).argmax(1).tolist()
         assert [panels[letter] for letter in "bc"[: len(best)]] == best
         assert ("d" in panels) == (len(best) == 2) and panels.get("d") not in best
         assert sorted(quality[panels[letter]] for letter in "ef") == sorted(quality.values())[:2]

@@ -203,7 +203,7 @@ def test_groups_that_both_detectors_decode_are_sides_of_their_own(folders):
     assert (
         groups["teacher_second"]["role"] == "teacher" and "decoded by the teacher" in groups["teacher_second"]["says"]
     )
-    assert groups["second"]["role"] == "student" and groups["second"]["title"] == "Second"
+    assert groups["second"]["role"] == "prior" and groups["second"]["title"] == "Second"
     for name in ("first", "second"):
         assert handlers.term("image/1", f"twofold/{name}_score")["side"] == name
 

@@ -100,7 +100,7 @@ def test_background_work_goes_on_when_nothing_is_requested_and_one_that_fails_is
     until = time.monotonic() + 10
     while quiet.background and time.monotonic() < until:
         time.sleep(0.01)
-    assert done == [("a", 0), ("a", 1), ("b", 0)] and "ZeroDivisionError: b" in capsys.readouterr().err
+    assert done == [("a", 0), ("b", 0), ("a", 1)] and "ZeroDivisionError: b" in capsys.readouterr().err
     assert quiet.get("x", lambda on_decoded: "alive") == "alive"
 
 
@@ -164,3 +164,25 @@ def test_the_cache_holds_the_latest_within_its_budget():
 def test_size_counts_every_tensor_wherever_it_is():
     x = torch.zeros(3, dtype=torch.float32)
     assert tensor_bytes({"a": [x, (x, None)], "b": "text"}) == 24
+
+
+def test_works_in_the_background_take_turns(quiet):
+    """So the second of two surveys has results long before the first is done."""
+    steps, done = [], threading.Event()
+
+    def work(name: str, count: int):
+        for k in range(count):
+            steps.append((name, k))
+            yield
+        if len(steps) == 9:
+            done.set()
+
+    for name, count in (("a", 4), ("b", 4), ("c", 1)):
+        quiet.background.append(work(name, count))
+    quiet.start()
+    assert done.wait(10)
+    quiet.close()
+    for name, count in (("a", 4), ("b", 4)):
+        assert [k for other, k in steps if other == name] == list(range(count))
+    assert {steps.index((name, 0)) for name in "abc"} == {0, 1, 2}
+    assert max(steps.index(("a", 2)), steps.index(("b", 2))) < min(steps.index(("a", 3)), steps.index(("b", 3)))

@@ -1,9 +1,10 @@
 // View 5: the figures and tables of the paper, made from the runs that are open.
-import { check, heading, make } from "../../dom.js";
+import { check, choice, heading, make } from "../../dom.js";
 import { ask } from "../../server.js";
 import { faint } from "../blocks.js";
 import { pageNodes } from "./figure.js";
 import { pageList } from "./list.js";
+import { about, ofOneRun, oneRun, uploaded } from "./one_image.js";
 
 const EVERY = 1000; // milliseconds between questions whether a figure is made
 const NO_IMAGE = -(2 ** 31); // any other number may be the id of an image
@@ -26,7 +27,7 @@ export function figuresView(app) {
   const body = make("section", { class: "dd-card dd-paper" });
   const options = make("div", { class: "dd-few" });
   const full = make("div", { class: "dd-figures" }, list.node, body);
-  const from = { shipped: false, image: true, main: true, other: true }; // what figures are made from
+  const from = { shipped: false, image: true, main: true, other: true, one: "" }; // what figures are made from
   /** @type {Page[] | null} */
   let pages = null;
   let timer = 0;
@@ -60,6 +61,10 @@ export function figuresView(app) {
   /** What the page that is chosen is made from. */
   function question() {
     const { run, compare, image } = app.state.get();
+    if (ofOneRun(page())) {
+      const asked = { name: page().name, runs: [oneRun(app, from.one)], shipped: false };
+      return { ...asked, image: from.image && !uploaded(app) ? Number(image.split("/")[1]) : NO_IMAGE };
+    }
     const runs = [from.main && run, from.other && compare].filter(Boolean);
     const [kind, id] = image.split("/");
     const ofImage = page().image && from.image && kind === "image";
@@ -77,10 +82,12 @@ export function figuresView(app) {
   function sources() {
     const { run, compare, image } = app.state.get();
     const name = app.stage.picture()?.name || image.replace("/", " ");
+    const one = ofOneRun(page());
     return [
-      source(run, "main", "The selected run"),
-      compare && source(compare, "other", "The run that it is compared with"),
-      source("runs of the project", "shipped", "The runs that come with the project, and the results of its studies"),
+      one ? runChoice() : source(run, "main", "The selected run"),
+      !one && compare && source(compare, "other", "The run that it is compared with"),
+      !one &&
+        source("runs of the project", "shipped", "The runs that come with the project, and the results of its studies"),
       page()?.image &&
         image.startsWith("image/") &&
         source(name, "image", "The selected image, instead of the one that the figure chooses itself"),
@@ -95,7 +102,21 @@ export function figuresView(app) {
     return check(title, from[key], change, { says, id: `of-${key}` });
   }
 
-  const header = () => make("header", null, make("h3", null, page().title), options);
+  /** Of which run a figure of one run is. */
+  function runChoice() {
+    const { run, compare } = app.state.get();
+    const runs = [run, compare].filter(Boolean).map((id) => ({ id, title: id }));
+    const change = (id) => {
+      from.one = id;
+      load();
+    };
+    return choice("Run", runs, oneRun(app, from.one), change);
+  }
+
+  function header() {
+    const head = make("header", null, make("h3", null, page().title), options);
+    return make("div", null, head, ofOneRun(page()) ? faint(about(app, from), { class: "dd-faint dd-about" }) : "");
+  }
 
   function fail(why) {
     body.replaceChildren(page() ? header() : "", make("p", { class: "dd-says" }, why));

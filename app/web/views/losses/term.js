@@ -1,5 +1,6 @@
 // One term of the loss in one layer: a map over the image, or a bar for each query.
 import { fixed, heading, make } from "../../dom.js";
+import { colourBar } from "../../drawing/colour_bar.js";
 import { paintHeat } from "../../drawing/heat.js";
 import { faint } from "../blocks.js";
 
@@ -24,7 +25,10 @@ export function termNodes(app, term, view) {
 
 function valueNode(app, view) {
   const { heat, sum, values } = view;
-  if (heat) return faint(`Over the image: up to ${fixed(heat.most, 4)} at a place, sum ${fixed(sum, 4)}, unweighted.`);
+  if (heat) {
+    const says = `Over the image: up to ${fixed(heat.most, 4)} at a place, sum ${fixed(sum, 4)}, unweighted.`;
+    return make("div", { class: "dd-few" }, faint(says), colourBar(heat.most));
+  }
   return values ? queryBars(app, view) : faint(`One number for the image: ${fixed(sum, 4)}.`);
 }
 
@@ -34,7 +38,8 @@ function queryBars(app, { values, side }) {
   const order = all.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const most = order.length ? Math.abs(order[0].value) : 1;
   const bars = order.slice(0, BARS).map((entry) => queryBar(app, side, entry, most));
-  const role = side === "teacher" ? "teacher" : "student";
+  const groups = app.stage.scene().groups;
+  const { role } = groups.find(({ id }) => id === (side || "student"));
   return make("div", null, make("div", { class: `dd-bars ${role}` }, bars), faint(summary(order, values.length)));
 }
 

@@ -5,7 +5,7 @@ import { ask, latest } from "../../server.js";
 import { card } from "../blocks.js";
 import { lookCard } from "./look.js";
 import { panelsCard } from "./panels.js";
-import { qualityCard } from "./quality.js";
+import { qualityCard, ranked } from "./quality.js";
 import { scatterCard } from "./quality_scatter.js";
 import { weightsCard } from "./weights.js";
 
@@ -107,7 +107,9 @@ export function masksView(app) {
     rank();
     weights.show();
     panels.show();
-    mark();
+    if (chosen() === null)
+      choose(ranked(view.queries)[0].index); // which marks it
+    else mark();
   }
 
   function rank() {
@@ -143,9 +145,11 @@ export function masksView(app) {
     }
   }
 
+  /** A mask has the scale of all masks, the combined weight its own. */
   function cover(heat) {
+    const top = look.over === "query" ? view.most : heat.most;
     app.stage.setHeat((canvas) => {
-      paintHeat(heat, canvas);
+      paintHeat(heat, canvas, top);
       canvas.style.opacity = String(look.opacity);
     }, "teacher");
   }

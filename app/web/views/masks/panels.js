@@ -1,13 +1,14 @@
 // Six panels as in the paper's Figure 4, of the queries that its rules choose or of those that are pinned.
 import { button, heading, make } from "../../dom.js";
 import { download } from "../../download.js";
+import { colourBar } from "../../drawing/colour_bar.js";
 import { tile } from "../../drawing/tile.js";
 import { ask } from "../../server.js";
 import { card } from "../blocks.js";
 
 const SAYS =
   "The image, the best query of each of two objects, a query that looks at both, and two of low quality. " +
-  "Pin the selected query to choose your own.";
+  "All masks of the image have one scale of colours. Pin the selected query to choose your own.";
 const LETTERS = "bcdef"; // (a) is the image
 const FORMS = ["pdf", "svg", "png", "csv"];
 
@@ -19,7 +20,8 @@ export function panelsCard({ app, look, view, chosen, choose, where, masksOf }) 
   const label = make("span", { class: "dd-faint" }, "Download as a figure");
   const space = make("span", { class: "grow" });
   const actions = make("div", { class: "dd-few dd-actions" }, buttons, space, label, downloads);
-  const node = card("six", heading("Six panels, as in Figure 4", SAYS), tiles, actions);
+  const scale = make("div", { class: "dd-few" });
+  const node = card("six", heading("Six panels, as in Figure 4", SAYS), scale, tiles, actions);
 
   function pin() {
     const query = chosen();
@@ -49,6 +51,7 @@ export function panelsCard({ app, look, view, chosen, choose, where, masksOf }) 
     try {
       const heats = await masksOf(panels.map(({ query }) => query));
       if (view() !== now) return;
+      scale.replaceChildren(colourBar(now.most, "Mask of a query"));
       const image = tile(picture, null, { id: "image", title: "(a) the image" });
       tiles.replaceChildren(image, ...panels.map((panel, k) => panelTile(picture, heats[k], panel)));
     } catch (error) {
@@ -57,11 +60,13 @@ export function panelsCard({ app, look, view, chosen, choose, where, masksOf }) 
   }
 
   function panelTile(picture, heat, { letter, query, why }) {
-    const { class: name, quality } = view().queries[query];
+    const { most, queries } = view();
+    const { class: name, quality } = queries[query];
     return tile(picture, heat, {
       id: nameOf(query),
       title: `(${letter}) query ${query}`,
-      note: `${why}: ${name}, q ${quality.toFixed(2)}`,
+      note: `${why}: ${name}${quality === null ? "" : `, q ${quality.toFixed(2)}`}`,
+      top: most,
       chosen: query === chosen(),
       onclick: () => choose(query),
     });

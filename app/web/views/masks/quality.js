@@ -1,6 +1,6 @@
 // The teacher's queries by quality, and the slider of gamma.
 import { heading, make, share } from "../../dom.js";
-import { card, headRow } from "../blocks.js";
+import { card, faint, headRow } from "../blocks.js";
 
 const SAYS =
   "How much a query’s mask counts: confident and well-placed queries count more. The loss takes the IoU with the " +
@@ -17,7 +17,14 @@ const HEADS = [
 
 const HEAD = 24; // pixels of the column heads, which cover the first row
 
+const NO_OBJECTS =
+  "This image has no objects, so there is no IoU and no quality. The queries are in the order of their scores.";
+
 /** @typedef {import("./types.js").MaskQuery} MaskQuery */
+
+/** The queries by quality, or by score where there is none; the best first. */
+export const ranked = (queries) =>
+  [...queries].sort((a, b) => (b.quality ?? b.score) - (a.quality ?? a.score) || a.index - b.index);
 
 /** @param {import("./types.js").Masks} masks */
 export function qualityCard({ app, view, gamma, chosen, choose }) {
@@ -27,7 +34,9 @@ export function qualityCard({ app, view, gamma, chosen, choose }) {
   const rows = new Map(); // by query
   const ranks = make("div", { class: "dd-ranks" }, rankTable(body));
   const title = heading("Teacher queries by quality", SAYS, "q = c^γ · IoU^(1 − γ),  Eq. 8");
-  const node = card("quality", title, gammaLabel(slider, output), ranks);
+  const label = gammaLabel(slider, output);
+  const note = faint(NO_OBJECTS);
+  const node = card("quality", title, label, note, ranks);
 
   function setGamma() {
     output.textContent = Number(slider.value).toFixed(2);
@@ -38,14 +47,15 @@ export function qualityCard({ app, view, gamma, chosen, choose }) {
   function build() {
     slider.value = String(gamma());
     output.textContent = gamma().toFixed(2);
+    label.hidden = view().queries.every(({ quality }) => quality === null);
+    note.hidden = !label.hidden;
     rows.clear();
     body.replaceChildren();
   }
 
   /** Sorts the queries, the best first. */
   function rank() {
-    const order = [...view().queries].sort((a, b) => b.quality - a.quality || a.index - b.index);
-    body.replaceChildren(...order.map((query, k) => rowOf(query).fill(query, k)));
+    body.replaceChildren(...ranked(view().queries).map((query, k) => rowOf(query).fill(query, k)));
   }
 
   function rowOf(query) {
@@ -82,8 +92,8 @@ function queryRow({ index, class: name }, choose) {
   function fill(q, k) {
     rank.textContent = String(k + 1);
     score.textContent = q.score.toFixed(3);
-    overlap.textContent = q.overlap.toFixed(3);
-    text.textContent = q.quality.toFixed(3);
+    overlap.textContent = q.overlap === null ? "–" : q.overlap.toFixed(3);
+    text.textContent = q.quality === null ? "–" : q.quality.toFixed(3);
     bar.style.width = `${(100 * q.quality).toFixed(1)}%`;
     inside.textContent = q.inside === null ? "–" : share(q.inside);
     node.classList.toggle("counts", q.counts > 0);

@@ -14,7 +14,8 @@ export function scatterCard({ view, chosen, choose }) {
 
   function show() {
     const { queries, correlation, area } = view();
-    const points = queries.filter(({ inside }) => inside !== null).map(pointOf);
+    node.hidden = queries.every(({ quality }) => quality === null);
+    const points = queries.filter(({ inside, quality }) => inside !== null && quality !== null).map(pointOf);
     const options = { chosen: chosen(), pick: choose, level: area };
     const chart = scatter("Quality against mass inside boxes", points, ["quality q", "mask inside boxes"], options);
     const rank = correlation === null ? "" : `Spearman’s rank correlation ${fixed(correlation, 2)}`;

@@ -7,6 +7,7 @@
  * @typedef {object} MasksView
  * @property {number} gamma
  * @property {number | null} correlation
+ * @property {number} most the largest value of all masks: the end of the one scale on which they are drawn
  * @property {number} area the part of the image inside the objects' boxes
  * @property {MaskQuery[]} queries
  * @property {{id: string, title: string, says: string, equation: string, own: boolean, heat: Heat}[]} weights
@@ -15,13 +16,14 @@
  */
 
 /**
- * A teacher query; `counts` is the quality that weighs its mask in the loss, `inside` the part of it inside boxes.
+ * A teacher query; `counts` is the quality that weighs its mask in the loss, `inside` the part of it inside boxes. Without
+ * objects there is no IoU and no quality.
  * @typedef {object} MaskQuery
  * @property {number} index
  * @property {string} class
  * @property {number} score
- * @property {number} overlap
- * @property {number} quality
+ * @property {number | null} overlap
+ * @property {number | null} quality
  * @property {number} counts
  * @property {number | null} inside
  */

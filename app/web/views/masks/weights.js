@@ -1,5 +1,6 @@
 // The weight of each place in the feature loss, combined in three ways, and the loss itself.
 import { fixed, heading, make } from "../../dom.js";
+import { colourBar } from "../../drawing/colour_bar.js";
 import { emptyTile, tile } from "../../drawing/tile.js";
 import { card } from "../blocks.js";
 
@@ -18,7 +19,13 @@ export function weightsCard({ app, view }) {
     const picture = app.stage.picture();
     const { weights, loss } = view();
     const ways = weights.map(({ id, title, says, equation, own, heat }) =>
-      tile(picture, heat, { id, title: title + (own ? " · used by this run" : ""), says, equation }),
+      tile(picture, heat, {
+        id,
+        title: title + (own ? " · used by this run" : ""),
+        says,
+        equation,
+        bar: colourBar(heat.most),
+      }),
     );
     tiles.replaceChildren(...ways, lossTile(picture, loss));
   }
@@ -28,5 +35,6 @@ export function weightsCard({ app, view }) {
 
 function lossTile(picture, loss) {
   if (!loss) return emptyTile("The loss", "This run has no feature loss on this level and layer.");
-  return tile(picture, loss, { id: "loss", title: "The loss", says: LOSS, note: `sum ${fixed(loss.sum, 4)}` });
+  const bar = colourBar(loss.most);
+  return tile(picture, loss, { id: "loss", title: "The loss", says: LOSS, note: `sum ${fixed(loss.sum, 4)}`, bar });
 }

@@ -11,7 +11,12 @@ export function itemLink(app, { side, index, role }, text) {
   return make("button", { class: `dd-link ${role}`, type: "button", title: "Select it on the image", onclick }, text);
 }
 
+const FIGURE = "A figure for print that explains this image";
+const UPLOADED = "Figures are made of the run’s own images; this one was uploaded";
+
 /** @param {import("../../types.js").App} app */
 export function figureButton(app) {
-  return button("Make a figure", () => app.figure("image"), { title: "A figure for print that explains this image" });
+  const uploaded = app.stage.scene().key.startsWith("upload/");
+  const says = uploaded ? UPLOADED : FIGURE;
+  return button("Make a figure", () => app.figure("image"), { title: says, disabled: uploaded });
 }

@@ -3,6 +3,7 @@ import { heading, make, segments } from "../../dom.js";
 import { curves } from "../../drawing/curves.js";
 import { latest } from "../../server.js";
 import { card, faint } from "../blocks.js";
+import { otherImages } from "./recorded.js";
 import { markPieces, ribbons } from "./ribbons.js";
 
 const AGAIN = 5000; // milliseconds until it is asked for again while images are analysed
@@ -32,7 +33,7 @@ export function stabilityView(app) {
   const history = latest("epochs");
   /** @type {StabilityView | null} */
   let view = null;
-  /** @type {{layer: number, bands: Band[], says: string} | null} by epoch */
+  /** @type {import("./types.js").Past | null} by epoch */
   let past = null;
   let over = "layers";
   let shown = ""; // what the view is of
@@ -77,7 +78,7 @@ export function stabilityView(app) {
     if (!view.objects.length) return make("p", null, "This image has no object.");
     const { choose, setLayer } = app.stage;
     if (over === "layers") return ribbons(view, view.bands, { choose, setLayer, go });
-    if (!past?.bands.length) return make("p", null, past ? past.says : "");
+    if (!past?.bands.length) return past ? otherImages(app, past) : "";
     return ribbons(view, past.bands, { choose, go });
   }
 

@@ -29,4 +29,9 @@
  * @property {string} says
  */
 
+/**
+ * The bands by epoch; for an image that was not recorded, why, and the keys of images that were.
+ * @typedef {{layer: number, bands: Band[], says: string, recorded: string[]}} Past
+ */
+
 export {};

@@ -8,7 +8,7 @@ const AP = "Measured after each epoch on the validation images: the mean over Io
 const LOSS = "The total of each step, and the weighted part of each loss in it.";
 const EQUATION = "L = L_det + λ₁ L_logits + λ₂ L_feat + λ₃ L_assign";
 const INSTABILITY = "Queries whose object differs from the layer before, mean over layers and images.";
-const ROLES = ["", "teacher", "distilled", "truth", "student", "match"]; // colours of the losses, in order
+const LOOKS = 5; // of the losses, each a colour and a dash of its own
 const BY_EPOCH = { zero: true, whole: true };
 
 /** @param {Report} report */
@@ -38,15 +38,16 @@ function apCard({ ap, epochs }) {
 /** @param {Report} report */
 function lossCard({ losses, curve }) {
   const points = (name) => curve.map((step) => [step.step, step[name] ?? null]);
-  const one = (name, k) => ({ title: name, role: ROLES[k % ROLES.length], points: points(name) });
-  const series = ["total", ...losses].map(one);
+  const one = (name, k) => ({ title: name, role: `loss${1 + (k % LOOKS)}`, points: points(name) });
+  const series = [{ title: "total", points: points("total") }, ...losses.map(one)];
   return card("Loss", LOSS, EQUATION, curves("Loss", series, ["step", "loss"], { zero: true }));
 }
 
 /** @param {Report} report */
-function instabilityCard({ instability: { student, teacher }, epochs }) {
+function instabilityCard({ ap, instability: { student, teacher }, epochs }) {
   if (!student) return null;
-  const series = [{ title: "student", role: "distilled", points: student }, ...teacherSeries(teacher, epochs)];
+  const role = ap.teacher ? "distilled" : "student";
+  const series = [{ title: "student", role, points: student }, ...teacherSeries(teacher, epochs)];
   const chart = curves("Instability", series, ["epoch", "IS"], BY_EPOCH);
   return card("Instability", INSTABILITY, "IS = Σₙ 1[ Vₙ(k) ≠ Vₙ(k−1) ]", chart);
 }

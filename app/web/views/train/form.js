@@ -23,9 +23,11 @@ export function trainForm({ start, stop, watch }) {
   const epochs = number("Epochs", 3, EPOCHS);
   const images = number("Images", 400, IMAGES);
   const output = make("pre", { class: "dd-log" });
+  const watching = make("span");
   const startButton = button("Start", begin);
   const stopButton = button("Stop", stop);
   let watched = ""; // a run
+  let picked = false; // by the user; otherwise it is the run that is open
 
   const select = (name) => /** @type {HTMLSelectElement} */ (node.querySelector(`select[aria-label=${name}]`));
 
@@ -35,46 +37,49 @@ export function trainForm({ start, stop, watch }) {
 
   /**
    * @param {{recipes: Recipe[], run: string}} training the recipes, and the run that was started from the page
-   * @param {{id: string}[]} runs
-   * @param {string} open the run that is open
    */
-  function build({ recipes, run }, runs, open) {
-    watched = run || open;
+  function build({ recipes, run }) {
+    [watched, picked] = [run, Boolean(run)];
     const space = make("span", { class: "grow" });
     const fields = [labelled("Epochs", epochs), labelled("Images", images)];
-    const choices = [recipeChoice(recipes), ...fields, startButton, stopButton, space, watchChoice(runs)];
+    const choices = [recipeChoice(recipes), ...fields, startButton, stopButton, space, watching];
     const title = heading("Train a small student", SAYS);
     node.replaceChildren(title, make("div", { class: "dd-few" }, choices), output);
   }
 
-  function watchChoice(runs) {
+  /**
+   * Offers the runs to watch.
+   * @param {{id: string}[]} runs
+   * @param {string} open the run that is open
+   */
+  function offer(runs, open) {
+    if (!picked) watched = open;
     const options = runs.map(({ id }) => ({ id, title: id }));
     if (!options.some(({ id }) => id === watched)) options.unshift({ id: watched, title: watched });
     const change = (run) => {
-      watched = run;
+      [watched, picked] = [run, true];
       watch();
     };
-    return choice("Watch", options, watched, change, {
-      says: "Any run, also one that was started on the command line",
-    });
+    const says = "Any run, also one that was started on the command line";
+    watching.replaceChildren(choice("Watch", options, watched, change, { says }));
   }
 
   /** Adds a run that was just started, and watches it. */
   function add(run) {
-    watched = run;
+    [watched, picked] = [run, true];
     select("Watch").append(make("option", { value: run }, run));
     select("Watch").value = run;
   }
 
-  /** Shows what was started from the page. */
+  /** Shows what was started from the page, with its output while it is the run that is watched. */
   function show({ run, going, said }) {
     startButton.disabled = going;
     stopButton.disabled = !going;
-    output.textContent = run ? said.join("\n") : "";
-    output.hidden = !run;
+    output.hidden = !run || run !== watched;
+    output.textContent = output.hidden ? "" : said.join("\n");
   }
 
-  return { node, build, add, show, watched: () => watched, isBuilt: () => node.hasChildNodes() };
+  return { node, build, offer, add, show, watched: () => watched, isBuilt: () => node.hasChildNodes() };
 }
 
 function number(name, value, most) {

@@ -28,7 +28,7 @@ const INTERRUPTED = 143; // the exit code of a training that was stopped, and sa
  * @returns {import("../../types.js").View}
  */
 export function trainView(app) {
-  const form = trainForm({ start, stop, watch: load });
+  const form = trainForm({ start, stop, watch: look });
   const state = make("p", { class: "dd-faint", "aria-live": "polite" });
   const progress = make("section", { class: "dd-card dd-progress" });
   const charts = make("div", { class: "dd-charts" });
@@ -42,6 +42,8 @@ export function trainView(app) {
     try {
       ready ??= prepare();
       await ready;
+      const { runs } = await ask("runs");
+      form.offer(runs, app.state.get().run);
       await look();
     } catch (error) {
       if (!form.isBuilt()) ready = null;
@@ -50,8 +52,7 @@ export function trainView(app) {
   }
 
   async function prepare() {
-    const [recipes, { runs }] = await Promise.all([ask("recipes"), ask("runs")]);
-    form.build(recipes, runs, app.state.get().run);
+    form.build(await ask("recipes"));
   }
 
   async function start(asked) {
@@ -74,11 +75,16 @@ export function trainView(app) {
   }
 
   async function look() {
+    clearTimeout(timer);
     const run = form.watched();
-    const report = await ask("watch", { run });
-    if (run !== form.watched() || app.current() !== "train") return;
-    show(run, report);
-    if (report.here.going || GOING.includes(report.state)) timer = setTimeout(load, EVERY);
+    try {
+      const report = await ask("watch", { run });
+      if (run !== form.watched() || app.current() !== "train") return;
+      show(run, report);
+      if (report.here.going || GOING.includes(report.state)) timer = setTimeout(look, EVERY);
+    } catch (error) {
+      app.notify(error.message);
+    }
   }
 
   /** @param {Report} report */
