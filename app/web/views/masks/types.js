@@ -16,8 +16,8 @@
  */
 
 /**
- * A teacher query; `counts` is the quality that weighs its mask in the loss, `inside` the part of it inside boxes. Without
- * objects there is no IoU and no quality.
+ * A teacher query; `counts` is the quality that weighs its mask in the loss, `inside` the part of it inside boxes.
+ * Without objects there is no IoU and no quality.
  * @typedef {object} MaskQuery
  * @property {number} index
  * @property {string} class
