@@ -31,6 +31,7 @@ class Data:
     """Training and validation images, and how they are augmented."""
 
     kind: Literal["shapes", "coco"] = "shapes"  # Dataset: generated shapes, or images in COCO format.
+    folder: Path | None = None  # Folder of both splits (COCO, Roboflow, YOLO, VOC), or a data.yaml; short: --data.
     train: Path | None = None  # COCO instances JSON of the training images.
     val: Path | None = None  # COCO instances JSON of the validation images.
     images: Path | None = None  # Folder of the images. Default: `images` beside each JSON, or COCO's own layout.
@@ -95,7 +96,7 @@ class Run:
 
 
 # The flags that most people set, which `fit RECIPE --help` shows.
-USUAL: tuple[str, ...] = ("name", "teacher", "data.train", "data.val", "data.images")
+USUAL: tuple[str, ...] = ("name", "teacher", "data.folder", "data.train", "data.val", "data.images")
 USUAL += ("optim.epochs", "optim.batch", "optim.lr", "seed", "workers", "device", "amp")
 
 

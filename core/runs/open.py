@@ -72,10 +72,10 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
         dataset = Coco(data, images)
     elif trained["kind"] == "shapes":
         dataset = Shapes(trained.get("part", "val"), trained["val_limit"], trained["size"])
-    elif not trained["val"]:
+    elif not (source := trained["val"] or trained.get("folder")):
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
-        dataset = Coco(Path(trained["val"]), trained["images"] and Path(trained["images"]), trained["val_limit"])
+        dataset = Coco(Path(source), trained["images"] and Path(trained["images"]), trained["val_limit"])
     categories = tuple(Category(c["id"], c["name"]) for c in card["categories"])
     if isinstance(dataset, Coco):
         return dataset.relabelled(categories, str(path))

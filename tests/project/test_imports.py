@@ -34,7 +34,7 @@ FLOORS = {
         ],
         ["core.files", "core.drop_ins"],
         ["core.matching", "core.nn"],
-        ["core.detectors", "core.losses", "core.data.sample"],
+        ["core.detectors", "core.losses", "core.data.sample", "core.data.layouts"],
         ["core.distiller", "core.data.coco", "core.data.shapes"],
         ["core.data.check", "core.data"],
         ["core.metrics"],
@@ -73,6 +73,7 @@ STRANGERS = {
     "core.losses": {"core.nn"},  # a loss knows traces, not networks
     "core.matching": {"core.files"},
     "core.data": {"core.detectors", "core.losses", "core.matching", "core.nn", "core.distiller"},
+    "core.data.layouts": {"core.detectors", "core.losses", "core.matching", "core.nn", "core.files"},
     "core.data.coco": {"core.detectors", "core.losses", "core.matching", "core.nn"},
     "core.data.shapes": {"core.detectors", "core.losses", "core.matching", "core.nn"},
     "core.data.check": {"core.detectors", "core.losses", "core.matching", "core.nn", "core.distiller"},

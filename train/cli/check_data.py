@@ -8,7 +8,8 @@ from pathlib import Path
 
 from core.data import check
 from core.data.check.case import Case
-from core.data.coco.folder import default_images
+from core.data.coco.folder import find_split
+from core.data.layouts import is_layout
 from core.errors import UserError
 from core.files import write_json
 from core.progress import watched
@@ -33,10 +34,9 @@ def run(path: Path, options: Check) -> int:
     if options.json:
         write_report(report, options.json)
     if options.fix_to is None:
-        print(f"\n{check_report.advice(report)}")
+        print(f"\n{check_report.advice(report, f'--data {path}' if is_layout(path) else '')}")
     elif not (report.faults or report.note):
-        check.write_same(path, options.fix_to)
-        print(f"\nsound: {options.fix_to} is the same file")
+        write_sound(case, options.fix_to)
     elif not write_repaired(case, options.fix_to, options):
         return 1
     return 1 if report.faults else 0
@@ -48,9 +48,9 @@ def refuse_sources(path: Path, options: Check) -> None:
         raise UserError(f"--fix-to {options.fix_to} exists; give a new name, as no file is changed")
     if options.json:
         target = options.json.resolve()
-        files = [p.resolve() for p in (path, options.against, options.fix_to) if p]
-        usual = [default_images(p) for p in (path, options.against) if p]
-        folders = [p.resolve() for p in (options.images, options.against_images, *usual) if p]
+        splits = [find_split(p, "train") for p in (path, options.against) if p and p.exists()]
+        files = [p.resolve() for p in (path, options.against, options.fix_to, *(s.path for s in splits)) if p]
+        folders = [p.resolve() for p in (options.images, options.against_images, *(s.images for s in splits)) if p]
         if target in files or any(target.is_relative_to(folder) for folder in folders):
             raise UserError(
                 f"--json {options.json} is one of the files to be checked, or in their folder; choose another place"
@@ -59,19 +59,40 @@ def refuse_sources(path: Path, options: Check) -> None:
 
 def open_cases(path: Path, options: Check) -> Case:
     """The file to check, with the file of the other split where one was given."""
-    case = open_case(path, options.images)
-    if not options.against:
+    case, other = open_case(path, options.images), options.against
+    if not other and is_layout(path):
+        other = path if has_split(path, "val") else None
+    if not other:
         return case
-    against = open_case(options.against, options.against_images)
+    against = open_case(other, options.against_images, split="val")
     return replace(case, against=replace(against, folder=against.folder or case.folder))
 
 
-def open_case(path: Path, images: Path | None, *, segmentations: bool = False) -> Case:
+def has_split(path: Path, split: str) -> bool:
+    """Whether a folder has images of a split."""
+    try:
+        find_split(path, split)
+    except UserError:
+        return False
+    return True
+
+
+def write_sound(case: Case, target: Path) -> None:
+    """Writes a copy of a file that needs no repair: the same file, or the records of a folder as COCO's."""
+    if is_layout(case.path):
+        check.write_copy(case, target)
+        print(f"\nsound: {target} has the records of {case.path}")
+    else:
+        check.write_same(case.path, target)
+        print(f"\nsound: {target} is the same file")
+
+
+def open_case(path: Path, images: Path | None, *, segmentations: bool = False, split: str = "train") -> Case:
     """Reads one file, and prints to the standard error if that takes a while. `segmentations` keeps them for a copy."""
     size = path.stat().st_size if path.is_file() else 0
     if size > LARGE:
         print(f"reading {path}, {size // 10**6} MB", file=sys.stderr, flush=True)
-    case = check.open_case(path, images, segmentations=segmentations, progress=watched)
+    case = check.open_case(path, images, segmentations=segmentations, progress=watched, split=split)
     if size > LARGE:
         print(f"checking {len(case.file['annotations'])} annotations", file=sys.stderr, flush=True)
     return case

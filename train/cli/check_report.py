@@ -78,10 +78,11 @@ def fault_block(report: Report, kind: str, faults: list[Fault]) -> str:
     return "\n".join(lines + ([f"  and {hidden} more, in the report that --json writes"] if hidden > 0 else []))
 
 
-def advice(report: Report) -> str:
-    """The last line: what to do next."""
+def advice(report: Report, data: str = "") -> str:
+    """The last line: what to do next. `data` are the flags that name the data, if it is not one file."""
     if not report.faults:
-        return f"sound: train with python -m train fit coco --data.train {report.path} --data.val ..."
+        data = data or f"--data.train {report.path} --data.val ..."
+        return f"sound: train with python -m train fit coco {data}"
     number = number_of_faults(report.faults)
     return f"{number} found; for a repaired copy add --fix-to NEW_FILE; to accept a kind of fault add --allow KIND"
 

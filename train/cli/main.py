@@ -25,11 +25,12 @@ usage: python -m train VERB ...
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
   check ANNOTATIONS.json    every fault of a COCO file and its images, before training meets it
+  convert FOLDER            a split of a folder (YOLO, VOC, Roboflow) as a COCO file: --out JSON [--split train|val|test]
   study NAME                train several runs and print a table
   import FILE_OR_FOLDER     turn weights trained elsewhere into a run: --out RUN; [--classes JSON]
   export RUN                write the student for use elsewhere: --to safetensors|hf|onnx --out FOLDER
 """
-VERBS = ("list", "fit", "resume", "eval", "doctor", "check", "study", "import", "export")
+VERBS = ("list", "fit", "resume", "eval", "doctor", "check", "convert", "study", "import", "export")
 OPEN_A_RUN = ("resume", "eval", "doctor", "export")
 
 
@@ -72,6 +73,11 @@ def run(words: list[str]) -> int | None:
         from train.cli import check_data
 
         return check_data.run(path, options)
+    if verb == "convert":
+        from train.cli import convert_data
+
+        convert_data.run(rest)
+        return None
     if not rest or rest[0] in ("--help", "-h"):
         print(usage(verb))
         return None

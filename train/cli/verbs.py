@@ -50,6 +50,7 @@ def fit(recipe: str | None, card: Path | None, arguments: list[str], *, auto: bo
         assert recipe is not None
         start = recipes.recipe(recipe)
     about = recipes.card(recipe) if recipe else None
+    arguments = with_folder(arguments, start)
     run = flags(start, arguments, f"python -m train fit {recipe or f'--card {card}'}", about, usual=USUAL)
     if run.student.classes != start.student.classes:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
@@ -66,6 +67,13 @@ def fit(recipe: str | None, card: Path | None, arguments: list[str], *, auto: bo
             path = Path(first_text(str(path)))
             loop.fit(run, path)
         say_done(path)
+
+
+def with_folder(arguments: list[str], start: Run) -> list[str]:
+    """The flags with --data.folder for --data, and with the kind of data that this means."""
+    names = {"--data": "--data.folder"}
+    words = [names.get(flag, flag) + equals + value for flag, equals, value in (w.partition("=") for w in arguments)]
+    return words if words == arguments or start.data.kind == "coco" else [*words, "--data.kind", "coco"]
 
 
 def resume(path: Path, arguments: list[str]) -> None:
@@ -118,7 +126,7 @@ def free_path(path: Path) -> Path:
 class Measure:
     """Average precision of a run's student, or of a file of weights."""
 
-    data: Path | None = None  # COCO instances JSON. Default: the validation images of the run.
+    data: Path | None = None  # COCO instances JSON, or a folder as for `fit`. Default: the run's validation images.
     images: Path | None = None  # Folder of its images. Default: `images` beside the JSON, or COCO's own layout.
     batch: int = 8  # Images in a batch.
     workers: int = 0  # Processes that load images.
@@ -133,7 +141,7 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     val: Dataset
     if options.data:
         val = Coco(options.data, options.images)
-    elif trained is None or (trained.kind == "coco" and trained.val is None):
+    elif trained is None or (trained.kind == "coco" and not (trained.val or trained.folder)):
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
     else:
         val = dataset(trained, "val")
@@ -154,7 +162,7 @@ def evaluate(path: Path, arguments: list[str]) -> None:
 class Doctor:
     """Diagnosis of a run: numbers, and each setting to change with its evidence."""
 
-    data: Path | None = None  # COCO instances JSON. Default: the validation images of the run.
+    data: Path | None = None  # COCO instances JSON, or a folder as for `fit`. Default: the run's validation images.
     images: Path | None = None  # Folder of its images.
     limit: int = IMAGES  # Number of images on which student and teacher are compared.
     json: Path | None = None  # Write the whole diagnosis to this file.

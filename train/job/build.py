@@ -11,6 +11,7 @@ from core import detectors
 from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.coco.limits import Exceeded, exceeded, run_settings
+from core.data.layouts import is_layout
 from core.data.loader import Loader
 from core.data.sample import Dataset
 from core.data.shapes.dataset import Shapes
@@ -165,14 +166,20 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
     path, limit = getattr(data, split), getattr(data, f"{split}_limit")
     if data.kind == "shapes":
         return Shapes(split if split == "train" else data.part, limit, data.size)
+    if path is None and data.folder:
+        if not is_layout(data.folder):
+            raise UserError(f"--data {data.folder} is no folder; name one, or give --data.train JSON --data.val JSON")
+        return Coco(data.folder, data.images, limit, split=split)
     if path is None:
-        raise UserError("give the data: --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]")
-    return Coco(path, data.images, limit)
+        raise UserError(
+            "give the data: --data FOLDER, or --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]"
+        )
+    return Coco(path, data.images, limit, split=split)
 
 
 def data_notes(*datasets: Dataset) -> tuple[str, ...]:
     """A note for each file that was read otherwise than it is written."""
-    return tuple(f"{d.path}: {d.instances.note}" for d in datasets if isinstance(d, Coco) and d.instances.note)
+    return tuple(f"{d.name}: {d.instances.note}" for d in datasets if isinstance(d, Coco) and d.instances.note)
 
 
 def data_limits(run: Run, train: Dataset, val: Dataset) -> tuple[Exceeded, ...]:
@@ -182,7 +189,7 @@ def data_limits(run: Run, train: Dataset, val: Dataset) -> tuple[Exceeded, ...]:
         limit
         for data, training in ((train, True), (val, False))
         if isinstance(data, Coco)
-        for limit in exceeded(str(data.path), data.instances, settings, training=training, measured=not training)
+        for limit in exceeded(data.name, data.instances, settings, training=training, measured=not training)
     )
 
 

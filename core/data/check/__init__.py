@@ -14,7 +14,7 @@ from core.data.check.case import Case, Progress, no_progress
 from core.data.check.table import table
 from core.data.coco.corrections import correct, keep_needed_outline
 from core.data.coco.faults import NOTICES, Fault
-from core.data.coco.folder import ImageFolder, default_images
+from core.data.coco.folder import ImageFolder, find_split
 from core.data.coco.instances import garbage_collector_paused, parse, read_raw
 from core.data.coco.limits import RECIPES, exceeded
 from core.data.coco.rules import SINGULAR
@@ -50,18 +50,23 @@ class Report:
 
 
 def open_case(
-    path: Path, images: Path | None = None, *, segmentations: bool = False, progress: Progress = no_progress
+    path: Path,
+    images: Path | None = None,
+    *,
+    segmentations: bool = False,
+    progress: Progress = no_progress,
+    split: str = "train",
 ) -> Case:
-    """Reads a file to be checked. `images` is by default the folder of `default_images`, if that exists.
+    """Reads a file to be checked, or a split of a folder. `images` is by default the folder of `default_images`, if that exists.
 
     Segmentations must be read if a copy is to be written; they take gigabytes. UserError: the file or folder cannot be read.
     """
     with garbage_collector_paused():
-        file = parse(path, read_raw(path), None if segmentations else keep_needed_outline)
-        usual = default_images(path)
-        root = images or (usual if usual.is_dir() else None)
+        found = find_split(path, split)
+        file = found.file or parse(found.path, read_raw(found.path), None if segmentations else keep_needed_outline)
+        root = images or (found.images if found.images.is_dir() else None)
         folder = ImageFolder(root) if root else None
-        return Case(path, file, folder, progress=progress, note=correct(file, folder))
+        return Case(found.path, file, folder, progress=progress, name=found.name, note=correct(file, folder))
 
 
 def examine(case: Case, allow: tuple[str, ...] = ()) -> Report:
@@ -86,7 +91,7 @@ def limits(case: Case) -> Iterator[str]:
     for split in (case, case.against):
         if split:
             instances = replace(split.instances, boxes=boxes.boxes_of(split).converted)
-            for limit in exceeded(str(split.path), instances, RECIPES, training=split is case):
+            for limit in exceeded(split.name, instances, RECIPES, training=split is case):
                 if split is case.against or limit.kind not in ("class", "area"):
                     yield str(limit)
 

@@ -32,6 +32,7 @@ class Case:
     folder: ImageFolder | None = None  # None: images are not checked
     against: "Case | None" = None  # the other split, which must not share an image with this one
     progress: Progress = no_progress
+    name: str = ""  # of the file or of the split of a folder, for messages
     note: str = ""  # what was read otherwise than it is written, see `corrections.correct`
     summary_cache: dict[tuple, ImageSummary] = field(default_factory=dict)  # by file name and declared size
 

@@ -11,8 +11,7 @@ from core.data.check.repairs import remove
 from core.data.coco.faults import Fault, quoted
 from core.data.coco.folder import ImageFolder
 from core.data.coco.rules import UNSAFE_PATH, image_violations, is_integer, is_text
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from core.data.layouts.split import SUFFIXES
 
 
 def find(case: Case) -> Iterator[Fault]:

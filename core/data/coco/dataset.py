@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.data.category import Category
 from core.data.coco.decode import decode
-from core.data.coco.folder import ImageFolder, default_images
+from core.data.coco.folder import ImageFolder, find_split
 from core.data.coco.instances import read_instances
 from core.data.sample import Sample
 from core.errors import UserError
@@ -25,16 +25,19 @@ class Coco:
     All records of the file are checked when it is opened, and that every image file exists; an image is decoded when it is read.
     """
 
-    def __init__(self, annotations: Path, images: Path | None = None, limit: int | None = None):
-        """`images` is by default the folder of `default_images`. With `limit`, only the first images are used.
+    def __init__(self, annotations: Path, images: Path | None = None, limit: int | None = None, *, split: str = "val"):
+        """Reads an instances file, or the `split` of a folder or data.yaml in one of the layouts of `core.data.layouts`.
+
+        `images` is by default the folder of `default_images`, or the layout's. With `limit`, only the first images are used.
 
         UserError: the limit, a record or the folder is wrong, or an image file does not exist.
         """
         if limit is not None and limit < 1:
             raise UserError(f"the limit of images is {limit}; it must be at least 1")
-        self.path = Path(annotations)
-        self.folder = default_images(self.path) if images is None else Path(images)
-        self.instances = read_instances(self.path, self.folder)
+        found = find_split(Path(annotations), split)
+        self.path, self.folder = found.path, found.images if images is None else Path(images)
+        self.name = found.name  # for messages
+        self.instances = read_instances(self.path, self.folder, found.file)
         self.categories = self.instances.categories
         self.ids = self.instances.image_ids[:limit]
         self.sizes = self.instances.sizes[:limit]

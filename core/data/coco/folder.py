@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from core.data.coco.faults import quoted
 from core.data.coco.rules import UNSAFE_PATH
+from core.data.layouts import is_layout, open_split
+from core.data.layouts.split import SUFFIXES, Split
 from core.errors import UserError
 
 FROM_ELSEWHERE = re.compile(r"^[/\\]|^[A-Za-z]:[/\\]|://|(^|[/\\])\.\.[/\\]")  # absolute, a URL, or with ..
@@ -21,11 +23,30 @@ def default_images(annotations: Path) -> Path:
     """The folder of the images of an instances file, where no flag names it.
 
     It is `images` beside the file; or, if that does not exist, the folder of COCO's own layout: for
-    annotations/instances_train2017.json that is train2017 beside the folder `annotations`.
+    annotations/instances_train2017.json that is train2017 beside the folder `annotations`; or the folder of the file, if images
+    lie beside it, as in Roboflow's downloads.
     """
     beside, split = annotations.parent / "images", annotations.stem.removeprefix("instances_")
     own = annotations.absolute().parent.parent / split
-    return own if split != annotations.stem and own.is_dir() and not beside.is_dir() else beside
+    if beside.is_dir():
+        return beside
+    if split != annotations.stem and own.is_dir():
+        return own
+    return annotations.parent if has_images(annotations.parent) else beside
+
+
+def has_images(folder: Path) -> bool:
+    """Whether an image lies in a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
+    except OSError:
+        return False
+
+
+def find_split(path: Path, split: str) -> Split:
+    """Finds the records and images of an instances file, or of one split of a folder or data.yaml."""
+    return open_split(path, split) if is_layout(path) else Split(path, default_images(path))
 
 
 class ImageFolder:

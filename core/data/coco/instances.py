@@ -1,8 +1,10 @@
 """A COCO instances file: every record is checked, then all are kept as arrays."""
 
 import gc
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from numpy import ndarray
 from core.data.category import Category
 from core.data.coco.corrections import any_lacks_box, correct, keep_needed_outline
 from core.data.coco.folder import ImageFolder
+from core.data.coco.foreign import advice
 from core.data.coco.rules import find_faults
 from core.errors import UserError
 
@@ -44,10 +47,13 @@ class Instances:
         return slice(int(first), int(last))
 
 
-def read_instances(path: Path, images: Path | None = None) -> Instances:
-    """Reads a file. UserError names its first record that is wrong. `images` is the folder in which names of files are found."""
+def read_instances(path: Path, images: Path | None = None, file: dict | None = None) -> Instances:
+    """Reads an instances file, or takes its records from `file`. UserError names the first record that is wrong.
+
+    `images` is the folder in which the names of image files are found.
+    """
     with garbage_collector_paused():
-        file = parse_without_segmentations(path)
+        file = parse_without_segmentations(path) if file is None else file
         note = correct(file, listable(images))
         for fault in find_faults(file):
             raise UserError(f"{path}: {fault}")
@@ -103,9 +109,10 @@ def parse_without_segmentations(path: Path) -> dict:
 def read_raw(path: Path) -> bytes:
     """The bytes of an annotation file. UserError: it cannot be read."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name the annotation file") from None
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read ({reason}); name the annotation file") from None
 
 
 def parse(path: Path, raw: bytes, hook: Callable[[dict], dict] | None = None) -> dict:
@@ -113,6 +120,8 @@ def parse(path: Path, raw: bytes, hook: Callable[[dict], dict] | None = None) ->
     try:
         data = json.loads(raw, object_hook=hook)
     except (ValueError, RecursionError) as error:
+        if path.suffix == ".jsonl":
+            raise UserError(f"{path} has a JSON object a line; join them to one COCO instances file") from None
         raise UserError(f"{path} is not a JSON file ({error}); export the annotations again") from None
     return require_lists(path, data)
 
@@ -121,7 +130,8 @@ def require_lists(path: Path, data: Any) -> dict:
     """The data. UserError: it lacks one of the three lists of an instances file."""
     for section in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(section), list):
-            raise UserError(f"{path} has no list of {section}; it must be a COCO instances file")
+            reason = advice(data) or "it must be a COCO instances file"
+            raise UserError(f"{path} has no list of {section}; {reason}")
     return data
 
 

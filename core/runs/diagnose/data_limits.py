@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.data.coco.dataset import Coco
-from core.data.coco.instances import read_instances
 from core.data.coco.limits import Exceeded, exceeded, run_settings
 from core.data.sample import Dataset
 from core.errors import UserError
@@ -35,9 +34,10 @@ def finding(limit: Exceeded) -> Finding:
 def data_limits(run: dict, val: Coco) -> Iterator[Exceeded]:
     """The settings of the run that its training or validation images exceed. Training images that are gone are left out."""
     settings = run_settings(run)
-    if train := run["data"]["train"]:
+    if source := run["data"]["train"] or run["data"].get("folder"):
         try:
-            yield from exceeded(train, read_instances(Path(train)), settings, measured=False)
+            train = Coco(Path(source), run["data"]["images"] and Path(run["data"]["images"]), split="train")
+            yield from exceeded(train.name, train.instances, settings, measured=False)
         except UserError:
             pass  # the file was moved since: the run can be diagnosed without it
-    yield from exceeded(str(val.path), val.instances, settings, training=False)
+    yield from exceeded(val.name, val.instances, settings, training=False)
