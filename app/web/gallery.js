@@ -1,9 +1,10 @@
 // The images of the run as a strip, sorted by what makes them worth a look.
 import { choice, make } from "./dom.js";
-import { latest } from "./server.js";
+import { latest, Refused } from "./server.js";
 
 /** Milliseconds until the strip is asked for again while images are analysed. */
 const AGAIN = { order: 15000, sorted: 1000 };
+const ASKED = ["run", "compare", "sort", "having", "page"]; // keys of the state on which the strip depends
 const PAIRED = ["gained", "lost"]; // sorts that need a second run
 
 /** @typedef {{key: string, name: string, picture: string, badge: string}} GalleryItem */
@@ -25,7 +26,6 @@ const PAIRED = ["gained", "lost"]; // sorts that need a second run
  * @param {import("./types.js").App} app
  */
 export function gallery(host, app) {
-  const options = { sort: "order", category: "", page: 0 };
   const question = latest("gallery");
   const tools = make("div", { class: "tools" });
   const thumbs = make("div", { class: "thumbs", role: "listbox", "aria-label": "Images" });
@@ -36,37 +36,36 @@ export function gallery(host, app) {
   let again = 0;
 
   function turner(text, name, step) {
-    const onclick = () => turn(options.page + step);
+    const onclick = () => app.state.set({ page: Math.max(0, app.state.get().page + step) });
     return make("button", { type: "button", class: "turn", "aria-label": name, onclick }, text);
-  }
-
-  function turn(page) {
-    options.page = page;
-    load();
-  }
-
-  function change(what) {
-    Object.assign(options, what);
-    turn(0);
   }
 
   async function load() {
     clearTimeout(again);
-    const { run, compare } = app.state.get();
-    if (!compare && PAIRED.includes(options.sort)) options.sort = "order";
+    const { run, compare, sort, having, page } = app.state.get();
+    if (!compare && PAIRED.includes(sort)) return app.state.set({ sort: "order" }, { quietly: true });
     try {
-      const page = await question({ run, compare, ...options });
-      if (page) show(page);
+      const answer = await question({ run, compare, sort, category: having, page });
+      if (answer) show(answer);
     } catch (error) {
-      app.notify(error.message);
+      fail(error);
     }
+  }
+
+  /** A class or an order that is not there gives way to all images in the order of the data. */
+  function fail(error) {
+    const { sort, having } = app.state.get();
+    if (!(error instanceof Refused) || (sort === "order" && !having)) return app.notify(error.message);
+    app.missing(`${error.message}. All images are shown in the order of the data.`);
+    app.state.set({ sort: "order", having: "", page: 0 }, { quietly: true });
   }
 
   /** @param {GalleryPage} page */
   function show(page) {
-    options.page = page.page;
+    const { sort } = app.state.get();
     const open = page.known < page.total;
-    const ordered = options.sort === "order";
+    const ordered = sort === "order";
+    if (app.state.get().page !== page.page) app.state.set({ page: page.page }, { quietly: true });
     tools.replaceChildren(...toolNodes(page));
     fill(page.items);
     where.textContent = page.where;
@@ -74,7 +73,7 @@ export function gallery(host, app) {
     known.title = "Images are analysed one by one while the app is idle; until then they come last";
     previous.disabled = page.page <= 0;
     next.disabled = page.page >= page.pages - 1;
-    Object.assign(host.dataset, { known: page.known, sort: options.sort });
+    Object.assign(host.dataset, { known: page.known, sort });
     mark();
     if (open) again = setTimeout(load, ordered ? AGAIN.order : AGAIN.sorted);
   }
@@ -93,10 +92,12 @@ export function gallery(host, app) {
   /** @param {GalleryPage} page */
   function toolNodes({ sorts }) {
     const classes = [{ id: "", title: "all" }, ...(app.about()?.classes || []).map((c) => ({ id: c, title: c }))];
-    const { says } = sorts.find(({ id }) => id === options.sort) || {};
+    const { sort, having } = app.state.get();
+    const { says } = sorts.find(({ id }) => id === sort) || {};
+    const set = (change) => app.state.set({ ...change, page: 0 });
     return [
-      choice("Sort by", sorts, options.sort, (sort) => change({ sort }), { says }),
-      choice("Images with class", classes, options.category, (category) => change({ category }), {
+      choice("Sort by", sorts, sort, (sort) => set({ sort }), { says }),
+      choice("Images with class", classes, having, (having) => set({ having }), {
         says: "Only images with an object of this class",
       }),
     ];
@@ -115,7 +116,7 @@ export function gallery(host, app) {
   const space = make("span", { class: "grow" });
   host.replaceChildren(make("div", { class: "bar" }, tools, space, known, where, previous, next), thumbs);
   app.state.watch((_, changed) => {
-    if (changed.has("run") || changed.has("compare")) change({ category: "" });
+    if (ASKED.some((key) => changed.has(key))) load();
     else if (changed.has("image")) mark();
   });
   return { load };

@@ -1,5 +1,7 @@
 // Which run, which other run to compare it with, what they are, and the upload of an image.
+
 import { make } from "./dom.js";
+import { copyLinkButton } from "./link/copy.js";
 import { ask } from "./server.js";
 
 const FRESH = 3000; // milliseconds for which the list of runs is not asked for again
@@ -51,7 +53,17 @@ export function header(host, app) {
 
   const title = make("h1", null, "DETRDistill");
   const space = make("span", { class: "grow" });
-  const line = make("div", { class: "line" }, title, main.label, other.label, space, uploadButton(app), shadeButton());
+  const line = make(
+    "div",
+    { class: "line" },
+    title,
+    main.label,
+    other.label,
+    space,
+    copyLinkButton(app),
+    uploadButton(app),
+    shadeButton(),
+  );
   host.replaceChildren(line, facts, notes);
   for (const one of [main, other]) one.sync();
   app.state.watch((_, changed) => {
@@ -106,7 +118,7 @@ function pick(selection, key, value) {
   const nothing = { side: "", index: 0 };
   if (key === "compare") return selection.set({ compare: value, ...(state.side === "other" ? nothing : {}) });
   const compare = state.compare === value ? "" : state.compare;
-  selection.set({ run: value, image: "", compare, ...nothing, layer: null });
+  selection.set({ run: value, image: "", compare, ...nothing, layer: null, having: "", page: 0 });
 }
 
 function uploadButton(app) {

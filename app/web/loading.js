@@ -1,4 +1,5 @@
 // Loads a run and an image: the picture first, then boxes as soon as a detector is done, then the rest.
+import { START } from "./gradio.js";
 import { ask, latest, Refused, WHO } from "./server.js";
 
 /**
@@ -30,9 +31,9 @@ export function loader(app, { onAbout, onScene }) {
     const introduced = newRun ? introduce(run) : null;
     try {
       if (image) await open(number, image, run, compare);
-      else if ((await introduced) && number === loads) state.set({ image: about.first });
+      else if ((await introduced) && number === loads) state.set({ image: about.first }, { quietly: true });
     } catch (error) {
-      if (number === loads) fail(error);
+      if ((!introduced || (await introduced)) && number === loads) fail(error);
     }
   }
 
@@ -46,17 +47,32 @@ export function loader(app, { onAbout, onScene }) {
       onAbout(about);
       return true;
     } catch (error) {
-      app.notify(error.message);
+      if (run === state.get().run) giveUp(run, error);
       return false;
     }
   }
 
-  /** An image that cannot be opened gives way to the first one, if nothing is shown yet. */
+  /** A run that cannot be opened gives way to the one that the app was started with. */
+  function giveUp(run, error) {
+    if (!(error instanceof Refused) || run === START.run) return app.notify(error.message);
+    app.missing(`${error.message}. ${START.run} is shown instead.`);
+    const { run: first, compare, image } = START;
+    state.set({ run: first, compare, image, side: "", index: 0, layer: null }, { quietly: true });
+  }
+
+  /** What cannot be opened gives way: a second run to none, an image to the first one if nothing is shown yet. */
   function fail(error) {
     app.stage.wait("");
-    app.notify(error.message);
-    const refused = error instanceof Refused && !app.stage.scene();
-    if (about && state.get().image !== about.first && refused) state.set({ image: about.first });
+    const { image, compare } = state.get();
+    const pictured = app.stage.scene()?.key === image;
+    if (!(error instanceof Refused)) app.notify(error.message);
+    else if (pictured && compare) {
+      app.missing(`${error.message}. The run is shown alone.`);
+      state.set({ compare: "" }, { quietly: true });
+    } else if (!app.stage.scene() && about && image !== about.first) {
+      app.missing(`${error.message}. The first image is shown instead.`);
+      state.set({ image: about.first }, { quietly: true });
+    } else app.notify(error.message);
   }
 
   async function open(number, key, run, compare) {

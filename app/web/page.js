@@ -1,8 +1,9 @@
 // The page: header, tabs, images, and one canvas that the views of an image share.
 import { make } from "./dom.js";
 import { gallery } from "./gallery.js";
-import { element, START, upload } from "./gradio.js";
+import { element, upload } from "./gradio.js";
 import { header } from "./header.js";
+import { checkSelection, fallbacks } from "./link/fallback.js";
 import { loader } from "./loading.js";
 import { messageLine } from "./message.js";
 import { ask } from "./server.js";
@@ -20,11 +21,13 @@ const VIEWS = [matchesView, masksView, stabilityView, lossesView, figuresView, t
 
 /** @param {HTMLElement} root */
 function page(root) {
-  const state = selection(START);
+  const { state, wrong } = selection();
   const message = messageLine();
+  const board = fallbacks();
   const app = /** @type {import("./types.js").App} */ ({
     state,
     notify: message.show,
+    missing: board.say,
     upload: open,
     about: () => images.about(),
     current: () => current().id,
@@ -32,7 +35,7 @@ function page(root) {
   });
   const names = ["header", "tabs", "gallery", "stage", "side", "wide", "full"];
   const boxes = Object.fromEntries(names.map((name) => [name, make("div", { class: `dd-${name}` })]));
-  const images = loader(app, { onAbout: introduce, onScene: () => current().load() });
+  const images = loader(app, { onAbout: introduce, onScene: showView });
 
   app.stage = stage(boxes.stage, app);
   Object.assign(window, { dd: { choose: app.stage.choose } }); // for programs that drive the page
@@ -43,6 +46,11 @@ function page(root) {
 
   function current() {
     return views.find((view) => view.id === state.get().tab) || views[0];
+  }
+
+  function showView() {
+    checkSelection(app);
+    current().load();
   }
 
   function introduce(about) {
@@ -80,12 +88,13 @@ function page(root) {
   }
 
   const main = make("main", { class: "dd-main" }, boxes.stage, boxes.side, boxes.wide);
-  root.replaceChildren(boxes.header, boxes.tabs, boxes.gallery, main, boxes.full, message.node);
+  root.replaceChildren(boxes.header, board.node, boxes.tabs, boxes.gallery, main, boxes.full, message.node);
   for (const name of ["dragover", "drop"]) boxes.stage.addEventListener(name, (event) => event.preventDefault());
   boxes.stage.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && open(files[0]));
   place();
   current().load();
   state.watch(update);
+  if (wrong.length) board.say(`The link asks for ${wrong.join(", ")}, which this page does not know.`);
   images.load(true);
   head.list();
 }

@@ -1,35 +1,52 @@
 // What is selected: one state that all views share and the address bar keeps, so that a link restores the view.
+
 import { START } from "./gradio.js";
+import { NOTHING, read, write } from "./link/address.js";
 
-const TABS = ["matches", "masks", "stability", "losses", "figures", "train"];
-const NOTHING = {
-  run: "",
-  compare: "",
-  image: "",
-  layer: null,
-  side: "",
-  index: 0,
-  gamma: null,
-  tab: "matches",
-  figure: "",
-};
-const PLACES = ["run", "compare", "image", "tab", "figure"]; // a change of one of these can be gone back from
+const SLID = ["layer", "gamma", "floor", "opacity"]; // sliders: a step of one is nothing to go back from
+const CALM = 120; // milliseconds between two changes of the address, of which browsers take few
 
-/** @returns {import("./types.js").Selection} */
-export function selection(start) {
+/**
+ * The selection, begun with what the address holds; `wrong` are the parts of the address that are not understood.
+ * @returns {{state: import("./types.js").Selection, wrong: string[]}}
+ */
+export function selection() {
+  const start = { ...NOTHING, run: START.run, compare: START.compare, image: START.image };
   const watchers = [];
-  let state = { ...NOTHING, ...start, ...read(location.search) };
+  const asked = read(location.search);
+  let state = { ...start, ...asked.state };
+  let written = 0; // when
+  let waiting = 0;
 
-  /** Another image has other queries, so it ends the selection of one, unless the change selects one. */
-  function set(asked) {
-    const other = "image" in asked && asked.image !== state.image;
-    const change = other ? { side: "", index: 0, ...asked } : asked;
+  /**
+   * Changes the selection; `quietly` if the user did not ask for it. Another image has other queries, so it ends the
+   * selection of one, unless the change selects one.
+   */
+  function set(wanted, { quietly = false } = {}) {
+    const other = "image" in wanted && wanted.image !== state.image;
+    const change = other ? { side: "", index: 0, pins: "", ...wanted } : wanted;
     const changed = Object.keys(change).filter((key) => state[key] !== change[key]);
     if (!changed.length) return;
-    const push = changed.some((key) => PLACES.includes(key) && (state[key] !== "" || key === "figure"));
     state = { ...state, ...change };
-    write(state, push);
+    if (!quietly && changed.some((key) => !SLID.includes(key))) push();
+    else replace();
     tell(changed);
+  }
+
+  function push() {
+    clearTimeout(waiting);
+    history.pushState(null, "", write(state, start));
+  }
+
+  /** Replaces the address, now or once it has been calm. */
+  function replace() {
+    clearTimeout(waiting);
+    if (Date.now() - written < CALM) {
+      waiting = setTimeout(replace, CALM);
+      return;
+    }
+    written = Date.now();
+    history.replaceState(null, "", write(state, start));
   }
 
   function tell(changed) {
@@ -37,43 +54,13 @@ export function selection(start) {
   }
 
   function back() {
-    const next = { ...NOTHING, ...start, ...read(location.search) };
+    clearTimeout(waiting);
+    const next = { ...start, ...read(location.search).state };
     const changed = Object.keys(next).filter((key) => state[key] !== next[key]);
     state = next;
     if (changed.length) tell(changed);
   }
 
   window.addEventListener("popstate", back);
-  return { get: () => state, set, watch: (answer) => watchers.push(answer) };
-}
-
-// Layers are counted from 1 where people read them.
-function read(search) {
-  const given = new URLSearchParams(search);
-  const state = {};
-  for (const key of ["run", "compare", "image"]) if (given.has(key)) state[key] = given.get(key);
-  if (TABS.includes(given.get("tab"))) state.tab = given.get("tab");
-  if (/^\d{1,3}$/.test(given.get("layer") || "")) state.layer = Math.max(0, Number(given.get("layer")) - 1);
-  if (/^[a-z0-9_]{1,40}$/.test(given.get("figure") || "")) state.figure = given.get("figure");
-  const query = /^([a-z_]+)\.(\d{1,6})$/.exec(given.get("query") || "");
-  if (query) [state.side, state.index] = [query[1], Number(query[2])];
-  const gamma = Number(given.get("gamma") || NaN);
-  if (gamma >= 0 && gamma <= 1) state.gamma = gamma;
-  return state;
-}
-
-function write(state, push) {
-  const kept = new URLSearchParams(location.search);
-  const put = (key, value) => (value === "" || value === null ? kept.delete(key) : kept.set(key, value));
-  put("run", state.run);
-  if (state.compare === "" && START.compare) kept.set("compare", "");
-  else put("compare", state.compare);
-  put("image", state.image);
-  put("layer", state.layer === null ? null : state.layer + 1);
-  put("query", state.side && `${state.side}.${state.index}`);
-  put("gamma", state.gamma);
-  put("figure", state.figure);
-  put("tab", state.tab === NOTHING.tab ? null : state.tab);
-  const text = kept.toString().replaceAll("%2F", "/");
-  history[push ? "pushState" : "replaceState"](null, "", location.pathname + (text && `?${text}`));
+  return { state: { get: () => state, set, watch: (answer) => watchers.push(answer) }, wrong: asked.wrong };
 }

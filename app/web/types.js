@@ -35,13 +35,33 @@
  * @property {number} index
  * @property {number | null} gamma
  * @property {string} tab
+ * @property {boolean} apart an image for each detector
+ * @property {number} floor the minimum score of a box
+ * @property {number} top only so many queries of each detector; 0 for all
+ * @property {string} only the class whose boxes are shown, "" for all
+ * @property {boolean} names
+ * @property {boolean} reads sampling locations of the selected query
+ * @property {string} show ids of boxes and lines that are switched on, unlike at first
+ * @property {string} hide those that are switched off
+ * @property {string} sort order of the images
+ * @property {string} having class of which they have an object, "" for all
+ * @property {number} page of the images
+ * @property {number | null} level of features, whose masks are shown
+ * @property {number | null} stage the teacher's decoder layer whose masks are shown; null for the last
+ * @property {"query" | "each" | "none"} over the mask over the image
+ * @property {number} opacity of that mask
+ * @property {string} pins queries of the six panels
+ * @property {"layers" | "epochs"} ribbons
+ * @property {string} term of the loss
  * @property {string} figure
+ * @property {string} made switches of what figures are made from, those that are not as at first
+ * @property {string} of the run of a figure of one run, "" for the selected one
  */
 
 /**
  * @typedef {object} Selection
  * @property {() => State} get
- * @property {(change: Partial<State>) => void} set
+ * @property {(change: Partial<State>, how?: {quietly?: boolean}) => void} set `quietly` if not asked for by the user
  * @property {(watcher: (state: State, changed: Set<string>) => void) => void} watch called after each change
  */
 
@@ -62,6 +82,7 @@
  * @typedef {object} App
  * @property {Selection} state
  * @property {(sentence: string) => void} notify shows a sentence for some seconds
+ * @property {(sentence: string) => void} missing says what a link asked for and is not here
  * @property {(file: File) => Promise<void>} upload
  * @property {() => About | null} about of the run, once it is known
  * @property {() => string} current id of the view that is shown

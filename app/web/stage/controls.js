@@ -13,9 +13,7 @@ const SAMPLING =
 /**
  * @typedef {object} Actions
  * @property {(layer: number) => void} setLayer
- * @property {(change: Partial<import("./scene/model.js").Options>) => void} change of the model's options
- * @property {(category: string) => void} showClass
- * @property {(on: boolean) => void} showSampling
+ * @property {(change: Partial<import("../types.js").State>) => void} change of the selection
  */
 
 /**
@@ -28,7 +26,8 @@ export function controls(model, actions) {
   const ways = make("span", { class: "dd-ways" });
   const says = "Only the queries with the highest scores of each detector";
   const tops = choice("Queries", TOPS, String(model.options.top), (n) => actions.change({ top: Number(n) }), { says });
-  const filters = make("div", { class: "dd-few" }, scoreSlider(model, actions), tops, classes, ways);
+  const floor = scoreSlider(model, actions);
+  const filters = make("div", { class: "dd-few" }, floor.node, tops, classes, ways);
 
   /** Offers what the scene has: its layers, classes, and detectors to put side by side. */
   function offer() {
@@ -37,8 +36,27 @@ export function controls(model, actions) {
     ways.replaceChildren(...viewOptions(model, actions));
   }
 
+  /** Shows what is selected, by whatever it was. */
+  function update() {
+    const { options } = model;
+    layers.update();
+    floor.update();
+    for (const [node, value] of [
+      [tops, String(options.top)],
+      [classes, options.category],
+    ])
+      node.querySelector("select").value = value;
+    for (const [id, on] of [
+      ["names", options.names],
+      ["reads", options.sampling],
+    ])
+      ways.querySelector(`[data-toggle=${id}] input`).checked = on;
+    const way = ways.querySelector(`[value=${options.sideBySide ? "apart" : "one"}]`);
+    if (way) way.checked = true;
+  }
+
   const node = make("div", { class: "dd-controls" }, layers.node, filters);
-  return { node, offer, stop: layers.stop, update: layers.update };
+  return { node, offer, stop: layers.stop, update };
 }
 
 /** A slider with a button that goes through the layers until it is pressed again. */
@@ -86,14 +104,18 @@ function layerSlider(model, setLayer) {
 }
 
 function scoreSlider(model, { change }) {
-  const output = make("output", null, model.options.minScore.toFixed(2));
-  const slider = range({ min: 0, max: 1, step: 0.01 }, "Minimum score of a box", (minScore) => {
-    output.textContent = minScore.toFixed(2);
-    change({ minScore });
-  });
-  slider.value = String(model.options.minScore);
+  const output = make("output");
+  const slider = range({ min: 0, max: 1, step: 0.01 }, "Minimum score of a box", (floor) => change({ floor }));
   const title = "Boxes with a lower score are drawn only at the end of a line; at 0 all queries are shown";
-  return make("label", { class: "dd-floor", title }, make("span", null, "Minimum score"), slider, output);
+  const node = make("label", { class: "dd-floor", title }, make("span", null, "Minimum score"), slider, output);
+
+  function update() {
+    const { minScore } = model.options;
+    output.textContent = minScore.toFixed(2);
+    if (Number(slider.value) !== minScore) slider.value = String(minScore);
+  }
+
+  return { node, update };
 }
 
 function range(limits, name, change) {
@@ -101,17 +123,17 @@ function range(limits, name, change) {
   return make("input", { type: "range", ...limits, "aria-label": name, oninput });
 }
 
-function classChoice({ picture, options }, { showClass }) {
+function classChoice({ picture, options }, { change }) {
   const classes = [{ id: "", title: "all" }, ...picture.classes.map((name) => ({ id: name, title: name }))];
-  return choice("Show boxes of class", classes, options.category, showClass);
+  return choice("Show boxes of class", classes, options.category, (only) => change({ only }));
 }
 
-function viewOptions({ scene, options }, { change, showSampling }) {
+function viewOptions({ scene, options }, { change }) {
   const names = check("Names", options.names, (on) => change({ names: on }), {
     id: "names",
     says: "Class and score beside each box, where there is room",
   });
-  const sampling = check("Sampling locations", options.sampling, showSampling, {
+  const sampling = check("Sampling locations", options.sampling, (on) => change({ reads: on }), {
     id: "reads",
     says: SAMPLING,
   });
@@ -124,5 +146,5 @@ function layoutChoice({ sideBySide }, change) {
     { id: "one", title: "One image", says: "All boxes on one image" },
     { id: "apart", title: "Side by side", says: "One image for each detector" },
   ];
-  return segments("Layout", ways, sideBySide ? "apart" : "one", (way) => change({ sideBySide: way === "apart" }));
+  return segments("Layout", ways, sideBySide ? "apart" : "one", (way) => change({ apart: way === "apart" }));
 }

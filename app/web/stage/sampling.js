@@ -42,12 +42,11 @@ export function sampling(model, app, paint) {
     node.hidden = !sentence;
   }
 
-  function toggle(on) {
-    model.options.sampling = on;
-    if (!on) model.sampling = null;
-    paint();
+  /** The switch was turned. */
+  function follow() {
+    if (!model.options.sampling) model.sampling = null;
     load();
   }
 
-  return { node, load, toggle };
+  return { node, load, follow };
 }

@@ -11,6 +11,8 @@ import { fillFrame, showHeat } from "./paint/panes.js";
 import { sampling } from "./sampling.js";
 import { Model } from "./scene/model.js";
 
+/** Keys of the state on which the canvas depends. */
+const DRAWN = ["layer", "side", "index", "floor", "top", "only", "names", "apart", "reads", "show", "hide"];
 const KEYS = "Arrow keys go from box to box, Page up and Page down from layer to layer, Escape clears the selection.";
 
 /**
@@ -31,7 +33,7 @@ export function stage(host, app) {
   const live = make("p", { class: "dd-live", "aria-live": "polite" });
   const tip = listen(overlay, model, { choose, setLayer });
   const locations = sampling(model, app, paint);
-  const panel = controls(model, { setLayer, change, showClass, showSampling: locations.toggle });
+  const panel = controls(model, { setLayer, change: app.state.set });
 
   // Drawing ---------------------------------------------------------------------------------------------------------
 
@@ -54,6 +56,8 @@ export function stage(host, app) {
   /** Says in the page what is drawn, for people and for programs that drive it. */
   function report(drawn) {
     panel.update();
+    for (const node of legend.querySelectorAll("[data-toggle]"))
+      node.querySelector("input").checked = model.isShown(node.getAttribute("data-toggle"));
     for (const node of legend.querySelectorAll("[data-count]"))
       node.textContent = String(model.count(node.getAttribute("data-count")));
     const { key } = model.scene;
@@ -84,23 +88,6 @@ export function stage(host, app) {
     app.state.set({ layer: Math.max(0, Math.min(model.scene.layers - 1, layer)) });
   }
 
-  function toggle(id, on) {
-    if (on) model.options.hidden.delete(id);
-    else model.options.hidden.add(id);
-    paint();
-  }
-
-  function change(options) {
-    Object.assign(model.options, options);
-    if ("sideBySide" in options) arrange();
-    paint();
-  }
-
-  function showClass(category) {
-    model.showClass(category);
-    paint();
-  }
-
   // What is shown ---------------------------------------------------------------------------------------------------
 
   /** Shows the image at once, with its objects: no detector has run yet. */
@@ -126,7 +113,7 @@ export function stage(host, app) {
   function showPart(scene) {
     model.show(scene);
     delete host.dataset.whole;
-    legend.replaceChildren(...legendRows(model, toggle));
+    legend.replaceChildren(...legendRows(model, (id, on) => model.toggle(id, on)));
     arrange();
     panel.offer();
     fillBanner(scene, banner, (image) => app.state.set({ image, side: "", index: 0 }));
@@ -154,9 +141,11 @@ export function stage(host, app) {
   const board = make("div", { class: "dd-board" }, frame, waiting, banner);
   host.replaceChildren(legend, board, panel.node, locations.node, notes, live);
   app.state.watch((_, changed) => {
-    if (!model.scene || !["layer", "side", "index"].some((key) => changed.has(key))) return;
+    if (!model.scene || !DRAWN.some((key) => changed.has(key))) return;
+    if (changed.has("apart")) arrange();
+    if (changed.has("reads")) locations.follow();
+    else locations.load();
     paint();
-    locations.load();
   });
   return {
     showImage,

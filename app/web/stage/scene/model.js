@@ -31,22 +31,45 @@ export class Model {
   visible = null;
   layout = new Layout(["all"]);
   size = { width: 0, height: 0 }; // of the overlay, in pixels
-  /** @type {Options} */
-  options = {
-    hidden: new Set(),
-    minScore: 0.3,
-    top: 0,
-    category: "",
-    label: null,
-    names: true,
-    sideBySide: false,
-    sampling: false,
-  };
-  #known = new Set(); // ids of groups and lines that were shown before
-
   /** @param {import("../../types.js").Selection} selection */
   constructor(selection) {
     this.selection = selection;
+  }
+
+  /** @returns {Options} as they are selected; a class that the image does not have restricts nothing */
+  get options() {
+    const { floor, top, only, names, apart, reads } = this.selection.get();
+    const label = this.picture ? this.picture.classes.indexOf(only) : -1;
+    return {
+      hidden: this.#hidden(),
+      minScore: floor,
+      top,
+      category: label < 0 ? "" : only,
+      label: label < 0 ? null : label,
+      names,
+      sideBySide: apart,
+      sampling: reads,
+    };
+  }
+
+  /** What is not to be on at first, unless it is switched on; and what is switched off. */
+  #hidden() {
+    const { show, hide } = this.selection.get();
+    const [on, off] = [show, hide].map((ids) => ids.split(","));
+    const all = this.scene ? [...this.scene.groups, ...this.scene.lines] : [];
+    const hidden = all.filter((x) => off.includes(x.id) || (x.on === false && !on.includes(x.id)));
+    return new Set(hidden.map(({ id }) => id));
+  }
+
+  /** Switches a group or a line on or off. */
+  toggle(id, on) {
+    const { show, hide } = this.selection.get();
+    const without = (ids) => ids.split(",").filter((other) => other && other !== id);
+    const first = [...this.scene.groups, ...this.scene.lines].find((x) => x.id === id).on !== false;
+    const [shown, hidden] = [without(show), without(hide)];
+    if (on && !first) shown.push(id);
+    if (!on && first) hidden.push(id);
+    this.selection.set({ show: shown.join(), hide: hidden.join() });
   }
 
   /** @returns {number} */
@@ -61,19 +84,8 @@ export class Model {
     return this.current && side ? this.current.find({ side, index }) : null;
   }
 
-  /** What is new to the page is hidden where it is not to be on at first; what the user switched stays as it is. */
   show(scene) {
-    const all = [...scene.groups, ...scene.lines];
-    for (const { id, on } of all) if (on === false && !this.#known.has(id)) this.options.hidden.add(id);
-    for (const { id } of all) this.#known.add(id);
     [this.scene, this.current, this.visible] = [scene, null, null];
-    if (!this.picture.classes.includes(this.options.category)) this.showClass("");
-  }
-
-  /** Boxes of one class only, or of all for "". */
-  showClass(category) {
-    this.options.category = category;
-    this.options.label = category ? this.picture.classes.indexOf(category) : null;
   }
 
   /** Lays the boxes out on one image, or side by side. */
@@ -115,6 +127,7 @@ export class Model {
     const line = this.current.lines.find((l) => l.line.id === id);
     if (line) return line.pairs.length;
     const items = this.current.sides[id];
-    return items ? items.filter((item) => item.score >= this.options.minScore).length : "";
+    const { minScore } = this.options;
+    return items ? items.filter((item) => item.score >= minScore).length : "";
   }
 }

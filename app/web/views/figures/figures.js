@@ -9,6 +9,7 @@ import { about, ofOneRun, oneRun, uploaded } from "./one_image.js";
 const EVERY = 1000; // milliseconds between questions whether a figure is made
 const NO_IMAGE = -(2 ** 31); // any other number may be the id of an image
 const SAYS = "Made from the runs that are open, by the same code as the command python -m analysis NAME.";
+const FIRST = { shipped: false, image: true, main: true, other: true }; // what figures are made from at first
 const HINT =
   "Choose one from the list. Figures of one image take seconds; those of a whole run analyse all its images once, " +
   "and keep the results for the next figure.";
@@ -27,7 +28,6 @@ export function figuresView(app) {
   const body = make("section", { class: "dd-card dd-paper" });
   const options = make("div", { class: "dd-few" });
   const full = make("div", { class: "dd-figures" }, list.node, body);
-  const from = { shipped: false, image: true, main: true, other: true, one: "" }; // what figures are made from
   /** @type {Page[] | null} */
   let pages = null;
   let timer = 0;
@@ -38,6 +38,9 @@ export function figuresView(app) {
     else app.state.set({ figure: name });
   }
 
+  /** Whether figures are made from something. */
+  const from = (key) => FIRST[key] !== app.state.get().made.split(",").includes(key);
+
   const page = () => pages?.find(({ name }) => name === app.state.get().figure);
 
   async function load() {
@@ -47,6 +50,8 @@ export function figuresView(app) {
       if (!pages) await prepare();
       if (number !== loads) return;
       choose();
+      const { figure } = app.state.get();
+      if (figure && !page()) app.missing(`There is no figure or table ${figure}; the list shows those there are.`);
       if (page()) await wait(number, question());
     } catch (error) {
       if (number === loads) fail(error.message);
@@ -62,13 +67,18 @@ export function figuresView(app) {
   function question() {
     const { run, compare, image } = app.state.get();
     if (ofOneRun(page())) {
-      const asked = { name: page().name, runs: [oneRun(app, from.one)], shipped: false };
-      return { ...asked, image: from.image && !uploaded(app) ? Number(image.split("/")[1]) : NO_IMAGE };
+      const asked = { name: page().name, runs: [oneRun(app)], shipped: false };
+      return { ...asked, image: from("image") && !uploaded(app) ? Number(image.split("/")[1]) : NO_IMAGE };
     }
-    const runs = [from.main && run, from.other && compare].filter(Boolean);
+    const runs = [from("main") && run, from("other") && compare].filter(Boolean);
     const [kind, id] = image.split("/");
-    const ofImage = page().image && from.image && kind === "image";
-    return { name: page().name, runs, shipped: from.shipped || !runs.length, image: ofImage ? Number(id) : NO_IMAGE };
+    const ofImage = page().image && from("image") && kind === "image";
+    return {
+      name: page().name,
+      runs,
+      shipped: from("shipped") || !runs.length,
+      image: ofImage ? Number(id) : NO_IMAGE,
+    };
   }
 
   /** Marks the page that is chosen, and offers what it can be made from. */
@@ -95,27 +105,20 @@ export function figuresView(app) {
   }
 
   function source(title, key, says) {
-    const change = (on) => {
-      from[key] = on;
-      load();
-    };
-    return check(title, from[key], change, { says, id: `of-${key}` });
+    const change = () => app.state.set({ made: flipped(app.state.get().made, key) });
+    return check(title, from(key), change, { says, id: `of-${key}` });
   }
 
   /** Of which run a figure of one run is. */
   function runChoice() {
     const { run, compare } = app.state.get();
     const runs = [run, compare].filter(Boolean).map((id) => ({ id, title: id }));
-    const change = (id) => {
-      from.one = id;
-      load();
-    };
-    return choice("Run", runs, oneRun(app, from.one), change);
+    return choice("Run", runs, oneRun(app), (of) => app.state.set({ of }));
   }
 
   function header() {
     const head = make("header", null, make("h3", null, page().title), options);
-    return make("div", null, head, ofOneRun(page()) ? faint(about(app, from), { class: "dd-faint dd-about" }) : "");
+    return make("div", null, head, ofOneRun(page()) ? faint(about(app), { class: "dd-faint dd-about" }) : "");
   }
 
   function fail(why) {
@@ -142,5 +145,11 @@ export function figuresView(app) {
     body.replaceChildren(header(), text, make("progress", { "aria-label": "Working" }));
   }
 
-  return { id: "figures", title: "Figures", full, needs: ["figure", "compare"], load };
+  return { id: "figures", title: "Figures", full, needs: ["figure", "compare", "made", "of"], load };
+}
+
+/** The names with one put in, or taken out if it is there. */
+function flipped(names, name) {
+  const all = names.split(",").filter(Boolean);
+  return (all.includes(name) ? all.filter((other) => other !== name) : [...all, name]).join();
 }

@@ -12,21 +12,19 @@ export const uploaded = (app) => !app.state.get().image.startsWith("image/");
 /**
  * The run of the figure: the one that is wanted, if it is still open, else the selected one.
  * @param {App} app
- * @param {string} wanted
  */
-export function oneRun(app, wanted) {
-  const { run, compare } = app.state.get();
-  return wanted === compare && compare ? compare : run;
+export function oneRun(app) {
+  const { run, compare, of } = app.state.get();
+  return of === compare && compare ? compare : run;
 }
 
 /**
  * What the figure is of, and what it leaves out of the view.
  * @param {App} app
- * @param {{image: boolean, one: string}} from
  */
-export function about(app, from) {
+export function about(app) {
   const { run, compare, side, index } = app.state.get();
-  const shown = oneRun(app, from.one);
+  const shown = oneRun(app);
   const left = [
     compare && `the student of ${shown === run ? compare : run}`,
     side && side !== "truth" && `the selection of ${side} query ${index}`,

@@ -23,7 +23,6 @@ export function lossesView(app) {
   /** @type {LossesView | null} */
   let view = null;
   let shown = ""; // what the view is of
-  let chosen = ""; // id of a term
   /** @type {TermView | null} */
   let values = null; // of the chosen term
 
@@ -36,12 +35,10 @@ export function lossesView(app) {
         const answer = await ofAll({ key: scene.key, run });
         if (!answer || app.stage.scene() !== scene) return;
         [view, shown] = [answer, scene.key + run];
-        const ids = terms().map(({ id }) => id);
-        if (!ids.includes(chosen)) chosen = ids[0] || "";
       }
       diagnosis.show(run);
-      list.replaceChildren(...lossTable(view, { layer: app.stage.layer(), chosen, choose }));
-      if (!changed || changed.has("layer")) await choose(chosen);
+      list.replaceChildren(...lossTable(view, { layer: app.stage.layer(), chosen: chosen(), choose }));
+      if (!changed || changed.has("layer") || changed.has("term")) await ask();
       else mark();
     } catch (error) {
       app.notify(error.message);
@@ -50,10 +47,17 @@ export function lossesView(app) {
 
   const terms = () => view.losses.flatMap((loss) => loss.terms);
 
-  async function choose(id) {
-    chosen = id;
-    for (const row of list.querySelectorAll("tr[data-term]"))
-      row.classList.toggle("chosen", row.getAttribute("data-term") === id);
+  /** The selected term, or the first one. */
+  function chosen() {
+    const ids = terms().map(({ id }) => id);
+    const { term } = app.state.get();
+    return ids.includes(term) ? term : ids[0] || "";
+  }
+
+  const choose = (term) => app.state.set({ term });
+
+  async function ask() {
+    const id = chosen();
     if (!id) return detail.replaceChildren();
     const scene = app.stage.scene();
     try {
@@ -80,7 +84,7 @@ export function lossesView(app) {
     title: "Losses",
     side,
     wide: diagnosis.panel,
-    needs: ["layer", "side", "index"],
+    needs: ["layer", "side", "index", "term"],
     load,
   };
 }

@@ -9,41 +9,62 @@ const OVERS = [
 ];
 
 /** @param {import("./types.js").Masks} masks */
-export function lookCard({ app, look, load, mark }) {
+export function lookCard({ app, look }) {
   const row = make("div", { class: "dd-few" });
   const node = card("look", row);
 
-  function set(change, then) {
-    Object.assign(look, change);
-    then();
+  function build() {
+    const over = segments("Over the image", OVERS, look().over, (over) => app.state.set({ over }));
+    row.replaceChildren(levelChoice(), layerChoice(), over, opacitySlider());
   }
 
-  function build() {
-    const over = segments("Over the image", OVERS, look.over, (over) => set({ over }, mark));
-    row.replaceChildren(levelChoice(), layerChoice(), over, opacitySlider());
+  /** Shows what is selected, by whatever it was. */
+  function sync() {
+    const { over, opacity } = look();
+    row.querySelector(`[value=${over}]`).checked = true;
+    row.querySelector("[type=range]").value = String(opacity);
   }
 
   function levelChoice() {
     const levels = app.about().strides.map((stride, k) => ({ id: String(k), title: `stride ${stride}` }));
-    const change = (level) => set({ level: Number(level) }, load);
-    return choice("Features", levels, String(look.level), change, { says: "Feature level, by its stride in pixels" });
+    const change = (level) => app.state.set({ level: Number(level) });
+    return choice("Features", levels, String(look().level), change, { says: "Feature level, by its stride in pixels" });
   }
 
   function layerChoice() {
     const count = app.about().teacher.layers;
     const layers = Array.from({ length: count }, (_, k) => ({ id: String(k), title: `layer ${k + 1}` }));
-    const shown = String(look.stage < 0 ? count - 1 : look.stage);
-    const change = (stage) => set({ stage: Number(stage) }, load);
+    const { stage } = look();
+    const shown = String(stage < 0 ? count - 1 : stage);
+    const change = (stage) => app.state.set({ stage: Number(stage) });
     return choice("Queries of", layers, shown, change, { says: "The teacher’s decoder layer whose queries are shown" });
   }
 
   function opacitySlider() {
-    const oninput = (event) => set({ opacity: Number(event.target.value) }, mark);
+    const oninput = (event) => app.state.set({ opacity: Number(event.target.value) });
     const limits = { type: "range", min: 0.2, max: 1, step: 0.05 };
     const slider = make("input", { ...limits, "aria-label": "Opacity of the mask", oninput });
-    slider.value = String(look.opacity);
+    slider.value = String(look().opacity);
     return slider;
   }
 
-  return { node, build };
+  return { node, build, sync };
+}
+
+/**
+ * What is looked at, within what the run has.
+ * @param {import("../../types.js").App} app
+ * @returns {import("./types.js").Look}
+ */
+export function lookOf(app) {
+  const { level, stage, over, opacity, pins } = app.state.get();
+  const last = (app.about()?.strides.length ?? 1) - 1;
+  const layers = app.about()?.teacher?.layers ?? 0;
+  return {
+    level: Math.min(level ?? 1, last),
+    stage: stage === null || stage >= layers ? -1 : stage,
+    over,
+    opacity,
+    pinned: pins ? pins.split(",").map(Number) : [],
+  };
 }

@@ -3,17 +3,17 @@ import { make } from "../../dom.js";
 import { paintHeat } from "../../drawing/heat.js";
 import { ask, latest } from "../../server.js";
 import { card } from "../blocks.js";
-import { lookCard } from "./look.js";
+import { lookCard, lookOf } from "./look.js";
 import { panelsCard } from "./panels.js";
 import { qualityCard, ranked } from "./quality.js";
 import { scatterCard } from "./quality_scatter.js";
 import { weightsCard } from "./weights.js";
 
+const NEEDS = ["side", "index", "gamma", "level", "stage", "over", "opacity", "pins"];
 const NO_TEACHER = "This run has no teacher, so there are no teacher queries and no masks.";
 
 /** @typedef {import("./types.js").MasksView} MasksView */
 /** @typedef {import("./types.js").Masks} Masks */
-/** @typedef {import("./types.js").Look} Look */
 
 /**
  * @param {import("../../types.js").App} app
@@ -22,8 +22,6 @@ const NO_TEACHER = "This run has no teacher, so there are no teacher queries and
 export function masksView(app) {
   const side = make("div", { class: "dd-masks" });
   const wide = make("div", { class: "dd-masks-wide" });
-  /** @type {Look} */
-  const look = { level: null, stage: -1, over: "query", opacity: 0.85, pinned: [] };
   const overview = latest("masks");
   const weighed = latest("weighed");
   const cached = new Map(); // masks by level, decoder layer and query
@@ -31,8 +29,9 @@ export function masksView(app) {
   let view = null;
   let shown = ""; // what the view is of
 
+  const look = () => lookOf(app);
   /** @type {Masks} */
-  const masks = { app, look, view: () => view, gamma, chosen, choose, where, masksOf, load, mark };
+  const masks = { app, look, view: () => view, gamma, chosen, choose, where, masksOf };
   const controls = lookCard(masks);
   const quality = qualityCard(masks);
   const scatter = scatterCard(masks);
@@ -53,7 +52,7 @@ export function masksView(app) {
   }
 
   function where() {
-    return { key: app.stage.scene().key, run: app.state.get().run, level: look.level ?? 0, stage: look.stage };
+    return { key: app.stage.scene().key, run: app.state.get().run, level: look().level, stage: look().stage };
   }
 
   async function load(changed) {
@@ -61,8 +60,6 @@ export function masksView(app) {
     const about = app.about();
     if (!scene || scene.partial || !about) return;
     if (!about.teacher) return showNothing(NO_TEACHER);
-    const last = about.strides.length - 1;
-    if (look.level === null || look.level > last) look.level = Math.min(1, last);
     try {
       const name = JSON.stringify(where());
       if (view && shown === name) return await follow(changed);
@@ -89,6 +86,8 @@ export function masksView(app) {
       rank();
       weights.show();
     }
+    if (changed?.has("pins")) await panels.show();
+    controls.sync();
     mark();
   }
 
@@ -107,8 +106,9 @@ export function masksView(app) {
     rank();
     weights.show();
     panels.show();
+    const best = { side: "teacher", index: ranked(view.queries)[0].index };
     if (chosen() === null)
-      choose(ranked(view.queries)[0].index); // which marks it
+      app.state.set(best, { quietly: true }); // which marks it
     else mark();
   }
 
@@ -134,11 +134,11 @@ export function masksView(app) {
     scatter.show();
     panels.mark();
     const query = chosen();
-    if (look.over === "none" || (look.over === "query" && query === null)) return app.stage.setHeat(null);
+    const { over } = look();
+    if (over === "none" || (over === "query" && query === null)) return app.stage.setHeat(null);
     const now = view;
     try {
-      const heat =
-        look.over === "each" ? view.weights.find(({ id }) => id === "each").heat : (await masksOf([query]))[0];
+      const heat = over === "each" ? view.weights.find(({ id }) => id === "each").heat : (await masksOf([query]))[0];
       if (view === now && chosen() === query && app.current() === "masks") cover(heat);
     } catch (error) {
       app.notify(error.message);
@@ -147,12 +147,13 @@ export function masksView(app) {
 
   /** A mask has the scale of all masks, the combined weight its own. */
   function cover(heat) {
-    const top = look.over === "query" ? view.most : heat.most;
+    const { over, opacity } = look();
+    const top = over === "query" ? view.most : heat.most;
     app.stage.setHeat((canvas) => {
       paintHeat(heat, canvas, top);
-      canvas.style.opacity = String(look.opacity);
+      canvas.style.opacity = String(opacity);
     }, "teacher");
   }
 
-  return { id: "masks", title: "Query masks", side, wide, needs: ["side", "index", "gamma"], load };
+  return { id: "masks", title: "Query masks", side, wide, needs: NEEDS, load };
 }

@@ -23,29 +23,31 @@ export function panelsCard({ app, look, view, chosen, choose, where, masksOf }) 
   const scale = make("div", { class: "dd-few" });
   const node = card("six", heading("Six panels, as in Figure 4", SAYS), scale, tiles, actions);
 
+  /** The pinned queries that this teacher has. */
+  const pinned = () => look().pinned.filter((query) => query < view().queries.length);
+
   function pin() {
     const query = chosen();
     if (query === null) return app.notify("Select a teacher query first: click one in the list.");
-    look.pinned = [...look.pinned.filter((other) => other !== query), query].slice(-LETTERS.length);
-    show();
+    const pinned = [...look().pinned.filter((other) => other !== query), query];
+    app.state.set({ pins: pinned.slice(-LETTERS.length).join() });
   }
 
   function unpin() {
-    look.pinned = [];
-    show();
+    app.state.set({ pins: "" });
   }
 
   async function save(form) {
     const { key, run, level } = where();
     try {
-      download(await ask("figure4", { key, run, level, form, queries: look.pinned }));
+      download(await ask("figure4", { key, run, level, form, queries: pinned() }));
     } catch (error) {
       app.notify(error.message);
     }
   }
 
   async function show() {
-    const panels = withPinned(view().panels, look.pinned);
+    const panels = withPinned(view().panels, pinned());
     const picture = app.stage.picture();
     const now = view();
     try {

@@ -32,21 +32,19 @@
  * What the cards of this view share.
  * @typedef {object} Masks
  * @property {import("../../types.js").App} app
- * @property {Look} look
+ * @property {() => Look} look
  * @property {() => MasksView | null} view
  * @property {() => number} gamma
  * @property {() => number | null} chosen the teacher query that is chosen
  * @property {(query: number) => void} choose
  * @property {() => {key: string, run: string, level: number, stage: number}} where
  * @property {(queries: number[]) => Promise<Heat[]>} masksOf
- * @property {() => void} load
- * @property {() => void} mark
  */
 
 /**
  * What is looked at: `stage` is a decoder layer of the teacher, -1 for the last; `over` what is over the image.
  * @typedef {object} Look
- * @property {number | null} level
+ * @property {number} level
  * @property {number} stage
  * @property {"query" | "each" | "none"} over
  * @property {number} opacity

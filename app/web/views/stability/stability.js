@@ -35,7 +35,7 @@ export function stabilityView(app) {
   let view = null;
   /** @type {import("./types.js").Past | null} by epoch */
   let past = null;
-  let over = "layers";
+  const over = () => app.state.get().ribbons;
   let shown = ""; // what the view is of
   let again = 0;
 
@@ -46,12 +46,12 @@ export function stabilityView(app) {
     const { run, compare } = app.state.get();
     const asked = { key: scene.key, run, compare };
     const name = Object.values(asked).join();
-    if (view && shown === name && changed) return mark();
+    if (view && shown === name && changed && !changed.has("ribbons")) return mark();
     try {
       const answer = await question(asked);
       if (!answer || app.stage.scene() !== scene) return;
       [view, shown] = [answer, name];
-      past = over === "epochs" ? await history(asked) : null;
+      past = over() === "epochs" ? await history(asked) : null;
       build();
       if (view.known < view.total) again = setTimeout(() => app.current() === "stability" && load(), AGAIN);
     } catch (error) {
@@ -65,19 +65,16 @@ export function stabilityView(app) {
   }
 
   function ribbonCard() {
-    const ways = segments("Over", WAYS, over, (way) => {
-      over = way;
-      load();
-    });
+    const ways = segments("Over", WAYS, over(), (ribbons) => app.state.set({ ribbons }));
     const header = make("header", null, heading("The query of each object", BANDS, MARGIN), make("span", null, ways));
-    const flips = over === "layers" ? make("div", { class: "dd-few" }, view.bands.map(flipCount)) : "";
+    const flips = over() === "layers" ? make("div", { class: "dd-few" }, view.bands.map(flipCount)) : "";
     return card("ribbons", header, view.says && faint(view.says), flips, body());
   }
 
   function body() {
     if (!view.objects.length) return make("p", null, "This image has no object.");
     const { choose, setLayer } = app.stage;
-    if (over === "layers") return ribbons(view, view.bands, { choose, setLayer, go });
+    if (over() === "layers") return ribbons(view, view.bands, { choose, setLayer, go });
     if (!past?.bands.length) return past ? otherImages(app, past) : "";
     return ribbons(view, past.bands, { choose, go });
   }
@@ -91,11 +88,11 @@ export function stabilityView(app) {
   function mark() {
     if (!view) return;
     const { side: name, index } = app.state.get();
-    const bands = over === "layers" ? view.bands : past?.bands || [];
+    const bands = over() === "layers" ? view.bands : past?.bands || [];
     markPieces(side, bands, app.stage.layer(), { side: name, index });
   }
 
-  return { id: "stability", title: "Stability", side, needs: ["layer", "side", "index"], load };
+  return { id: "stability", title: "Stability", side, needs: ["layer", "side", "index", "ribbons"], load };
 }
 
 /** @param {Band} band */
