@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from core.detectors.base import Detector
 from core.losses.base import Loss
 from core.matching.solving import match_to_truth, solve
+from core.pseudo import PseudoRule, with_pseudo_truth
 from core.types import DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
 Weights = dict[str, dict[str, float]]  # of each map, by loss and map
@@ -34,11 +35,20 @@ class Distiller(nn.Module):
     """A student, the losses that train it, and its teacher, if it has one.
 
     total = sum over losses and maps of weights[loss][map] * map.sum(); KeyError: a map has no weight, or a weight no map.
-    The teacher stays in eval mode and gets no gradient.
+    The teacher stays in eval mode and gets no gradient. `pseudo` says which of its predictions are the objects of unlabelled
+    images; None: there are no such images.
     """
 
-    def __init__(self, student: Detector, losses: dict[str, Loss], weights: Weights, teacher: Detector | None = None):
+    def __init__(
+        self,
+        student: Detector,
+        losses: dict[str, Loss],
+        weights: Weights,
+        teacher: Detector | None = None,
+        pseudo: PseudoRule | None = None,
+    ):
         super().__init__()
+        self.pseudo = pseudo
         self.student, self.losses, self.weights = student, nn.ModuleDict(losses), weights
         self.teacher = None if teacher is None else teacher.requires_grad_(False).eval()
 
@@ -49,16 +59,23 @@ class Distiller(nn.Module):
         return self
 
     def forward(
-        self, images: Images, targets: Targets, on_decoded: OnDecoded = lambda who, decoded: None
+        self,
+        images: Images,
+        targets: Targets,
+        on_decoded: OnDecoded = lambda who, decoded: None,
+        decoded_teacher: Decoded | None = None,
     ) -> DistillTrace:
         """One step on one batch: the traces of both detectors, the outcome of each loss, and the weighted total.
 
-        FloatingPointError, naming detector, layer and image: a matching cost is not finite.
+        Images without labels get the teacher's predictions as their objects. `decoded_teacher` is what the teacher computed,
+        if it is known already. FloatingPointError, naming detector, layer and image: a matching cost is not finite.
         """
         losses = cast(dict[str, Loss], dict(self.losses.items()))
-        decoded_teacher = None if self.teacher is None else run_teacher(self.teacher, images)
+        if decoded_teacher is None and self.teacher is not None:
+            decoded_teacher = run_teacher(self.teacher, images)
         if decoded_teacher is not None:
             on_decoded("teacher", decoded_teacher)
+        targets = self.with_objects(targets, decoded_teacher)
 
         def ask(own: Queries) -> dict[str, Queries]:
             queries = None if decoded_teacher is None else decoded_teacher.queries["own"]
@@ -76,6 +93,13 @@ class Distiller(nn.Module):
             pairs = solve(problems)
             outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in losses.items()}
             return DistillTrace(student, teacher, targets, outcomes, total(outcomes, self.weights))
+
+    def with_objects(self, targets: Targets, teacher: Decoded | None) -> Targets:
+        """The targets with the objects of unlabelled images, made from what the teacher computed for them."""
+        if not targets.pending:
+            return targets
+        assert teacher is not None and self.pseudo is not None, "images without labels need a teacher and its rule"
+        return with_pseudo_truth(targets, teacher.predictions["own"], self.pseudo)
 
     def matched(self, student: Decoded, teacher: Decoded | None, targets: Targets) -> tuple[Trace, Trace | None]:
         """The traces of both detectors, whose own queries are matched with the objects in one copy to the host."""

@@ -24,10 +24,16 @@ class Images:
     sizes: Int[Tensor, "b 2"]  # (height, width) in pixels without padding, as the detector sees the image
     original: Int[Tensor, "b 2"]  # (height, width) of the source image, to which detections are scaled back
     ids: Int[Tensor, " b"]  # ids of the source images, for reports and COCO's evaluation
+    # How each image shows its source: x = scale * x of the source + offset, in fractions of the two, as (x scale, y scale,
+    # x offset, y offset). A mirrored image has a negative scale, a cropped one a scale above 1. None: all show the whole source.
+    views: Float[Tensor, "b 4"] | None = None
 
     def to(self, device: torch.device | str) -> "Images":
         """The batch on a device, copied without waiting."""
-        return Images(*(x.to(device, non_blocking=True) for x in vars(self).values()))
+        moved: dict[str, Any] = {
+            k: x.to(device, non_blocking=True) for k, x in vars(self).items() if isinstance(x, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,12 @@ class Targets:
     # processes and passes (-1 for a place without an image); and the number of processes, whose gradients are averaged.
     step: Int[Tensor, " n"] | None = None
     processes: int = 1
+    weights: Float[Tensor, " t"] | None = None  # what each object counts for, at most 1; None: every object counts 1
+    unlabelled: tuple[bool, ...] = ()  # whether the objects of each image are a detector's, not labels; () for none
+    # Whether the objects of the unlabelled images have yet to be made from the teacher's predictions.
+    pending: bool = False
+    # The true objects of unlabelled images, where they are known. No loss reads them: they measure the pseudo truth.
+    withheld: "Withheld | None" = None
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -56,6 +68,16 @@ class Targets:
     def within(self, step: Int[Tensor, " n"], processes: int) -> "Targets":
         """The same targets as a part of an optimiser's step (see the fields `step` and `processes`)."""
         return replace(self, step=step, processes=processes)
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """True objects that are known but are not to be learnt from, in one flat list."""
+
+    boxes: Float[Tensor, "t 4"]
+    labels: Int[Tensor, " t"]
+    image: Int[Tensor, " t"]  # the image of each object, as an index into the batch
+    known: tuple[bool, ...]  # the images whose true objects are known
 
 
 @dataclass(frozen=True)

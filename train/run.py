@@ -37,10 +37,25 @@ class Data:
     images: Path | None = None  # Folder of the images. Default: `images` beside each JSON, or COCO's own layout.
     train_limit: int | None = None  # Use only the first N training images.
     val_limit: int | None = None  # Use only the first N validation images.
+    # Images without labels: folders, COCO files of images, predictions with scores, or `rest`, those after train_limit.
+    unlabelled: tuple[str, ...] = ()
+    labelled_share: float = 0.0  # Share of images with labels in each step; 0 takes all images as they come.
     size: int = 96  # Side of the generated shapes images, in pixels.
     part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
     aspect_groups: int = 0  # Aspect-ratio groups of upright and of wide images; a batch is from one. 0 is off.
     augment: Augment = Augment()
+
+
+@dataclass(frozen=True)
+class Pseudo:
+    """Which predictions are the objects of images without labels."""
+
+    score: float | None = (
+        None  # Least score of a pseudo object. Default: the best on labelled images held back, or 0.4.
+    )
+    per_class: bool = False  # Choose a least score for each class that has enough objects.
+    overlap: float = 0.7  # IoU with a better prediction of the same class above which one is left out; 1 keeps all.
+    soft: bool = False  # Let a pseudo object count as much as its score, instead of 1.
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ class Run:
     losses: Losses
     data: Data = Data()
     optim: Optim = Optim()
+    pseudo: Pseudo = Pseudo()
     teacher: Path | None = None  # Teacher: a run, or a .safetensors file.
     teacher_cache: Path | None = None  # Folder that caches the teacher's outputs for images that training repeats.
     class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.

@@ -39,7 +39,8 @@ from core.errors import UserError
 from core.types import Images, Targets
 from train.engine import loop
 from train.exports import hf
-from train.job.build import build, dataset
+from train.job.build import build
+from train.job.images import dataset
 from train.recipes.on_shapes import shapes
 from train.run import Data, Run
 

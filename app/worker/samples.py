@@ -8,16 +8,18 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+import torch
+
 from app import words
 from app.replay import pictures
 from app.replay.display import Replay, Truth
 from app.worker.cache import Cache
 from app.worker.uploads import Uploads
-from core.data.batch import collate_images
+from core.boxes import corners
 from core.data.sample import Sample
 from core.distiller import OnDecoded
 from core.errors import UserError
-from core.metrics.detections import select
+from core.pseudo import PseudoRule, pseudo_objects
 from core.runs.open import OpenRun, replay
 from core.types import DistillTrace, Trace
 
@@ -123,13 +125,10 @@ class Samples:
 
 def with_pseudo_truth(sample: Sample, teacher: Trace, score: float) -> Sample:
     """The sample with those teacher queries of the last layer as its objects that score at least `score`."""
-    detections = select(teacher.own, collate_images([replace(sample, original=sample.size)]))
-    rows, used = [], set()
-    for row, (query, value) in enumerate(zip(detections.queries.tolist(), detections.scores.tolist())):
-        if value >= score and query not in used:
-            used.add(query)
-            rows.append(row)
-    return replace(sample, boxes=detections.boxes[rows], labels=detections.labels[rows])
+    objects = pseudo_objects(teacher.own, PseudoRule((score,) * teacher.own.logits.shape[-1]))
+    height, width = sample.size
+    boxes = corners(objects.boxes) * torch.tensor([width, height, width, height])
+    return replace(sample, boxes=boxes, labels=objects.labels)
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -1,12 +1,14 @@
 """Collation: a list of samples becomes one padded batch."""
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from core.boxes import centers
-from core.data.sample import Sample
-from core.types import Images, Targets
+from core.data.sample import WHOLE, Sample
+from core.types import Images, Targets, Withheld
 
 
 def collate(samples: list[Sample]) -> tuple[Images, Targets]:
@@ -24,20 +26,56 @@ def collate_images(samples: list[Sample]) -> Images:
         h, w = sample.size
         pixels[row, :, :h, :w] = sample.pixels
         padding[row, :h, :w] = False
-    return Images(
-        pixels, padding, sizes, torch.tensor([s.original for s in samples]), torch.tensor([s.id for s in samples])
-    )
+    original, ids = torch.tensor([s.original for s in samples]), torch.tensor([s.id for s in samples])
+    changed = any(s.view != WHOLE for s in samples)
+    return Images(pixels, padding, sizes, original, ids, torch.tensor([s.view for s in samples]) if changed else None)
 
 
 def collate_targets(samples: list[Sample]) -> Targets:
-    """The objects of all samples, one sample after another, with boxes in fractions of their own image."""
-    counts = tuple(len(s.labels) for s in samples)
+    """The objects of all samples, one sample after another, with boxes in fractions of their own image.
+
+    A sample whose truth is withheld or unknown has no objects yet.
+    """
+    is_pending = [s.truth in ("withheld", "unknown") for s in samples]
+    boxes, labels, image, counts = flat_list(samples, [not pending for pending in is_pending])
+    has_weights = any(s.weights is not None for s in samples)
+    weights = [object_weights(s) for s, pending in zip(samples, is_pending) if not pending] if has_weights else []
+    unlabelled = tuple(s.truth != "given" for s in samples)
     return Targets(
-        torch.cat([box_fractions(s) for s in samples]),
-        torch.cat([s.labels for s in samples]),
+        boxes,
+        labels,
+        image,
+        counts,
+        weights=torch.cat(weights) if weights else None,
+        unlabelled=unlabelled if any(unlabelled) else (),
+        pending=any(is_pending),
+        withheld=withheld_objects(samples),
+    )
+
+
+def flat_list(
+    samples: list[Sample], wanted: Sequence[bool]
+) -> tuple[Float[Tensor, "t 4"], Int[Tensor, " t"], Int[Tensor, " t"], tuple[int, ...]]:
+    """Boxes, labels and images of the objects of the `wanted` samples, and the number of them in every sample."""
+    counts = tuple(len(s.labels) * use for s, use in zip(samples, wanted))
+    none = samples[0]
+    return (
+        torch.cat([box_fractions(none)[:0], *(box_fractions(s) for s, use in zip(samples, wanted) if use)]),
+        torch.cat([none.labels[:0], *(s.labels for s, use in zip(samples, wanted) if use)]),
         torch.arange(len(samples)).repeat_interleave(torch.tensor(counts)),
         counts,
     )
+
+
+def object_weights(sample: Sample) -> Float[Tensor, " t"]:
+    """The weight of each object of the sample."""
+    return torch.ones(len(sample.labels)) if sample.weights is None else sample.weights
+
+
+def withheld_objects(samples: list[Sample]) -> Withheld | None:
+    """The objects of the samples whose truth is withheld; None if there is no such sample."""
+    known = tuple(s.truth == "withheld" for s in samples)
+    return Withheld(*flat_list(samples, known)[:3], known) if any(known) else None
 
 
 def box_fractions(sample: Sample) -> Float[Tensor, "t 4"]:

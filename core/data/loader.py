@@ -26,7 +26,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from core.data.batch import collate
-from core.data.order import batches, even_share
+from core.data.order import batches, even_share, mixed_batches
 from core.data.packed_batch import PackedBatch, pack, unpack
 from core.data.sample import Dataset, Sample
 from core.data.transforms import Augment, eval_transform, train_transform
@@ -47,6 +47,7 @@ class WorkerDied(RuntimeError):
 class Loader:
     """The training batches of one process. Every image comes once an epoch; the last step may be smaller.
 
+    With a `labelled_share`, images with labels come more or less often, as order.mixed_batches says.
     The processes share a step's images evenly. A process makes one batch of its share, or `passes` batches, whose gradients the
     training loop adds up.
     """
@@ -61,6 +62,8 @@ class Loader:
     processes: int = 1
     passes: int = 1
     pin: bool = False  # page-locked memory, from which a GPU copies while it computes
+    labelled: int = 0  # the number of images with labels, which come first; only with `labelled_share`
+    labelled_share: float = 0.0  # share of images with labels in each step, see order.mixed_batches; 0: as they come
 
     def __post_init__(self) -> None:
         images = min(self.batch, len(self.dataset))
@@ -92,6 +95,9 @@ class Loader:
     def order(self, epoch: int) -> list[list[int]]:
         """The indices of the images of each step, of all processes."""
         rng = np.random.default_rng((self.seed, epoch))
+        if self.labelled_share:
+            count, share = len(self.dataset), self.labelled_share
+            return mixed_batches(count, self.labelled, self.batch, share, rng, smallest=self.smallest_step)
         sizes = self.dataset.sizes if self.aspect_groups else None
         return batches(len(self.dataset), self.batch, rng, sizes, self.aspect_groups, smallest=self.smallest_step)
 
@@ -137,7 +143,10 @@ def evaluation(
 
 @dataclass(frozen=True)
 class AugmentedSamples:
-    """Augmented samples by (epoch, index). The key and the seed decide all that is random in a sample."""
+    """Augmented samples by (epoch, index). The key and the seed decide all that is random in a sample.
+
+    An index beyond the images is a repeat of one of them, see order.mixed_batches.
+    """
 
     dataset: Dataset
     augment: Augment
@@ -145,7 +154,9 @@ class AugmentedSamples:
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
-        return train_transform(self.dataset[index], np.random.default_rng((self.seed, epoch, index)), self.augment)
+        return train_transform(
+            self.dataset[index % len(self.dataset)], np.random.default_rng((self.seed, epoch, index)), self.augment
+        )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,25 @@ def batches(
     return steps
 
 
+def mixed_batches(
+    count: int, labelled: int, size: int, share: float, rng: np.random.Generator, *, smallest: int = 1
+) -> list[list[int]]:
+    """Batches of `size` of which a `share` has labels: the first `labelled` of 0 .. count - 1; the others come once each.
+
+    Images with labels come as often as is needed, each as often as any other, in an order that is drawn anew for each round.
+    Index i + k * count is the k-th repeat of image i, so that no repeat is augmented as the one before it.
+    """
+    each = min(max(1, round(size * share)), size - 1)
+    others = (labelled + rng.permutation(count - labelled)).tolist()
+    groups = [others[k : k + size - each] for k in range(0, len(others), size - each)]
+    rounds = -(-each * len(groups) // labelled)
+    stream = [i + k * count for k in range(rounds) for i in rng.permutation(labelled).tolist()]
+    steps = [stream[k * each : (k + 1) * each] + group for k, group in enumerate(groups)]
+    if len(steps) > 1 and len(steps[-1]) < smallest:
+        steps[-2:] = [steps[-2] + steps[-1]]
+    return steps
+
+
 def full_batches(order: Int[ndarray, " i"], size: int, group: Int[ndarray, " i"]) -> tuple[list[list[int]], list[int]]:
     """Batches of `size` images of one group, in the order in which they fill up, and the images left, group by group."""
     filling: dict[int, list[int]] = {k: [] for k in np.unique(group).tolist()}

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
-from core.types import Images, Targets
+from core.types import Images, Targets, Withheld
 
 ALIGNMENT = 8  # bytes: each tensor starts at a multiple, as int64 and float64 need it
 
@@ -22,6 +22,9 @@ class PackedBatch:
     buffer: UInt8[Tensor, " bytes"]
     layout: dict[str, tuple[torch.dtype, torch.Size]]  # of each tensor, in the order of the buffer
     counts: tuple[int, ...]  # objects of each image
+    unlabelled: tuple[bool, ...] = ()  # these and the following are as in Targets
+    pending: bool = False
+    known: tuple[bool, ...] = ()  # the images whose true objects are withheld
 
     def pin_memory(self) -> "PackedBatch":
         """The batch in page-locked memory. torch's DataLoader calls this if it was made with pin_memory."""
@@ -30,9 +33,20 @@ class PackedBatch:
 
 def pack(images: Images, targets: Targets) -> PackedBatch:
     """Packs a collated batch, whose targets don't yet say of which step they are a part."""
-    tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels", "image")}
+    parts = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels", "image", "weights")}
+    withheld = targets.withheld
+    if withheld is not None:
+        parts |= {f"withheld_{name}": getattr(withheld, name) for name in ("boxes", "labels", "image")}
+    tensors = {name: x for name, x in parts.items() if x is not None}
     layout = {name: (x.dtype, x.shape) for name, x in tensors.items()}
-    return PackedBatch(torch.cat([padded_bytes(x) for x in tensors.values()]), layout, targets.counts)
+    return PackedBatch(
+        torch.cat([padded_bytes(x) for x in tensors.values()]),
+        layout,
+        targets.counts,
+        targets.unlabelled,
+        targets.pending,
+        withheld.known if withheld is not None else (),
+    )
 
 
 def unpack(packed: PackedBatch) -> tuple[Images, Targets]:
@@ -43,8 +57,15 @@ def unpack(packed: PackedBatch) -> tuple[Images, Targets]:
     tensors = {
         name: piece.view(dtype)[: shape.numel()].view(shape) for piece, (name, (dtype, shape)) in zip(pieces, layout)
     }
-    images = Images(*(tensors.pop(field.name) for field in fields(Images)))
-    return images, Targets(**tensors, counts=packed.counts)
+    images = Images(*(tensors.pop(field.name, None) for field in fields(Images)))
+    true = [tensors.pop(f"withheld_{name}") for name in ("boxes", "labels", "image") if packed.known]
+    return images, Targets(
+        **tensors,
+        counts=packed.counts,
+        unlabelled=packed.unlabelled,
+        pending=packed.pending,
+        withheld=Withheld(true[0], true[1], true[2], packed.known) if packed.known else None,
+    )
 
 
 def padded_bytes(x: Tensor) -> UInt8[Tensor, " bytes"]:

@@ -1,13 +1,19 @@
 """The interface of datasets: a Dataset gives Samples, each an image with its objects, and names the classes."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from core.data.category import Category
+
+# What the objects of a sample are: labels; a detector's, as pseudo truth; true, but withheld from training, where they only
+# measure the pseudo truth; or unknown, and the sample has none.
+Truth = Literal["given", "pseudo", "withheld", "unknown"]
+View = tuple[float, float, float, float]  # of a sample of its source image, as in `core.types.Images.views`
+WHOLE: View = (1.0, 1.0, 0.0, 0.0)  # the source image as it is
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,9 @@ class Sample:
     labels: Int[Tensor, " t"]  # 0 .. classes - 1
     id: int
     original: tuple[int, int]  # (height, width) of the source image, upright
+    truth: Truth = "given"
+    weights: Float[Tensor, " t"] | None = None  # what each object counts for; None: 1
+    view: View = WHOLE
 
     @property
     def size(self) -> tuple[int, int]:
@@ -30,9 +39,17 @@ class Sample:
 class Dataset(Protocol):
     """Samples by index, without augmentation."""
 
-    categories: tuple[Category, ...]
-    ids: tuple[int, ...]  # of the images, in order
-    sizes: Int[ndarray, "i 2"]  # (height, width) of the source images
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The classes."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the images, in order."""
+
+    @property
+    def sizes(self) -> Int[ndarray, "i 2"]:
+        """(height, width) of the source images."""
 
     def __len__(self) -> int: ...
 

@@ -14,9 +14,9 @@ from core.types import Images, Targets
 
 def write_batch(path: Path, images: Images, targets: Targets) -> None:
     """Writes the batch. `Targets.image` is called object_image in the file, `Targets.counts` is in the header."""
-    tensors = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels")}
-    tensors |= {"object_image": targets.image}
-    tensors = {name: x.cpu().contiguous() for name, x in tensors.items()}
+    parts = vars(images) | {name: getattr(targets, name) for name in ("boxes", "labels", "weights")}
+    parts |= {"object_image": targets.image}
+    tensors = {name: x.cpu().contiguous() for name, x in parts.items() if x is not None}
     write_bytes(path, save(tensors, metadata={"counts": json.dumps(targets.counts)}))
 
 
@@ -26,7 +26,9 @@ def read_batch(path: Path) -> tuple[Images, Targets]:
         tensors = load(Path(path).read_bytes())
         with safe_open(path, "pt") as file:
             counts = tuple(json.loads(file.metadata()["counts"]))
-        images = Images(**{f.name: tensors[f.name] for f in fields(Images)})
-        return images, Targets(tensors["boxes"], tensors["labels"], tensors["object_image"], counts)
+        views = tensors.pop("views", None)  # files of earlier versions have none
+        images = Images(**{f.name: tensors[f.name] for f in fields(Images) if f.name != "views"}, views=views)
+        weights = tensors.get("weights")
+        return images, Targets(tensors["boxes"], tensors["labels"], tensors["object_image"], counts, weights=weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a stored batch ({error}); give the .safetensors of a run's faults") from None

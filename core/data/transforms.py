@@ -51,7 +51,9 @@ def flip(sample: Sample) -> Sample:
     x0, y0, x1, y1 = sample.boxes.unbind(-1)
     width = sample.size[1]
     boxes = torch.stack([width - x1, y0, width - x0, y1], -1)
-    return replace(sample, pixels=F.horizontal_flip(sample.pixels), boxes=boxes)
+    scale_x, scale_y, x, y = sample.view
+    view = (-scale_x, scale_y, 1 - x, y)
+    return replace(sample, pixels=F.horizontal_flip(sample.pixels), boxes=boxes, view=view)
 
 
 def jitter(sample: Sample, rng: Generator, strength: float) -> Sample:
@@ -83,7 +85,11 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     boxes = (sample.boxes - corner).clamp(min=0).minimum(limit)
     keep = (boxes[:, 2:] > boxes[:, :2]).all(-1)
     pixels = F.crop(sample.pixels, top, left, height, width)
-    return replace(sample, pixels=pixels, boxes=boxes[keep], labels=sample.labels[keep])
+    weights = None if sample.weights is None else sample.weights[keep]
+    (old_height, old_width), (scale_x, scale_y, x, y) = sample.size, sample.view
+    larger_x, larger_y = old_width / width, old_height / height
+    view = (scale_x * larger_x, scale_y * larger_y, x * larger_x - left / width, y * larger_y - top / height)
+    return replace(sample, pixels=pixels, boxes=boxes[keep], labels=sample.labels[keep], weights=weights, view=view)
 
 
 def resize(sample: Sample, short: int | None, longest: int) -> Sample:

@@ -76,13 +76,17 @@ def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> di
     """Class loss of every query, L1 and 1 - GIoU of the assigned ones; unweighted, divided by the number of objects.
 
     That number counts the objects of the whole step, at least 1, and is a mean over processes (Deformable DETR,
-    models/deformable_detr.py).
+    models/deformable_detr.py). The terms of a query that is matched with an object count as much as the object does.
     """
     n = normaliser(targets)
     predicted, true = p.boxes[a.index], targets.boxes[a.target]
     distance = (m.coordinates(predicted) - m.coordinates(true)).abs().sum(-1)
-    return {
+    maps = {
         "class": class_loss(p, targets, a, m),
         "l1": scatter_to_queries(distance / n, a, like=p.logits),
         "giou": scatter_to_queries((1 - giou(predicted, true)) / n, a, like=p.logits),
     }
+    if targets.weights is None:
+        return maps
+    share = torch.ones_like(maps["class"]).index_put(a.index, targets.weights[a.target])
+    return {name: share * x for name, x in maps.items()}

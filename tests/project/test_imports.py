@@ -33,7 +33,7 @@ FLOORS = {
             "core.data.category",
         ],
         ["core.files", "core.drop_ins"],
-        ["core.matching", "core.nn"],
+        ["core.matching", "core.nn", "core.pseudo"],
         ["core.detectors", "core.losses", "core.data.sample", "core.data.layouts"],
         ["core.distiller", "core.data.coco", "core.data.shapes"],
         ["core.data.check", "core.data"],
@@ -93,6 +93,7 @@ INSIDE = {
     "core.matching.hungarian": set(),
     "core.matching.margins": set(),
     "core.matching.threads": set(),
+    "core.pseudo": {"core.boxes", "core.types"},
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.detectors": {
         "core.detectors",
@@ -123,8 +124,8 @@ INSIDE = {
     },
     "core.metrics.agreement": {"core.metrics.instability", "core.boxes", "core.types"},
     "core.runs.class_mapping": {"core.detectors.base", "core.types", "core.errors"},
-    "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.types"},
-    "core.data": {"core.data", "core.boxes", "core.types", "core.errors", "core.files"},
+    "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.pseudo", "core.types"},
+    "core.data": {"core.data", "core.boxes", "core.types", "core.errors", "core.files", "core.pseudo"},
 }
 CROWDED = 12  # files in a folder, besides __init__.py
 DROP_INS = {"core/losses", "train/recipes/from_papers", "train/recipes/on_shapes", "analysis/figures", "train/studies"}

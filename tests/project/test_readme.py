@@ -26,6 +26,7 @@ def folder(tmp_path_factory):
     """An empty folder but for a small data set under the README's name: its images are split between two files."""
     path = tmp_path_factory.mktemp("user")
     whole = json.loads(write_folder(path / "my").read_text())
+    shutil.copytree(path / "my" / "images", path / "my" / "photos")
     half = len(whole["images"]) // 2
     for name, images in (("train.json", whole["images"][half:]), ("val.json", whole["images"][:half])):
         ids = {image["id"] for image in images}

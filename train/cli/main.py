@@ -24,14 +24,15 @@ usage: python -m train VERB ...
   resume RUN                continue a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
+  label TEACHER             predictions as a COCO file, the truth of unlabelled images: --images FOLDER --out JSON
   check ANNOTATIONS.json    every fault of a COCO file and its images, before training meets it
   convert FOLDER            a split of a folder (YOLO, VOC, Roboflow) as a COCO file: --out JSON [--split train|val|test]
   study NAME                train several runs and print a table
   import FILE_OR_FOLDER     turn weights trained elsewhere into a run: --out RUN; [--classes JSON]
   export RUN                write the student for use elsewhere: --to safetensors|hf|onnx --out FOLDER
 """
-VERBS = ("list", "fit", "resume", "eval", "doctor", "check", "convert", "study", "import", "export")
-OPEN_A_RUN = ("resume", "eval", "doctor", "export")
+VERBS = ("list", "fit", "resume", "eval", "doctor", "label", "check", "convert", "study", "import", "export")
+OPEN_A_RUN = ("resume", "eval", "doctor", "label", "export")
 
 
 def main(words: list[str]) -> int:
@@ -117,6 +118,8 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.evaluate(Path(first), arguments)
             case "doctor":
                 return verbs.doctor(Path(first), arguments)
+            case "label":
+                verbs.label(Path(first), arguments)
             case "study":
                 verbs.study(first, arguments)
             case "import":

@@ -1,5 +1,6 @@
 """Formats the diagnosis of a run as text."""
 
+from core.metrics.pseudo_truth.counts import PseudoCounts
 from core.runs.diagnose import Diagnosis
 from core.runs.diagnose.history import percent
 
@@ -25,7 +26,17 @@ def head(diagnosis: Diagnosis) -> str:
             f"AP {points(diagnosis.teacher)}; it finds {labels.found} of {labels.objects} objects, "
             f"{labels.right} with the right class"
         )
+    if diagnosis.pseudo is not None and diagnosis.pseudo.images:
+        rows["pseudo"] = pseudo(diagnosis.pseudo)
     return "\n".join(f"{title:<10}{value}" for title, value in rows.items())
+
+
+def pseudo(counts: PseudoCounts) -> str:
+    """The number of objects in images without labels, and how good they are where that is known."""
+    text = f"{counts.objects / counts.images:.1f} objects in an image without labels"
+    if not counts.true and not counts.judged:
+        return f"{text}; whether they are right is not known"
+    return f"{text}; where the objects are known, precision {share(counts.precision)} and recall {share(counts.recall)}"
 
 
 def losses(diagnosis: Diagnosis) -> str:

@@ -27,11 +27,13 @@ from train.cli import import_weights, report_run
 from train.cli.flags import flags
 from train.distributed import parallel
 from train.distributed.parallel import first_text, ranks, restarted
+from train.engine import label as labels
 from train.engine import loop
 from train.engine.evaluate import score
 from train.exports import _cost, _trial
 from train.job.auto import fitted_to_data
-from train.job.build import dataset, device_of, with_classes
+from train.job.build import device_of, with_classes
+from train.job.images import dataset
 from train.run import USUAL, Data, Run, quick
 from train.run_folder import folder
 from train.score_table import table
@@ -182,6 +184,16 @@ def doctor(path: Path, arguments: list[str]) -> int:
     if options.json:
         write_json(options.json, asdict(diagnosis))
     return int(bool(diagnosis.findings))
+
+
+def label(path: Path, arguments: list[str]) -> None:
+    """Writes the predictions of a run's student, or of a file of weights, as a COCO file with scores."""
+    options = flags(labels.Label(), arguments, f"python -m train label {path}")
+    with process_group():
+        count = labels.label(path, options, device_of(options.device))
+        say(f"done: {options.out} with {count} predictions; train with: --data.unlabelled {options.out}")
+        folder = f" --images {options.images}" if options.images else ""
+        say(f"look at it with: python -m app {path} --data {options.out}{folder}")
 
 
 def import_run(path: Path, arguments: list[str]) -> None:

@@ -20,8 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from core.data.loader import KILLED, WorkerDied, evaluation
 from core.detectors.base import Detector
-from core.distiller import Distiller
+from core.distiller import Decoded, Distiller, in_float32, run_teacher
 from core.errors import UserError
+from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel
 from train.engine.evaluate import score
@@ -42,6 +43,7 @@ from train.run_folder.log import Log
 AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 MAX_SKIPPED = 20  # steps in a row that may be skipped
 Passes = list[tuple[Images, Targets]]
+Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
 
 
 def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
@@ -76,7 +78,7 @@ def resume(path: Path) -> Path:
     """Continues a run from its last checkpoint, to the same weights as if it had never been stopped."""
     with Interrupt() as interrupt:
         with parallel.share_user_errors():
-            job = build(folder.load_run(path))
+            job = build(folder.load_run(path), folder.load_rule(path))
         train(job, path, interrupt)
     return path
 
@@ -96,7 +98,9 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
                 begun = perf_counter()
                 passes = training.next_passes()
                 waited = perf_counter() - begun
-                record = training.step(passes, optim.rate_factor(run.optim, progress.step, total_steps))
+                record = training.step(
+                    *training.with_objects(passes), optim.rate_factor(run.optim, progress.step, total_steps)
+                )
                 log.step(record, seconds=perf_counter() - begun, waited=waited)
                 if progress.step % run.checkpoint_every == 0:
                     training.save()
@@ -152,7 +156,7 @@ class Training:
             self.log.print(self.cache.check((images for images, _ in batches), self.job.device))
 
     def next_passes(self) -> Passes:
-        """This process's part of the next step; each pass knows the object counts of all images of the step.
+        """This process's part of the next step.
 
         Raises UserError, Failed or Stopped in all processes alike, after saving a checkpoint.
         """
@@ -164,27 +168,53 @@ class Training:
             message = str(error)
         except WorkerDied as error:
             message, worker_died = str(error), True
-        counts = [n for _, targets in passes for n in targets.counts]
-        padding = [-1] * (self.job.loader.max_images - len(counts))  # every process must send as many numbers
-        reports = parallel.gather_numbers([self.interrupt.number or 0, bool(message), worker_died, *counts, *padding])
-        if any(failed for _, failed, *_ in reports):
+        reports = parallel.gather_numbers([self.interrupt.number or 0, bool(message), worker_died])
+        if any(failed for _, failed, _ in reports):
             if self.progress.step:
                 self.save()
-            kind = Failed if any(died for _, _, died, *_ in reports) else UserError
+            kind = Failed if any(died for _, _, died in reports) else UserError
             raise kind(parallel.first_text(message) + (f"; {self.resume_hint()}" if self.progress.step else ""))
         if number := max(number for number, *_ in reports):
             self.stop(number)
-        objects = torch.tensor([n for _, _, _, *counts in reports for n in counts])
-        return [(images, targets.within(objects, self.ranks.size)) for images, targets in passes]
+        return passes
 
-    def step(self, passes: Passes, rate_factor: float) -> dict:
+    def with_objects(self, passes: Passes) -> tuple[Passes, Answers]:
+        """The passes, each of which knows the object counts of all images of the step; and the teacher's answers.
+
+        The teacher is asked before the step if images have no labels, since its answers are their objects.
+        """
+        asked = [self.ask_teacher(images, targets) for images, targets in passes]
+        counts = [n for targets, _ in asked for n in targets.counts]
+        padding = [-1] * (self.job.loader.max_images - len(counts))  # every process must send as many numbers
+        objects = torch.tensor([n for counts in parallel.gather_numbers([*counts, *padding]) for n in counts])
+        complete = [
+            (images, targets.within(objects, self.ranks.size)) for (images, _), (targets, _) in zip(passes, asked)
+        ]
+        return complete, [answer for _, answer in asked]
+
+    def ask_teacher(self, images: Images, targets: Targets) -> tuple[Targets, Decoded | None]:
+        """The targets with the objects of images without labels, and what the teacher computed, if it had to be asked."""
+        teacher = self.job.distiller.teacher
+        if not targets.pending or teacher is None:
+            return targets, None
+        if self.cache:
+            self.cache.set_images(images)
+        with self.autocast():
+            decoded = run_teacher(teacher, images.to(self.job.device))
+        with in_float32(self.job.device.type):
+            return self.job.distiller.with_objects(targets.to(self.job.device), decoded), decoded
+
+    def step(self, passes: Passes, answers: Answers, rate_factor: float) -> dict:
         """Makes one update of the weights; returns its record for the log."""
         distiller, optimizer = self.job.distiller, self.optimizer
         optim.set_rate(optimizer, rate_factor)
-        maps = [self.forward_backward(*batch, k, last=k + 1 == len(passes)) for k, batch in enumerate(passes)]
+        maps = [
+            self.forward_backward(*batch, answer, k, last=k + 1 == len(passes))
+            for k, (batch, answer) in enumerate(zip(passes, answers))
+        ]
         self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
-        record = step_record(maps, norm, distiller)
+        record = step_record(maps, norm, distiller) | pseudo_record(self.job, passes)
         if self.scaler.is_enabled() and not math.isfinite(record["grad_norm"]):
             record["grad_norm"] = None  # an overflow of fp16: the scaler skips this update and lowers its scale
         if nonfinite := faults.nonfinite_names(record):
@@ -198,16 +228,18 @@ class Training:
         self.progress.skipped = self.progress.skipped + 1 if nonfinite else 0
         return self.progress.next_step() | {"lr": self.job.run.optim.lr * rate_factor} | record
 
-    def forward_backward(self, images: Images, targets: Targets, index: int, *, last: bool) -> MapsOrError:
+    def forward_backward(
+        self, images: Images, targets: Targets, answer: Decoded | None, index: int, *, last: bool
+    ) -> MapsOrError:
         """One pass of a step. Returns only the detached maps, so that memory is needed for one pass at a time."""
         assert targets.step is not None  # next_passes sets it
         has_objects = bool((targets.step > 0).any())
         reseed(self.job.device, pass_seed(self.job.run.seed, self.progress.step, self.ranks.rank, index))
         with nullcontext() if last else self.local_gradients():
-            if self.cache:
+            if self.cache and answer is None:
                 self.cache.set_images(images)
             with self.autocast():
-                total, get_trace = self.training_pass(images.to(self.job.device), targets.to(self.job.device))
+                total, get_trace = self.training_pass(images.to(self.job.device), targets.to(self.job.device), answer)
             if last:
                 self.check_gradients(get_trace(), has_objects)
             self.scaler.scale(total).backward()
@@ -349,6 +381,15 @@ def reseed(device: torch.device, seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
+
+
+def pseudo_record(job: Job, passes: Passes) -> dict:
+    """The part of a step's record about pseudo truth: counts over all processes. {} for a run in which all images have labels."""
+    if job.pseudo is None:
+        return {}
+    own = sum((pseudo_counts(targets) for _, targets in passes), PseudoCounts())
+    sums = [sum(column) for column in zip(*parallel.gather_numbers(list(vars(own).values())))]
+    return {"pseudo": dict(zip(vars(own), sums))}
 
 
 def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distiller) -> dict:

@@ -7,7 +7,7 @@ from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.runs.config import decode
-from train.job.build import dataset
+from train.job.images import dataset
 from train.run import Data
 
 SIDE = 256  # of generated images, in pixels

@@ -5,7 +5,7 @@ from dataclasses import replace
 from core.data.coco.dataset import Coco
 from core.data.coco.limits import Objects, run_settings, suggested_queries, suggested_size, tiny_shares
 from core.runs.config import encode
-from train.job.build import dataset
+from train.job.images import dataset
 from train.run import Run
 
 

@@ -3,7 +3,6 @@
 import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -11,10 +10,10 @@ from core import detectors
 from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.coco.limits import Exceeded, exceeded, run_settings
-from core.data.layouts import is_layout
 from core.data.loader import Loader
 from core.data.sample import Dataset
-from core.data.shapes.dataset import Shapes
+from core.data.unlabelled.mixed import Mixed, Part
+from core.data.unlabelled.predicted import Predicted
 from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights
 from core.errors import UserError
@@ -26,7 +25,8 @@ from core.runs.class_mapping import ClassMap, class_map, map_classes, read_class
 from core.runs.config import encode
 from train.distributed.parallel import ranks
 from train.job.allocator import keep_freed_memory
-from train.run import Data, Run
+from train.job.images import ChosenRule, choose_rule, dataset, training_images
+from train.run import Run
 
 
 @dataclass
@@ -41,13 +41,14 @@ class Job:
     class_map: ClassMap | None  # of a teacher whose classes are not the data's
     notes: tuple[str, ...] = ()  # what was read otherwise than it is written
     limits: tuple[Exceeded, ...] = ()  # settings that the data exceeds
+    pseudo: ChosenRule | None = None  # of a run with images without labels
 
 
-def build(run: Run) -> Job:
+def build(run: Run, rule: ChosenRule | None = None) -> Job:
     """Reads the data, the teacher and the initial weights, and builds the networks on the device.
 
-    Also sets torch's number of threads, and makes the process keep freed memory. UserError: a file, a flag or a combination of
-    flags is wrong.
+    `rule` is that of the pseudo truth, if it was chosen before. Also sets torch's number of threads, and makes the process keep
+    freed memory. UserError: a file, a flag or a combination of flags is wrong.
     """
     device, place = device_of(run.device), ranks()
     refuse_missing_extras(run)
@@ -57,13 +58,16 @@ def build(run: Run) -> Job:
     if run.init and run.init != "imagenet" and not resolve_path(run.init).is_file():
         raise UserError(f"--init {run.init}: no such file; give a file of weights, or imagenet")
     loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
-    train, val = dataset(run.data, "train"), dataset(run.data, "val")
-    val = with_classes(val, train.categories, str(run.data.train))
+    train = training_images(run.data, run.pseudo)
+    val = with_classes(dataset(run.data, "val"), train.categories, str(run.data.train))
     run = replace(run, student=replace(run.student, classes=len(train.categories)))
     columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
     distiller = build_distiller(run, map_classes(loaded[0], columns) if loaded else None).to(device)
     if run.channels_last:
         distiller.to(memory_format=torch.channels_last)
+    if isinstance(train, Mixed):
+        rule = rule or choose_rule(run, train, distiller.teacher, device)
+        distiller.pseudo, train = rule.rule, train.with_rule(rule.rule)
     loader = Loader(
         train,
         run.data.augment,
@@ -75,8 +79,21 @@ def build(run: Run) -> Job:
         processes=place.size,
         passes=run.optim.passes,
         pin=device.type == "cuda",
+        **mixture(run, train),
     )
-    return Job(run, distiller, loader, val, device, columns, data_notes(train, val), data_limits(run, train, val))
+    return Job(run, distiller, loader, val, device, columns, data_notes(train, val), data_limits(run, train, val), rule)
+
+
+def mixture(run: Run, train: Dataset) -> dict:
+    """The loader's arguments for a fixed share of images with labels. UserError: there are none, or other groups are asked."""
+    share = run.data.labelled_share
+    if not share:
+        return {}
+    if not isinstance(train, Mixed) or not 0 < train.labelled < len(train) or not 0 < share < 1:
+        raise UserError("--data.labelled-share is between 0 and 1, and needs images with labels and images without")
+    if run.data.aspect_groups or run.optim.batch < 2:
+        raise UserError("--data.labelled-share needs --optim.batch of 2 or more, and --data.aspect-groups 0")
+    return {"labelled": train.labelled, "labelled_share": share}
 
 
 def compile_detectors(job: Job) -> Job:
@@ -161,25 +178,17 @@ def with_classes(data: Dataset, categories: tuple[Category, ...], known: str) ->
     return data
 
 
-def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
-    """The training images or the validation images. UserError: no file is given, or it cannot be read."""
-    path, limit = getattr(data, split), getattr(data, f"{split}_limit")
-    if data.kind == "shapes":
-        return Shapes(split if split == "train" else data.part, limit, data.size)
-    if path is None and data.folder:
-        if not is_layout(data.folder):
-            raise UserError(f"--data {data.folder} is no folder; name one, or give --data.train JSON --data.val JSON")
-        return Coco(data.folder, data.images, limit, split=split)
-    if path is None:
-        raise UserError(
-            "give the data: --data FOLDER, or --data.train INSTANCES.json --data.val INSTANCES.json [--data.images FOLDER]"
-        )
-    return Coco(path, data.images, limit, split=split)
-
-
 def data_notes(*datasets: Dataset) -> tuple[str, ...]:
     """A note for each file that was read otherwise than it is written."""
-    return tuple(f"{d.name}: {d.instances.note}" for d in datasets if isinstance(d, Coco) and d.instances.note)
+    sources = [part.dataset for d in datasets for part in (d.parts if isinstance(d, Mixed) else [Part(d, ())])]
+    files = [d for d in sources if isinstance(d, Coco | Predicted) and d.instances.note]
+    return tuple(dict.fromkeys(f"{d.name}: {d.instances.note}" for d in files))
+
+
+def labelled_source(data: Dataset) -> Dataset:
+    """The dataset of the images with labels; of a mixture without any, the mixture itself."""
+    parts = data.parts if isinstance(data, Mixed) else ()
+    return next((part.dataset for part in parts if part.truth == "given"), data)
 
 
 def data_limits(run: Run, train: Dataset, val: Dataset) -> tuple[Exceeded, ...]:
@@ -187,7 +196,7 @@ def data_limits(run: Run, train: Dataset, val: Dataset) -> tuple[Exceeded, ...]:
     settings = run_settings(encode(run))
     return tuple(
         limit
-        for data, training in ((train, True), (val, False))
+        for data, training in ((labelled_source(train), True), (val, False))
         if isinstance(data, Coco)
         for limit in exceeded(data.name, data.instances, settings, training=training, measured=not training)
     )

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from core.distiller import Distiller
+from core.distiller import Decoded, Distiller
 from core.types import DistillTrace, Images, Targets
 
 Maps = dict[str, Tensor]  # the map of each term, under loss/map
@@ -28,10 +28,10 @@ class TrainingPass(nn.Module):
         self.distiller = distiller
 
     def forward(
-        self, images: Images, targets: Targets
+        self, images: Images, targets: Targets, decoded_teacher: Decoded | None = None
     ) -> tuple[Tensor, Callable[[], DistillTrace | FloatingPointError]]:
         try:
-            trace = self.distiller(images, targets)
+            trace = self.distiller(images, targets, decoded_teacher=decoded_teacher)
         except FloatingPointError as error:
             not_finite, sums = error, [p.sum() for p in self.parameters() if p.requires_grad]
             return torch.stack(sums).sum() * torch.nan, lambda: not_finite

@@ -6,6 +6,7 @@ from typing import cast
 from core.detectors import name_of
 from core.losses.base import Loss
 from train.job.build import Job
+from train.job.images import ChosenRule, kinds_of_images
 from train.job.memory import estimate_memory
 from train.run import Data, Optim
 
@@ -22,7 +23,8 @@ def summary(job: Job, path: Path) -> str:
         "teacher": run.teacher and f"{run.teacher}, evaluated first",
         "losses": ", ".join(f"{name} x {getattr(run.losses, name).weight:g}" for name in losses),
         "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),
-        "data": f"{len(job.loader.dataset)} training images, {len(job.val)} validation images",
+        "data": f"{kinds_of_images(job.loader.dataset)}, {len(job.val)} validation images",
+        "pseudo": job.pseudo and describe_pseudo(job.pseudo),
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
         "images": describe_images(run.data),
         "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {describe_step(job)}",
@@ -32,6 +34,12 @@ def summary(job: Job, path: Path) -> str:
     }
     rows = [*lines.items(), *(("warning", str(limit)) for limit in job.limits)]
     return "\n".join(f"{title:<9} {text}" for title, text in rows if text)
+
+
+def describe_pseudo(chosen: ChosenRule) -> str:
+    """Which predictions are objects of images without labels."""
+    counted = "each counts as much as its score" if chosen.rule.soft else "each counts 1"
+    return f"predictions of a score of at least {chosen.origin}; {counted}"
 
 
 def describe_device(job: Job) -> str:

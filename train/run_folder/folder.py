@@ -21,6 +21,7 @@ from core.runs.checkpoint import save_detector, save_module, sha256_of, weights_
 from core.runs.config import decode, encode
 from train.distributed.parallel import gather_numbers, launch_id
 from train.job.build import Job, resolve_path
+from train.job.images import ChosenRule
 from train.run import Run
 from train.run_folder import assignments, state
 
@@ -43,7 +44,8 @@ def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> No
     files = {key: file_reference(resolve_path(file), path) if file else None for key, file in sources.items()}
     note = note | ({"launch": launch_id()} if launch_id() else {})
     entries = common_entries(job.loader.dataset.categories)
-    write_json(path / "card.json", {**note, **entries, "run": encode(run), "teacher": teacher, **files})
+    pseudo = {"pseudo": job.pseudo.entry()} if job.pseudo else {}
+    write_json(path / "card.json", {**note, **entries, "run": encode(run), "teacher": teacher, **files, **pseudo})
 
 
 def common_entries(categories: Iterable[Category]) -> dict:
@@ -129,6 +131,12 @@ def load_run(path: Path) -> Run:
     if card.get("class_map"):
         run = replace(run, class_map=unchanged_file(path, card["class_map"]))
     return run
+
+
+def load_rule(path: Path) -> ChosenRule | None:
+    """The rule of a run's pseudo truth, as it was chosen when the run started; None if all its images have labels."""
+    entry = read_card(path).get("pseudo")
+    return ChosenRule.from_entry(entry, f"{path}/card.json: pseudo") if entry else None
 
 
 def unchanged_file(path: Path, reference: dict) -> Path:

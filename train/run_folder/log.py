@@ -150,7 +150,7 @@ class ProgressDisplay:
         return (
             f"epoch {record['epoch']}  step {record['step']}/{self.steps}  {1 / self.step_seconds:.1f} it/s  "
             f"{format_time(left)} left  data {self.data_share:.0%}{self.memory()}  "
-            f"total {format_number(record['total'])}  {terms}"
+            f"total {format_number(record['total'])}  {terms}{format_pseudo(record.get('pseudo'))}"
         )
 
     def print(self, text: str) -> None:
@@ -159,6 +159,13 @@ class ProgressDisplay:
             self.live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, flush=True)
+
+
+def format_pseudo(counts: dict | None) -> str:
+    """The number of pseudo objects in an image of a step, as text; "" where every image has labels."""
+    if not counts or not counts["images"]:
+        return ""
+    return f"  pseudo {counts['objects'] / counts['images']:.1f} an image"
 
 
 def format_number(value: float | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
+from core.metrics.pseudo_truth.counts import PseudoCounts
 from core.runs.diagnose.data_limits import data_findings
 from core.runs.diagnose.findings import Finding, findings
 from core.runs.diagnose.history import Epoch, History, LossShare, Term, read_history
@@ -30,6 +31,7 @@ class Diagnosis:
     agreement: dict[str, list[float | None]]  # of student and teacher, for each decoder layer of the student
     findings: tuple[Finding, ...]  # most important first
     verdict: str  # one sentence
+    pseudo: PseudoCounts | None = None  # the objects of images without labels; None: all images had labels
 
 
 def diagnose(
@@ -67,6 +69,7 @@ def examine(opened: OpenRun, *, limit: int = IMAGES, watch: Watch = lambda image
         agreement=replayed.agreement if replayed else {},
         findings=causes,
         verdict=verdict(history, replayed, causes),
+        pseudo=history.pseudo,
     )
 
 

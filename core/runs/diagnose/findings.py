@@ -22,6 +22,9 @@ UNTRAINED_AP = 0.05  # the shipped students exceed it within their first epoch
 MIN_OBJECTS = 3  # of a class: with fewer, the teacher's label for it may be chance
 MIN_WRONG_SHARE = 0.5  # of a class's objects with one wrong label: confusion of similar classes stays below
 DOMINATING_SHARE = 0.9  # of the gradient: the other losses, with the detection loss, then steer a tenth of each step
+FEW_OBJECTS = 0.1  # pseudo objects in an image: with fewer, the student mostly learns that there is nothing
+MIN_JUDGED = 30  # pseudo objects in images whose objects are known: with fewer, their precision may be chance
+MIN_PRECISION = 0.5  # of pseudo objects: below it they teach more that is wrong than what is right
 IDLE_SHARE = 0.01  # of the gradient, at the features and in the decoder: less than the differences between batches
 IDLE_LOSS_SHARE = 1e-4  # of the loss, if no gradient was logged: lower, since a small loss may have a large gradient
 SHRUNK_RATIO = 1e-3  # of a term's mean over the first steps
@@ -38,7 +41,7 @@ SUM_FIXES = {"logits": ("normalise", "sum", "pairs"), "features": ("scale", "non
 class Finding:
     """One thing that is wrong with a run, with its evidence and the setting to change."""
 
-    disease: str  # its kind: frozen, untrained, swapped, dominating, idle, shrunk or data
+    disease: str  # its kind: frozen, unfound, imprecise, untrained, swapped, dominating, idle, shrunk or data
     title: str
     evidence: str
     setting: str  # what to change
@@ -49,7 +52,7 @@ def findings(history: History, replayed: ReplayStatistics | None, run: dict) -> 
 
     `run` is the configuration of the run, as its card has it.
     """
-    every = [*frozen_student(history, run)]
+    every = [*frozen_student(history, run), *poor_pseudo_truth(history)]
     if replayed is not None:
         swapped = [*swapped_classes(replayed, history, run)]
         every += swapped or [*untrained_teacher(replayed, history)]
@@ -71,6 +74,21 @@ def frozen_student(history: History, run: dict) -> Iterator[Finding]:
         f"differ, at a learning rate of at most {rate:g}"
     )
     yield Finding("frozen", "the student does not learn", evidence, learning_rate_advice(run["optim"], rate))
+
+
+def poor_pseudo_truth(history: History) -> Iterator[Finding]:
+    """Images without labels in which hardly any object is found, or in which most pseudo objects are wrong."""
+    counts = history.pseudo
+    if counts is None or not counts.images:
+        return
+    if counts.objects < FEW_OBJECTS * counts.images:
+        evidence = f"{counts.images} images without labels had {counts.objects} pseudo objects"
+        setting = "lower --pseudo.score, or give a teacher that knows these images"
+        yield Finding("unfound", "the teacher finds hardly anything in the images without labels", evidence, setting)
+    elif counts.precision is not None and counts.judged >= MIN_JUDGED and counts.precision < MIN_PRECISION:
+        evidence = f"of {counts.judged} pseudo objects in images whose objects are known, {counts.right} are right"
+        setting = "raise --pseudo.score, or give a better teacher"
+        yield Finding("imprecise", "most pseudo objects are wrong", evidence, setting)
 
 
 def learning_rate_advice(optim: dict, rate: float) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from core.errors import UserError
+from core.metrics.pseudo_truth.counts import PseudoCounts
 from core.runs.results import read_lines, scores
 
 ENDS_PART = 5  # the first and the last steps are a fifth of all: long enough to average over batches
@@ -85,6 +86,12 @@ class History:
         return tuple(
             LossShare(loss, x, *(gradients[place].get(loss) for place in PLACES)) for loss, x in shares.items()
         )
+
+    @cached_property
+    def pseudo(self) -> PseudoCounts | None:
+        """The counts of pseudo truth in the last half of training; None if all images had labels."""
+        counts = [PseudoCounts(**step["pseudo"]) for step in self.steps[len(self.steps) // 2 :] if "pseudo" in step]
+        return sum(counts, PseudoCounts()) if counts else None
 
     @property
     def ends(self) -> tuple[list[dict], list[dict]]:

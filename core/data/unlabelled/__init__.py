@@ -1,0 +1,1 @@
+"""Images without labels: folders of images, files of predictions with scores, and their mixture with labelled images."""

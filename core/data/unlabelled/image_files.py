@@ -1,0 +1,79 @@
+"""The dataset ImageFiles: all images of a folder, without labels."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+from PIL import Image
+
+from core.data.category import Category
+from core.data.coco.dataset import read_image
+from core.data.coco.decode import FORMATS
+from core.data.sample import Sample
+from core.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's orientation, and its values that exchange width and height
+
+
+class ImageFiles:
+    """The images of a folder and its subfolders, in the order of their names; their ids count from 1."""
+
+    def __init__(self, folder: Path, categories: tuple[Category, ...], without: frozenset[Path] = frozenset()):
+        """The images whose resolved path is in `without` are left out. UserError: the folder holds no image."""
+        self.folder, self.categories = folder, categories
+        every = sorted(image_names(folder))
+        if not every:
+            raise UserError(f"{folder} holds no image ({', '.join(SUFFIXES)}); name a folder of images")
+        self.names = tuple(name for name in every if (folder / name).resolve() not in without)
+        self.ids = tuple(range(1, len(self.names) + 1))
+
+    @cached_property
+    def sizes(self) -> Int[ndarray, "i 2"]:
+        """(height, width) of the images, read from their files' headers."""
+        return np.array([size_in_header(self.folder / name) for name in self.names]).reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """UserError: the image cannot be read."""
+        pixels = read_image(self.folder / self.names[index])
+        none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
+        return Sample(pixels, *none, self.ids[index], (pixels.shape[1], pixels.shape[2]), truth="unknown")
+
+    def truth(self) -> dict:
+        """The images as a COCO instances dict without annotations."""
+        sizes = self.sizes.tolist()
+        images = [
+            {"id": id, "file_name": name, "height": height, "width": width}
+            for id, name, (height, width) in zip(self.ids, self.names, sizes)
+        ]
+        return {"images": images, "annotations": [], "categories": [vars(c) for c in self.categories]}
+
+
+def image_names(folder: Path) -> list[str]:
+    """The paths of all images in a folder and its subfolders, relative to it, with /. UserError: it cannot be listed."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; name the folder of the images")
+    names = []
+    for root, _, files in os.walk(folder):
+        names += [(Path(root) / name).relative_to(folder).as_posix() for name in files]
+    return [name for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def size_in_header(path: Path) -> tuple[int, int]:
+    """(height, width) of an image as it is seen upright, without decoding it.
+
+    (1, 1) if it cannot be read: that is reported where its pixels are needed.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            return (width, height) if image.getexif().get(ORIENTATION) in SIDEWAYS else (height, width)
+    except Exception:  # a decoder may raise nearly anything for a damaged file
+        return 1, 1

@@ -1,0 +1,1 @@
+"""How good pseudo truth is where the true objects are known, and the least score that makes it best."""
