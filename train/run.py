@@ -93,7 +93,7 @@ class Run:
     teacher: Path | None = None  # Teacher: a run, or a .safetensors file.
     teacher_cache: Path | None = None  # Folder that caches the teacher's outputs for images that training repeats.
     class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.
-    init: str | None = None  # Initial weights: `imagenet`, a file for the backbone, or a detector's .safetensors.
+    init: str | None = None  # Start: `imagenet`, a backbone's file, or a run or transformers' folder to fine-tune.
     seed: int = 0  # Random seed.
     eval_every: int = 1  # Epochs between evaluations.
     checkpoint_every: int = 200  # Steps between checkpoints.

@@ -23,6 +23,7 @@ class Augment:
     jitter: float = 0.0  # Brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
     sizes: tuple[int, ...] = ()  # Short sides in pixels, drawn at random; evaluation takes the largest. Default: keep.
     longest: int = 1333  # Limit of the long side, in pixels.
+    square: bool = False  # Resize images to squares of that side, whatever their shape, as RT-DETR and its kin do.
     crop: bool = False  # Crop half of the training images, drawn at random, before they are resized.
 
 
@@ -38,12 +39,12 @@ def train_transform(sample: Sample, rng: Generator, augment: Augment) -> Sample:
     if augment.crop and rng.random() < 0.5:
         sample = random_crop(sample, rng)
     short = int(rng.choice(augment.sizes)) if augment.sizes else None
-    return resize(sample, short, augment.longest)
+    return resize(sample, short, augment.longest, square=augment.square)
 
 
 def eval_transform(sample: Sample, augment: Augment) -> Sample:
     """The sample resized to the largest of the sizes of `augment`; nothing is random."""
-    return resize(sample, max(augment.sizes, default=None), augment.longest)
+    return resize(sample, max(augment.sizes, default=None), augment.longest, square=augment.square)
 
 
 def flip(sample: Sample) -> Sample:
@@ -92,9 +93,14 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     return replace(sample, pixels=pixels, boxes=boxes[keep], labels=sample.labels[keep], weights=weights, view=view)
 
 
-def resize(sample: Sample, short: int | None, longest: int) -> Sample:
-    """The sample with a short side of `short` pixels (None: unchanged), or smaller, so that no side exceeds `longest`."""
+def resize(sample: Sample, short: int | None, longest: int, *, square: bool = False) -> Sample:
+    """The sample with a short side of `short` pixels (None: unchanged), or smaller, so that no side exceeds `longest`.
+
+    With `square` both sides are `short` (None: as long as the longer side), at most `longest`.
+    """
     new = resized_size(sample.size, short, longest)
+    if square:
+        new = (min(short or max(sample.size), longest),) * 2
     if new == sample.size:
         return sample
     height, width = sample.size

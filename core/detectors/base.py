@@ -6,8 +6,9 @@ teacher, to evaluate and export it, and to open it in the app; tests/core/detect
 every file.
 
 - `encode`, `propose` and `decode` are required.
-- Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `known`, `samplers`. Without
-  an encoder, `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
+- Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `reads_padding`, `known`,
+  `samplers`. Without an encoder, `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and
+  `own_backbone`.
 - Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
   persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
@@ -110,6 +111,14 @@ class Detector(nn.Module, ABC):
 
         It is read only where the detector `proposes`. The proposals are then matched and trained with the objects' own classes,
         as in RT-DETR (arXiv 2304.08069), otherwise as if all objects were of class 0, as in Deformable DETR.
+        """
+        return False
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether its predictions depend on how far an image is padded; by default False.
+
+        Such a detector is meant for images of one size, see `Augment.square`.
         """
         return False
 

@@ -12,6 +12,7 @@ from core.distiller import Distiller, map_weights
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth, solve
 from core.types import Images, Memory, Outcome, Predictions, Queries, Targets, Trace
+from tests.helpers import hub
 
 COMMON = {
     "classes": 4,
@@ -31,17 +32,34 @@ OPTIONS = {
 }
 
 
+NATIVE = ("adamixer", "conditional", "deformable")  # detectors of this project
+
+
+def kinds() -> list[str]:
+    """Every detector: the names of files in core/detectors, and for `hub` each family of transformers."""
+    return [*(name for name in detectors.names() if name != "hub"), *hub.NAMES]
+
+
 def config(name: str, **options: Any) -> Any:
-    """The detector's Config at a size that takes milliseconds; options that it does not have are left out."""
+    """The detector's Config at a size that takes milliseconds; options that it does not have are left out.
+
+    `name` is a file of core/detectors, or a family of transformers.
+    """
+    if name in ("hub", *hub.NAMES):
+        return hub.config("conditional_detr" if name == "hub" else name, **options)
     kind = detectors.module(name).Config
     known = {f.name for f in fields(kind)}
     return kind(**{k: v for k, v in (COMMON | OPTIONS.get(name, {}) | options).items() if k in known})
 
 
-def detector(name: str, *, seed: int = 1, **options: Any) -> Any:
-    """A detector in eval mode, with noise on every parameter, so that all layers have effects and all queries differ."""
+def detector(name: str, *, seed: int = 1, noise: float | None = None, **options: Any) -> Any:
+    """A detector in eval mode, with noise on every parameter, so that all layers have effects and all queries differ.
+
+    `noise` is the scale of the noise; by default one with which outputs differ.
+    """
     torch.manual_seed(seed)
-    return stir(detectors.module(name).Model(config(name, **options))).eval()
+    made = config(name, **options)
+    return stir(detectors.module(detectors.name_of(made)).Model(made), noise or hub.SCALES.get(name, 1.0)).eval()
 
 
 @torch.no_grad()
@@ -93,8 +111,8 @@ def distiller(student, teacher=None, names=None, scales=None, **configs) -> Dist
 
 
 def pair(name: str, **options: Any) -> tuple:
-    """A student, and a teacher with other weights and more queries, to which `options` apply."""
-    return detector(name, seed=1), detector(name, **({"seed": 2, "queries": 12} | options))
+    """A student, and a teacher with other weights and more queries, to which `options` apply (`noise` to both)."""
+    return detector(name, seed=1, noise=options.get("noise")), detector(name, **({"seed": 2, "queries": 12} | options))
 
 
 def reordered(queries: Queries, order: torch.Tensor) -> Queries:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from core.project import ROOT
+from tests.helpers import hub
 from tests.helpers.coco_folder import write_folder
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,8 +24,13 @@ ALL = list(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An empty folder but for a small data set under the README's name: its images are split between two files."""
+    """An empty folder but for what the pages name: a small data set, and a large and a small detector of transformers.
+
+    The images of the data set are split between two files.
+    """
     path = tmp_path_factory.mktemp("user")
+    for name, layers in (("large", 3), ("small", 2)):
+        hub.save_folder(path / name, "rt_detr_v2", layers=layers)
     whole = json.loads(write_folder(path / "my").read_text())
     shutil.copytree(path / "my" / "images", path / "my" / "photos")
     half = len(whole["images"]) // 2

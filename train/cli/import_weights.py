@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
+import tyro
 from torch import nn
 
-from core.convert.read import ForeignWeights, read_weights
+from core.convert.hub_folder import NATIVE, convert_folder, model_type
+from core.convert.read import read_weights
 from core.convert.to_detector import Converted, convert
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import whole_folder, write_json
+from core.hub.families import FAMILIES
 from core.losses import detection
 from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
@@ -22,6 +26,7 @@ class Import:
     """Turns weights that were trained elsewhere into a run."""
 
     out: Path | None = None  # Folder of the new run.
+    as_: Annotated[Literal["auto", "hub"], tyro.conf.arg(name="as")] = "auto"  # Detector: this project's, or `hub`.
     classes: Path | None = None  # COCO instances file, or JSON list, that names the classes where weights do not.
 
 
@@ -34,32 +39,43 @@ def import_run(path: Path, options: Import) -> None:
         raise UserError("say which folder to write: --out RUN")
     with whole_folder(options.out) as scratch:
         print(f"reading {path} ..", flush=True)
-        foreign = read_weights(path)
-        converted = convert(foreign, options.classes)
-        lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(foreign))]
+        converted, augment = converted_weights(path, options)
+        lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(augment))]
         report = [f"{title:<9} {text}" for title, text in lines]
         print("\n".join(report))
-        write_run(scratch, options.out.name, foreign, converted, report)
+        write_run(scratch, options.out.name, path, converted, augment, report)
     print(
         f"done: {options.out}; measure it with: python -m train eval {options.out} --data INSTANCES.json --images FOLDER,"
         f" or let it teach: python -m train fit RECIPE --teacher {options.out}"
     )
 
 
-def write_run(path: Path, name: str, foreign: ForeignWeights, converted: Converted, report: list[str]) -> None:
-    """Writes the files that `fit` leaves of a run without a teacher, so that everything that opens a run opens this one."""
+def converted_weights(path: Path, options: Import) -> tuple[Converted, Augment]:
+    """The detector of a file or folder, and the size of images in its evaluation.
+
+    A folder of a family that this project has too becomes its detector, unless `--as hub` says otherwise.
+    """
+    kind = model_type(path)
+    if options.as_ == "hub" or (kind in FAMILIES and kind not in NATIVE):
+        return convert_folder(path, options.classes)
+    foreign = read_weights(path)
     short, longest = foreign.image_size
-    data = Data(kind="coco", augment=Augment(sizes=() if short is None else (short,), longest=longest))
+    return convert(foreign, options.classes), Augment(sizes=() if short is None else (short,), longest=longest)
+
+
+def write_run(path: Path, name: str, source: Path, converted: Converted, augment: Augment, report: list[str]) -> None:
+    """Writes the files that `fit` leaves of a run without a teacher, so that everything that opens a run opens this one."""
+    data = Data(kind="coco", augment=augment)
     run = Run(name, converted.detector.config, Losses(detection=detection.Config(weight=1.0)), data)
-    about = folder.common_entries(converted.categories) | {"imported": origin(foreign) | {"report": report}}
+    about = folder.common_entries(converted.categories) | {"imported": origin(source) | {"report": report}}
     save_detector(path / "student.safetensors", converted.detector, about | {"data": encode(data)})
     save_module(path / "losses.safetensors", nn.ModuleDict(), {})
     write_json(path / "card.json", about | {"run": encode(run), "teacher": None, "init": None, "class_map": None})
 
 
-def origin(foreign: ForeignWeights) -> dict:
+def origin(source: Path) -> dict:
     """The path and digest of the converted file, for the card."""
-    file = foreign.path / "model.safetensors" if foreign.path.is_dir() else foreign.path
+    file = source / "model.safetensors" if source.is_dir() else source
     return {"path": str(file), "sha256": sha256_of(file)}
 
 
@@ -71,8 +87,9 @@ def describe(converted: Converted) -> str:
     return f"{config['detector']}, {millions:.2f} M parameters: {options}"
 
 
-def describe_sizes(foreign: ForeignWeights) -> str:
+def describe_sizes(augment: Augment) -> str:
     """The size of images in evaluation, in words."""
-    short, longest = foreign.image_size
-    side = "stay as they come" if short is None else f"get a short side of {short} pixels"
-    return f"{side} in evaluation, and no side above {longest}"
+    if augment.square:
+        return f"become squares of {max(augment.sizes)} pixels in evaluation"
+    side = f"get a short side of {max(augment.sizes)} pixels" if augment.sizes else "stay as they come"
+    return f"{side} in evaluation, and no side above {augment.longest}"

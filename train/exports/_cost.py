@@ -22,7 +22,10 @@ def cost(detector: Detector, images: Images) -> dict[str, dict[str, float]]:
     One row for the `student` and one for the same network with new weights, `undistilled`; their times are measured in
     turns, so that a slow moment of the machine affects both.
     """
-    models = {"student": detector, "undistilled": detectors.module(detector.kind).Model(detector.config).eval()}
+    models = {
+        "student": detector,
+        "undistilled": detectors.module(detectors.name_of(detector.config)).Model(detector.config).eval(),
+    }
     costs = {
         name: {"parameters": sum(p.numel() for p in model.parameters()), "flops": flops(model, images)}
         for name, model in models.items()

@@ -1,6 +1,6 @@
-"""A folder that transformers' from_pretrained opens offline as Conditional or Deformable DETR.
+"""A folder that transformers' from_pretrained opens offline: of a detector of transformers, or as Conditional or Deformable DETR.
 
-Writing it does not need transformers.
+Writing the latter two does not need transformers.
 """
 
 from pathlib import Path
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from core import detectors
 from core.data.transforms import Augment
-from core.detectors import conditional, deformable
+from core.detectors import conditional, deformable, hub
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import write_bytes, write_json
 from core.nn.backbones import STRIDES
 from core.runs.config import decode
 from core.tensor_names import HUB, OURS, to_native, translate
+from train.exports import _hub
 
 Config = conditional.Config | deformable.Config
 CLASSES = {"conditional": "ConditionalDetr", "deformable": "DeformableDetr"}
@@ -30,6 +31,8 @@ RESNETS = {
 
 def export(detector: Detector, card: dict, folder: Path) -> str:
     """Writes the folder; returns the call that opens it. UserError: transformers lacks the detector or its backbone."""
+    if isinstance(detector, hub.Model):
+        return _hub.export(detector, card, folder)
     if detector.kind not in CLASSES:
         raise UserError(f"transformers has no {detector.kind}; export it with --to safetensors")
     if detector.backbone_name not in RESNETS:

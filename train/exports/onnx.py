@@ -1,6 +1,6 @@
 """One ONNX file of the student, for any number of images of any size; its outputs are compared with torch's.
 
-Needs the extra `onnx`.
+A detector of transformers is written for one image of one size, since its code fixes sizes. Needs the extra `onnx`.
 
 Inputs: pixels (b 3 H W, uint8 RGB), padding (b H W, True beside the image) and sizes (b 2: height and width without
 padding). Outputs: logits (b q c) and boxes (b q 4: cx, cy, w, h as fractions of the image). The classes are in its metadata.
@@ -8,15 +8,17 @@ padding). Outputs: logits (b q c) and boxes (b q 4: cx, cy, w, h as fractions of
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from core.detectors import hub
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.runs.inference import Inference
@@ -40,22 +42,39 @@ def export(detector: Detector, card: dict, folder: Path) -> str:
     if missing := [name for name in NEEDS if find_spec(name) is None]:
         raise UserError(f"ONNX needs {', '.join(missing)}: pip install 'detrdistill[onnx]'")
     print("writing the graph, which takes a minute for a large student ...", flush=True)
-    program = trace(detector)
+    trial = _trial.trial(card, IMAGES)
+    side = largest_side(trial) if isinstance(detector, hub.Model) else None
+    program = trace(detector, side)
     program.model.metadata_props["categories"] = json.dumps(card["categories"])
     program.save(folder / FILE)
-    print(compare(detector, folder / FILE, _trial.trial(card, IMAGES)))
-    return f"open it with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
+    print(compare(detector, folder / FILE, trial, side))
+    form = f" with one image of {side} x {side} pixels at a time" if side else ""
+    return f"open it{form} with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
+
+
+def largest_side(trial: Trial) -> int:
+    """The longest side that an image has after it is resized, as a multiple of 64 unless images become squares."""
+    augment = trial.augment
+    if augment.square and augment.sizes:
+        return max(augment.sizes)
+    longest = augment.longest if augment.sizes else max(max(trial.images[k].size) for k in range(len(trial.images)))
+    return -(-longest // 64) * 64
 
 
 @torch.no_grad()
-def trace(detector: Detector) -> Any:
-    """The detector as an ONNX program (torch.onnx.ONNXProgram), for batches of any size.
+def trace(detector: Detector, side: int | None = None) -> Any:
+    """The detector as an ONNX program (torch.onnx.ONNXProgram), for batches of any size, or for one image of `side` pixels.
 
     It is not optimised: of two clamps in a row the exporter's optimiser drops a bound. ONNX Runtime optimises it when it loads.
     """
-    pixels = torch.zeros(2, 3, 256, 320, dtype=torch.uint8)
-    example = pixels, torch.zeros(2, 256, 320, dtype=torch.bool), torch.tensor([[256, 320], [256, 320]])
-    translations: dict[Callable, Callable] = {torch.ops.aten.embedding_bag.padding_idx: weighted_sums}
+    count, height, width = (1, side, side) if side else (2, 256, 320)
+    pixels = torch.zeros(count, 3, height, width, dtype=torch.uint8)
+    padding = torch.zeros(count, height, width, dtype=torch.bool)
+    example = pixels, padding, torch.tensor([[height, width]] * count)
+    translations: dict[Callable, Callable] = {
+        torch.ops.aten.embedding_bag.padding_idx: weighted_sums,
+        torch.ops.aten._is_all_true.default: all_true,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about axes that have the same name on purpose
         return torch.onnx.export(
@@ -65,7 +84,7 @@ def trace(detector: Detector) -> Any:
             verbose=False,
             optimize=False,
             opset_version=OPSET,
-            dynamic_shapes=AXES,
+            dynamic_shapes=None if side else AXES,
             input_names=INPUTS,
             output_names=OUTPUTS,
             custom_translation_table=translations,
@@ -97,20 +116,34 @@ def weighted_sums(
     return op.Squeeze(op.Sum(*parts), one), offsets, offsets, offsets
 
 
-class Runtime(nn.Module):
-    """Runs the file in ONNX Runtime in place of the detector, and records the largest difference from its outputs."""
+def all_true(x: Any) -> Any:
+    """torch's all, for which the exporter has no translation under this name."""
+    from onnxscript import opset18
 
-    def __init__(self, detector: Detector, path: Path):
+    op: Any = opset18
+    return op.Cast(op.ReduceMin(op.Cast(x, to=7), keepdims=0), to=9)  # 7 is int64, 9 is bool
+
+
+class Runtime(nn.Module):
+    """Runs the file in ONNX Runtime in place of the detector, and records the largest difference from its outputs.
+
+    A file for images of `side` pixels gets them one by one, padded to squares.
+    """
+
+    def __init__(self, detector: Detector, path: Path, side: int | None = None):
         import onnxruntime
 
         super().__init__()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.inference, self.difference = Inference(detector), 0.0
+        self.inference, self.difference, self.side = Inference(detector), 0.0, side
 
     def forward(self, images: Images) -> Predictions:
         """The predictions of the file, as one layer; its hidden vectors are placeholders."""
+        if self.side and (len(images.sizes) > 1 or images.pixels.shape[-2:] != (self.side, self.side)):
+            parts = [self(one) for one in in_squares(images, self.side)]
+            return Predictions(*(torch.cat([vars(p)[key] for p in parts], 1) for key in ("logits", "boxes", "hidden")))
         inputs = {name: getattr(images, name) for name in INPUTS}
         outputs = self.session.run(OUTPUTS, {name: x.numpy() for name, x in inputs.items()})
         logits, boxes = map(torch.from_numpy, outputs)
@@ -120,9 +153,18 @@ class Runtime(nn.Module):
         return Predictions(logits[None], boxes[None], hidden=boxes[None])
 
 
-def compare(detector: Detector, path: Path, trial: Trial) -> str:
+def in_squares(images: Images, side: int) -> Iterator[Images]:
+    """The images one by one, without their padding and padded anew to squares of this side."""
+    for k, (height, width) in enumerate(images.sizes.tolist()):
+        more = (0, side - width, 0, side - height)
+        pixels = F.pad(images.pixels[k : k + 1, :, :height, :width], more)
+        padding = F.pad(images.padding[k : k + 1, :height, :width], more, value=True)
+        yield Images(pixels, padding, images.sizes[k : k + 1], images.original[k : k + 1], images.ids[k : k + 1])
+
+
+def compare(detector: Detector, path: Path, trial: Trial, side: int | None = None) -> str:
     """The largest difference between ONNX Runtime and torch, in a sentence with both AP. UserError: it is too large."""
-    runtime = Runtime(detector, path)
+    runtime = Runtime(detector, path, side)
     models = (runtime, detector)
     scores = [score(x, trial.images, trial.augment, batch=BATCH, workers=0) or {} for x in models]
     if not runtime.difference <= TOLERANCE:  # NaN is too large, too

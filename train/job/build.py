@@ -26,6 +26,7 @@ from core.runs.config import encode
 from train.distributed.parallel import ranks
 from train.job.allocator import keep_freed_memory
 from train.job.images import ChosenRule, choose_rule, dataset, training_images
+from train.job.start import describe_start, read_start, started
 from train.run import Run
 
 
@@ -42,6 +43,7 @@ class Job:
     notes: tuple[str, ...] = ()  # what was read otherwise than it is written
     limits: tuple[Exceeded, ...] = ()  # settings that the data exceeds
     pseudo: ChosenRule | None = None  # of a run with images without labels
+    start: str = ""  # what the student took over from a trained detector
 
 
 def build(run: Run, rule: ChosenRule | None = None) -> Job:
@@ -55,14 +57,19 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
     keep_freed_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
-    if run.init and run.init != "imagenet" and not resolve_path(run.init).is_file():
-        raise UserError(f"--init {run.init}: no such file; give a file of weights, or imagenet")
+    if run.init and run.init != "imagenet" and not resolve_path(run.init).exists():
+        raise UserError(f"--init {run.init}: no such file; give a file of weights, a run, a folder, or imagenet")
     loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
     train = training_images(run.data, run.pseudo)
     val = with_classes(dataset(run.data, "val"), train.categories, str(run.data.train))
-    run = replace(run, student=replace(run.student, classes=len(train.categories)))
+    start = read_start(resolve_path(run.init), run.student) if run.init and run.init != "imagenet" else None
+    beginning = describe_start(start, train.categories, run.student) if start else ""
+    run = replace(run, student=replace(start.detector.config if start else run.student, classes=len(train.categories)))
     columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
-    distiller = build_distiller(run, map_classes(loaded[0], columns) if loaded else None).to(device)
+    torch.manual_seed(run.seed)
+    student = started(start, train.categories) if start else None
+    distiller = build_distiller(run, map_classes(loaded[0], columns) if loaded else None, student).to(device)
+    refuse_live_norms(run)
     if run.channels_last:
         distiller.to(memory_format=torch.channels_last)
     if isinstance(train, Mixed):
@@ -81,7 +88,8 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
         pin=device.type == "cuda",
         **mixture(run, train),
     )
-    return Job(run, distiller, loader, val, device, columns, data_notes(train, val), data_limits(run, train, val), rule)
+    notes, limits = data_notes(train, val), data_limits(run, train, val)
+    return Job(run, distiller, loader, val, device, columns, notes, limits, rule, beginning)
 
 
 def mixture(run: Run, train: Dataset) -> dict:
@@ -125,12 +133,16 @@ def device_of(name: str) -> torch.device:
         raise UserError(f"no device {name!r} here; leave --device at auto, or say cpu") from None
 
 
-def build_distiller(run: Run, teacher: Detector | None) -> Distiller:
-    """Builds student and losses; the student first, so that a seed gives the same student with any teacher and any losses."""
-    torch.manual_seed(run.seed)
-    student = detectors.module(detectors.name_of(run.student)).Model(run.student)
-    if run.init:
-        load_initial_weights(student, run.init)
+def build_distiller(run: Run, teacher: Detector | None, student: Detector | None = None) -> Distiller:
+    """Builds student and losses; the student first, so that a seed gives the same student with any teacher and any losses.
+
+    `student` is the student if it starts from a trained detector.
+    """
+    if student is None:
+        torch.manual_seed(run.seed)
+        student = detectors.module(detectors.name_of(run.student)).Model(run.student)
+        if run.init:
+            load_initial_weights(student, run.init)
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
@@ -154,6 +166,15 @@ def load_initial_weights(student: Detector, source: str) -> None:
             f"--init {source}: the detector {student.kind} has no backbone to load it into; set --init None"
         )
     pretrained.load(backbone, name or "", source)
+
+
+def refuse_live_norms(run: Run) -> None:
+    """Raises UserError if statistics of BatchNorm would differ between processes, or see one pass of a step."""
+    if getattr(run.student, "batch_norm", "frozen") == "live" and (run.optim.passes > 1 or ranks().size > 1):
+        raise UserError(
+            "live statistics of BatchNorm would differ between the parts of a step: set --student.batch-norm frozen, or"
+            " train in one process with --optim.passes 1"
+        )
 
 
 def teacher_class_map(card: dict, categories: tuple[Category, ...], file: Path | None) -> ClassMap | None:

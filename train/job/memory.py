@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from core.detectors import hub
 from core.distiller import Distiller
 from core.types import Images, Targets
 from train.job.build import Job
@@ -44,10 +45,18 @@ def format_bytes(count: int) -> str:
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
-def estimate_memory(job: Job) -> MemoryEstimate:
-    """The memory of a run, with its largest images and, if it keeps one, the moving average of its weights."""
+def estimate_memory(job: Job) -> MemoryEstimate | None:
+    """The memory of a run, with its largest images and, if it keeps one, the moving average of its weights.
+
+    None if it cannot be known without computing: a detector of transformers may look at the values of tensors.
+    """
     distiller, optim = job.distiller, job.run.optim
-    needed = estimate(distiller, job.loader.images_per_pass, largest_size(job), passes=job.loader.passes)
+    try:
+        needed = estimate(distiller, job.loader.images_per_pass, largest_size(job), passes=job.loader.passes)
+    except (NotImplementedError, RuntimeError):
+        if not any(isinstance(x, hub.Model) for x in (distiller.student, distiller.teacher)):
+            raise
+        return None
     average = sum(p.nbytes for m in (distiller.student, distiller.losses) for p in m.parameters()) if optim.ema else 0
     return replace(needed, weights=needed.weights + average)
 
@@ -57,7 +66,8 @@ def largest_size(job: Job) -> tuple[int, int]:
     augment = job.run.data.augment
     if not augment.sizes:
         return job.loader.dataset[0].size
-    return max(augment.sizes), max(*augment.sizes, augment.longest)
+    side = max(augment.sizes)
+    return (side, side) if augment.square else (side, max(side, augment.longest))
 
 
 def estimate(distiller: Distiller, images: int, size: tuple[int, int], passes: int = 1) -> MemoryEstimate:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import cast
 
-from core.detectors import name_of
 from core.losses.base import Loss
 from train.job.build import Job
 from train.job.images import ChosenRule, kinds_of_images
@@ -19,9 +18,10 @@ def summary(job: Job, path: Path) -> str:
     backbone = f" on {student.backbone_name}" if student.backbone_name else ""
     lines = {
         "run": f"{path}, {describe_device(job)}, seed {run.seed}",
-        "student": f"{name_of(run.student)}{backbone}, {size:.1f} M parameters",
+        "student": f"{student.kind}{backbone}, {size:.1f} M parameters",
         "teacher": run.teacher and f"{run.teacher}, evaluated first",
         "losses": ", ".join(f"{name} x {getattr(run.losses, name).weight:g}" for name in losses),
+        "start": job.start,
         "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),
         "data": f"{kinds_of_images(job.loader.dataset)}, {len(job.val)} validation images",
         "pseudo": job.pseudo and describe_pseudo(job.pseudo),
@@ -29,7 +29,7 @@ def summary(job: Job, path: Path) -> str:
         "images": describe_images(run.data),
         "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {describe_step(job)}",
         "rate": describe_rate(run.optim),
-        "memory": str(estimate_memory(job)),
+        "memory": str(estimate_memory(job) or "unknown, since the detector looks at the values of tensors"),
         "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
     rows = [*lines.items(), *(("warning", str(limit)) for limit in job.limits)]
@@ -60,6 +60,8 @@ def describe_images(data: Data) -> str:
         f"colours jittered by {augment.jitter:g}": augment.jitter,
         f"grouped by aspect ratio ({data.aspect_groups})": data.aspect_groups,
     }
+    if augment.square:
+        sizes = f"squares of {min(augment.sizes)} to {max(augment.sizes)}" if augment.sizes else "squares"
     return ", ".join([f"{sizes}, at most {augment.longest}", *(name for name, asked in extras.items() if asked)])
 
 

@@ -41,7 +41,9 @@ def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> No
         teacher |= {key: value for key, value in teacher_results.items() if key != "columns"}
         teacher |= {"columns": job.class_map}
     sources = {"init": run.init if run.init != "imagenet" else None, "class_map": run.class_map}
-    files = {key: file_reference(resolve_path(file), path) if file else None for key, file in sources.items()}
+    files = {
+        key: file_reference(weights_of(resolve_path(file)), path) if file else None for key, file in sources.items()
+    }
     note = note | ({"launch": launch_id()} if launch_id() else {})
     entries = common_entries(job.loader.dataset.categories)
     pseudo = {"pseudo": job.pseudo.entry()} if job.pseudo else {}
@@ -70,9 +72,16 @@ def find_started(run: Run, path: Path) -> Path | None:
     cards = [c for c in path.parent.glob(f"{path.name}*/card.json") if read_json(c).get("launch") == launch_id()]
     for card in sorted(cards, key=lambda c: c.stat().st_mtime, reverse=True):
         started = decode(Run, read_json(card)["run"], f"{card}: run")
-        if replace(started, student=replace(started.student, classes=run.student.classes)) == run:
+        # The data sets the number of classes, and a trained detector to start from sets the whole architecture.
+        taken = run.student if run.init else replace(started.student, classes=run.student.classes)
+        if replace(started, student=taken) == run:
             return card.parent
     return None
+
+
+def weights_of(source: Path) -> Path:
+    """The file of weights of a run or of a folder that transformers saved; a file itself."""
+    return source / "model.safetensors" if (source / "config.json").is_file() else weights_file(source)
 
 
 def file_reference(file: Path, path: Path) -> dict:

@@ -27,7 +27,7 @@ from core.runs.checkpoint import load_detector, open_distiller, sha256_of, weigh
 from core.tensor_names import HUB, OURS, RELEASED, from_native, to_native, translate
 from tests.core.detectors.test_parity import draw
 from tests.core.runs.test_checkpoint import Trap
-from tests.helpers import coco_folder, foreign
+from tests.helpers import coco_folder, foreign, tiny
 from tests.oracles import weights
 from train.__main__ import main
 
@@ -109,7 +109,7 @@ def test_every_tensor_on_file_has_its_place_at_full_size(case, style):
     assert case != "adamixer" or not counters
 
 
-@pytest.mark.parametrize("kind", detectors.names())
+@pytest.mark.parametrize("kind", tiny.NATIVE)
 def test_names_go_there_and_back(kind):
     rows = detectors.module(kind).NAMES
     model = foreign.source_detector(next(c for c in CASES if c.startswith(kind)))

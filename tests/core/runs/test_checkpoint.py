@@ -84,7 +84,7 @@ def test_a_detector_comes_back_as_it_was(kind, tmp_path, batch):
     model = tiny.detector(kind).train()
     save_detector(tmp_path / "x.safetensors", model, CARD)
     found, card = load_detector(tmp_path / "x.safetensors")
-    assert found.config == model.config and found.kind == kind and not found.training
+    assert found.config == model.config and found.kind == model.kind and not found.training
     assert card["categories"] == CARD["categories"] and card["note"] == "é" and card["detector"] == kind
     assert found.state_dict().keys() == model.state_dict().keys()
     assert all(torch.equal(x, found.state_dict()[name]) for name, x in model.state_dict().items())

@@ -93,7 +93,7 @@ def test_the_gradient_of_a_loss_is_that_of_its_own_backward_pass(kind, batch):
     checks = GradientChecks(step)
     norms = checks.loss_norms(step(*batch), scale=8.0)
     decoder = {name for name, p in step.student.named_parameters() if any(p is x for x in checks.decoder)}
-    stages = "stages." if kind == "adamixer" else "decoder."
+    stages = {"adamixer": "stages.", "hub": "network.model.decoder."}.get(kind, "decoder.")
     assert any(name.startswith(stages) for name in decoder)
     assert not any(name.split(".")[0] in ("backbone", "neck", "encoder") for name in decoder)
     for name, maps in step.weights.items():

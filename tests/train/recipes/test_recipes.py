@@ -11,7 +11,7 @@ from core import detectors
 from core.data.transforms import Augment
 from core.losses import detection
 from core.runs.checkpoint import load_detector, save_detector
-from tests.helpers import runs
+from tests.helpers import runs, tiny
 from tests.helpers.coco_folder import CATEGORIES, write_folder
 from tests.oracles import weights
 from train.__main__ import main
@@ -24,7 +24,7 @@ from train.recipes.on_shapes.shapes_distill import LOSSES
 from train.run import Losses, Run
 
 RECIPES = names()
-PAPER = [name for name in RECIPES if name.split("_")[0] in detectors.names()]  # at full size, on COCO
+PAPER = [name for name in RECIPES if name.split("_")[0] in tiny.NATIVE]  # at full size, on COCO
 PROFILES = ("shapes_printed", "shapes_release")  # of the losses, beside the default
 SECONDS = [name for name in PAPER if name.endswith("_r18")]  # what a fast test can build of each detector
 
@@ -56,7 +56,7 @@ def test_a_recipe_is_called_by_its_file_and_its_teacher_by_a_recipe(name):
 
 def test_every_experiment_is_there():
     sizes = ("r101", "r50", "r50_distill", "r50_self", "r18", "r18_distill", "mobilenetv2", "mobilenetv2_distill")
-    wanted = {f"{kind}_{size}" for kind in detectors.names() for size in sizes}
+    wanted = {f"{kind}_{size}" for kind in tiny.NATIVE for size in sizes}
     depths = {f"conditional_e{e}d{d}{how}" for e in (6, 3) for d in (6, 3) for how in ("", "_distill")}
     assert set(PAPER) == wanted | depths | {"conditional_r101_12e"}
 
@@ -151,7 +151,7 @@ def test_the_rate_over_a_run_of_adamixer():
     assert list(rates.values()) == pytest.approx([2.5e-8, 1.25125e-5, 2.5e-5, 2.5e-5, 2.5e-6, 2.5e-7])
 
 
-@pytest.mark.parametrize("kind", detectors.names())
+@pytest.mark.parametrize("kind", tiny.NATIVE)
 def test_groups_of_weights_are_as_large_as_the_original_s(kind):
     """By the names and shapes of the released file, and by its program's rules for what learns, and how fast."""
     run = recipe(f"{kind}_r50")

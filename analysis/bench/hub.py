@@ -1,0 +1,137 @@
+"""Detectors of transformers, run as detectors of this project, compared with transformers' own models.
+
+Timed are the forward pass in evaluation mode, and forward and backward of a training step: ours with our detection loss, theirs
+with transformers' own loss of all layers, without denoising queries. Both sides have the same weights, image, objects, threads
+and frozen statistics of BatchNorm; they take turns. A ratio is the median over turns, with the lowest and the highest.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from analysis.bench import Aim, machine
+from analysis.bench.matching import keep_freed_memory
+from analysis.bench.step import random_batch
+from core import losses
+from core.convert.hub_folder import divisor, matching, with_strides
+from core.detectors import hub
+from core.distiller import Distiller, map_weights
+from core.hub.families import FAMILIES
+from core.hub.settings import import_transformers, width_of
+from core.types import Images, Targets
+
+SIZE, QUICK_SIZE, TURNS = (640, 640), (192, 192), 5
+QUICK = ("rt_detr_v2",)
+TIMED = ("forward", "step")
+
+
+def run() -> tuple[list[dict], list[Aim]]:
+    """Times every family with transformers' default configuration."""
+    quick = os.environ.get("QUICK") == "1"
+    keep_freed_memory()
+    rows = [machine(torch.get_num_threads())]
+    for family in QUICK if quick else FAMILIES:
+        rows += timed(family, QUICK_SIZE if quick else SIZE, 1 if quick else TURNS)
+    ratios = {part: max(r["ratio"] for r in rows if r["case"].endswith(part)) for part in TIMED}
+    aims = [Aim(f"a {part} takes at most 1.05 of theirs in every family", x, x <= 1.05) for part, x in ratios.items()]
+    return rows, aims
+
+
+def built(family: str) -> hub.Model:
+    """A detector with transformers' default configuration and new weights, without denoising queries."""
+    settings = import_transformers().AutoConfig.for_model(family)
+    entries = {"model_type": family} | ({"num_denoising": 0} if hasattr(settings, "num_denoising") else {})
+    config = hub.Config(
+        config_json=json.dumps(entries),
+        queries=settings.num_queries,
+        layers=settings.decoder_layers + FAMILIES[family].initial_prediction,
+        width=width_of(settings),
+        divisor=divisor(settings),
+        matching=matching(settings),
+    )
+    torch.manual_seed(0)
+    return with_strides(hub.Model(config).eval())
+
+
+def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
+    """The rows of one family."""
+    ours = built(family)
+    images, targets = random_batch(1, *size, 80)
+    theirs, pixels, padding = their_network(ours), *ours.padded(images)
+    labels = [{"class_labels": targets.labels, "boxes": targets.boxes}]
+    detection = {"detection": losses.build("detection", losses.module("detection").Config(), ours, None)}
+    distiller = Distiller(ours, detection, map_weights(detection, {"detection": 1.0}))
+    calls = {
+        "forward": (lambda: forward(ours, images), lambda: their_forward(theirs, pixels, padding)),
+        "step": (lambda: step(distiller, images, targets), lambda: their_step(theirs, pixels, padding, labels)),
+    }
+    return [row(f"{family}, {part}", *calls[part], turns) for part in TIMED]
+
+
+def row(case: str, project: Callable[[], None], transformers: Callable[[], None], turns: int) -> dict:
+    """The ratio of both times, measured in turns after a warm-up."""
+    pairs = [(seconds(project), seconds(transformers)) for _ in range(turns + 1)][1:]
+    ratios = sorted(a / b for a, b in pairs)
+    own, other = (median(pair[k] for pair in pairs) for k in (0, 1))
+    return {
+        "case": case,
+        "ours_s": round(own, 3),
+        "theirs_s": round(other, 3),
+        "ratio": round(median(ratios), 3),
+        "lowest": round(ratios[0], 3),
+        "highest": round(ratios[-1], 3),
+    }
+
+
+def seconds(call: Callable[[], None]) -> float:
+    """Wall time of a call."""
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def their_network(detector: hub.Model) -> Any:
+    """A copy of transformers' model with the same weights, whose loss takes all layers as in its own training."""
+    network = deepcopy(detector.network)
+    network.config.auxiliary_loss = True
+    return network
+
+
+def frozen_norms(network: nn.Module) -> nn.Module:
+    """The network in training mode, with BatchNorm in evaluation mode, as ours."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    return network
+
+
+@torch.no_grad()
+def forward(detector: hub.Model, images: Images) -> None:
+    """Predictions of our detector."""
+    detector.eval()(images)
+
+
+@torch.no_grad()
+def their_forward(network: Any, pixels: Tensor, padding: Tensor) -> None:
+    """Predictions of transformers' model."""
+    network.eval()(pixels, pixel_mask=(~padding).long())
+
+
+def step(distiller: Distiller, images: Images, targets: Targets) -> None:
+    """Forward and backward of our training step."""
+    distiller.train()(images, targets).total.backward()
+    distiller.zero_grad()
+
+
+def their_step(network: Any, pixels: Tensor, padding: Tensor, labels: list[dict[str, Tensor]]) -> None:
+    """Forward and backward of transformers' training step."""
+    frozen_norms(network)(pixels, pixel_mask=(~padding).long(), labels=labels).loss.backward()
+    network.zero_grad()

@@ -1,0 +1,89 @@
+"""Starts a student from a trained detector: takes its architecture and weights, and makes class heads for the data's classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from core.convert.class_heads import with_classes
+from core.convert.hub_folder import convert_folder, model_type
+from core.convert.read import read_weights
+from core.convert.to_detector import convert
+from core.data.category import Category
+from core.detectors import name_of
+from core.detectors.base import Detector, DetectorConfig
+from core.errors import UserError
+from core.hub.families import FAMILIES
+from core.runs.checkpoint import load_detector, read_tensors, weights_file
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained detector from which a student starts, and the names of its classes."""
+
+    source: Path
+    detector: Detector
+    classes: tuple[str, ...]
+
+
+def read_start(path: Path, recipe: DetectorConfig) -> Start | None:
+    """The detector at `path`: a run, a detector's file, or a folder that transformers saved. None: the file is of a backbone.
+
+    A folder of a family that this project has too becomes its detector, unless the recipe's student is of the hub. UserError:
+    the folder is neither.
+    """
+    if path.is_dir() and not weights_file(path).is_file():
+        kind = model_type(path)
+        if kind is None:
+            raise UserError(
+                f"--init {path} is neither a run nor a folder that transformers saved: it has no config.json"
+            )
+        if kind in FAMILIES and (name_of(recipe) == "hub" or kind not in ("conditional_detr", "deformable_detr")):
+            converted, _ = convert_folder(path)
+        else:
+            converted = convert(read_weights(path))
+        return Start(path, converted.detector, tuple(c.name for c in converted.categories))
+    file = weights_file(path)
+    if file.suffix != ".safetensors" or "detector" not in read_tensors(file)[1]:
+        return None
+    detector, card = load_detector(file)
+    return Start(path, detector, tuple(c["name"] for c in card.get("categories", ())))
+
+
+def started(start: Start, categories: Sequence[Category]) -> Detector:
+    """The student: the detector with the data's classes, in training mode.
+
+    A class that the detector knows by its name keeps its row of the class heads, others get new rows.
+    """
+    names = [c.name for c in categories]
+    if names == list(start.classes):
+        return start.detector.train()
+    known = {name: row for row, name in enumerate(start.classes)}
+    return with_classes(start.detector, tuple(known.get(name) for name in names)).detector.train()
+
+
+def describe_start(start: Start, categories: Sequence[Category], recipe: DetectorConfig) -> str:
+    """A sentence on what a student takes over: which classes get new rows, and an architecture that is not the recipe's."""
+    names = [c.name for c in categories]
+    new = [name for name in names if name not in start.classes]
+    parts = [f"{start.source}: all weights"]
+    if names != list(start.classes):
+        listed = ", ".join(new[:5]) + (", ..." if new[5:] else "")
+        made = (
+            f"{len(new)} of {len(names)} classes get new rows ({listed})"
+            if new
+            else "rows of other classes are left out"
+        )
+        parts.append(f"but in the class heads {made}")
+    if changes := differences(recipe, start.detector.config):
+        parts.append(f"its architecture replaces the recipe's ({changes})")
+    return "; ".join(parts)
+
+
+def differences(recipe: Any, taken: Any) -> str:
+    """The options in which the detector that is taken differs from the recipe's, in a few words."""
+    if name_of(recipe) != name_of(taken):
+        return f"{name_of(taken)} for {name_of(recipe)}"
+    compared = [f.name for f in fields(taken) if f.name not in ("classes", "config_json", "matching")]
+    pairs = {name: (getattr(recipe, name), getattr(taken, name)) for name in compared}
+    return ", ".join(f"{name} {new} for {old}" for name, (old, new) in pairs.items() if old != new)
