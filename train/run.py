@@ -112,7 +112,7 @@ class Run:
 
 
 # The flags that most people set, which `fit RECIPE --help` shows.
-USUAL: tuple[str, ...] = ("name", "teacher", "data.folder", "data.train", "data.val", "data.images")
+USUAL: tuple[str, ...] = ("name", "teacher", "init", "data.folder", "data.train", "data.val", "data.images")
 USUAL += ("optim.epochs", "optim.batch", "optim.lr", "seed", "workers", "device", "amp")
 
 

@@ -26,7 +26,7 @@ from core.runs.config import encode
 from train.distributed.parallel import ranks
 from train.job.allocator import keep_freed_memory
 from train.job.images import ChosenRule, choose_rule, dataset, training_images
-from train.job.start import describe_start, read_start, started
+from train.job.start import Start, describe_start, read_start, started
 from train.run import Run
 
 
@@ -52,17 +52,15 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
     `rule` is that of the pseudo truth, if it was chosen before. Also sets torch's number of threads, and makes the process keep
     freed memory. UserError: a file, a flag or a combination of flags is wrong.
     """
-    device, place = device_of(run.device), ranks()
+    device = device_of(run.device)
     refuse_missing_extras(run)
     keep_freed_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
-    if run.init and run.init != "imagenet" and not resolve_path(run.init).exists():
-        raise UserError(f"--init {run.init}: no such file; give a file of weights, a run, a folder, or imagenet")
     loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
     train = training_images(run.data, run.pseudo)
     val = with_classes(dataset(run.data, "val"), train.categories, str(run.data.train))
-    start = read_start(resolve_path(run.init), run.student) if run.init and run.init != "imagenet" else None
+    start = starting_point(run)
     beginning = describe_start(start, train.categories, run.student) if start else ""
     run = replace(run, student=replace(start.detector.config if start else run.student, classes=len(train.categories)))
     columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
@@ -75,7 +73,25 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
     if isinstance(train, Mixed):
         rule = rule or choose_rule(run, train, distiller.teacher, device)
         distiller.pseudo, train = rule.rule, train.with_rule(rule.rule)
-    loader = Loader(
+    loader = make_loader(run, train, pin=device.type == "cuda")
+    notes, limits = data_notes(train, val), data_limits(run, train, val)
+    return Job(run, distiller, loader, val, device, columns, notes, limits, rule, beginning)
+
+
+def starting_point(run: Run) -> Start | None:
+    """The trained detector from which the student starts, if `init` names one. UserError: there is no such file."""
+    if not run.init or run.init == "imagenet":
+        return None
+    path = resolve_path(run.init)
+    if not path.exists():
+        raise UserError(f"--init {run.init}: no such file; give a file of weights, a run, a folder, or imagenet")
+    return read_start(path, run.student)
+
+
+def make_loader(run: Run, train: Dataset, *, pin: bool) -> Loader:
+    """The loader of this process's part of every step."""
+    place = ranks()
+    return Loader(
         train,
         run.data.augment,
         run.optim.batch,
@@ -85,11 +101,9 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
         rank=place.rank,
         processes=place.size,
         passes=run.optim.passes,
-        pin=device.type == "cuda",
+        pin=pin,
         **mixture(run, train),
     )
-    notes, limits = data_notes(train, val), data_limits(run, train, val)
-    return Job(run, distiller, loader, val, device, columns, notes, limits, rule, beginning)
 
 
 def mixture(run: Run, train: Dataset) -> dict:

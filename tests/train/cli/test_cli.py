@@ -204,7 +204,7 @@ def test_the_usual_flags_of_a_recipe(here, capsys):
     shown = capsys.readouterr().out
     assert recipes.card("coco_distill") in shown
     flags = [line.split()[0] for line in shown.splitlines() if line.startswith("  --")]
-    assert flags == [*(f"--{name}" for name in USUAL), "--help-all"] and len(USUAL) == 12
+    assert flags == [*(f"--{name}" for name in USUAL), "--help-all"] and len(USUAL) == 14
     assert "--name STR\n      Name of the run; its folder is runs/NAME. (default: coco_distill)" in shown
     assert "--amp {off,bf16,fp16}\n" in shown and "--data.train PATH\n" in shown and "--optim.lr FLOAT\n" in shown
 
