@@ -87,5 +87,5 @@ export function help(says, equation) {
 }
 
 export function heading(title, says, equation) {
-  return make("h3", null, title, says && help(says, equation));
+  return make("h2", null, title, says && help(says, equation));
 }

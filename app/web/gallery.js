@@ -103,10 +103,13 @@ export function gallery(host, app) {
     ];
   }
 
-  /** Marks the image that is shown, and scrolls the strip to it. */
+  /** Marks the image that is shown, and scrolls the strip to it. One image of the strip is reached by Tab. */
   function mark() {
-    for (const node of thumbs.children) {
-      const shown = node.dataset.image === app.state.get().image;
+    const all = /** @type {HTMLElement[]} */ ([...thumbs.children]);
+    const open = all.find((node) => node.dataset.image === app.state.get().image);
+    for (const node of all) {
+      const shown = node === open;
+      node.tabIndex = node === (open || all[0]) ? 0 : -1;
       node.setAttribute("aria-selected", String(shown));
       const [a, b] = [node.getBoundingClientRect(), thumbs.getBoundingClientRect()];
       if (shown) thumbs.scrollLeft += Math.max(0, a.right - b.right + 8) - Math.max(0, b.left + 8 - a.left);

@@ -9,7 +9,7 @@ import { messageLine } from "./message.js";
 import { ask } from "./server.js";
 import { stage } from "./stage/stage.js";
 import { selection } from "./state.js";
-import { tabs } from "./tabs.js";
+import { PANEL, tabs } from "./tabs.js";
 import { figuresView } from "./views/figures/figures.js";
 import { lossesView } from "./views/losses/losses.js";
 import { masksView } from "./views/masks/masks.js";
@@ -18,6 +18,15 @@ import { stabilityView } from "./views/stability/stability.js";
 import { trainView } from "./views/train/train.js";
 
 const VIEWS = [matchesView, masksView, stabilityView, lossesView, figuresView, trainView];
+
+/** The first thing that a key reaches: past the header and the images. */
+function skipLink() {
+  const focus = () => {
+    const all = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".dd-overlay, .dd-full button"));
+    [...all].find((node) => node.checkVisibility())?.focus();
+  };
+  return make("button", { type: "button", class: "dd-button dd-skip", onclick: focus }, "Skip to the image");
+}
 
 /** @param {HTMLElement} root */
 function page(root) {
@@ -63,6 +72,7 @@ function page(root) {
   function place() {
     const view = current();
     bar.mark();
+    root.querySelector(`#${PANEL}`)?.setAttribute("aria-labelledby", `dd-tab-${view.id}`);
     for (const name of ["side", "wide", "full"]) boxes[name].replaceChildren(...(view[name] ? [view[name]] : []));
     root.dataset.tab = view.id;
     root.classList.toggle("whole", Boolean(view.full));
@@ -87,8 +97,9 @@ function page(root) {
     else if ((current().needs || []).some((key) => changed.has(key))) current().load(changed);
   }
 
-  const main = make("main", { class: "dd-main" }, boxes.stage, boxes.side, boxes.wide);
-  root.replaceChildren(boxes.header, board.node, boxes.tabs, boxes.gallery, main, boxes.full, message.node);
+  const main = make("div", { class: "dd-main" }, boxes.stage, boxes.side, boxes.wide);
+  const panel = make("div", { class: "dd-view", role: "tabpanel", id: PANEL }, boxes.gallery, main, boxes.full);
+  root.replaceChildren(skipLink(), boxes.header, board.node, boxes.tabs, panel, message.node);
   for (const name of ["dragover", "drop"]) boxes.stage.addEventListener(name, (event) => event.preventDefault());
   boxes.stage.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && open(files[0]));
   place();

@@ -1,5 +1,8 @@
-// The tabs of the page; arrow keys go from one to the next, Alt and a number to any.
+// The tabs of the page; arrow keys go from one to the next, Home and End to the first and the last.
 import { make } from "./dom.js";
+
+/** The id of the part of the page that all tabs show their view in. */
+export const PANEL = "dd-panel";
 
 /**
  * @param {HTMLElement} host
@@ -9,15 +12,19 @@ import { make } from "./dom.js";
  */
 export function tabs(host, views, current, open) {
   function turn(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const next = views[(views.indexOf(current()) + step + views.length) % views.length];
-    open(next.id);
-    nodes[views.indexOf(next)].focus();
+    const at = views.indexOf(current());
+    const last = views.length - 1;
+    const wanted = { ArrowRight: (at + 1) % views.length, ArrowLeft: at ? at - 1 : last, Home: 0, End: last }[
+      event.key
+    ];
+    if (wanted === undefined) return;
+    open(views[wanted].id);
+    nodes[wanted].focus();
+    event.preventDefault();
   }
 
-  function tab({ id, title }, k) {
-    const attributes = { type: "button", role: "tab", "data-tab": id, title: `Alt+${k + 1}` };
+  function tab({ id, title }) {
+    const attributes = { type: "button", role: "tab", id: `dd-tab-${id}`, "data-tab": id, "aria-controls": PANEL };
     return make("button", { ...attributes, onclick: () => open(id), onkeydown: turn }, title);
   }
 
@@ -33,12 +40,7 @@ export function tabs(host, views, current, open) {
   }
 
   host.setAttribute("role", "tablist");
+  host.setAttribute("aria-label", "Views");
   host.replaceChildren(...nodes);
-  document.addEventListener("keydown", (event) => {
-    const view = event.altKey && views[Number(event.key) - 1];
-    if (!view) return;
-    open(view.id);
-    event.preventDefault();
-  });
   return { mark };
 }

@@ -42,7 +42,7 @@ def test_an_image_a_layer_a_query_and_its_cost(page, handlers):
     query = row["answers"][0]["other"]["index"]
     page.locator("[data-object='0'] th button").click()
     chosen(page, "truth", 0, 1)
-    page.locator("[data-match='student-truth'] h4 .dd-link").click()
+    page.locator("[data-match='student-truth'] h3 .dd-link").click()
     chosen(page, "student", query, 1)
     view = handlers.query("image/-3", 1, "student", query)
     for match in view["matches"]:
@@ -344,8 +344,12 @@ def test_tabs_are_reached_by_keys(page):
     page.get_by_role("tab", name="Matches").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("button[data-tab=masks][aria-selected=true]")
-    page.keyboard.press("Alt+4")
-    page.wait_for_selector("[data-tab=losses][aria-selected=true]")
+    page.keyboard.press("End")
+    page.wait_for_selector("button[data-tab=train][aria-selected=true]")
+    page.keyboard.press("Home")
+    page.wait_for_selector("button[data-tab=matches][aria-selected=true]")
+    page.keyboard.press("Alt+4")  # is the browser's
+    assert page.locator("[data-tab=losses][aria-selected=true]").count() == 0
 
 
 def test_a_training_is_watched(page):

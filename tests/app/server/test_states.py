@@ -33,6 +33,14 @@ def upload(page, tmp_path) -> None:
     page.wait_for_selector(".dd-stage[data-whole^='upload/']")
 
 
+def test_gained_shows_progress_before_the_first_run_is_analysed(shipped):
+    """500 images a run: of both some are known long before either is done."""
+    shipped.get_by_label("Sort by").select_option("gained")
+    said = shipped.locator(".dd-gallery .known", has_text=re.compile("^[1-9][0-9]* of 500 images analysed"))
+    said.wait_for()
+    assert int(said.text_content().split()[0]) < 250
+
+
 def test_open_this_run_leads_from_train_to_its_matches(shipped):
     shipped.locator("button[data-tab=train]").click()
     shipped.get_by_label("Watch").select_option(ALONE)
@@ -156,11 +164,3 @@ def test_an_image_that_was_not_recorded_leads_to_those_that_were(page, url):
     page.locator("[data-recorded='image/9']").click()
     shows(page, "image/9")
     page.locator(".dd-row .piece[title*='epoch']").first.wait_for()
-
-
-def test_gained_shows_progress_before_the_first_run_is_analysed(shipped):
-    """500 images a run: of both some are known long before either is done."""
-    shipped.get_by_label("Sort by").select_option("gained")
-    said = shipped.locator(".dd-gallery .known", has_text=re.compile("^[1-9][0-9]* of 500 images analysed"))
-    said.wait_for()
-    assert int(said.text_content().split()[0]) < 250

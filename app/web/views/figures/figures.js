@@ -117,7 +117,7 @@ export function figuresView(app) {
   }
 
   function header() {
-    const head = make("header", null, make("h3", null, page().title), options);
+    const head = make("header", null, make("h2", null, page().title), options);
     return make("div", null, head, ofOneRun(page()) ? faint(about(app), { class: "dd-faint dd-about" }) : "");
   }
 

@@ -10,7 +10,7 @@ export function pageList(open) {
   /** @param {Page[]} pages */
   function show(pages) {
     const group = (title, kind) => [
-      make("h4", null, title),
+      make("h2", null, title),
       ...pages.filter((page) => page.kind === kind).map((page) => entry(page, open)),
     ];
     node.replaceChildren(...group("Figures", "figure"), ...group("Tables", "table"));

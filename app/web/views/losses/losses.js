@@ -3,6 +3,7 @@ import { make } from "../../dom.js";
 import { latest } from "../../server.js";
 import { card } from "../blocks.js";
 import { diagnosisPanel } from "../diagnosis/diagnosis.js";
+import { keepFocus } from "../focus.js";
 import { termNodes } from "./term.js";
 import { lossTable } from "./terms.js";
 
@@ -37,7 +38,11 @@ export function lossesView(app) {
         [view, shown] = [answer, scene.key + run];
       }
       diagnosis.show(run);
-      list.replaceChildren(...lossTable(view, { layer: app.stage.layer(), chosen: chosen(), choose }));
+      keepFocus(
+        list,
+        () => list.replaceChildren(...lossTable(view, { layer: app.stage.layer(), chosen: chosen(), choose })),
+        { places: true },
+      );
       if (!changed || changed.has("layer") || changed.has("term")) await ask();
       else mark();
     } catch (error) {
@@ -76,7 +81,7 @@ export function lossesView(app) {
     const term = terms().find(({ id }) => id === values.id);
     if (!term) return;
     detail.dataset.shown = `${values.id} ${values.layer}`;
-    detail.replaceChildren(...termNodes(app, term, values));
+    keepFocus(detail, () => detail.replaceChildren(...termNodes(app, term, values)), { places: true });
   }
 
   return {

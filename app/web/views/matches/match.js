@@ -12,7 +12,7 @@ const EQUATION = "margin = min{Σ cost : without the pair} − min{Σ cost}";
  * @param {import("./types.js").Match} match
  */
 export function matchSection(app, match) {
-  const title = make("h4", null, match.title, " ", itemLink(app, match.other, match.name));
+  const title = make("h3", null, match.title, " ", itemLink(app, match.other, match.name));
   const says = make("p", null, match.says);
   return make(
     "section",

@@ -1,6 +1,7 @@
 // View 1: which query is matched with which object, and at what cost.
 import { make } from "../../dom.js";
 import { latest } from "../../server.js";
+import { keepFocus } from "../focus.js";
 import { showOverview } from "./overview.js";
 import { showQuery } from "./query.js";
 
@@ -29,8 +30,7 @@ export function matchesView(app) {
   }
 
   function show(view, { key, layer }, item) {
-    if (view.rows) showOverview(panel, app, view);
-    else showQuery(panel, app, view);
+    keepFocus(panel, () => (view.rows ? showOverview(panel, app, view) : showQuery(panel, app, view)));
     panel.dataset.shown = `${key} ${layer} ${item ? `${item.side}.${item.index}` : ""}`;
   }
 

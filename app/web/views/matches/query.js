@@ -24,7 +24,7 @@ export function showQuery(panel, app, view) {
 }
 
 function header(app, { role, title, where }) {
-  const name = make("h3", null, make("i", { class: `swatch ${role}` }), title);
+  const name = make("h2", null, make("i", { class: `swatch ${role}` }), title);
   const onclick = () => app.stage.choose(null);
   const attributes = { type: "button", class: "dd-close", "aria-label": "Clear selection", title: "Clear selection" };
   const close = make("button", { ...attributes, onclick }, "×");

@@ -1,0 +1,109 @@
+"""Every view can be read and used by everybody: contrast, names, targets and landmarks, keys, a phone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.browser.page import READY, WHOLE, chosen, shows
+
+VIEWS = {"matches": ".dd-overview"} | READY | WHOLE
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# Contrast of each text of the page with the nearest opaque background, from the colours that the browser computed.
+CONTRAST = """() => {
+    const pen = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const over = colours => { pen.clearRect(0, 0, 1, 1);
+        for (const c of colours) { pen.fillStyle = c; pen.fillRect(0, 0, 1, 1); }
+        return [...pen.getImageData(0, 0, 1, 1).data]; };
+    const light = c => c.slice(0, 3).map(x => x / 255).map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, x, k) => sum + x * [0.2126, 0.7152, 0.0722][k], 0);
+    const poor = [];
+    for (const e of document.querySelectorAll('.dd-page *')) {
+        const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+        if (!own || !e.checkVisibility() || e.closest('svg, :disabled, .dd-thumb, .dd-live, .dd-skip, .dd-help')) continue;
+        const grounds = [];
+        for (let a = e; a; a = a.parentElement) grounds.unshift(getComputedStyle(a).backgroundColor);
+        const below = over(grounds), above = over([...grounds, getComputedStyle(e).color]);
+        const [a, b] = [light(below), light(above)].sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < 4.5) poor.push(`${e.className} ${e.textContent.slice(0, 30)} ${ratio.toFixed(2)}`);
+    }
+    return poor; }"""
+
+
+def axe() -> str:
+    """The script of axe-core, where the package that brings it is installed; CI has it."""
+    try:
+        import axe_playwright_python
+    except ImportError:
+        says = "axe-core is missing: pip install axe-playwright-python"
+        pytest.fail(says) if os.environ.get("CI") == "true" else pytest.skip(says)
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def opened(page, url: str, tab: str, theme: str) -> None:
+    page.goto(f"{url}?tab={tab}&__theme={theme}")
+    page.locator(VIEWS[tab]).first.wait_for()
+    page.wait_for_timeout(300)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("tab", VIEWS)
+def test_axe_finds_nothing(page, url, tab, theme):
+    script = axe()
+    opened(page, url, tab, theme)
+    page.evaluate(script)
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
+    assert [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_texts_have_contrast_and_buttons_have_names_and_size(page, url, theme):
+    for tab in VIEWS:
+        opened(page, url, tab, theme)
+        assert page.evaluate(CONTRAST) == []
+        assert page.locator("main").count() == 1 and page.get_by_role("tabpanel").count() == 1
+        labelled = page.get_by_role("tabpanel").get_attribute("aria-labelledby")
+        assert page.locator(f"#{labelled}").get_attribute("aria-selected") == "true"
+        nameless = page.locator(".dd-page button").evaluate_all(
+            "x => x.filter(e => !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.className)"
+        )
+        assert nameless == []
+
+
+def test_the_canvas_is_a_few_keys_away(page):
+    """The skip link leads to it at once; without it, the images are one stop."""
+    page.evaluate("document.querySelector('.dd-skip').focus()")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.classList.contains('dd-overlay')")
+    assert page.locator(".dd-gallery .thumb[tabindex='0']").count() == 1
+    page.locator(".dd-gallery .thumb[tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    shows(page, "image/-3")
+    assert page.evaluate("document.activeElement.dataset.image") == "image/-3"
+    assert page.locator(".dd-gallery .thumb[tabindex='0']").get_attribute("data-image") == "image/-3"
+
+
+def test_the_focus_stays_in_the_panel_that_is_filled_anew(page):
+    page.locator("[data-object='0'] th button").focus()
+    page.keyboard.press("Enter")
+    chosen(page, "truth", 0, 2)
+    assert page.evaluate("document.activeElement.closest('.dd-query') !== null")
+    page.goto(page.url.split("?")[0] + "?tab=losses")
+    page.locator("[data-term='logits/positive_l1'] button").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".dd-term[data-shown^='logits/positive_l1']")
+    assert page.evaluate("document.activeElement.closest('tr').dataset.term") == "logits/positive_l1"
+
+
+def test_nothing_is_cut_off_on_a_phone(page, url):
+    page.set_viewport_size({"width": 400, "height": 800})
+    try:
+        for tab in VIEWS:
+            opened(page, url, tab, "light")
+            cut = page.locator(".dd-page .dd-segments span, .dd-page .dd-button, .dd-page .dd-chip").evaluate_all(
+                "x => x.filter(e => e.checkVisibility() && e.getBoundingClientRect().right > 400).map(e => e.textContent)"
+            )
+            assert cut == []
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 720})
