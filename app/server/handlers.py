@@ -58,17 +58,30 @@ class Handlers:
         """The header of a run: its detectors, AP, classes, feature levels, and its first image."""
         return header.about(run or self.library.first(), self.samples(run))
 
-    def gallery(self, run: str = "", compare: str = "", sort: str = "order", category: str = "", page: int = 0) -> dict:
+    def gallery(
+        self,
+        run: str = "",
+        compare: str = "",
+        sort: str = "order",
+        category: str = "",
+        page: int = 0,
+        near: str = "",
+    ) -> dict:
         """One page of the run's images in some order: {"items", "page", "pages", "where", "known", "total", "sorts"}.
 
         `sort` is order, flips, cost, loss or missed, and with a second run gained or lost. Images are evaluated in the
-        background: `known` of `total` are so far. `category` is the name of a class, or "" for all.
+        background: `known` of `total` are so far. `category` is the name of a class, or "" for all; `near` is the key of an
+        image whose page is wanted.
         """
         both = self.both_samples(run, compare)
         if sort not in gallery.SORTS or (len(both) == 1 and sort in gallery.OF_TWO_RUNS):
             sorts = ", ".join(gallery.SORTS)
             raise UserError(f"no sort {sort[:40]!r}; there are {sorts}, the last two beside another run")
-        return gallery.gallery(both[0], self.surveys_of(both), sort, category, page)
+        return gallery.gallery(both[0], self.surveys_of(both), sort, category, page, near)
+
+    def find(self, text: str, run: str = "") -> str:
+        """The key of the image with this id or file name, or of the first whose file name contains the text."""
+        return gallery.find(self.samples(run), text)
 
     def image(self, key: str, run: str = "") -> dict:
         """The picture of an image and its annotated objects, for which no network is run."""

@@ -14,7 +14,7 @@ from app.server.modules import address
 from core.errors import UserError
 
 VIEWS = (
-    *("runs", "about", "gallery", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask"),
+    *("runs", "about", "gallery", "find", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask"),
     *("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload"),
     *("figures", "figure", "file", "figure4"),
 )

@@ -14,12 +14,15 @@ SORTS = ("order", "flips", "cost", "loss", "missed", "gained", "lost")
 OF_TWO_RUNS = ("gained", "lost")  # sorts that compare with a second run
 
 
-def gallery(samples: Samples, surveys: Sequence[Survey], sort: str, category: str, page: int) -> dict:
+def gallery(samples: Samples, surveys: Sequence[Survey], sort: str, category: str, page: int, near: str) -> dict:
     """One page. The surveys are those of the run and, beside a second run, of that one.
 
-    UserError: there is no class of this name.
+    The page is the one with the image of the key `near`, if that is among the images. UserError: there is no class of this
+    name, or no such image.
     """
     indices = ranked(surveys, sort, with_class(samples, category))
+    if near.startswith("image/") and (index := samples.index(near.removeprefix("image/"))) in indices:
+        page = indices.index(index) // PAGE
     pages = max(1, -(-len(indices) // PAGE))
     page = max(0, min(page, pages - 1))
     shown = indices[page * PAGE : (page + 1) * PAGE]
@@ -32,6 +35,20 @@ def gallery(samples: Samples, surveys: Sequence[Survey], sort: str, category: st
         "total": surveys[0].total,
         "sorts": [{"id": s} | words.sort_option(s) for s in SORTS if len(surveys) > 1 or s not in OF_TWO_RUNS],
     }
+
+
+def find(samples: Samples, text: str) -> str:
+    """The key of the image with this id or file name, or of the first whose file name contains the text.
+
+    UserError: there is none.
+    """
+    wanted, names = text.strip(), samples.names
+    ids = [id for id in samples.run.data.ids if str(id) == wanted]
+    ids += [id for id in samples.run.data.ids if names[id] == wanted]
+    ids += [id for id in samples.run.data.ids if wanted and wanted.lower() in names[id].lower()]
+    if not ids:
+        raise UserError(f"no image has the id {wanted[:40]!r} or a file name with it")
+    return f"image/{ids[0]}"
 
 
 def with_class(samples: Samples, category: str) -> list[int]:

@@ -13,10 +13,17 @@ import { ask, latest, Refused, WHO } from "./server.js";
  */
 
 /**
- * @param {import("./types.js").App} app
- * @param {{onAbout: (about: import("./types.js").About) => void, onScene: () => void}} listeners
+ * @typedef {object} Listeners
+ * @property {(about: import("./types.js").About) => void} onAbout
+ * @property {(picture: import("./stage/scene/types.js").Picture) => void} onPicture
+ * @property {() => void} onScene
  */
-export function loader(app, { onAbout, onScene }) {
+
+/**
+ * @param {import("./types.js").App} app
+ * @param {Listeners} listeners
+ */
+export function loader(app, { onAbout, onPicture, onScene }) {
   const { state } = app;
   const question = latest("look");
   let about = null;
@@ -82,6 +89,7 @@ export function loader(app, { onAbout, onScene }) {
     const picture = await ask("image", { key, run });
     if (number !== loads) return;
     app.stage.showImage(picture);
+    onPicture(picture);
     const scene = await whole(number, asked, first);
     if (number !== loads || !scene) return;
     app.stage.wait("");

@@ -1,6 +1,6 @@
 // The page: header, tabs, images, and one canvas that the views of an image share.
 import { make } from "./dom.js";
-import { gallery } from "./gallery.js";
+import { gallery } from "./gallery/gallery.js";
 import { element, upload } from "./gradio.js";
 import { header } from "./header.js";
 import { checkSelection, fallbacks } from "./link/fallback.js";
@@ -44,7 +44,7 @@ function page(root) {
   });
   const names = ["header", "tabs", "gallery", "stage", "side", "wide", "full"];
   const boxes = Object.fromEntries(names.map((name) => [name, make("div", { class: `dd-${name}` })]));
-  const images = loader(app, { onAbout: introduce, onScene: showView });
+  const images = loader(app, { onAbout: introduce, onPicture: (picture) => strip.follow(picture), onScene: showView });
 
   app.stage = stage(boxes.stage, app);
   Object.assign(window, { dd: { choose: app.stage.choose } }); // for programs that drive the page

@@ -171,3 +171,30 @@ def test_a_survey_that_is_not_asked_for_any_more_ends(handlers, folders, monkeyp
     first = handlers.surveys.survey(handlers.samples(""))
     handlers.surveys.survey(handlers.samples(str(folders[1])))
     assert first.stopped and len(handlers.surveys.surveys) == 1
+
+
+def test_the_page_of_an_image_is_the_one_that_has_it(handlers, monkeypatch):
+    monkeypatch.setattr(gallery, "PAGE", 2)
+    known = survey(handlers).known
+    order = sorted(known, key=lambda k: -known[k].loss)
+    for rank, index in enumerate(order):
+        page = handlers.gallery(sort="loss", near=f"image/{index + 1}")
+        assert page["page"] == rank // 2 and f"image/{index + 1}" in [item["key"] for item in page["items"]]
+    label = int(handlers.samples("").run.data[0].labels[0])
+    run = handlers.samples("").run
+    without = next(k for k in range(IMAGES) if label not in run.data[k].labels)
+    assert handlers.gallery(category=run.classes[label], page=1, near=f"image/{without + 1}") == handlers.gallery(
+        category=run.classes[label], page=1
+    )
+    with pytest.raises(UserError, match="no image '99'"):
+        handlers.gallery(near="image/99")
+
+
+def test_an_image_is_found_by_its_id_and_by_its_file_name(handlers, monkeypatch):
+    samples = handlers.samples("")
+    monkeypatch.setattr(samples, "names", {k: f"Photo_{10 * k}.png" for k in range(1, IMAGES + 1)} | {4: "2"})
+    assert handlers.find(" 3 ") == "image/3" and handlers.find("2") == "image/2"  # an id before a name
+    assert handlers.find("Photo_50.png") == "image/5" and handlers.find("photo_6") == "image/6"
+    for text in ("", "  ", "nothing", "<img>"):
+        with pytest.raises(UserError, match="no image has the id"):
+            handlers.find(text)

@@ -1,6 +1,8 @@
 // The images of the run as a strip, sorted by what makes them worth a look.
-import { choice, make } from "./dom.js";
-import { latest, Refused } from "./server.js";
+import { choice, make } from "../dom.js";
+import { latest, Refused } from "../server.js";
+import { finder } from "./find.js";
+import { go, thumb } from "./thumb.js";
 
 /** Milliseconds until the strip is asked for again while images are analysed. */
 const AGAIN = { order: 15000, sorted: 1000 };
@@ -23,7 +25,7 @@ const PAIRED = ["gained", "lost"]; // sorts that need a second run
 
 /**
  * @param {HTMLElement} host
- * @param {import("./types.js").App} app
+ * @param {import("../types.js").App} app
  */
 export function gallery(host, app) {
   const question = latest("gallery");
@@ -33,7 +35,12 @@ export function gallery(host, app) {
   const known = make("span", { class: "known" });
   const previous = turner("‹", "Previous images", -1);
   const next = turner("›", "Next images", 1);
+  const title = make("b", { class: "name" });
+  const find = finder(app);
   let again = 0;
+  let built = ""; // what the choices are of
+  let wanted = ""; // an image whose page is asked for
+  let enter = ""; // which image of the next page is opened, "first" or "last"
 
   function turner(text, name, step) {
     const onclick = () => app.state.set({ page: Math.max(0, app.state.get().page + step) });
@@ -45,11 +52,35 @@ export function gallery(host, app) {
     const { run, compare, sort, having, page } = app.state.get();
     if (!compare && PAIRED.includes(sort)) return app.state.set({ sort: "order" }, { quietly: true });
     try {
-      const answer = await question({ run, compare, sort, category: having, page });
+      const answer = await question({ run, compare, sort, category: having, page, near: wanted });
       if (answer) show(answer);
     } catch (error) {
       fail(error);
     }
+  }
+
+  /**
+   * Names the open image, and goes to its page of the strip.
+   * @param {import("../stage/scene/types.js").Picture} picture
+   */
+  function follow({ key, name, width, height }) {
+    const [kind, id] = key.split("/");
+    const named = name === `image ${id}` ? "" : ` · ${name}`;
+    title.textContent = kind === "image" ? `Image ${id}${named}` : "Uploaded image";
+    title.title = `${width} × ${height} pixels`;
+    if (kind !== "image" || has(key)) return;
+    wanted = key;
+    load();
+  }
+
+  const has = (key) => [...thumbs.children].some((node) => node.getAttribute("data-image") === key);
+
+  /** Goes on from the last image to the first of the next page, or back. */
+  function beyond(side) {
+    const step = side === "nextElementSibling" ? 1 : -1;
+    if ((step > 0 ? next : previous).disabled) return;
+    enter = step > 0 ? "first" : "last";
+    app.state.set({ page: app.state.get().page + step });
   }
 
   /** A class or an order that is not there gives way to all images in the order of the data. */
@@ -66,7 +97,8 @@ export function gallery(host, app) {
     const open = page.known < page.total;
     const ordered = sort === "order";
     if (app.state.get().page !== page.page) app.state.set({ page: page.page }, { quietly: true });
-    tools.replaceChildren(...toolNodes(page));
+    wanted = "";
+    offer(page);
     fill(page.items);
     where.textContent = page.where;
     known.textContent = open && !ordered ? `${page.known} of ${page.total} images analysed` : "";
@@ -75,6 +107,9 @@ export function gallery(host, app) {
     next.disabled = page.page >= page.pages - 1;
     Object.assign(host.dataset, { known: page.known, sort });
     mark();
+    const reached = enter && (enter === "first" ? thumbs.firstElementChild : thumbs.lastElementChild);
+    enter = "";
+    if (reached instanceof HTMLElement) go(reached);
     if (open) again = setTimeout(load, ordered ? AGAIN.order : AGAIN.sorted);
   }
 
@@ -83,10 +118,18 @@ export function gallery(host, app) {
     const texts = items.map(({ key, badge, picture }) => key + badge + picture.length).join();
     if (thumbs.dataset.texts === texts) return;
     const focused = document.activeElement?.closest(".thumb")?.getAttribute("data-image");
-    thumbs.replaceChildren(...items.map((item) => thumb(item, (image) => app.state.set({ image }))));
+    thumbs.replaceChildren(...items.map((item) => thumb(item, (image) => app.state.set({ image }), beyond)));
     thumbs.dataset.texts = texts;
     const node = focused && [...thumbs.children].find((child) => child.getAttribute("data-image") === focused);
     if (node instanceof HTMLElement) node.focus({ preventScroll: true });
+  }
+
+  /** Offers the choices; they stay while they are the same, so that an open list is not closed. */
+  function offer(page) {
+    const { sort, having } = app.state.get();
+    const now = JSON.stringify([page.sorts, app.about()?.classes, sort, having]);
+    if (now !== built) tools.replaceChildren(...toolNodes(page));
+    built = now;
   }
 
   /** @param {GalleryPage} page */
@@ -117,37 +160,10 @@ export function gallery(host, app) {
   }
 
   const space = make("span", { class: "grow" });
-  host.replaceChildren(make("div", { class: "bar" }, tools, space, known, where, previous, next), thumbs);
+  host.replaceChildren(make("div", { class: "bar" }, tools, find, title, space, known, where, previous, next), thumbs);
   app.state.watch((_, changed) => {
     if (ASKED.some((key) => changed.has(key))) load();
     else if (changed.has("image")) mark();
   });
-  return { load };
-}
-
-/** @param {GalleryItem} item */
-function thumb({ key, name, picture, badge }, open) {
-  const face = picture
-    ? make("img", { src: picture, alt: "", draggable: "false" })
-    : make("span", { class: "broken" }, "unreadable");
-  const attributes = {
-    type: "button",
-    class: "thumb",
-    role: "option",
-    title: name + (badge ? `: ${badge}` : ""),
-    "data-image": key,
-    onclick: () => open(key),
-    onkeydown: step,
-  };
-  return make("button", attributes, face, badge && make("b", null, badge));
-}
-
-/** Arrow keys go to the image before or after. */
-function step(event) {
-  const side = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
-  const next = side && event.currentTarget[side];
-  if (!next) return;
-  next.focus();
-  next.click();
-  event.preventDefault();
+  return { load, follow };
 }
