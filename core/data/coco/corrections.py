@@ -12,6 +12,7 @@ from core.data.coco.faults import quoted
 from core.data.coco.folder import ImageFolder
 from core.data.coco.outlines import box_of
 from core.data.coco.rules import LARGEST_INTEGER, SINGULAR, is_integer, is_number, is_text
+from core.data.coco.turned import turned_images
 
 WHOLE = re.compile(r"\s*-?\d{1,16}(\.0+)?\s*", re.ASCII)
 NUMBER = re.compile(r"\s*-?\d{1,16}(\.\d+)?\s*", re.ASCII)
@@ -59,6 +60,7 @@ def correct(file: dict, folder: ImageFolder | None = None) -> str:
     leave_out_group(file, records, corrections)
     if folder:
         correct_file_names(records["images"], folder, corrections)
+        correct_turned_sizes(records, folder, corrections)
     return corrections.note()
 
 
@@ -199,6 +201,16 @@ def correct_file_names(images: list[dict], folder: ImageFolder, corrections: Cor
         name = image.get("file_name")
         if is_text(name) and name in found and claims[found[name]] == 1:
             corrections.replace("images", image, "file_name", found[name])
+
+
+def correct_turned_sizes(records: dict[str, list[dict]], folder: ImageFolder, corrections: Corrections) -> None:
+    """Swaps height and width of photos whose boxes are those of the photo as its EXIF orientation shows it."""
+    for image in turned_images(records["images"], records["annotations"], folder):
+        image["height"], image["width"] = image["width"], image["height"]
+        text = (
+            f"boxes fit photos as EXIF turns them, so their width and height are swapped: {quoted(image['file_name'])}"
+        )
+        corrections.add("turned", text)
 
 
 def keep_needed_outline(record: dict) -> dict:

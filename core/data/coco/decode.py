@@ -12,6 +12,14 @@ from core.errors import UserError
 # Pillow tries no other decoders: the fewer read files from strangers, the better.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
+DEPTHS = (
+    8,
+    10,
+    12,
+    14,
+    16,
+)  # bits of cameras, whose pixels are stored with 16: the first that holds all values of an image
+
 # Above Image.MAX_IMAGE_PIXELS (89 million) Pillow only warns, and decodes up to a gigabyte; here it refuses.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
@@ -54,7 +62,9 @@ def decode(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray,
 def rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     """The pixels as 8-bit RGB; transparency is dropped. ValueError: they are 32-bit numbers."""
     if image.mode.startswith("I;16"):  # grey, which Pillow's convert would clip at 255
-        return np.stack([(np.asarray(image) >> 8).astype(np.uint8)] * 3, axis=-1)
+        values = np.asarray(image)
+        bits = next(bits for bits in DEPTHS if values.max(initial=0) < 2**bits)
+        return np.stack([(values >> (bits - 8)).astype(np.uint8)] * 3, axis=-1)
     if image.mode in ("I", "F"):
         raise ValueError("its pixels are 32-bit numbers, and no range of brightness is known for them")
     if "transparency" in image.info:

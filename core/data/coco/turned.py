@@ -1,0 +1,80 @@
+"""Photos with an EXIF orientation whose declared size is that of the stored pixels: which of the two views do boxes fit?
+
+Some labelling tools show a phone's photo upright, write boxes for what they show, and the size of what is stored.
+"""
+
+from pathlib import Path
+
+from PIL import Image
+
+from core.data.coco.decode import FORMATS
+from core.data.coco.folder import ImageFolder
+from core.data.coco.rules import is_box, is_integer, is_text
+
+ORIENTATION = 0x0112  # EXIF's tag
+QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
+SLACK = 1.0  # pixels by which a box may leave its image: numbers are rounded
+TRIED = 50  # photos whose boxes leave the declared size, of which one must carry such an orientation
+
+
+def turned_images(images: list[dict], annotations: list[dict], folder: ImageFolder) -> list[dict]:
+    """The images whose declared size must be turned for their boxes, as all boxes of the file together show.
+
+    These are all photos that are stored lying and shown upright, or the reverse, with the stored size declared, if more of them
+    have boxes that fit the shown size only than boxes that fit the stored size only. Files are opened only if a box suggests it.
+    """
+    reach = far_corners(annotations)
+    known = [
+        i
+        for i in images
+        if all(is_integer(i.get(key), 1) for key in ("height", "width")) and is_text(i.get("file_name"))
+    ]
+    suspects = [i for i in known if fits_only_turned(i, reach)]
+    if not any(is_turned(i, folder) for i in suspects[:TRIED]):
+        return []
+    turned = [i for i in known if is_turned(i, folder)]
+    votes = sum(fits_only_turned(i, reach) - fits_only_stored(i, reach) for i in turned)
+    return turned if votes > 0 else []
+
+
+def far_corners(annotations: list[dict]) -> dict[int, tuple[float, float]]:
+    """The largest x and y of the boxes of each image, by its id."""
+    reach: dict[int, tuple[float, float]] = {}
+    for annotation in annotations:
+        box, image = annotation.get("bbox"), annotation.get("image_id")
+        if is_box(box) and is_integer(image):
+            x, y = reach.get(image, (0.0, 0.0))
+            reach[image] = float(max(x, box[0] + box[2])), float(max(y, box[1] + box[3]))
+    return reach
+
+
+def fits_only_turned(image: dict, reach: dict[int, tuple[float, float]]) -> bool:
+    """Whether the boxes leave the image, but would not if width and height were swapped."""
+    x, y = reach.get(image["id"], (0.0, 0.0)) if is_integer(image.get("id")) else (0.0, 0.0)
+    return not fits(x, y, image["width"], image["height"]) and fits(x, y, image["height"], image["width"])
+
+
+def fits_only_stored(image: dict, reach: dict[int, tuple[float, float]]) -> bool:
+    """Whether the boxes lie in the image, but would not if width and height were swapped."""
+    x, y = reach.get(image["id"], (0.0, 0.0)) if is_integer(image.get("id")) else (0.0, 0.0)
+    return fits(x, y, image["width"], image["height"]) and not fits(x, y, image["height"], image["width"])
+
+
+def fits(x: float, y: float, width: int, height: int) -> bool:
+    """Whether a corner lies in an image, but for SLACK."""
+    return x <= width + SLACK and y <= height + SLACK
+
+
+def is_turned(image: dict, folder: ImageFolder) -> bool:
+    """Whether the file is shown turned by a quarter, and has the declared size before that; False if it cannot be read."""
+    name = image["file_name"]
+    return folder.has(name) and opened_as(folder.root / name, (image["width"], image["height"]))
+
+
+def opened_as(path: Path, size: tuple[int, int]) -> bool:
+    """Whether a file stores an image of this (width, height), which is not square, to be turned by a quarter."""
+    try:
+        with Image.open(path, formats=FORMATS) as stored:
+            return stored.size == size != size[::-1] and stored.getexif().get(ORIENTATION) in QUARTER_TURNS
+    except Exception:  # a decoder may raise nearly anything for a damaged file, which is reported when it is read
+        return False
