@@ -192,12 +192,12 @@ def sampling(count: int, drawn: int, drawn_weight: float, inside: float) -> str:
     locations = f"{count} sampling locations"
     if drawn_weight <= 0.9995:
         locations += f"; the {drawn} drawn have {100 * drawn_weight:.0f}% of the weight"
-    return f"{100 * inside:.0f}% of the sampling weight is inside the predicted box ({locations})."
+    return f"The predicted box contains {100 * inside:.0f}% of the sampling weight ({locations})."
 
 
 def candidates(member: str, target: str) -> tuple[str, str]:
     """Title and explanation of a ranking of queries for one object; `member` is the name of one of them."""
-    return f"Other candidates for {target}", f"Weighted cost for it, lowest first. Each {member} can have one object."
+    return f"Lowest costs for {target}", f"Weighted, lowest first. Each {member} can have one object."
 
 
 def unmatched(truth: str) -> str:

@@ -16,8 +16,9 @@ const points = (ap) => (100 * ap).toFixed(1);
 /**
  * @param {HTMLElement} host
  * @param {import("./types.js").App} app
+ * @param {Node} guide opens the tour
  */
-export function header(host, app) {
+export function header(host, app, guide) {
   const facts = make("div", { class: "facts" });
   const notes = make("div", { class: "notes" });
   const main = picker("Run", "run", app, list);
@@ -60,6 +61,7 @@ export function header(host, app) {
     main.label,
     other.label,
     space,
+    guide,
     copyLinkButton(app),
     uploadButton(app),
     shadeButton(),

@@ -10,6 +10,7 @@ import { ask } from "./server.js";
 import { stage } from "./stage/stage.js";
 import { selection } from "./state.js";
 import { PANEL, tabs } from "./tabs.js";
+import { tour } from "./tour/tour.js";
 import { figuresView } from "./views/figures/figures.js";
 import { lossesView } from "./views/losses/losses.js";
 import { masksView } from "./views/masks/masks.js";
@@ -48,7 +49,8 @@ function page(root) {
 
   app.stage = stage(boxes.stage, app);
   Object.assign(window, { dd: { choose: app.stage.choose } }); // for programs that drive the page
-  const head = header(boxes.header, app);
+  const guide = tour(app);
+  const head = header(boxes.header, app, guide.opener);
   const strip = gallery(boxes.gallery, app);
   const views = VIEWS.map((view) => view(app));
   const bar = tabs(boxes.tabs, views, current, (tab) => state.set({ tab }));
@@ -99,7 +101,7 @@ function page(root) {
 
   const main = make("div", { class: "dd-main" }, boxes.stage, boxes.side, boxes.wide);
   const panel = make("div", { class: "dd-view", role: "tabpanel", id: PANEL }, boxes.gallery, main, boxes.full);
-  root.replaceChildren(skipLink(), boxes.header, board.node, boxes.tabs, panel, message.node);
+  root.replaceChildren(skipLink(), boxes.header, board.node, guide.node, boxes.tabs, panel, message.node);
   for (const name of ["dragover", "drop"]) boxes.stage.addEventListener(name, (event) => event.preventDefault());
   boxes.stage.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && open(files[0]));
   place();

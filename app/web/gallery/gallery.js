@@ -134,13 +134,16 @@ export function gallery(host, app) {
 
   /** @param {GalleryPage} page */
   function toolNodes({ sorts }) {
-    const classes = [{ id: "", title: "all" }, ...(app.about()?.classes || []).map((c) => ({ id: c, title: c }))];
+    const classes = [
+      { id: "", title: "any object" },
+      ...(app.about()?.classes || []).map((c) => ({ id: c, title: c })),
+    ];
     const { sort, having } = app.state.get();
     const { says } = sorts.find(({ id }) => id === sort) || {};
     const set = (change) => app.state.set({ ...change, page: 0 });
     return [
       choice("Sort by", sorts, sort, (sort) => set({ sort }), { says }),
-      choice("Images with class", classes, having, (having) => set({ having }), {
+      choice("Images with", classes, having, (having) => set({ having }), {
         says: "Only images with an object of this class",
       }),
     ];

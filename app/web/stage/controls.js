@@ -124,8 +124,8 @@ function range(limits, name, change) {
 }
 
 function classChoice({ picture, options }, { change }) {
-  const classes = [{ id: "", title: "all" }, ...picture.classes.map((name) => ({ id: name, title: name }))];
-  return choice("Show boxes of class", classes, options.category, (only) => change({ only }));
+  const classes = [{ id: "", title: "every class" }, ...picture.classes.map((name) => ({ id: name, title: name }))];
+  return choice("Boxes of", classes, options.category, (only) => change({ only }));
 }
 
 function viewOptions({ scene, options }, { change }) {

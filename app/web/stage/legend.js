@@ -38,5 +38,5 @@ function swatch({ id, role, extra }) {
 
 function costRamp() {
   const title = "The colour of a line: from the lowest to the highest cost of its kind";
-  return make("span", { class: "dd-ramp", title }, "low", make("i"), "high cost");
+  return make("span", { class: "dd-ramp", title }, "lowest cost", make("i"), "highest");
 }

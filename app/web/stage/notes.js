@@ -21,6 +21,18 @@ function pseudoTruthSlider(key, open) {
   return slider;
 }
 
+/**
+ * What to do where no query's box is drawn; "" where some is.
+ * @param {import("./scene/model.js").Model} model
+ */
+export function emptySentence({ scene, visible, options }) {
+  const queries = scene.groups.filter(({ id }) => id !== "truth");
+  if (scene.partial || !queries.length || visible.items.some(({ side }) => side !== "truth")) return "";
+  if (queries.every(({ id }) => options.hidden.has(id))) return "All boxes of queries are switched off; switch one on.";
+  if (options.category) return `No query is a ${options.category} with a score of ${options.minScore.toFixed(2)}.`;
+  return `No query scores ${options.minScore.toFixed(2)}: lower the minimum score to see boxes.`;
+}
+
 /** @param {import("./scene/types.js").Scene} scene */
 export function noteNodes(scene) {
   return (scene.notes || []).map((note) => make("p", { class: "dd-note" }, note));

@@ -4,7 +4,7 @@ import { draw, make } from "../dom.js";
 import { controls } from "./controls.js";
 import { listen } from "./input.js";
 import { legendRows } from "./legend.js";
-import { fillBanner, noteNodes } from "./notes.js";
+import { emptySentence, fillBanner, noteNodes } from "./notes.js";
 import { paintCanvas, RIM } from "./paint/canvas.js";
 import { overlayNodes } from "./paint/overlay.js";
 import { fillFrame, showHeat } from "./paint/panes.js";
@@ -30,6 +30,7 @@ export function stage(host, app) {
   const banner = make("p", { class: "dd-banner", hidden: true });
   const waiting = make("div", { class: "dd-wait", "aria-live": "polite" });
   const notes = make("div", { class: "dd-notes" });
+  const empty = make("p", { class: "dd-note dd-empty", role: "status", hidden: true });
   const live = make("p", { class: "dd-live", "aria-live": "polite" });
   const tip = listen(overlay, model, { choose, setLayer });
   const locations = sampling(model, app, paint);
@@ -60,6 +61,8 @@ export function stage(host, app) {
       node.querySelector("input").checked = model.isShown(node.getAttribute("data-toggle"));
     for (const node of legend.querySelectorAll("[data-count]"))
       node.textContent = String(model.count(node.getAttribute("data-count")));
+    empty.textContent = emptySentence(model);
+    empty.hidden = !empty.textContent;
     const { key } = model.scene;
     Object.assign(host.dataset, { key, layer: model.layer, boxes: model.visible.items.length });
     Object.assign(host, { drawn });
@@ -139,7 +142,7 @@ export function stage(host, app) {
     if (overlay.clientWidth !== model.size.width || overlay.clientHeight !== model.size.height) paint();
   }).observe(overlay);
   const board = make("div", { class: "dd-board" }, frame, waiting, banner);
-  host.replaceChildren(legend, board, panel.node, locations.node, notes, live);
+  host.replaceChildren(legend, board, empty, panel.node, locations.node, notes, live);
   app.state.watch((_, changed) => {
     if (!model.scene || !DRAWN.some((key) => changed.has(key))) return;
     if (changed.has("apart")) arrange();

@@ -179,7 +179,7 @@ def test_only_the_surest_or_one_class(page, handlers):
     assert [item["index"] for item in drawn(page, "student")] == sorted(best)
     page.get_by_label("Queries").select_option("0")
     label = student["labels"][best[0]]
-    page.get_by_label("Show boxes of class").select_option(index=label + 1)
+    page.get_by_label("Boxes of").select_option(index=label + 1)
     wanted = [q for q in range(QUERIES) if student["labels"][q] == label]
     assert [item["index"] for item in drawn(page, "student")] == wanted
 

@@ -17,25 +17,25 @@ def test_a_link_holds_all_that_is_set_on_the_canvas(page):
     everything(page)
     page.get_by_text("Side by side").click()
     page.get_by_label("Queries").select_option("5")
-    page.get_by_label("Show boxes of class").select_option(index=2)
+    page.get_by_label("Boxes of").select_option(index=2)
     page.locator("[data-toggle=names] input").uncheck()
     page.locator("[data-toggle=positive] input").check()
     page.locator("[data-toggle=teacher] input").uncheck()
     page.get_by_label("Sort by").select_option("cost")
-    page.get_by_label("Images with class").select_option(index=1)
+    page.get_by_label("Images with").select_option(index=1)
     page.wait_for_selector(".dd-gallery[data-sort=cost]")
     seen = drawn(page, "student")
     again(page)
     shows(page, "image/-3")
     assert page.locator(".dd-floor input").input_value() == "0" and page.get_by_label("Queries").input_value() == "5"
     assert page.locator(".dd-pane").count() == 3 and drawn(page, "student") == seen and drawn(page, "teacher") == []
-    assert page.get_by_label("Show boxes of class").evaluate("e => e.selectedIndex") == 2
+    assert page.get_by_label("Boxes of").evaluate("e => e.selectedIndex") == 2
     states = {
         name: page.locator(f"[data-toggle={name}] input").is_checked() for name in ("names", "positive", "teacher")
     }
     assert states == {"names": False, "positive": True, "teacher": False}
     page.wait_for_selector(".dd-gallery[data-sort=cost]")
-    assert page.get_by_label("Images with class").evaluate("e => e.selectedIndex") == 1
+    assert page.get_by_label("Images with").evaluate("e => e.selectedIndex") == 1
 
 
 def test_a_link_holds_level_layer_and_pins_of_masks(page):

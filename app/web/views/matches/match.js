@@ -37,7 +37,7 @@ function costs({ parts, plain, total }) {
 
 function margin(app, { margin, runner_up: other }) {
   if (margin === null) return null;
-  const runnerUp = other ? [" Runner-up: ", itemLink(app, other.other, other.name)] : null;
+  const runnerUp = other ? [" If it were forbidden: ", itemLink(app, other.other, other.name)] : null;
   const number = make("b", null, fixed(margin));
   return make("p", { class: "dd-firm", "data-margin": margin }, "Margin ", number, help(MARGIN, EQUATION), runnerUp);
 }

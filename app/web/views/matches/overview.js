@@ -1,6 +1,7 @@
 // While nothing is chosen: each object with the queries that it is matched with.
 import { fixed, heading, make } from "../../dom.js";
 import { cell, scroll } from "../blocks.js";
+import { changeLegend, changeMark } from "../change.js";
 import { figureButton, itemLink } from "./links.js";
 
 const HINT =
@@ -22,7 +23,8 @@ export function showOverview(panel, app, view) {
     figureButton(app),
   );
   const body = view.rows.length ? scroll(objects(app, view)) : make("p", null, view.says);
-  panel.replaceChildren(header, body, make("p", { class: "dd-hint" }, HINT));
+  const legend = changeLegend(view.rows.map(({ change }) => change)) || "";
+  panel.replaceChildren(header, body, legend, make("p", { class: "dd-hint" }, HINT));
 }
 
 function objects(app, { sides, rows }) {
@@ -35,8 +37,7 @@ function objects(app, { sides, rows }) {
 }
 
 function objectRow(app, { name, other, change, answers }) {
-  const changed = change && change !== "kept" && make("small", { class: `change ${change}` }, change);
-  const head = make("th", { scope: "row" }, itemLink(app, other, name), changed);
+  const head = make("th", { scope: "row" }, itemLink(app, other, name), changeMark(change));
   return make(
     "tr",
     { "data-object": other.index },

@@ -1,5 +1,6 @@
 // A row for each object, with a ribbon for each detector: the query of the object in each layer or at each epoch.
 import { fixed, make, short } from "../../dom.js";
+import { changeMark } from "../change.js";
 
 const ROOM = 6; // pieces of a ribbon beside which their margins fit; all have them in their title
 const FIRM = 0.7; // the margin at which a piece has 63% of its colour
@@ -44,9 +45,8 @@ function scale(name, numbers) {
 function objectRow({ index, name, change }, bands, actions) {
   const onclick = () => actions.choose({ side: "truth", index });
   const link = make("button", { type: "button", class: "dd-link truth", onclick }, `${index} ${name}`);
-  const changed = change && change !== "kept" && make("small", { class: `change ${change}` }, change);
   const all = bands.map((band) => ribbon(band, band.cells[index], actions.go));
-  const title = make("span", { class: "name" }, link, changed);
+  const title = make("span", { class: "name" }, link, changeMark(change));
   return make("div", { class: "dd-row", "data-object": index }, title, make("div", { class: "dd-bands" }, all));
 }
 

@@ -105,7 +105,7 @@ function instabilityCard({ bands, known, total }) {
   const title = heading("How often matches change", CHANGES, INSTABILITY);
   const options = { zero: true, whole: true };
   const chart = curves("Instability", bands.flatMap(seriesOf), ["to layer", "IS"], options);
-  return card("instability", title, chart, faint(`Analysed ${known} of ${total} images`, { "data-known": known }));
+  return card("instability", title, chart, faint(`${known} of ${total} images analysed`, { "data-known": known }));
 }
 
 /** Of one detector: this image, and the mean over the analysed images. */
