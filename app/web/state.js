@@ -4,7 +4,7 @@ import { START } from "./gradio.js";
 import { NOTHING, read, write } from "./link/address.js";
 
 const SLID = ["layer", "gamma", "floor", "opacity"]; // sliders: a step of one is nothing to go back from
-const CALM = 120; // milliseconds between two changes of the address, of which browsers take few
+const CALM = 60; // milliseconds between two changes of the address: browsers take 20 in a second
 
 /**
  * The selection, begun with what the address holds; `wrong` are the parts of the address that are not understood.
