@@ -26,7 +26,7 @@ export function tour(app) {
     go(0);
   }
 
-  /** Takes the image with most objects that only one student finds, or that the student misses, of those analysed so far. */
+  /** Takes the analysed image with most objects that the student gained, or misses where it is compared with none. */
   async function choose() {
     const { run, compare } = app.state.get();
     const { items } = await ask("gallery", { run, compare, sort: compare ? "gained" : "missed" });

