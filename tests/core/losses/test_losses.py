@@ -330,7 +330,7 @@ def test_parts_of_a_step_add_up_to_the_whole(seed):
             objects = (truth.image >= a) & (truth.image < b)
             part = Targets(truth.boxes[objects], truth.labels[objects], truth.image[objects] - a, truth.counts[a:b])
             part = replace(part, step=torch.tensor(truth.counts), processes=processes)
-            some = Images(*(x[a:b] for x in vars(images).values()))
+            some = Images(*(None if x is None else x[a:b] for x in vars(images).values()))
             for name, value in step(some, part).parts().items():
                 sums[name] += float(value) / processes
         assert sums == pytest.approx({name: float(value) for name, value in whole.items()}, rel=1e-4, abs=1e-6)
