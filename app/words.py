@@ -28,6 +28,14 @@ SIDES = {
         "Confident teacher queries of the last layer, used in place of annotated objects",
     ),
     "prior": ("Prior", "prior query", "The teacher's queries, decoded by the student"),
+    "fixed": ("Fixed", "fixed query", "The teacher's queries, decoded by the student and compared one by one"),
+    "specific": ("Specific", "specific query", "The teacher's queries, decoded by the student and compared one by one"),
+    "general": ("General", "general query", "Random queries that both detectors decode, decoded by the student"),
+    "teacher_general": (
+        "General, teacher",
+        "general query of the teacher",
+        "Random queries that both detectors decode, decoded by the teacher",
+    ),
     "other": (
         "Second student",
         "second student query",
@@ -49,9 +57,15 @@ LINES = {
         "Prior – truth",
         "The teacher's queries, decoded by the student, each with the object that it has in the teacher",
     ),
+    "fixed-truth": ("Fixed – truth", "The objects that the teacher's queries have in the teacher"),
+    "specific-truth": ("Specific – truth", "The objects that the teacher's queries have in the teacher"),
 }
 
 MATCHED_SIDES = ("student", "teacher", "other")  # whose queries are matched with the objects in every layer
+KEPT = ("prior-truth", "fixed-truth", "specific-truth")  # pairs that are the teacher's own
+NOT_MATCHED_AGAIN = (
+    "Not matched again: the query keeps the object that it has in the teacher. This is its cost in the student."
+)
 LOWEST_TOTAL = "One query for each object, so that the total cost of this layer is as low as possible."
 MATCHES = {
     "student-truth": LOWEST_TOTAL,
@@ -60,7 +74,7 @@ MATCHES = {
     "positive": "The teacher query is matched with an object; the student query imitates its class scores and its box.",
     "negative": "The teacher query has no object; the student query, which is in no positive pair, imitates its box. "
     "These pairs are matched by their boxes alone.",
-    "prior-truth": "Not matched again: the query keeps the object that it has in the teacher. This is its cost in the student.",
+    **dict.fromkeys(KEPT, NOT_MATCHED_AGAIN),
 }
 
 OVERVIEW = ("Matches", "The query that is matched with each object in this layer, and the cost of the pair.")
@@ -174,7 +188,7 @@ def match(name: str) -> str:
 
 def object_match_title(name: str) -> str:
     """The title of a query's match, before the name of the object."""
-    return "Keeps" if name == "prior-truth" else "Matched with"
+    return "Keeps" if name in KEPT else "Matched with"
 
 
 def query_match_title(side_name: str) -> str:

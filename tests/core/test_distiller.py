@@ -14,6 +14,7 @@ from tests.helpers import tiny
 
 kinds = pytest.mark.parametrize("kind", detectors.names())
 DISTILLING = [n for n in losses.names() if n != "detection"]
+GROUPS = {"prior": ["prior"], "fixed": ["fixed"], "kd_detr": ["general", "specific"]}  # that losses ask the student for
 DETRDISTILL = ["logits", "features", "prior"]
 
 
@@ -214,7 +215,9 @@ def test_34_each_term_can_be_switched_on_alone(batch):
             loss.load_state_dict(everything.losses[name].state_dict())
         trace = step(*batch)
         assert list(trace.outcomes) == ["detection", *row]
-        assert trace.student.predictions.keys() == {"own"} | ({"prior"} & set(row))
+        asked = [group for name in row for group in GROUPS.get(name, ())]
+        assert list(trace.student.predictions) == ["own", *asked]
+        assert list(trace.teacher.predictions) == (["own", "general"] if "kd_detr" in row else ["own"])
         for name, outcome in trace.outcomes.items():
             for key, x in outcome.maps.items():
                 torch.testing.assert_close(x, found.outcomes[name].maps[key])
@@ -267,7 +270,7 @@ def test_a_batch_is_its_images_taken_together(kind):
             one, type(truth)(truth.boxes[keep], truth.labels[keep], 0 * truth.labels[keep], (truth.counts[i],))
         )
         shares = dict.fromkeys(("detection", "prior"), truth.counts[i] / 5)
-        shares |= dict.fromkeys(("features", "fitnet", "fgd", "fkd", "fgfi", "mgd"), 1 / 2)
+        shares |= dict.fromkeys(("features", "fitnet", "fgd", "fkd", "fgfi", "mgd", "fixed", "kd_detr"), 1 / 2)
         for name, share in shares.items():
             for key, x in whole.outcomes[name].maps.items():
                 torch.testing.assert_close(x[:, i], alone.outcomes[name].maps[key][:, 0] * share, rtol=2e-3, atol=1e-5)

@@ -163,7 +163,10 @@ def memory(draw: torch.Generator, images: int, about, padded: bool = True, shape
 
 
 def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Trace, Trace, Targets]:
-    """Random traces of a student, which has decoded the teacher's queries too, and of a teacher, with their targets."""
+    """Random traces of a student, which has decoded the teacher's queries too, and of a teacher, with their targets.
+
+    The groups "prior", "fixed" and "specific" are one; both have decoded four queries more as the group "general".
+    """
     draw, student, teacher = (
         torch.Generator().manual_seed(seed),
         student or detector_stub(),
@@ -173,12 +176,13 @@ def traces(seed: int, counts=(3, 1), *, student=None, teacher=None) -> tuple[Tra
     s, t = (predictions(draw, images, x.layers, x.queries, x.classes, x.width) for x in (student, teacher))
     prior = predictions(draw, images, student.layers, teacher.queries, student.classes, student.width)
     assignments = match_to_truth({"s": (s, student.matching), "t": (t, teacher.matching)}, truth)
-    student_trace = Trace(
-        memory(draw, images, student), {"own": Queries()}, {"own": s, "prior": prior}, assignments["s"]
-    )
-    m = memory(draw, images, teacher)
-    teacher_memory = Memory(m.neck, student_trace.memory.padding, m.strides, m.sizes)
-    return student_trace, Trace(teacher_memory, {"own": Queries()}, {"own": t}, assignments["t"]), truth
+    student_memory, m = memory(draw, images, student), memory(draw, images, teacher)
+    teacher_memory = Memory(m.neck, student_memory.padding, m.strides, m.sizes)
+    general = [predictions(draw, images, x.layers, 4, x.classes, x.width) for x in (student, teacher)]
+    groups = {"own": s, **dict.fromkeys(("prior", "fixed", "specific"), prior), "general": general[0]}
+    student_trace = Trace(student_memory, {"own": Queries()}, groups, assignments["s"])
+    teacher_groups = {"own": t, "general": general[1]}
+    return student_trace, Trace(teacher_memory, {"own": Queries()}, teacher_groups, assignments["t"]), truth
 
 
 def outcome(loss, student: Trace, teacher: Trace | None, truth: Targets) -> Outcome:

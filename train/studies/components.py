@@ -37,9 +37,11 @@ UNIT = {  # weights with which a loss's gradient in the student's features is ab
     "mgd": 20.0,
     "fkd": 10.0,
     "fgfi": 5.0,
+    "fixed": 1.0,
+    "kd_detr": 1.0,
 }
 OURS = ("logits", "prior", "features")
-METHODS = ("fitnet", "fgd", "mgd", "fkd", "fgfi")
+METHODS = ("fitnet", "fgd", "mgd", "fkd", "fgfi", "fixed", "kd_detr")
 PAIRS = (("logits", "features"), ("logits", "prior"), ("features", "prior"))
 Options = dict[str, Any]  # fields of a loss's Config
 MASKS: dict[str, Options] = {

@@ -26,6 +26,7 @@ from tests.helpers.loss_cases import (
 from tests.oracles import slow_losses
 
 every_loss = pytest.mark.parametrize("name", losses.names())
+OF_TEACHER = ("prior", "fixed", "specific")  # groups of the teacher's queries that the student decodes
 PRINTED = {
     "logits": {"normalise": "sum", "subtract_entropy": False},
     "features": {"mask": "inner", "scale": "none", "adapter": False},
@@ -161,7 +162,7 @@ def test_the_order_of_queries_does_not_matter(name, whose, batch, monkeypatch):
 def undo(row, key, whose, order, with_teacher):
     """The pair with the numbers that queries had before `order`."""
     layer, image, query, target = row
-    asked = whose == "student" if key != "prior" else whose == "teacher"
+    asked = whose == "student" if key not in OF_TEACHER else whose == "teacher"
     query = int(order[query]) if asked else query
     return layer, image, query, int(order[target]) if with_teacher and whose == "teacher" else target
 

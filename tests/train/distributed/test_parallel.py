@@ -21,7 +21,7 @@ from train.run_folder import state
 
 DATA = replace(runs.DATA, train_limit=15)  # four steps of four images an epoch, the last of three
 OPTIM = replace(runs.OPTIM, epochs=5)
-UNEQUAL = ("contrast", "mgd")  # the one sees the queries of its process, the other draws as dropout does
+UNEQUAL = ("contrast", "mgd", "kd_detr")  # the first sees the queries of its process, the others draw as dropout does
 
 
 def case(kind: str, teacher: Path | None = None, **more):

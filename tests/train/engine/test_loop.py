@@ -14,7 +14,7 @@ import torch
 
 from core import losses
 from core.errors import UserError
-from core.losses import contrast, mgd
+from core.losses import contrast, kd_detr, mgd
 from core.runs.checkpoint import load_detector, open_distiller
 from core.runs.config import decode, encode
 from tests.helpers import runs, tiny
@@ -340,7 +340,8 @@ def test_a_running_mean_is_measured_and_kept(tmp_path, monkeypatch):
 def test_passes_train_as_one(taught, tmp_path):
     """Of all losses that add up and draw nothing; whom queries are matched with does not change where costs differ."""
     run = runs.small(teacher=taught)
-    wanted = replace(run.losses, contrast=contrast.Config(), mgd=mgd.Config())  # compares with a whole batch; draws
+    compares_with_a_whole_batch, draw = contrast.Config(), {"mgd": mgd.Config(), "kd_detr": kd_detr.Config()}
+    wanted = replace(run.losses, contrast=compares_with_a_whole_batch, **draw)
     runs_of = (replace(run, losses=wanted, optim=replace(runs.OPTIM, epochs=1, passes=k)) for k in (1, 2))
     one, two = (runs.steps(loop.fit(run, tmp_path / str(run.optim.passes))) for run in runs_of)
     assert two[0]["terms"] == pytest.approx(one[0]["terms"], rel=1e-4, abs=1e-6)
