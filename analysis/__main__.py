@@ -5,11 +5,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from analysis.catalogue import BENCHES, FIGURES, TABLES, in_order, title
 from core.drop_ins import summary
 from core.errors import UserError
+from core.terminal import printable, show
 
 if TYPE_CHECKING:
     from analysis.inputs.inputs import Inputs  # takes seconds to import
@@ -37,7 +38,7 @@ def main(words: list[str]) -> int:
         options.act(options)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        show(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -49,7 +50,7 @@ def main(words: list[str]) -> int:
 
 def arguments(words: list[str]) -> argparse.Namespace:
     """The parsed command line; `act` is the function to call. Imports nothing that takes time."""
-    parser = argparse.ArgumentParser("python -m analysis", description=ABOUT)
+    parser = Parser("python -m analysis", description=ABOUT)
     parser.usage = USAGE
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list").set_defaults(act=list_all)
@@ -78,6 +79,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file too")
     bench.set_defaults(act=run_bench)
     return parser.parse_args(words)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages show control characters of what was typed as escapes."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and the message, and exits with 2."""
+        super().error(printable(message))
 
 
 def add_table_flags(parser: argparse.ArgumentParser) -> None:
@@ -112,12 +121,12 @@ def positive(text: str) -> int:
 def list_all(options: argparse.Namespace) -> None:
     """Prints every figure, table and benchmark with its title."""
     for kind, files, prefix in (("figures", FIGURES, ""), ("tables", TABLES, ""), ("bench", BENCHES, "bench ")):
-        print(f"{kind}:")
+        show(f"{kind}:")
         for name in in_order(files):
-            print(f"  {prefix + name:<20} {summary(files.docstring(name))}")
-    print("all figures and tables of the shipped runs: python -m analysis report --out report")
+            show(f"  {prefix + name:<20} {summary(files.docstring(name))}")
+    show("all figures and tables of the shipped runs: python -m analysis report --out report")
     for note in (note for files in (FIGURES, TABLES, BENCHES) for note in files.notes()):
-        print(f"note: {note}", file=sys.stderr)
+        show(f"note: {note}", file=sys.stderr)
 
 
 def read(options: argparse.Namespace) -> "Inputs":
@@ -136,8 +145,8 @@ def run_figure(options: argparse.Namespace) -> None:
     style.VENUE.set(options.venue)
     made = figures.make(options.verb, read(options))
     written = figures.save(made, options.out, interactive=options.interactive)
-    print(made.numbers.caption)
-    print(f"written to {options.out}: {', '.join(path.name for path in written)}")
+    show(made.numbers.caption)
+    show(f"written to {options.out}: {', '.join(path.name for path in written)}")
 
 
 def run_table(options: argparse.Namespace) -> None:
@@ -147,8 +156,8 @@ def run_table(options: argparse.Namespace) -> None:
 
     made = tables.make(options.verb, read(options))
     written = tables.save(made, options.out, options.verb)
-    print(to_markdown(made))
-    print(f"written to {options.out}: {', '.join(path.name for path in written)}")
+    show(to_markdown(made))
+    show(f"written to {options.out}: {', '.join(path.name for path in written)}")
 
 
 def run_report(options: argparse.Namespace) -> None:
@@ -158,7 +167,7 @@ def run_report(options: argparse.Namespace) -> None:
 
     style.VENUE.set(options.venue)
     path = report.write(read(options), options.out, interactive=options.interactive)
-    print(f"written to {options.out}; open {path} in a browser")
+    show(f"written to {options.out}; open {path} in a browser")
 
 
 def run_collect(options: argparse.Namespace) -> None:
@@ -168,7 +177,7 @@ def run_collect(options: argparse.Namespace) -> None:
 
     run = open_run(options.run, options.data, options.images)
     out = collect(run, options.out or options.run / "collected", limit=options.limit, workers=options.workers)
-    print(f"written to {out}; figures of this run read it, and so does pandas.read_parquet('{out}')")
+    show(f"written to {out}; figures of this run read it, and so does pandas.read_parquet('{out}')")
 
 
 def run_measure(options: argparse.Namespace) -> None:
@@ -176,7 +185,7 @@ def run_measure(options: argparse.Namespace) -> None:
     from analysis.inputs.sources import write_summary
 
     out = write_summary(options.runs, options.json, options.work, limit=options.limit)
-    print(f"written to {out}; give that file to figures in place of the runs")
+    show(f"written to {out}; give that file to figures in place of the runs")
 
 
 def run_bench(options: argparse.Namespace) -> None:
@@ -185,7 +194,7 @@ def run_bench(options: argparse.Namespace) -> None:
     from core.files import write_json
 
     result = bench.run(options.name)
-    print(bench_text(result))
+    show(bench_text(result))
     if options.json:
         write_json(options.json, result)
 

@@ -11,6 +11,7 @@ from analysis.tables._layout import Table, cells
 from core.errors import UserError
 from core.files import write_bytes
 from core.progress import watched
+from core.terminal import printable
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -36,8 +37,13 @@ def write(inputs: Inputs, out: Path, *, interactive: bool = False) -> Path:
     for kind, name in watched(jobs, "report", len(jobs)):
         try:
             parts[kind].append(MAKERS[kind](inputs, out, name, interactive))
-        except UserError as error:
-            missing.append((title(FILES[kind], name), name, str(error)))
+        except Exception as error:  # one figure that fails must not cost the others
+            reason = (
+                str(error)
+                if isinstance(error, UserError)
+                else f"it could not be made ({type(error).__name__}: {error})"
+            )
+            missing.append((title(FILES[kind], name), name, printable(reason)))
     path = out / "index.html"
     write_bytes(path, "\n".join(page(inputs, parts, missing)).encode())
     return path
@@ -96,7 +102,7 @@ def page(inputs: Inputs, parts: dict[str, list[str]], missing: list[tuple[str, s
 def sources(inputs: Inputs) -> str:
     """How many runs with weights there are, with names, and how many rows of summaries."""
     runs = [row.name for row in inputs.runs]
-    names = ", ".join(runs[:12]) + (f" and {len(runs) - 12} more" if len(runs) > 12 else "")
+    names = ", ".join(map(printable, runs[:12])) + (f" and {len(runs) - 12} more" if len(runs) > 12 else "")
     counts = [f"{len(runs)} runs ({names})"] * bool(runs)
     if rows := len(inputs.rows) - len(runs):
         counts.append(f"{rows} rows of studies")

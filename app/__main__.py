@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.errors import UserError
+from core.terminal import show
 
 DESCRIPTION = (
     "Shows a run in the browser: matched pairs with their costs, query masks, the stability of matches, and losses."
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     *teacher, student = options.run or [None]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: it cleans up
     with TemporaryDirectory(prefix="detrdistill-") as scratch:  # uploads are removed at the end
-        os.environ["GRADIO_TEMP_DIR"] = scratch
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(scratch, "uploads"))  # apart from the files of jobs
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads leave the cores to the browser
         try:
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             serve(Options(student, given_teacher, options.compare, options.data, options.images, options.port))
             return 0
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            show(f"error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             return 0

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from core.errors import UserError
 
+LARGEST = 2**1000  # of the whole numbers that are taken as numbers
 LONGEST = 4096  # characters of a text
 KINDS = {
     int: "a whole number",
@@ -41,7 +42,7 @@ def checked(handler: Callable[..., T]) -> Callable[..., T]:
 def fitting(value: Any, kind: type, name: str) -> Any:
     """The value as a `kind`: an int is a float too, but a bool is no int. UserError: it is none, too long or not finite."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < LARGEST else math.inf
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UserError(f"{name} must be {KINDS[kind]}, not {str(value)[:40]!r}")
     if isinstance(value, str) and len(value) > LONGEST:

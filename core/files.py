@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,16 @@ from typing import Any
 from core.errors import UserError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces `path` in one step: a reader, also after a power cut, sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+def write_bytes(path: Path, data: bytes, *, within: Path | None = None) -> None:
+    """Replaces `path` in one step: a reader, also after a power cut, sees the old file or the new one, never a part.
+
+    Makes the folders that it needs, but not the folder `within`: FileNotFoundError if that has been removed.
+    """
+    if within is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    elif path.parent != within:
+        path.parent.mkdir(exist_ok=True)
+    scratch = scratch_of(path)
     try:
         with open(scratch, "wb") as file:
             file.write(data)
@@ -34,7 +41,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists; choose another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    sweep(path.parent, path.name)
+    scratch = scratch_of(path)
     try:
         scratch.mkdir()
         yield scratch
@@ -43,9 +51,36 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def scratch_of(path: Path) -> Path:
+    """The path at which this process writes what will become `path`: .NAME.PROCESS beside it."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def sweep(folder: Path, name: str = "") -> None:
+    """Removes what killed processes have left in a folder while they wrote `name`, or, by default, any file.
+
+    What a process that lives may still be writing stays.
+    """
+    for path in folder.glob(".*"):
+        match = re.fullmatch(r"\.(.+)\.([1-9]\d*)", path.name)
+        if match and match[1] == (name or match[1]) and not is_alive(int(match[2])):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # it is another user's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def write_json(path: Path, value: Any, *, within: Path | None = None) -> None:
     """Writes a value as indented JSON, in one step as `write_bytes`."""
-    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode(), within=within)
 
 
 def read_json(path: Path) -> Any:
@@ -54,5 +89,7 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); change its permissions, or give another") from None
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise UserError(f"{path} is not a JSON file ({error}); write it again") from None

@@ -3,6 +3,7 @@
 The comment beside a field is its help text.
 """
 
+import math
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Union
@@ -11,6 +12,10 @@ import tyro
 
 from core import detectors, losses
 from core.data.transforms import Augment
+from core.errors import UserError
+from core.limits import Count, CountOrZero, Dropout, Limits, Share, Size, Weight, refuse_outside, shown
+
+LONGEST_NAME = 200  # bytes; a file system takes 255, and scratch files are named after it
 
 if TYPE_CHECKING:
     from core.detectors.base import DetectorConfig as Student
@@ -35,14 +40,14 @@ class Data:
     train: Path | None = None  # COCO instances JSON of the training images.
     val: Path | None = None  # COCO instances JSON of the validation images.
     images: Path | None = None  # Folder of the images. Default: `images` beside each JSON, or COCO's own layout.
-    train_limit: int | None = None  # Use only the first N training images.
-    val_limit: int | None = None  # Use only the first N validation images.
+    train_limit: Count | None = None  # Use only the first N training images.
+    val_limit: Count | None = None  # Use only the first N validation images.
     # Images without labels: folders, COCO files of images, predictions with scores, or `rest`, those after train_limit.
     unlabelled: tuple[str, ...] = ()
-    labelled_share: float = 0.0  # Share of images with labels in each step; 0 takes all images as they come.
-    size: int = 96  # Side of the generated shapes images, in pixels.
+    labelled_share: Share = 0.0  # Share of images with labels in each step; 0 takes all images as they come.
+    size: Size = 96  # Side of the generated shapes images, in pixels.
     part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
-    aspect_groups: int = 0  # Aspect-ratio groups of upright and of wide images; a batch is from one. 0 is off.
+    aspect_groups: CountOrZero = 0  # Aspect-ratio groups of upright and of wide images; a batch is from one. 0 is off.
     augment: Augment = Augment()
 
 
@@ -50,11 +55,11 @@ class Data:
 class Pseudo:
     """Which predictions are the objects of images without labels."""
 
-    score: float | None = (
+    score: Share | None = (
         None  # Least score of a pseudo object. Default: the best on labelled images held back, or 0.4.
     )
     per_class: bool = False  # Choose a least score for each class that has enough objects.
-    overlap: float = 0.7  # IoU with a better prediction of the same class above which one is left out; 1 keeps all.
+    overlap: Share = 0.7  # IoU with a better prediction of the same class above which one is left out; 1 keeps all.
     soft: bool = False  # Let a pseudo object count as much as its score, instead of 1.
 
 
@@ -62,27 +67,30 @@ class Pseudo:
 class Optim:
     """AdamW with a learning-rate schedule."""
 
-    lr: float = 1e-3  # Learning rate.
-    backbone_lr: float = 1.0  # Learning rate of the backbone, as a multiple of lr.
+    lr: Annotated[float, Limits(0, math.inf, below=True)] = 1e-3  # Learning rate.
+    backbone_lr: Weight = 1.0  # Learning rate of the backbone, as a multiple of lr.
     slow: tuple[str, ...] = ()  # Parts of parameter names; parameters that match learn at slow_lr times lr.
-    slow_lr: float = 0.1  # Learning rate of the parameters in `slow`, as a multiple of lr.
-    weight_decay: float = 1e-4  # Weight decay.
-    epochs: int = 12  # Epochs to train.
-    batch: int = 8  # Images in a step, over all processes.
-    passes: int = 1  # Forward and backward passes in which a process makes its part of a step, to save memory.
-    warmup: int = 80  # Steps of linear warm-up.
-    warmup_from: float | None = None  # Learning rate of the first step, as a multiple of lr. Default: 1 / warmup.
+    slow_lr: Weight = 0.1  # Learning rate of the parameters in `slow`, as a multiple of lr.
+    weight_decay: Weight = 1e-4  # Weight decay.
+    epochs: Count = 12  # Epochs to train.
+    batch: Count = 8  # Images in a step, over all processes.
+    passes: Count = 1  # Forward and backward passes in which a process makes its part of a step, to save memory.
+    warmup: CountOrZero = 80  # Steps of linear warm-up.
+    warmup_from: Weight | None = None  # Learning rate of the first step, as a multiple of lr. Default: 1 / warmup.
     schedule: Literal["cosine", "step", "flat-decay"] = "cosine"  # Learning-rate schedule.
-    milestones: tuple[int, ...] = ()  # Epochs after which the schedule `step` lowers the learning rate.
-    drop: float = 0.1  # Factor by which the schedule `step` lowers the learning rate.
-    tail: float = 0.3  # Last share of training, in which the schedule `flat-decay` falls linearly to 0.
-    clip: float = 10.0  # Largest L2 norm of the gradient.
-    ema: float = 0.0  # Decay of an average of the weights, which is evaluated and kept instead of them; 0 is off.
+    milestones: tuple[CountOrZero, ...] = ()  # Epochs after which the schedule `step` lowers the learning rate.
+    drop: Weight = 0.1  # Factor by which the schedule `step` lowers the learning rate.
+    tail: Share = 0.3  # Last share of training, in which the schedule `flat-decay` falls linearly to 0.
+    clip: Annotated[float, Limits(0, math.inf, above=True)] = 10.0  # Largest L2 norm of the gradient.
+    ema: Dropout = 0.0  # Decay of an average of the weights, which is evaluated and kept instead of them; 0 is off.
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: everything that its card says, and every flag of `python -m train fit`."""
+    """One training run: everything that its card says, and every flag of `python -m train fit`.
+
+    UserError: a value is outside the limits of its field, or the name could not be that of a folder in runs/.
+    """
 
     name: str  # Name of the run; its folder is runs/NAME.
     student: Student
@@ -94,21 +102,37 @@ class Run:
     teacher_cache: Path | None = None  # Folder that caches the teacher's outputs for images that training repeats.
     class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.
     init: str | None = None  # Start: `imagenet`, a backbone's file, or a run or transformers' folder to fine-tune.
-    seed: int = 0  # Random seed.
-    eval_every: int = 1  # Epochs between evaluations.
-    checkpoint_every: int = 200  # Steps between checkpoints.
-    keep: int = 1  # Number of latest checkpoints to keep.
+    seed: Annotated[int, Limits(0, 2**63 - 1)] = 0  # Random seed.
+    eval_every: Count = 1  # Epochs between evaluations.
+    checkpoint_every: Count = 200  # Steps between checkpoints.
+    keep: Count = 1  # Number of latest checkpoints to keep.
     on_nan: Literal["stop", "skip"] = "stop"  # What to do when a loss, cost or gradient is not finite.
-    gradients_every: int = 200  # Steps between measurements of each loss's gradient; 0 is never.
-    recorded: int = 32  # Number of validation images whose matching is recorded in every epoch.
-    workers: int = 0  # Processes that load images.
-    threads: int = 0  # CPU threads of torch; 0 leaves the choice to torch.
+    gradients_every: CountOrZero = 200  # Steps between measurements of each loss's gradient; 0 is never.
+    recorded: CountOrZero = 32  # Number of validation images whose matching is recorded in every epoch.
+    workers: Annotated[int, Limits(0, 256)] = 0  # Processes that load images.
+    threads: Annotated[int, Limits(0, 1024)] = 0  # CPU threads of torch; 0 leaves the choice to torch.
     device: str = "auto"  # Device to train on; auto takes cuda if there is one.
     amp: Literal["off", "bf16", "fp16"] = "off"  # Automatic mixed precision.
     channels_last: bool = False  # Use the channels-last memory format, faster on recent GPUs.
     compile: bool = False  # Compile encoders and decoders with torch.compile; slow to start, results differ slightly.
     tensorboard: bool = False  # Log to TensorBoard, in the run's folder.
     trackio: bool = False  # Log to trackio, on this machine (needs the extra `trackio`).
+
+    def __post_init__(self) -> None:
+        refuse_outside(self)
+        refuse_name(self.name)
+
+
+def refuse_name(name: str) -> None:
+    """UserError: a run's name is not that of a folder within runs/, or a terminal would take it for something else."""
+    folders = name.split("/")
+    if not name.isprintable() or "\\" in name or any(x[:1] in ("", ".", "-") for x in folders):
+        raise UserError(
+            f"name is {shown(name)}; it must be that of a folder within runs/, which begins with neither . nor - and has no \\ "
+            "or control character; for a folder elsewhere give --out FOLDER"
+        )
+    if longest := next((x for x in folders if len(x.encode()) > LONGEST_NAME), None):
+        raise UserError(f"name is {shown(longest)}; give one of at most {LONGEST_NAME} bytes")
 
 
 # The flags that most people set, which `fit RECIPE --help` shows.

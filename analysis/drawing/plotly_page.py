@@ -83,7 +83,7 @@ def traces(ax: Axes) -> Iterator[BaseTraceType]:
 def label(artist: Artist | BarContainer) -> str | None:
     """The label in the legend; None if it has none (matplotlib's begin with "_")."""
     text = str(artist.get_label())
-    return None if text.startswith("_") else text
+    return None if text.startswith("_") else html_lines(text)
 
 
 def line_trace(line: Line2D, ax: Axes) -> go.Scatter:
@@ -210,7 +210,7 @@ def axis(ax: Axes, which: str, suffix: str) -> dict:
 
 def html_lines(text: str) -> str:
     """The text with HTML's line breaks."""
-    return text.replace("\n", "<br>")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
 def colour(value: Any) -> str:

@@ -40,6 +40,7 @@ VENUE: ContextVar[str] = ContextVar("venue", default="cvpr")  # the venue for wh
 
 RC: dict[Any, Any] = {  # matplotlib's settings
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine has it
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,

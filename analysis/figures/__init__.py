@@ -9,7 +9,7 @@ The first line of its docstring is the figure's title in `python -m analysis lis
 import csv
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from matplotlib.figure import Figure
 
 from analysis.catalogue import FIGURES, title
 from analysis.drawing import plotly_page, style
+from analysis.drawing.cells import no_formula
 from analysis.figures.base import Numbers
 from analysis.inputs.inputs import Inputs
 from core.files import write_bytes
+from core.terminal import printable
 
 KINDS = ("pdf", "svg", "png")  # of drawings
 
@@ -38,9 +40,15 @@ class MadeFigure:
 def make(name: str, inputs: Inputs) -> MadeFigure:
     """Measures and draws one figure. UserError: the inputs lack something that it needs."""
     module = FIGURES.module(name)
-    numbers = module.measure(inputs)
+    numbers = plain(module.measure(inputs))
     with matplotlib.rc_context(style.RC):
         return MadeFigure(name, title(FIGURES, name), numbers, module.make(numbers))
+
+
+def plain(numbers: Numbers) -> Numbers:
+    """The numbers with escapes for control characters in all texts, which no drawing and no SVG file can hold."""
+    rows = [{key: printable(x) if isinstance(x, str) else x for key, x in row.items()} for row in numbers.rows]
+    return replace(numbers, rows=rows, caption=printable(numbers.caption))
 
 
 def save(made: MadeFigure, folder: Path, *, interactive: bool = False) -> list[Path]:
@@ -71,9 +79,9 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 def to_csv(rows: list[dict]) -> bytes:
-    """CSV with a column for every key of any row; a cell is empty where a row lacks the key."""
+    """CSV with a column for every key of any row; a cell is empty where a row lacks the key, and no cell is a formula."""
     out, columns = io.StringIO(), list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: no_formula(x) for key, x in row.items()} for row in rows)
     return out.getvalue().encode()

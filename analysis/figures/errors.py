@@ -39,11 +39,11 @@ def rows_of(comparison: Comparison, inputs: Inputs) -> list[dict]:
 
 
 def cost_row(panel: str, role: str, kind: str, runs: list[dict]) -> dict:
-    """Cost in points of AP50 and number of errors of one type, mean over seeds."""
-    costs = [100 * run[kind] for run in runs]
-    spread = stdev(costs) if len(costs) > 1 else None
+    """Cost in points of AP50 and number of errors of one type, mean over seeds; None without an AP50, as without objects."""
+    costs = [100 * run[kind] for run in runs if run[kind] is not None]
+    cost, spread = mean(costs) if costs else None, stdev(costs) if len(costs) > 1 else None
     count = mean(run["counts"][kind] for run in runs)
-    return {"panel": panel, "who": role, "kind": kind, "cost": mean(costs), "spread": spread, "count": count}
+    return {"panel": panel, "who": role, "kind": kind, "cost": cost, "spread": spread, "count": count}
 
 
 def make(numbers: Numbers) -> Figure:

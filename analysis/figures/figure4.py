@@ -126,7 +126,7 @@ def choose(
         chosen[letter] = best_query_on(image.shown_trace, targets, t)
         reasons[letter] = f"highest quality on the {image.labels[t]}"
     free = [query for query in range(len(psi)) if query not in chosen.values()]
-    if len(largest) == 2:
+    if len(largest) == 2 and free:
         shares = np.stack([(psi * places[t]).sum((1, 2)) for t in largest]) / psi.sum((1, 2)).clip(1e-12)
         chosen["d"] = max(free, key=lambda query: shares[:, query].min())
         reasons["d"] = "other, most on both"

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.errors import UserError
 from core.metrics.instability import instability, objects_by_query
 from core.runs.results import read_lines
 
@@ -24,10 +25,18 @@ def training_log(run: Path) -> dict[str, list[dict]]:
 
 
 def instability_by_epoch(run: Path) -> list[dict]:
-    """{"epoch", "instability"} of each recorded epoch but the first; empty if fewer than two were recorded."""
+    """{"epoch", "instability"} of each recorded epoch but the first; empty if fewer than two were recorded.
+
+    UserError: the file cannot be read.
+    """
     if not (run / ASSIGNMENTS).exists():
         return []
-    table = pd.read_parquet(run / ASSIGNMENTS, columns=["who", "epoch", "image", "layer", "query", "object"])
+    try:
+        table = pd.read_parquet(run / ASSIGNMENTS, columns=["who", "epoch", "image", "layer", "query", "object"])
+    except Exception as error:  # pyarrow raises many kinds
+        raise UserError(
+            f"{run / ASSIGNMENTS} cannot be read ({error}); move it away, and figures go without it"
+        ) from None
     table = table[(table["who"] == "student") & (table["layer"] == table["layer"].max())]
     positions = {image: k for k, image in enumerate(sorted(table["image"].unique()))}
     shape = len(positions), int(table["query"].max()) + 1

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
+from analysis.drawing.cells import escape_latex, escape_markdown, no_formula
 from analysis.inputs.groups import Group
 from analysis.inputs.inputs import OURS, Inputs
 from analysis.inputs.rows import Row, detector_title
+from core.terminal import printable
 
 COCO = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "aps": "APs", "apm": "APm", "apl": "APl"}
 BY_SIZE = {key: COCO[key] for key in ("ap", "aps", "apm", "apl")}
@@ -149,8 +151,8 @@ def cells(table: Table) -> list[list[str]]:
     """The texts of all cells, line by line: labels, data, seeds, measured metrics, metrics of the paper."""
     return [
         [
-            *line.labels,
-            line.measured.data if line.measured else NOT_MEASURED,
+            *map(printable, line.labels),
+            printable(line.measured.data) if line.measured else NOT_MEASURED,
             str(line.measured.seeds) if line.measured else NOT_MEASURED,
             *(measured_cell(line, metric, metric in table.gains) for metric in table.metrics),
             *(paper_cell(line, metric, metric in table.gains) for metric in table.metrics),
@@ -177,8 +179,8 @@ def to_markdown(table: Table) -> str:
     """Markdown: title, table and note."""
     names = column_names(table)
     lines = [names, ["---"] * len(names), *cells(table)]
-    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"**{table.title}**\n\n{body}\n\n{table.note}\n"
+    body = "\n".join("| " + " | ".join(map(escape_markdown, line)) + " |" for line in lines)
+    return f"**{escape_markdown(table.title)}**\n\n{body}\n\n{escape_markdown(table.note)}\n"
 
 
 def to_latex(table: Table) -> str:
@@ -211,17 +213,6 @@ def to_latex(table: Table) -> str:
     )
 
 
-def escape_latex(text: str) -> str:
-    """The text with LaTeX's special characters escaped."""
-    for character, tex in TEX.items():
-        text = text.replace(character, tex)
-    return text
-
-
-TEX = {"\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "_": "\\_", "#": "\\#", "$": "\\$", "~": "\\textasciitilde{}"}
-TEX |= {"±": "$\\pm$", "−": "$-$", "–": "--", "✓": "\\checkmark{}", "γ": "$\\gamma$", "×": "$\\times$"}
-
-
 def to_csv(table: Table) -> str:
     """CSV with unrounded numbers: mean, spread, gain, paper and paper_gain of each metric in columns of their own."""
     out = io.StringIO()
@@ -231,8 +222,10 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*table.labels, "measured on", "seeds", *parts])
     for line in table.lines:
-        about = [line.measured.data, line.measured.seeds] if line.measured else ["", ""]
-        writer.writerow([*line.labels, *about, *(x for metric in table.metrics for x in csv_values(line, metric))])
+        labels = [printable(label) for label in line.labels]
+        about = [printable(line.measured.data), line.measured.seeds] if line.measured else ["", ""]
+        numbers = [x for metric in table.metrics for x in csv_values(line, metric)]
+        writer.writerow([*map(no_formula, [*labels, *about]), *numbers])
     return out.getvalue()
 
 

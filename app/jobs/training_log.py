@@ -49,7 +49,9 @@ class Log:
         """Adds one line to the curves; a line that is no JSON is skipped."""
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(row, dict):
             return
         if "eval" in row:
             self.ap.setdefault(row["eval"], []).append((row["epoch"], row["ap"]))

@@ -171,7 +171,10 @@ class Handlers:
 
     def epochs(self, key: str, run: str = "", compare: str = "", layer: int = -1) -> dict:
         """The query matched with each object at the end of each epoch, in one decoder layer, where the runs recorded it."""
-        return epochs.epochs(self.display(key, run, compare), self.both_samples(run, compare), layer)
+        display = self.display(key, run, compare)
+        if layer != -1:
+            within(layer, display.layers, "layer")
+        return epochs.epochs(display, self.both_samples(run, compare), layer)
 
     def losses(self, key: str, run: str = "") -> dict:
         """Each term of the training loss on this image: its sum, weight, share of the total, and sum in each layer."""
@@ -259,9 +262,11 @@ class Handlers:
 
     def passes(self, key: str, run: str, compare: str) -> dict[tuple, Compute]:
         """The forward passes that display an image, one for each run, by their keys in the cache."""
+        both = self.both_samples(run, compare)
+        versions = [samples.version for samples in both]
         return {
-            (samples.version, samples.check(key)): partial(samples.replay, key)
-            for samples in self.both_samples(run, compare)
+            (*dict.fromkeys(versions[: k + 1]), samples.check(key)): partial(samples.replay, key, both[0])
+            for k, samples in enumerate(both)
         }
 
     def display(self, key: str, run: str, compare: str) -> Display:

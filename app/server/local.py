@@ -27,4 +27,7 @@ class Local:
 def is_local(headers: Headers) -> bool:
     """Whether a request names this machine as its host, and comes from no other site's page."""
     host, origin = headers.get("host", ""), headers.get("origin")
-    return urlsplit(f"//{host}").hostname in NAMES and (origin is None or urlsplit(origin).netloc == host)
+    try:
+        return urlsplit(f"//{host}").hostname in NAMES and (origin is None or urlsplit(origin).netloc == host)
+    except ValueError:  # a host or an origin that is no address, such as "["
+        return False

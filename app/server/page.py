@@ -18,12 +18,13 @@ VIEWS = (
     *("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload"),
     *("figures", "figure", "file", "figure4"),
 )
+UNUSED = (60, 600)  # seconds: how often, and after how long, uploads that nobody used are removed
 PAGE_ONLY = ("look",)  # no part of the API: it answers in parts, to a page that waits
 
 
 def build(handlers: Handlers, start: dict) -> gr.Blocks:
     """The page and its API. `start` is selected when the address selects nothing: {"run", "compare", "image"}."""
-    with gr.Blocks(title="DETRDistill", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title="DETRDistill", fill_width=True, analytics_enabled=False, delete_cache=UNUSED) as page:
         gr.HTML(
             html_template='<div class="dd-page"></div>',
             js_on_load=script(start),

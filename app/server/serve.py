@@ -19,6 +19,7 @@ from app.worker.cache import Cache
 from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
 from core.errors import UserError
+from core.terminal import show
 
 HOST = "127.0.0.1"
 CACHE_BYTES = 1 << 30  # of traces and masks
@@ -43,10 +44,12 @@ def serve(options: Options) -> None:
     second = Source(options.compare) if options.compare else None
     queue = ForwardQueue(Cache(CACHE_BYTES))
     library = Library(filter(None, [first, second]), queue, options.data, options.images)
-    handlers = Handlers(library, Path(os.environ["GRADIO_TEMP_DIR"]))
+    jobs = Path(os.environ["GRADIO_TEMP_DIR"]).with_name("jobs")
+    jobs.mkdir(exist_ok=True)
+    handlers = Handlers(library, jobs)
     page = build(handlers, first_selection(library, second))
     url = launch(page, port)
-    print(f"The page is at {url}\nClick a box to see the cost of its match. Ctrl-C ends the program.", flush=True)
+    show(f"The page is at {url}\nClick a box to see the cost of its match. Ctrl-C ends the program.", flush=True)
     try:
         Event().wait()
     finally:
@@ -59,7 +62,7 @@ def serve(options: Options) -> None:
 def first_selection(library: Library, second: Source | None) -> dict:
     """The selection that the page begins with: {"run", "compare", "image"}. UserError: a run cannot be opened."""
     first = library.first()
-    print(f"opening {first} ...", flush=True)
+    show(f"opening {first} ...", flush=True)
     main = library.samples(first)
     if second:
         library.second(main, second.id)

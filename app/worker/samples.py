@@ -17,7 +17,7 @@ from app.worker.cache import Cache
 from app.worker.uploads import Uploads
 from core.boxes import corners
 from core.data.sample import Sample
-from core.distiller import OnDecoded
+from core.distiller import Decoded, OnDecoded
 from core.errors import UserError
 from core.pseudo import PseudoRule, pseudo_objects
 from core.runs.open import OpenRun, replay
@@ -85,23 +85,28 @@ class Samples:
             parse_score(score)
         return key
 
-    def replay(self, key: str, on_decoded: OnDecoded) -> Replay:
-        """The training step on one image. An upload has confident teacher queries as its truth, if there is a teacher."""
+    def replay(self, key: str, truth_of: "Samples", on_decoded: OnDecoded) -> Replay:
+        """The training step on one image, with the objects that `truth_of`, the first of two runs, has for it."""
+        sample, truth, banner = truth_of.with_truth(key, on_decoded if truth_of is self else nothing)
+        return Replay(key, self.name(key), self.run, sample, replay(self.run, sample, on_decoded), truth, banner)
+
+    def with_truth(self, key: str, on_decoded: OnDecoded) -> tuple[Sample, Truth, str]:
+        """An image with its objects, the kind of truth that these are, and a banner.
+
+        An upload has confident teacher queries as its objects, if there is a teacher.
+        """
         kind, rest = split_key(key)
         sample = self.sample(key)
-        truth: Truth
         if kind == "image":
-            truth, banner = "given", ""
-        elif self.run.distiller.teacher is None:
-            truth, banner = "none", words.NO_TRUTH
-        else:
-            digest, _, text = rest.partition("/")
-            score = parse_score(text)
-            teacher = self.replay_without_truth(digest, sample, on_decoded).teacher
-            assert teacher is not None  # the run has one
-            sample = with_pseudo_truth(sample, teacher, score)
-            truth, banner = "pseudo", words.PSEUDO_TRUTH.format(score=score, count=len(sample.labels))
-        return Replay(key, self.name(key), self.run, sample, replay(self.run, sample, on_decoded), truth, banner)
+            return sample, "given", ""
+        if self.run.distiller.teacher is None:
+            return sample, "none", words.NO_TRUTH
+        digest, _, text = rest.partition("/")
+        score = parse_score(text)
+        teacher = self.replay_without_truth(digest, sample, on_decoded).teacher
+        assert teacher is not None  # the run has one
+        sample = with_pseudo_truth(sample, teacher, score)
+        return sample, "pseudo", words.PSEUDO_TRUTH.format(score=score, count=len(sample.labels))
 
     def replay_without_truth(self, digest: str, sample: Sample, on_decoded: OnDecoded) -> DistillTrace:
         """The training step on an upload without objects, which is cached: it is the same for every score."""
@@ -121,6 +126,10 @@ class Samples:
             except UserError:
                 self.thumbnails[index] = ""
         return self.thumbnails[index]
+
+
+def nothing(who: str, decoded: Decoded) -> None:
+    """Takes what another run has decoded, which is not shown as this run's."""
 
 
 def with_pseudo_truth(sample: Sample, teacher: Trace, score: float) -> Sample:

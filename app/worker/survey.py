@@ -66,13 +66,13 @@ class Survey:
     def read(self, file: Path) -> None:
         """Takes over the facts that an earlier survey wrote; skips lines that are incomplete."""
         make_room(file.parent)
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []:
             try:
                 row: dict[str, Any] = json.loads(line)
                 index = row.pop("place")
                 values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
                 self.known[index] = Facts(**values)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
         if file.exists():
             os.utime(file)

@@ -31,6 +31,7 @@ class Uploads:
         """
         file = uploaded_file(path)
         with self.lock:
+            drop_unused(file)
             if file.is_file():
                 self.digests[file] = self.read(file)
             elif file not in self.digests:
@@ -58,16 +59,27 @@ class Uploads:
             return self.samples[digest]
 
 
+def drop_unused(wanted: Path) -> None:
+    """Removes all but the newest uploads, and the one that is `wanted`, since some are never used."""
+    files = [(file.stat().st_mtime, file) for file in upload_folder().glob("*/*") if file.is_file() and file != wanted]
+    for _, file in sorted(files)[:-KEPT]:
+        file.unlink(missing_ok=True)
+
+
+def upload_folder() -> Path:
+    """The folder into which the page's server puts uploads, each in a folder of its own."""
+    return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(gettempdir(), "gradio")).resolve()
+
+
 def uploaded_file(path: str) -> Path:
     """The path of a file in the folder into which the page's server puts uploads.
 
     UserError: the path is anywhere else, whether or not there is a file.
     """
-    root = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(gettempdir(), "gradio")).resolve()
     try:
         file = Path(path).resolve()
     except (OSError, ValueError, RuntimeError):
         file = Path("/")
-    if not file.is_relative_to(root):
+    if not file.is_relative_to(upload_folder()):
         raise UserError(UNKNOWN)
     return file

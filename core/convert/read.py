@@ -19,6 +19,8 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.files import read_json
+from core.limits import shown
+from core.nn.memory import limited_to_file
 from core.runs.config import decode
 from core.tensor_names import HUB, RELEASED, from_native
 
@@ -37,6 +39,7 @@ SUPPORTED = {  # entries of transformers' configurations, also of the backbone's
     "downsample_in_first_stage": False,
     "downsample_in_bottleneck": False,
 }
+LARGEST = 16_384  # pixels of a side of an image
 BACKBONE = "model.backbone.conv_encoder.model."  # how names of a backbone's tensors begin in transformers' folders
 
 
@@ -100,7 +103,7 @@ def mmdetection_labels(meta: Any) -> dict[int, str]:
 def unpickle(path: Path) -> Any:
     """The content of a .pth file. UserError: it is damaged, or needs more than SAFE_GLOBALS."""
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
+        with limited_to_file(path), torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         if wanted := re.search(r"GLOBAL (\S+)", str(error)):
@@ -108,6 +111,8 @@ def unpickle(path: Path) -> Any:
                 f"{path} is refused: to be read it would run {wanted[1]}, and a file of weights needs no more than"
                 " tensors, plain values, argparse.Namespace and numpy's scalars; nothing of it was run"
             ) from None
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise UserError(f"{path} is refused: to be read it would take far more memory than its own size") from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} is not a file of weights that is safe to read ({reason})") from None
 
@@ -138,7 +143,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; save the model again with transformers' save_pretrained") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a safetensors file ({error})") from None
 
 
@@ -149,7 +154,7 @@ def refuse_variants(config: dict[str, Any], where: str) -> None:
     for key, supported in SUPPORTED.items():
         for value in (config.get(key, supported), inner.get(key, supported)):
             if value != supported:
-                raise UserError(f"{where} has {key} {value!r}; only {supported!r} can be imported")
+                raise UserError(f"{where} has {key} {shown(value)}; only {supported!r} can be imported")
     if config.get("model_type") == "conditional_detr" and config.get("auxiliary_loss"):
         raise UserError(
             f"{where} sets auxiliary_loss, with which transformers passes normed states from layer to layer:"
@@ -183,15 +188,17 @@ def config_options(config: dict[str, Any], where: str) -> dict[str, Any]:
 def config_labels(config: dict[str, Any], where: str) -> dict[int, str]:
     """The names of classes in a transformers configuration, by row, in order. UserError: they are not such a list."""
     labels = config.get("id2label", {})
-    if not isinstance(labels, dict) or not all(k.isdecimal() and isinstance(v, str) for k, v in labels.items()):
-        raise UserError(f'{where}: id2label must be an object like {{"0": "cat"}}, not {labels!r}')
+    if not isinstance(labels, dict) or not all(
+        k.isdecimal() and len(k) < 9 and isinstance(v, str) for k, v in labels.items()
+    ):
+        raise UserError(f'{where}: id2label must be an object like {{"0": "cat"}}, not {shown(labels)}')
     return {int(k): labels[k] for k in sorted(labels, key=int)}
 
 
 def processor_image_size(path: Path) -> tuple[int | None, int]:
     """The image size of the folder's image processor: short side (None: keep), limit of the long side. Default: DETR's.
 
-    UserError: the processor's file is not an object, or a size has the wrong type.
+    UserError: the processor's file is not an object, or a size has the wrong type or is absurd.
     """
     file = path / "preprocessor_config.json"
     processor = read_json(file) if file.exists() else {}
@@ -202,6 +209,9 @@ def processor_image_size(path: Path) -> tuple[int | None, int]:
         size = {"shortest_edge": size, "longest_edge": processor.get("max_size", 1333)}
     defaults = {"shortest_edge": 800, "longest_edge": 1333}
     short, longest = (decode(int, size.get(key, n), f"{file}: {key}") for key, n in defaults.items())
+    for key, value in zip(defaults, (short, longest)):
+        if not 1 <= value <= LARGEST:
+            raise UserError(f"{file}: {key} is {shown(value)}; it must be a number of pixels from 1 to {LARGEST}")
     return (None if processor.get("do_resize") is False else short), longest
 
 

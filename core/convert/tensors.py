@@ -38,9 +38,13 @@ class RenamedTensors(dict[str, Tensor]):
         return to_native(key) if self.foreign.native_backbone and "backbone" in key else key
 
     def add(self, name: str, file_name: str, x: Tensor) -> None:
-        """Adds a tensor, or one more copy of it. UserError: it is empty, or not equal to the first copy."""
+        """Adds a tensor, or one more copy of it. UserError: it is empty, not finite, or not equal to the first copy."""
         if not x.numel():
             raise UserError(f"{self.foreign.path} does not fit: {file_name} is empty, of shape {tuple(x.shape)}")
+        if x.is_floating_point() and not x.isfinite().all():
+            raise UserError(
+                f"{self.foreign.path}: {file_name} holds numbers that are NaN or infinite; take another file"
+            )
         copies = self.file_names.setdefault(name, [])
         if copies and not torch.equal(self[name], x):
             raise UserError(

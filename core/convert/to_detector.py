@@ -18,6 +18,7 @@ from core.convert.tensors import RenamedTensors, rename_tensors
 from core.data.category import Category
 from core.detectors.base import Detector
 from core.errors import UserError
+from core.limits import refuse_outside
 from core.runs.config import decode_detector
 
 SIGNS = {  # patterns of names in the file, each of one detector only
@@ -63,6 +64,7 @@ def build(tensors: RenamedTensors, config: dict[str, Any]) -> Detector:
     """
     path, make = tensors.foreign.path, detectors.module(tensors.kind).Model
     decoded = decode_detector({"detector": tensors.kind, "config": config}, f"{path}")
+    refuse_outside(decoded, f"{path}: ")
     try:
         with torch.device("meta"):
             needed = make(decoded).state_dict()

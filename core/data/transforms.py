@@ -10,6 +10,7 @@ from numpy.random import Generator
 from torchvision.transforms.v2 import functional as F
 
 from core.data.sample import Sample
+from core.limits import Share, Size, Weight
 
 CROP_SHORT = (400, 500, 600)  # DETR's second branch: the short side before the crop ...
 CROP_SIDES = (384, 600)  # ... and the range of the sides of the crop at that scale
@@ -19,10 +20,10 @@ CROP_SIDES = (384, 600)  # ... and the range of the sides of the crop at that sc
 class Augment:
     """The augmentation of training images, and the size of validation images."""
 
-    flip: float = 0.5  # Probability of mirroring a training image left to right.
-    jitter: float = 0.0  # Brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
-    sizes: tuple[int, ...] = ()  # Short sides in pixels, drawn at random; evaluation takes the largest. Default: keep.
-    longest: int = 1333  # Limit of the long side, in pixels.
+    flip: Share = 0.5  # Probability of mirroring a training image left to right.
+    jitter: Weight = 0.0  # Brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
+    sizes: tuple[Size, ...] = ()  # Short sides in pixels, drawn at random; evaluation takes the largest. Default: keep.
+    longest: Size = 1333  # Limit of the long side, in pixels.
     square: bool = False  # Resize images to squares of that side, whatever their shape, as RT-DETR and its kin do.
     crop: bool = False  # Crop half of the training images, drawn at random, before they are resized.
 

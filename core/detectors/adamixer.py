@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from core.boxes import corners
 from core.detectors.base import Detector
+from core.limits import Count, Divisor, Layers, LayersOrZero, Size, Width
 from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import last_linear
@@ -30,18 +31,18 @@ DIVISOR = 32  # images are padded to multiples of it, so that size times stride 
 class Config:
     """Sizes and options of an AdaMixer; the defaults are those of the paper with a ResNet-50."""
 
-    classes: int = 80  # Number of classes; it comes from the data.
+    classes: Count = 80  # Number of classes; it comes from the data.
     backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
-    frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
-    strides: tuple[int, ...] = (4, 8, 16, 32)  # Strides of the feature maps, in pixels.
-    queries: int = 100  # Number of queries.
-    layers: int = 6  # Number of decoder layers.
-    width: int = 256  # Width of queries and memory.
-    heads: int = 8  # Number of attention heads.
-    groups: int = 4  # Number of groups of channels, each with its sampling points.
-    points: int = 32  # Number of sampling points of a group.
-    mixed_points: int = 128  # Number of points of a group after mixing.
-    feedforward: int = 2048  # Width of the feed-forward layers.
+    frozen: LayersOrZero = 2  # Number of backbone stages, from the stem on, that are not trained.
+    strides: tuple[Size, ...] = (4, 8, 16, 32)  # Strides of the feature maps, in pixels.
+    queries: Count = 100  # Number of queries.
+    layers: Layers = 6  # Number of decoder layers.
+    width: Width = 256  # Width of queries and memory.
+    heads: Divisor = 8  # Number of attention heads.
+    groups: Divisor = 4  # Number of groups of channels, each with its sampling points.
+    points: Size = 32  # Number of sampling points of a group.
+    mixed_points: Size = 128  # Number of points of a group after mixing.
+    feedforward: Size = 2048  # Width of the feed-forward layers.
     matching: Matching = field(default_factory=lambda: Matching(eps=1e-12, box="xyxy"))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.errors import UserError
+from core.limits import Count, Divisor, Dropout, Layers, LayersOrZero, Size
 from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, attend, attention_weights, feedforward, last_linear, mlp, xavier
@@ -26,18 +27,18 @@ from core.types import Images, Memory, Predictions, Queries
 class Config:
     """Sizes and options of a Conditional DETR; the defaults are those of the paper with a ResNet-50."""
 
-    classes: int = 80  # Number of classes; it comes from the data.
+    classes: Count = 80  # Number of classes; it comes from the data.
     backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
-    frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
-    strides: tuple[int, ...] = (32,)  # Stride of the one feature map, in pixels; 16 with dilation.
+    frozen: LayersOrZero = 2  # Number of backbone stages, from the stem on, that are not trained.
+    strides: tuple[Size, ...] = (32,)  # Stride of the one feature map, in pixels; 16 with dilation.
     dilation: bool = False  # Dilate the last stage of the backbone (DC5).
-    queries: int = 300  # Number of queries.
-    layers: int = 6  # Number of decoder layers.
-    encoder_layers: int = 6  # Number of encoder layers.
-    width: int = 256  # Width of queries and memory.
-    heads: int = 8  # Number of attention heads.
-    feedforward: int = 2048  # Width of the feed-forward layers.
-    dropout: float = 0.1  # Dropout probability.
+    queries: Count = 300  # Number of queries.
+    layers: Layers = 6  # Number of decoder layers.
+    encoder_layers: LayersOrZero = 6  # Number of encoder layers.
+    width: Size = 256  # Width of queries and memory.
+    heads: Divisor = 8  # Number of attention heads.
+    feedforward: Size = 2048  # Width of the feed-forward layers.
+    dropout: Dropout = 0.1  # Dropout probability.
     matching: Matching = field(default_factory=Matching)
 
 

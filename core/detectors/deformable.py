@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.errors import UserError
+from core.limits import Count, Divisor, Dropout, Layers, LayersOrZero, Points, Size, Width
 from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, feedforward, last_linear, mlp, xavier
@@ -34,18 +35,18 @@ M = TypeVar("M", bound=nn.Module)
 class Config:
     """Sizes and options of a Deformable DETR; the defaults are those of the paper with a ResNet-50."""
 
-    classes: int = 80  # Number of classes; it comes from the data.
+    classes: Count = 80  # Number of classes; it comes from the data.
     backbone: str = "resnet50"  # Backbone: resnet50, mobilenet_v2, tiny16x1, timm:NAME and others.
-    frozen: int = 2  # Number of backbone stages, from the stem on, that are not trained.
-    strides: tuple[int, ...] = (8, 16, 32, 64)  # Strides of the levels; convolutions make those beyond the backbone's.
-    queries: int = 300  # Number of queries.
-    layers: int = 6  # Number of decoder layers.
-    encoder_layers: int = 6  # Number of encoder layers.
-    width: int = 256  # Width of queries and memory.
-    heads: int = 8  # Number of attention heads.
-    points: int = 4  # Number of sampling points of a head in each level.
-    feedforward: int = 1024  # Width of the feed-forward layers.
-    dropout: float = 0.1  # Dropout probability.
+    frozen: LayersOrZero = 2  # Number of backbone stages, from the stem on, that are not trained.
+    strides: tuple[Size, ...] = (8, 16, 32, 64)  # Strides of the levels; convolutions make those beyond the backbone's.
+    queries: Count = 300  # Number of queries.
+    layers: Layers = 6  # Number of decoder layers.
+    encoder_layers: LayersOrZero = 6  # Number of encoder layers.
+    width: Width = 256  # Width of queries and memory.
+    heads: Divisor = 8  # Number of attention heads.
+    points: Points = 4  # Number of sampling points of a head in each level.
+    feedforward: Size = 1024  # Width of the feed-forward layers.
+    dropout: Dropout = 0.1  # Dropout probability.
     refine: bool = False  # Refine boxes: each layer corrects the box of the layer before.
     two_stage: bool = False  # Take the queries from the encoder's proposals; needs refine.
     matching: Matching = field(default_factory=Matching)

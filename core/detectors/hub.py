@@ -25,6 +25,7 @@ from core.hub.families import FAMILIES
 from core.hub.settings import build_settings, import_transformers
 from core.hub.shells import Outputs, recording, shell
 from core.hub.tied import forget_second_names, restore_second_names
+from core.limits import Count, Layers, Positive, Size, Text
 from core.matching.costs import Matching
 from core.nn.backbones import level_padding
 from core.types import Images, Memory, Predictions, Queries
@@ -37,15 +38,15 @@ EPS = 1e-6  # boxes keep this distance from 0 and 1 before their logits are take
 class Config:
     """A detector of transformers. `--init FOLDER` fills in all fields from a folder that transformers saved."""
 
-    config_json: str = '{"model_type": "rt_detr_v2"}'  # Contents of transformers' config.json.
-    classes: int = 80  # Number of classes; set from the data.
-    queries: int = 300  # Number of queries.
-    layers: int = 6  # Layers of predictions: the decoder's layers, for D-FINE and DEIMv2 one more.
-    width: int = 256  # Channels of tokens and queries.
-    strides: tuple[int, ...] = (8, 16, 32)  # Stride in pixels of each level that the decoder reads.
+    config_json: Text = '{"model_type": "rt_detr_v2"}'  # Contents of transformers' config.json.
+    classes: Count = 80  # Number of classes; set from the data.
+    queries: Count = 300  # Number of queries.
+    layers: Layers = 6  # Layers of predictions: the decoder's layers, for D-FINE and DEIMv2 one more.
+    width: Size = 256  # Channels of tokens and queries.
+    strides: tuple[Size, ...] = (8, 16, 32)  # Stride in pixels of each level that the decoder reads.
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # Mean of each colour, in 0 to 1, which is subtracted.
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # Standard deviation of each colour, by which pixels are divided.
-    divisor: int = 32  # Images are padded to multiples of this many pixels.
+    std: tuple[Positive, ...] = (1.0, 1.0, 1.0)  # Standard deviation of each colour, by which pixels are divided.
+    divisor: Size = 32  # Images are padded to multiples of this many pixels.
     batch_norm: Literal["frozen", "live"] = "frozen"  # Statistics of BatchNorm; live needs one process and one pass.
     matching: Matching = field(default_factory=Matching)
 

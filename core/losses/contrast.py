@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from core.limits import Positive, Size, Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
 from core.losses.base import DetectorSpec, Loss, require_teacher, scatter_to_queries
@@ -36,10 +37,10 @@ WEIGHT = 0.2  # of the release
 class Config:
     """Options of the matching, the projections and InfoNCE."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    temperature: float = 0.07  # Temperature of InfoNCE.
-    width: int = 512  # Width of the projection.
-    class_weight: float | None = 1.0  # Weight of the class cost in matching; None takes the student's own.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    temperature: Positive = 0.07  # Temperature of InfoNCE.
+    width: Size = 512  # Width of the projection.
+    class_weight: Weight | None = 1.0  # Weight of the class cost in matching; None takes the student's own.
     clamp: bool = True  # Clip the teacher's boxes to the image before matching.
     stages: LayerMapping = "each"  # Layer pairs: each layer with its own; only the last two; or all with the last.
 

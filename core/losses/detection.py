@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import giou
+from core.limits import Weight
 from core.losses._class_losses import class_loss
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
@@ -18,7 +19,7 @@ from core.types import Assignment, Outcome, Predictions, Problem, Targets, Trace
 class Config:
     """The class loss and the weights of the terms are those of the student's `matching`."""
 
-    weight: float = 1.0  # Weight of the whole loss; 0 leaves it out.
+    weight: Weight = 1.0  # Weight of the whole loss; 0 leaves it out.
 
 
 class Model(Loss):

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from core.boxes import iou
 from core.errors import UserError
+from core.limits import Count, Share, Weight
 from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.matching.costs import padded_targets
@@ -38,11 +39,11 @@ FLOOR = 0.01  # least value of the release's merged mask, before it is divided b
 class Config:
     """Choices that the paper leaves open, and those of its release; the defaults are Eq. 8 and 9."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
     combine: Combine = "each"  # Combination of masks: one by one (each, Eq. 9), mean (naive, Eq. 7), or sum (merged).
     quality: Literal["assigned", "product"] = "assigned"  # Quality by Eq. 8 (assigned), or score x best IoU (product).
-    gamma: float = 0.5  # Exponent of the score in Eq. 8; that of the IoU is 1 - gamma.
-    top: int | None = None  # Number of (query, class) pairs to use, by score; None takes every query.
+    gamma: Share = 0.5  # Exponent of the score in Eq. 8; that of the IoU is 1 - gamma.
+    top: Count | None = None  # Number of (query, class) pairs to use, by score; None takes every query.
     mask: Mask = "cosine"  # Similarity of query and place: cosine, 0 if negative; cosine; or inner product (Eq. 7).
     scale: Scale = "mean"  # Divide the mask by its mean over valid places, or use it as printed.
     levels: Literal["mean", "sum"] = "mean"  # Mean or sum over the levels of the feature maps.

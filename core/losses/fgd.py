@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from core.boxes import in_pixels
+from core.limits import Positive, Weight
 from core.losses._imitation import Imitation, Level, Source, channel_attention, spatial_attention
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.matching.costs import padded_targets
@@ -39,12 +40,12 @@ SLACK = 1e-3  # in places: an edge this close to a border between two places lie
 class Config:
     """Weights of the terms, and the temperature of the attentions."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    temperature: float = 0.5  # Temperature of the spatial and the channel attention (T).
-    foreground: float = 1e-3  # Weight of the foreground (alpha).
-    background: float = 5e-4  # Weight of the background (beta).
-    attention: float = 5e-4  # Weight of the spatial and the channel attention (gamma).
-    relation: float = 5e-6  # Weight of the global relation (lambda); 0 leaves it out.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    temperature: Positive = 0.5  # Temperature of the spatial and the channel attention (T).
+    foreground: Weight = 1e-3  # Weight of the foreground (alpha).
+    background: Weight = 5e-4  # Weight of the background (beta).
+    attention: Weight = 5e-4  # Weight of the spatial and the channel attention (gamma).
+    relation: Weight = 5e-6  # Weight of the global relation (lambda); 0 leaves it out.
     source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import in_pixels
+from core.limits import Positive, Share, Weight
 from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.matching.costs import padded_targets
@@ -37,10 +38,16 @@ LAMBDA = 0.01  # weight of the loss
 class Config:
     """The threshold of IoU, and the anchors."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    psi: float = 0.5  # Threshold as a share of an object's highest IoU: 0 takes every anchor that touches it, 1 none.
-    sides: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)  # Sides of the anchors, root of the area, in pixels.
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # Heights of the anchors divided by their widths.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    psi: Share = 0.5  # Threshold as a share of an object's highest IoU: 0 takes every anchor that touches it, 1 none.
+    sides: tuple[Positive, ...] = (
+        32.0,
+        64.0,
+        128.0,
+        256.0,
+        512.0,
+    )  # Sides of the anchors, root of the area, in pixels.
+    ratios: tuple[Positive, ...] = (0.5, 1.0, 2.0)  # Heights of the anchors divided by their widths.
     source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from core.limits import Weight
 from core.losses._imitation import Imitation, Source
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.types import Assignment, Outcome, Targets, Trace
@@ -17,7 +18,7 @@ from core.types import Assignment, Outcome, Targets, Trace
 class Config:
     """The features to imitate."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
     source: Source = "encoder"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 

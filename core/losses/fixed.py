@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from core.limits import Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
 from core.losses._same_queries import SameQueries, assignment_of_teacher, refuse_other_kinds
@@ -24,8 +25,8 @@ from core.types import Assignment, Outcome, Queries, Targets, Trace
 class Config:
     """Weights, and which layers are compared."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    class_weight: float | None = None  # Weight of the class term; None takes the student's own.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    class_weight: Weight | None = None  # Weight of the class term; None takes the student's own.
     stages: LayerMapping = "each"  # Layer pairs: each layer with its own; only the last two; or all with the last.
 
 

@@ -28,6 +28,7 @@ from einops import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from core.limits import Positive, Weight
 from core.losses._imitation import (
     Imitation,
     Level,
@@ -48,11 +49,11 @@ EPS = 1e-12  # added under the root, whose gradient is infinite at 0
 class Config:
     """Weights of the terms, and the temperature of the attentions."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    temperature: float = 0.1  # Temperature of the spatial and the channel attention (T).
-    feature: float = 4.2e-4  # Weight of the difference of the features.
-    attention: float = 2.4e-2  # Weight of the differences of the means over channels and over places.
-    relation: float = 4.2e-4  # Weight of the difference of the non-local relations.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    temperature: Positive = 0.1  # Temperature of the spatial and the channel attention (T).
+    feature: Weight = 4.2e-4  # Weight of the difference of the features.
+    attention: Weight = 2.4e-2  # Weight of the differences of the means over channels and over places.
+    relation: Weight = 4.2e-4  # Weight of the difference of the non-local relations.
     source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 

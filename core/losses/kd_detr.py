@@ -26,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.errors import UserError
+from core.limits import Count, Positive, Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
 from core.losses._same_queries import SameQueries, assignment_of_teacher, refuse_other_kinds
@@ -40,14 +41,14 @@ LEAST_WEIGHT = 1e-6  # sum of the weights of an image
 class Config:
     """The queries that are decoded, and the weights of the terms."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    general: int | None = None  # Number of general queries of an image; None takes as many as the teacher has.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    general: Count | None = None  # Number of general queries of an image; None takes as many as the teacher has.
     specific: bool = True  # Compare the teacher's own queries too.
     classes: Literal["softmax", "sigmoid"] = "softmax"  # Class scores that are compared: of a softmax, or each alone.
-    temperature: float = 10.0  # Temperature of the class scores.
-    class_weight: float = 1.0  # Weight of the divergence of the class scores.
-    l1_weight: float = 5.0  # Weight of the L1 distance of boxes.
-    giou_weight: float = 2.0  # Weight of 1 - GIoU of boxes.
+    temperature: Positive = 10.0  # Temperature of the class scores.
+    class_weight: Weight = 1.0  # Weight of the divergence of the class scores.
+    l1_weight: Weight = 5.0  # Weight of the L1 distance of boxes.
+    giou_weight: Weight = 2.0  # Weight of 1 - GIoU of boxes.
     normalise: Literal["weights", "sum"] = "weights"  # Divide by the weights of an image, or not (as printed).
     stages: LayerMapping = "each"  # Layer pairs: each layer with its own; only the last two; or all with the last.
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from core.boxes import centers, corners, giou
 from core.errors import UserError
+from core.limits import Weight
 from core.losses._class_losses import focal_loss
 from core.losses._layer_mapping import LayerMapping, LayerPairs, layer_pairs
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher, scatter_to_queries
@@ -31,10 +32,10 @@ from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
 class Config:
     """Choices that the paper leaves open, and those of its release."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
     match: Literal["split", "positive", "all"] = "split"  # Match positives and negatives apart, positives only, or all.
     target: Literal["soft", "hard", "focal"] = "soft"  # Class target: all scores (soft), or the best class (others).
-    class_weight: float | None = None  # Weight of the class in costs and loss; None takes the student's own.
+    class_weight: Weight | None = None  # Weight of the class in costs and loss; None takes the student's own.
     normalise: Literal["pairs", "sum"] = "pairs"  # Divide by the number of pairs, or not (Eq. 3 and 4 as printed).
     subtract_entropy: bool = True  # Subtract the entropy of soft targets, so that equal predictions give 0.
     clamp: bool = False  # Clip the teacher's boxes to the image, as DETRDistill's release does.

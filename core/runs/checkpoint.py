@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -15,7 +16,10 @@ from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.files import read_json, write_bytes
+from core.limits import refuse_outside, shown
 from core.losses.base import Loss
+from core.nn.memory import physical_memory
+from core.runs.checksums import refuse_changed, with_checksums
 from core.runs.class_mapping import ClassMap, map_classes
 from core.runs.config import decode, decode_detector, did_you_mean, encode
 
@@ -23,15 +27,15 @@ Load = Callable[[Path], tuple[Detector, dict]]  # a function with the signature 
 T = TypeVar("T")
 
 
-def save_module(path: Path, module: nn.Module, card: dict) -> None:
-    """Writes weights and buffers to one file, with the card in its header; the file is written whole or not at all."""
+def save_module(path: Path, module: nn.Module, card: dict, *, within: Path | None = None) -> None:
+    """Writes weights and buffers to one file, with the card in its header; the file is written as by `write_bytes`."""
     tensors = {name: x.detach().cpu().contiguous() for name, x in module.state_dict().items()}
-    write_bytes(path, save(tensors, metadata={"card": json.dumps(card)}))
+    write_bytes(path, save(tensors, metadata={"card": with_checksums(card, tensors)}), within=within)
 
 
-def save_detector(path: Path, detector: Detector, card: dict) -> None:
+def save_detector(path: Path, detector: Detector, card: dict, *, within: Path | None = None) -> None:
     """Writes a detector; to the card are added the fields that rebuild it: {"detector": name, "config": fields}."""
-    save_module(path, detector, card | encode(detector.config))
+    save_module(path, detector, card | encode(detector.config), within=within)
 
 
 def load_detector(path: Path) -> tuple[Detector, dict]:
@@ -44,24 +48,49 @@ def load_detector(path: Path) -> tuple[Detector, dict]:
     if not {"detector", "config"} <= card.keys():
         raise UserError(f"{path} has no card of a detector in its header; give a run of `python -m train fit`")
     config = decode_detector({k: card[k] for k in ("detector", "config")}, f"the card of {path}")
-    detector = detectors.module(card["detector"]).Model(config)
+    refuse_outside(config, f"the card of {path}: ")
+    detector = new_detector(config, f"the card of {path}")
     load_into(detector, tensors, path)
     return detector.eval(), card
 
 
+def new_detector(config: Any, where: str) -> Detector:
+    """A detector with new weights. UserError, which begins with `where`: its weights alone would fill this machine's memory."""
+    kind = detectors.module(detectors.name_of(config)).Model
+    try:
+        with torch.device("meta"):  # which has sizes but no memory
+            needed = sum(x.nbytes for x in kind(config).state_dict().values())
+    except UserError:
+        raise
+    except Exception:  # a detector that cannot be built without memory; what is wrong with it is said below
+        needed = 0
+    if needed > physical_memory():
+        raise UserError(
+            f"{where}: its weights would take {needed / 1e9:.0f} GB, and this machine has {physical_memory() / 1e9:.0f} GB of "
+            "memory; make the student's widths, layers or backbone smaller"
+        )
+    return kind(config)
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Reads the tensors of a safetensors file and the card in its header ({} if it has none)."""
+    """Reads the tensors of a safetensors file and the card in its header ({} if it has none).
+
+    UserError: the file cannot be read, or its tensors have changed since it was written.
+    """
     try:
         with safe_open(path, "pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
         if not isinstance(card, dict):
             raise ValueError("the card in its header is not an object")
-        return load(Path(path).read_bytes()), card
+        tensors = load(Path(path).read_bytes())
+        return tensors, refuse_changed(tensors, card, path)
+    except UserError:
+        raise
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
             f"{path}: no such file; give a run that `python -m train fit` finished, or its .safetensors"
         ) from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is not a safetensors file ({error}); pickles such as .pth are never opened here:"
             f" take weights of others in with: python -m train import {path} --out RUN"
@@ -112,7 +141,7 @@ def card_entry(card: object, key: str, kind: type[T], run: Path) -> T:
     value = card.get(key) if isinstance(card, dict) else None
     if not isinstance(value, kind):
         raise UserError(
-            f"{run / 'card.json'} is not the card of a run: its {key!r} is {value!r};"
+            f"{run / 'card.json'} is not the card of a run: its {key!r} is {shown(value)};"
             " give a folder that `python -m train fit` made"
         )
     return value
@@ -143,6 +172,7 @@ def build_losses(
         if name not in losses.names():
             raise UserError(f"{where}: no loss {name!r}{did_you_mean(name, losses.names())}")
         config = decode(losses.module(name).Config, data, f"{where}: losses.{name}")
+        refuse_outside(config, f"{where}: losses.{name}.")
         if config.weight:
             parts[name], scales[name] = losses.build(name, config, student, teacher), config.weight
     return parts, scales

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from core import detectors
 from core.errors import UserError
+from core.limits import shown
 
 
 def encode(value: Any) -> Any:
@@ -61,7 +62,10 @@ def decode_plain(kind: Any, data: Any, where: str) -> Any:
     accepts: Any = {float: (int, float), Path: str}.get(kind, kind)
     if not isinstance(data, accepts) or (isinstance(data, bool) and kind is not bool):
         refuse(where, {Path: "a path"}.get(kind, kind.__name__), data)
-    return kind(data)
+    try:
+        return kind(data)
+    except OverflowError:  # an int that is too large for a float
+        refuse(where, "a smaller number", data)
 
 
 def decode_union(parts: tuple, data: Any, where: str) -> Any:
@@ -76,7 +80,7 @@ def decode_detector(data: Any, where: str) -> Any:
     refuse_unknown_keys(data, ("detector", "config"), where)
     name = data.get("detector")
     if name not in detectors.names():
-        raise UserError(f"{where}: no detector {name!r}{did_you_mean(str(name), detectors.names())}")
+        raise UserError(f"{where}: no detector {shown(name)}{did_you_mean(str(name), detectors.names())}")
     return decode_fields(detectors.module(name).Config, data.get("config", {}), f"{where}.config")
 
 
@@ -84,9 +88,10 @@ def decode_fields(kind: Any, data: Any, where: str) -> Any:
     """Converts an object to the dataclass `kind`; fields that are left out get their defaults."""
     hints = typing.get_type_hints(kind)
     refuse_unknown_keys(data, hints, where)
+    values = {key: decode(hints[key], x, f"{where}.{key}") for key, x in data.items()}
     try:
-        return kind(**{key: decode(hints[key], x, f"{where}.{key}") for key, x in data.items()})
-    except TypeError as error:  # a field without a default is missing
+        return kind(**values)
+    except (TypeError, UserError) as error:  # a field without a default is missing, or a value is outside its limits
         raise UserError(f"{where}: {error}") from None
 
 
@@ -96,12 +101,12 @@ def refuse_unknown_keys(data: Any, names: Iterable[str], where: str) -> None:
         refuse(where, "an object", data)
     for key in data:
         if key not in names:
-            raise UserError(f"{where}: no field {key!r}{did_you_mean(key, names)}")
+            raise UserError(f"{where}: no field {shown(key)}{did_you_mean(key, names)}")
 
 
 def refuse(where: str, wanted: str, data: Any) -> NoReturn:
     """Raises the UserError for a value that is not what is wanted."""
-    raise UserError(f"{where} must be {wanted}, not {data!r}")
+    raise UserError(f"{where} must be {wanted}, not {shown(data)}")
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

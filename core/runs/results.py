@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.files import read_json
+from core.limits import shown
 from core.metrics.coco_ap import NUMBERS
 
 
@@ -26,7 +27,7 @@ def parse_line(line: str, path: Path, number: int) -> dict:
     """Parses one line. UserError: it is not a JSON object."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise UserError(f"{path}: line {number} is not a JSON object; remove that line, or take the file from a backup")
@@ -34,8 +35,19 @@ def parse_line(line: str, path: Path, number: int) -> dict:
 
 
 def evaluations(run: Path) -> list[dict]:
-    """The evaluations of the teacher and, by epoch, of the student: {"eval": "student", "epoch", "ap", ...}."""
-    return [line for line in read_lines(run / "metrics.jsonl", containing='"eval"') if "eval" in line]
+    """The evaluations of the teacher and, by epoch, of the student: {"eval": "student", "epoch", "ap", ...}.
+
+    UserError: one lacks a score, or a score is no number.
+    """
+    path = run / "metrics.jsonl"
+    lines = [line for line in read_lines(path, containing='"eval"') if "eval" in line]
+    for line in lines:
+        for key in ("epoch", *NUMBERS):
+            if not isinstance(line.get(key, ""), int | float | None):
+                raise UserError(
+                    f"{path}: an evaluation's {key!r} is {shown(line.get(key))}; take the file from a backup"
+                )
+    return lines
 
 
 def scores(run: Path) -> list[dict]:

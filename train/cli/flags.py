@@ -14,6 +14,7 @@ import tyro
 
 from core.errors import UserError
 from core.runs.config import did_you_mean
+from core.terminal import show
 
 WIDTH = 100  # columns of a terminal
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
@@ -30,10 +31,10 @@ def flags(
     nearest is suggested.
     """
     if usual and "--help-all" not in arguments and any(word in HELP for word in arguments):
-        print(short_help(default, prog, description or "", usual))
+        show(short_help(default, prog, description or "", usual))
         sys.exit(0)
     if "--help-all" in arguments:
-        print(f"{description}\n")
+        show(f"{description}\n")
         arguments, description = ["--help"], None
     refuse_unknown(default, arguments)
     return tyro.cli(

@@ -17,6 +17,7 @@ from core.hub.families import FAMILIES
 from core.losses import detection
 from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
+from core.terminal import show
 from train.run import Data, Losses, Run
 from train.run_folder import folder
 
@@ -38,13 +39,13 @@ def import_run(path: Path, options: Import) -> None:
     if options.out is None:
         raise UserError("say which folder to write: --out RUN")
     with whole_folder(options.out) as scratch:
-        print(f"reading {path} ..", flush=True)
+        show(f"reading {path} ..", flush=True)
         converted, augment = converted_weights(path, options)
         lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(augment))]
         report = [f"{title:<9} {text}" for title, text in lines]
-        print("\n".join(report))
+        show("\n".join(report))
         write_run(scratch, options.out.name, path, converted, augment, report)
-    print(
+    show(
         f"done: {options.out}; measure it with: python -m train eval {options.out} --data INSTANCES.json --images FOLDER,"
         f" or let it teach: python -m train fit RECIPE --teacher {options.out}"
     )

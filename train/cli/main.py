@@ -11,6 +11,7 @@ from pathlib import Path
 from core.drop_ins import DropIns
 from core.errors import UserError
 from core.runs.config import did_you_mean
+from core.terminal import show
 from train import exports, recipes, studies
 from train.cli import recipe_list
 from train.errors import Failed, Lost, NotFinite, Stopped
@@ -19,8 +20,8 @@ USAGE = """\
 usage: python -m train VERB ...
 
   list [WORD]               the recipes, or those that mention WORD; --long adds score, time and paper
-  fit RECIPE [FLAGS]        train; --help after a recipe shows its flags, --card FILE repeats a run,
-                            --auto takes queries and image size from the data
+  fit RECIPE [FLAGS]        train into runs/NAME or --out FOLDER; --card FILE repeats a run; --help after a recipe shows its
+                            flags; --auto takes queries and image size from the data
   resume RUN                continue a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
@@ -47,7 +48,7 @@ def main(words: list[str]) -> int:
         return code
     except UserError as error:
         if prints():
-            print(f"error: {error}", file=sys.stderr)
+            show(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -60,11 +61,11 @@ def run(words: list[str]) -> int | None:
     """Runs one command; None means success."""
     verb, rest = (words[0], words[1:]) if words else ("--help", [])
     if verb in ("--help", "-h"):
-        print(USAGE, end="")
+        show(USAGE, end="")
         return None
     require_known("verb", verb, VERBS)
     if verb == "list":
-        print(recipe_list.text(rest))
+        show(recipe_list.text(rest))
         print_notes(recipes.FILES)
         return None
     if verb == "check":
@@ -80,7 +81,7 @@ def run(words: list[str]) -> int | None:
         convert_data.run(rest)
         return None
     if not rest or rest[0] in ("--help", "-h"):
-        print(usage(verb))
+        show(usage(verb))
         return None
     return start(verb, rest)
 
@@ -96,7 +97,8 @@ def start(verb: str, rest: list[str]) -> int:
     """Checks the names that follow a verb, then imports torch and runs the verb; returns the exit code."""
     first, arguments = rest[0], rest[1:]
     if verb == "fit":
-        card, arguments = take_card([word for word in rest if word != "--auto"])
+        card, arguments = take_path("--card", "file: the card.json of a run", [x for x in rest if x != "--auto"])
+        out, arguments = take_path("--out", "folder: that of the new run", arguments)
         recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
         if recipe or not card:
             require_known("recipe", recipe or first, recipes.names())
@@ -111,7 +113,7 @@ def start(verb: str, rest: list[str]) -> int:
     try:
         match verb:
             case "fit":
-                verbs.fit(recipe, card, arguments, auto="--auto" in rest)
+                verbs.fit(recipe, card, out, arguments, auto="--auto" in rest)
             case "resume":
                 verbs.resume(Path(first), arguments)
             case "eval":
@@ -128,7 +130,7 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.export(Path(first), arguments, exports.FILES.names())
     except (Stopped, NotFinite, Failed, Lost) as error:
         if prints() or isinstance(error, Lost):
-            print(error, file=sys.stderr)
+            show(error, file=sys.stderr)
         return getattr(error, "code", 1)
     return 0
 
@@ -141,16 +143,16 @@ def prints() -> bool:
 def print_notes(files: DropIns) -> None:
     """Names the files of a drop-in folder that were left out, and why."""
     for note in files.notes():
-        print(f"note: {note}", file=sys.stderr)
+        show(f"note: {note}", file=sys.stderr)
 
 
-def take_card(words: list[str]) -> tuple[Path | None, list[str]]:
-    """Splits `--card FILE` from the other words."""
-    if "--card" not in words:
+def take_path(flag: str, what: str, words: list[str]) -> tuple[Path | None, list[str]]:
+    """Splits a flag and its path from the other words; `what` is the path's kind and meaning. UserError: the path is missing."""
+    if flag not in words:
         return None, list(words)
-    at = words.index("--card")
+    at = words.index(flag)
     if at + 1 == len(words):
-        raise UserError("--card needs a file: the card.json of a run")
+        raise UserError(f"{flag} needs a {what}")
     return Path(words[at + 1]), words[:at] + words[at + 2 :]
 
 

@@ -22,6 +22,7 @@ from core.progress import watched
 from core.runs.checkpoint import load_detector, weights_file
 from core.runs.config import decode, did_you_mean
 from core.runs.diagnose import IMAGES, diagnose
+from core.terminal import show
 from train import exports, recipes, studies
 from train.cli import import_weights, report_run
 from train.cli.flags import flags
@@ -41,9 +42,10 @@ from train.score_table import table
 RUNS = Path("runs")
 
 
-def fit(recipe: str | None, card: Path | None, arguments: list[str], *, auto: bool = False) -> None:
-    """Trains a recipe, or the run of a card, with the fields that the flags set. One of `recipe` and `card` is given.
+def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list[str], *, auto: bool = False) -> None:
+    """Trains a recipe, or the run of a card, with the fields that the flags set, in the folder `out` or in one of RUNS.
 
+    One of `recipe` and `card` is given.
     `auto` takes the number of queries and the image size from the data, where those of the run are too small for it.
     """
     if card:
@@ -54,6 +56,12 @@ def fit(recipe: str | None, card: Path | None, arguments: list[str], *, auto: bo
     about = recipes.card(recipe) if recipe else None
     arguments = with_folder(arguments, start)
     run = flags(start, arguments, f"python -m train fit {recipe or f'--card {card}'}", about, usual=USUAL)
+    if (
+        card
+        and run.teacher_cache
+        and not any(word.startswith(("--teacher-cache", "--teacher_cache")) for word in arguments)
+    ):
+        raise UserError(f"{card} would write to {run.teacher_cache}; say where with --teacher-cache FOLDER, or None")
     if run.student.classes != start.student.classes:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
     if auto:
@@ -61,11 +69,11 @@ def fit(recipe: str | None, card: Path | None, arguments: list[str], *, auto: bo
     if os.environ.get("QUICK") == "1":
         run = quick(run)
     with process_group():
-        if path := restarted_folder(run, RUNS / run.name):
+        if path := restarted_folder(run, out or RUNS / run.name):
             say(f"torchrun has restarted {path}: it goes on from its last checkpoint")
             loop.resume(path)
         else:
-            path = RUNS / run.name if run.name != start.name else free_path(RUNS / run.name)
+            path = out or (RUNS / run.name if run.name != start.name else free_path(RUNS / run.name))
             path = Path(first_text(str(path)))
             loop.fit(run, path)
         say_done(path)
@@ -95,7 +103,7 @@ def process_group() -> AbstractContextManager[None]:
 def say(text: str) -> None:
     """Prints in the first process only."""
     if ranks().first:
-        print(text, flush=True)
+        show(text, flush=True)
 
 
 def say_done(path: Path) -> None:
@@ -154,7 +162,7 @@ def evaluate(path: Path, arguments: list[str]) -> None:
             detector.to(device_of(options.device)), val, augment, batch=options.batch, workers=options.workers
         )
     if scores is not None and ranks().first:
-        print(table(scores))
+        show(table(scores))
     if path.is_dir():
         data = "".join(f" --{key} {x}" for key, x in (("data", options.data), ("images", options.images)) if x)
         say(f"look at it with: python -m app {path}{data}")
@@ -180,7 +188,7 @@ def doctor(path: Path, arguments: list[str]) -> int:
         return watched(images, "comparing student and teacher", count)
 
     diagnosis = diagnose(path, options.data, options.images, limit=options.limit, watch=watch)
-    print(report_run.text(diagnosis))
+    show(report_run.text(diagnosis))
     if options.json:
         write_json(options.json, asdict(diagnosis))
     return int(bool(diagnosis.findings))
@@ -222,8 +230,8 @@ def export(path: Path, arguments: list[str], formats: list[str]) -> None:
         hint = exports.FILES.module(options.to).export(detector, card, scratch)
         trial = _trial.trial(card, count=1)
         images, _ = next(evaluation(trial.images, trial.augment, batch=1))
-        print(_cost.text(_cost.cost(detector, images), images), flush=True)
-    print(f"done: {options.out}; {hint.format(folder=options.out)}")
+        show(_cost.text(_cost.cost(detector, images), images), flush=True)
+    show(f"done: {options.out}; {hint.format(folder=options.out)}")
 
 
 def study(name: str, arguments: list[str]) -> None:

@@ -6,6 +6,7 @@ step; before they act on an error or a signal, all processes agree on it.
 
 import errno
 import math
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
@@ -22,7 +23,9 @@ from core.data.loader import KILLED, WorkerDied, evaluation
 from core.detectors.base import Detector
 from core.distiller import Decoded, Distiller, in_float32, run_teacher
 from core.errors import UserError
+from core.files import scratch_of
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
+from core.terminal import show
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel
 from train.engine.evaluate import score
@@ -54,11 +57,11 @@ def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
     """
     first = parallel.ranks().first
     with Interrupt() as interrupt:
-        with parallel.share_user_errors():
+        with parallel.share_user_errors(), explain_failures(path):
             folder.refuse_taken(path)
             job = build(run)
         if first:
-            print(summary(job, path), flush=True)
+            show(summary(job, path), flush=True)
         teacher_results = evaluate_teacher(job, interrupt)
         if number := signal_of_any_process(interrupt):
             raise Stopped(number, "stopped before the first step; nothing was written")
@@ -88,7 +91,7 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
     run, first = job.run, parallel.ranks().first
     steps_per_epoch = len(job.loader)
     total_steps = run.optim.epochs * steps_per_epoch
-    with folder.lock(path, first), explain_failures(path), Log(path, run, steps=total_steps, first=first) as log:
+    with explain_failures(path), folder.lock(path, first), Log(path, run, steps=total_steps, first=first) as log:
         training = Training(job, path, log, interrupt)
         training.start()
         progress = training.progress
@@ -140,11 +143,12 @@ class Training:
         self.log.continue_from(self.progress.lengths, self.progress.step)
         if not self.ranks.first:
             return
-        assignments.drop_after(self.path, self.progress.epoch)
+        if note := assignments.drop_after(self.path, self.progress.epoch):
+            self.log.print(f"note: {note}")
         teacher = folder.read_card(self.path)["teacher"]
         if teacher and not self.progress.lengths:
             self.log.scores("teacher", teacher["scores"], step=0, epoch=0)
-            if teacher["instability"]:
+            if teacher.get("instability"):
                 self.log.write_event({"instability": "teacher", "step": 0, "epoch": 0} | teacher["instability"])
 
     def check_cache(self) -> None:
@@ -408,18 +412,30 @@ def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distille
 
 @contextmanager
 def explain_failures(path: Path) -> Iterator[None]:
-    """Turns a full disk, or a killed data-loading process, into Failed with the command that resumes the run.
+    """Turns a full disk, a run's folder that is gone or cannot be written, or a killed data-loading process, into Failed.
 
-    What was saved before stays whole.
+    Its sentence holds the command that resumes the run. What was saved before stays whole.
     """
     hint = f"go on with: python -m train resume {path}"
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Failed(f"no space left for {path}; make room and {hint}") from error
+        if error.errno != errno.EIO and not is_about(error, path):
             raise
-        raise Failed(f"no space left for {path}; make room and {hint}") from error
+        if error.errno in (errno.ENOENT, errno.ESTALE, errno.ENOTDIR):
+            raise Failed(f"{error.filename} is gone, so {path} cannot go on; start the run again") from error
+        raise Failed(f"{path} cannot be written ({error.strerror}); make it writable and {hint}") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise Failed(f"{KILLED}; {hint}") from error
+
+
+def is_about(error: OSError, path: Path) -> bool:
+    """Whether an error is one of the folder `path`, of a file in it, or of a folder around it."""
+    if not error.filename:
+        return False
+    file, path = Path(os.fsdecode(error.filename)).absolute(), path.absolute()
+    return path.is_relative_to(file) or any(file.is_relative_to(x) for x in (path, scratch_of(path)))

@@ -22,6 +22,7 @@ from core.detectors import hub
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.runs.inference import Inference
+from core.terminal import show
 from core.types import Images, Predictions
 from train.engine.evaluate import score
 from train.exports import _trial
@@ -41,13 +42,13 @@ def export(detector: Detector, card: dict, folder: Path) -> str:
     """
     if missing := [name for name in NEEDS if find_spec(name) is None]:
         raise UserError(f"ONNX needs {', '.join(missing)}: pip install 'detrdistill[onnx]'")
-    print("writing the graph, which takes a minute for a large student ...", flush=True)
+    show("writing the graph, which takes a minute for a large student ...", flush=True)
     trial = _trial.trial(card, IMAGES)
     side = largest_side(trial) if isinstance(detector, hub.Model) else None
     program = trace(detector, side)
     program.model.metadata_props["categories"] = json.dumps(card["categories"])
     program.save(folder / FILE)
-    print(compare(detector, folder / FILE, trial, side))
+    show(compare(detector, folder / FILE, trial, side))
     form = f" with one image of {side} x {side} pixels at a time" if side else ""
     return f"open it{form} with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
 

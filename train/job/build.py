@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from core import detectors
 from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.coco.limits import Exceeded, exceeded, run_settings
@@ -20,7 +19,14 @@ from core.errors import UserError
 from core.files import read_json
 from core.nn import pretrained
 from core.project import ROOT
-from core.runs.checkpoint import build_losses, load_detector, load_into, read_tensors, weights_file
+from core.runs.checkpoint import (
+    build_losses,
+    load_detector,
+    load_into,
+    new_detector,
+    read_tensors,
+    weights_file,
+)
 from core.runs.class_mapping import ClassMap, class_map, map_classes, read_class_map
 from core.runs.config import encode
 from train.distributed.parallel import ranks
@@ -154,7 +160,7 @@ def build_distiller(run: Run, teacher: Detector | None, student: Detector | None
     """
     if student is None:
         torch.manual_seed(run.seed)
-        student = detectors.module(detectors.name_of(run.student)).Model(run.student)
+        student = new_detector(run.student, "student")
         if run.init:
             load_initial_weights(student, run.init)
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)

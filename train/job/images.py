@@ -13,7 +13,7 @@ from core.data.coco.dataset import Coco
 from core.data.layouts import is_layout
 from core.data.loader import evaluation
 from core.data.sample import Dataset
-from core.data.shapes.dataset import Shapes
+from core.data.shapes.dataset import COUNTS, Shapes
 from core.data.unlabelled.image_files import ImageFiles
 from core.data.unlabelled.mixed import Mixed, Part
 from core.data.unlabelled.predicted import Predicted, is_results, read_predicted
@@ -23,6 +23,7 @@ from core.errors import UserError
 from core.metrics.detections import Detections, join
 from core.metrics.hits import objects
 from core.metrics.pseudo_truth.least_score import MIN_OBJECTS, as_detections, best_scores
+from core.nn.memory import physical_memory
 from core.pseudo import USUAL_SCORE, PseudoRule, pseudo_objects
 from train.distributed.parallel import first_text
 from train.run import Data, Pseudo, Run
@@ -36,6 +37,7 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
     """The training images with labels, or the validation images. UserError: no file is given, or it cannot be read."""
     path, limit = getattr(data, split), getattr(data, f"{split}_limit")
     if data.kind == "shapes":
+        refuse_large_shapes(data)
         return Shapes(split if split == "train" else data.part, limit, data.size)
     if path is None and data.folder:
         if not is_layout(data.folder):
@@ -257,3 +259,13 @@ def kinds_of_images(data: Dataset) -> str:
     return text + (
         f" ({sum(dropped.values())} predictions of other classes left out: {', '.join(dropped)})" if dropped else ""
     )
+
+
+def refuse_large_shapes(data: Data) -> None:
+    """Raises UserError if the generated images, which are held in memory, would fill it."""
+    needed = sum(limit or COUNTS["train"] for limit in (data.train_limit, data.val_limit)) * 3 * data.size**2
+    if needed > physical_memory():
+        raise UserError(
+            f"shapes of {data.size} pixels a side would take {needed / 1e9:.0f} GB of memory, and this machine has "
+            f"{physical_memory() / 1e9:.0f} GB; lower --data.size, --data.train-limit or --data.val-limit"
+        )

@@ -11,13 +11,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.files import write_bytes
+from core.files import sweep, write_bytes
 from core.runs.checkpoint import sha256_of, weights_file
 from core.types import Images, Memory, Predictions, Queries
 from train.distributed.parallel import ranks
@@ -44,6 +44,7 @@ class TeacherCache:
         teacher.decode = self.decode  # type: ignore[method-assign]
         self.keys: list[str] | None = None  # of the images of the next pass
         self.queries: Queries | None = None  # the teacher's own queries in this pass
+        sweep(folder)
         self.files = {key: row for path in sorted(folder.glob("*.safetensors")) for key, row in rows_of_file(path)}
 
     def set_images(self, images: Images) -> None:
@@ -173,6 +174,12 @@ def image_key(image: Images) -> str:
 
 
 def rows_of_file(path: Path) -> list[tuple[str, tuple[Path, int]]]:
-    """The key of each image in a file, with the file and the image's row in it."""
-    with safe_open(path, "pt") as file:
-        return [(k, (path, at)) for at, k in enumerate(json.loads(file.metadata()["keys"]))]
+    """The key of each image in a file, with the file and the image's row in it.
+
+    None for a file that cannot be read: its outputs are computed again, and replace it.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return [(k, (path, at)) for at, k in enumerate(json.loads(file.metadata()["keys"]))]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
+        return []

@@ -5,6 +5,7 @@ validation images), image (its id), layer, query, object (its index in the image
 core.matching.margins).
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,30 @@ def append(folder: Path, who: str, epoch: int, columns: Columns) -> None:
     write(folder, table if old is None else pa.concat_tables([old, table]))
 
 
-def drop_after(folder: Path, epoch: int) -> None:
-    """Removes the rows of later epochs, which a resumed run records again."""
-    table = read(folder)
+def drop_after(folder: Path, epoch: int) -> str:
+    """Removes the rows of later epochs, which a resumed run records again. Returns a note if there is one.
+
+    A file that cannot be read is set aside, since the weights do not depend on it.
+    """
+    try:
+        table = read(folder)
+        columns = set() if table is None else {"who", "epoch", *COLUMNS} - set(table.column_names)
+        if columns:
+            raise ValueError(f"it has no column {min(columns)}")
+    except Exception as error:  # pyarrow raises many kinds
+        aside = folder / f"{FILE}.damaged"
+        os.replace(folder / FILE, aside)
+        return (
+            f"{folder / FILE} could not be read ({first_line(error)}); it is set aside as {aside.name}, and begins anew"
+        )
     if table is not None and (late := table["epoch"].to_numpy() > epoch).any():
         write(folder, table.filter(~late))
+    return ""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of the message of an error."""
+    return str(error).partition("\n")[0]
 
 
 def rows_before(folder: Path, epoch: int) -> Columns | None:
@@ -147,4 +167,4 @@ def write(folder: Path, table: Any) -> None:
 
     sink = pa.BufferOutputStream()
     pq.write_table(table.combine_chunks(), sink)
-    write_bytes(folder / FILE, sink.getvalue().to_pybytes())
+    write_bytes(folder / FILE, sink.getvalue().to_pybytes(), within=folder)

@@ -53,7 +53,8 @@ def write_report(
         "weights": nonfinite_tensors(weights),
         "gradients": nonfinite_tensors({name: p.grad for name, p in weights.items()}),
     }
-    write_json(stem.with_suffix(".json"), {**where, "what": what, "names": names, "batches": batches, **tensors})
+    report = {**where, "what": what, "names": names, "batches": batches, **tensors}
+    write_json(stem.with_suffix(".json"), report, within=stem.parent.parent)
     images = [id for ids in faulty for id in ids]
     return (
         f"{what}, at step {where['step']} with images {images}; the batch is kept in {stem}.json; "
@@ -69,7 +70,7 @@ def nonfinite_tensors(tensors: Mapping[str, Tensor | None]) -> list[str]:
 def write_pass(stem: Path, k: int, images: Images, targets: Targets, result: MapsOrError) -> dict:
     """Writes the batch of pass k; returns its entry in the report: images, objects, file and places that are not finite."""
     file = stem.with_name(f"{stem.name}-{k}.safetensors")
-    write_batch(file, images, targets)
+    write_batch(file, images, targets, within=stem.parent.parent)
     ids = images.ids.tolist()
     places = places_in_cost(result, ids) if isinstance(result, FloatingPointError) else places_in_maps(result, ids)
     return {"images": ids, "objects": targets.counts, "batch": file.name, "places": places}

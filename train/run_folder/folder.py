@@ -15,9 +15,10 @@ import torch
 from core.data.category import Category
 from core.distiller import Distiller
 from core.errors import UserError
-from core.files import read_json, write_json
+from core.files import read_json, sweep, whole_folder, write_json
+from core.metrics.coco_ap import NUMBERS
 from core.project import ROOT
-from core.runs.checkpoint import save_detector, save_module, sha256_of, weights_file
+from core.runs.checkpoint import card_entry, save_detector, save_module, sha256_of, weights_file
 from core.runs.config import decode, encode
 from train.distributed.parallel import gather_numbers, launch_id
 from train.job.build import Job, resolve_path
@@ -35,8 +36,6 @@ def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> No
     refuse_taken(path)
     run, teacher = job.run, None
     if teacher_results and run.teacher:
-        if teacher_results["instability"]:
-            assignments.append(path, "teacher", 0, teacher_results["columns"])
         teacher = file_reference(weights_file(resolve_path(run.teacher)), path)
         teacher |= {key: value for key, value in teacher_results.items() if key != "columns"}
         teacher |= {"columns": job.class_map}
@@ -47,7 +46,11 @@ def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> No
     note = note | ({"launch": launch_id()} if launch_id() else {})
     entries = common_entries(job.loader.dataset.categories)
     pseudo = {"pseudo": job.pseudo.entry()} if job.pseudo else {}
-    write_json(path / "card.json", {**note, **entries, "run": encode(run), "teacher": teacher, **files, **pseudo})
+    card = {**note, **entries, "run": encode(run), "teacher": teacher, **files, **pseudo}
+    with whole_folder(path) as scratch:  # a process that is killed here leaves no folder
+        if teacher_results and teacher_results["instability"]:
+            assignments.append(scratch, "teacher", 0, teacher_results["columns"])
+        write_json(scratch / "card.json", card)
 
 
 def common_entries(categories: Iterable[Category]) -> dict:
@@ -113,6 +116,8 @@ def lock(path: Path, first: bool) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{path} is being trained by another process; wait for it, or stop it first") from None
+        for used in (path, state.path(path).parent, path / "faults"):
+            sweep(used)
         yield
 
 
@@ -135,6 +140,7 @@ def load_run(path: Path) -> Run:
     run = decode(Run, card["run"], f"{path}/card.json: run")
     if card["teacher"]:
         run = replace(run, teacher=unchanged_file(path, card["teacher"]))
+        refuse_bad_scores(path, card["teacher"])
     if card["init"]:
         run = replace(run, init=str(unchanged_file(path, card["init"])))
     if card.get("class_map"):
@@ -148,12 +154,23 @@ def load_rule(path: Path) -> ChosenRule | None:
     return ChosenRule.from_entry(entry, f"{path}/card.json: pseudo") if entry else None
 
 
-def unchanged_file(path: Path, reference: dict) -> Path:
+def unchanged_file(path: Path, reference: object) -> Path:
     """The file of an entry that `file_reference` made in the card of the run `path`. UserError: it is gone or has changed."""
-    file = path / reference["path"]
-    if not file.is_file() or sha256_of(file) != reference["sha256"]:
+    name, digest = (card_entry(reference, key, str, path) for key in ("path", "sha256"))
+    file = path / name
+    if "\0" in name or not file.is_file() or sha256_of(file) != digest:
         raise UserError(f"{file} is gone or has changed since {path} began; put it back, or start a new run")
     return file
+
+
+def refuse_bad_scores(path: Path, teacher: dict) -> None:
+    """Raises UserError if the teacher's entry in the card of the run `path` lacks what the log of a new run begins with."""
+    scores = card_entry(teacher, "scores", dict, path)
+    for key in NUMBERS:
+        if key not in scores or scores[key] is not None:
+            card_entry(scores, key, float, path)
+    if teacher.get("instability") is not None:
+        card_entry(teacher, "instability", dict, path)
 
 
 def refuse_unshared(path: Path, step: int) -> None:
@@ -167,13 +184,13 @@ def save_best(path: Path, job: Job, distiller: Distiller, scores: dict, epoch: i
     """Writes the student, which can be used without the run, and the weights of its losses."""
     card = common_entries(job.loader.dataset.categories)
     card |= {"data": encode(job.run.data), "epoch": epoch, "scores": scores}
-    save_detector(path / "student.safetensors", distiller.student, card)
-    save_module(path / "losses.safetensors", distiller.losses, {})
+    save_detector(path / "student.safetensors", distiller.student, card, within=path)
+    save_module(path / "losses.safetensors", distiller.losses, {}, within=path)
 
 
 def discard_unsaved(path: Path) -> None:
     """Removes the folder of a run that failed before its first checkpoint, and the folder around it if that is then empty."""
     if not state.path(path).exists():
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             path.parent.rmdir()

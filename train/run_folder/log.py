@@ -1,5 +1,6 @@
 """Writes the log of a run: JSON lines in its folder, a progress line on the terminal, and trackers if the run asks for them."""
 
+import errno
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from rich.table import Column
 
 from core.metrics.coco_ap import NUMBERS
 from core.runs.results import sum_by_loss
+from core.terminal import printable, show
 from train.run import Run
 from train.run_folder.trackers import Tracker, open_trackers
 from train.score_table import percent
@@ -47,9 +49,11 @@ class Log:
             self.files[name] = file
 
     def lengths(self) -> dict[str, int]:
-        """The length of each file in bytes, once they are on disk."""
-        for file in self.files.values():
+        """The length of each file in bytes, once they are on disk. FileNotFoundError: one has been removed."""
+        for name, file in self.files.items():
             os.fsync(file.fileno())
+            if not os.fstat(file.fileno()).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "removed", str(self.folder / name))
         return {name: os.fstat(file.fileno()).st_size for name, file in self.files.items()}
 
     def write(self, name: str, record: dict) -> None:
@@ -156,9 +160,9 @@ class ProgressDisplay:
     def print(self, text: str) -> None:
         """Prints a line above the progress line."""
         if self.on_terminal:
-            self.live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.live.console.print(printable(text, keep="\n\t"), markup=False, highlight=False, soft_wrap=True)
         else:
-            print(text, flush=True)
+            show(text, flush=True)
 
 
 def format_pseudo(counts: dict | None) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from core.files import write_bytes
+from core.runs.checksums import KEY, refuse_changed, with_checksums
 from train.job.ema import WeightAverage
 from train.job.optim import trainable
 
@@ -62,10 +63,10 @@ def write(
     """Writes state.safetensors; if `keep` > 1, the latest `keep` checkpoints are kept as state-STEP.safetensors too."""
     tensors = trained_tensors(distiller) | optimizer_tensors(distiller, optimizer) | average_tensors(average)
     tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-    data = save(tensors, metadata={"progress": json.dumps(asdict(progress))})
+    data = save(tensors, metadata={"progress": with_checksums(asdict(progress), tensors)})
     if keep > 1:
-        write_bytes(path(folder).with_name(f"state-{progress.step}.safetensors"), data)
-    write_bytes(path(folder), data)
+        write_bytes(path(folder).with_name(f"state-{progress.step}.safetensors"), data, within=folder)
+    write_bytes(path(folder), data, within=folder)
     for old in numbered_copies(folder)[: -keep if keep > 1 else None]:
         old.unlink()
 
@@ -80,11 +81,17 @@ def read(
 ) -> Progress:
     """Loads the latest checkpoint into networks, optimiser and moving average; a run without one starts from the beginning.
 
-    UserError: the file cannot be read, or does not fit the run's configuration.
+    UserError: the file cannot be read, has changed since it was written, or does not fit the run's configuration.
     """
     if not path(folder).exists():
         return Progress()
     progress, tensors = read_progress(folder), load_file(path(folder))
+    try:
+        refuse_changed(tensors, read_header(folder), path(folder))
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{path(folder)} is damaged ({error}); take the file from a backup") from None
     restore(tensors, distiller, optimizer, average, folder)
     return progress
 
@@ -92,12 +99,28 @@ def read(
 def read_progress(folder: Path) -> Progress:
     """The counters of the latest checkpoint. UserError: it is damaged, or of another version."""
     try:
-        with safe_open(path(folder), "pt") as file:
-            return Progress(**json.loads(file.metadata()["progress"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        counters = {key: value for key, value in read_header(folder).items() if key != KEY}
+        return checked(Progress(**counters))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         older = [p.name for p in numbered_copies(folder)[-1:]]
         way = f"put {older[0]} beside it in its place" if older else "start a new run"
         raise UserError(f"{path(folder)} is not a checkpoint of this version ({error}); {way}") from None
+
+
+def read_header(folder: Path) -> dict:
+    """The object in the header of the latest checkpoint: the counters, and the checksums of its tensors."""
+    with safe_open(path(folder), "pt") as file:
+        return json.loads(file.metadata()["progress"])
+
+
+def checked(progress: Progress) -> Progress:
+    """The counters themselves. ValueError: one is not a number, or not an object, as it should be."""
+    numbers = progress.epoch, progress.position, progress.step, progress.skipped, *progress.lengths.values()
+    if not all(isinstance(x, int) and x >= 0 for x in numbers) or not isinstance(progress.scaler, dict):
+        raise ValueError("its counters are no numbers")
+    if not isinstance(progress.best, int | float | None):
+        raise ValueError("its best AP is no number")
+    return progress
 
 
 def trained_tensors(distiller: nn.Module) -> dict[str, Tensor]:

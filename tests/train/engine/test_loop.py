@@ -14,6 +14,7 @@ import torch
 
 from core import losses
 from core.errors import UserError
+from core.limits import Limits, checked_fields
 from core.losses import contrast, kd_detr, mgd
 from core.runs.checkpoint import load_detector, open_distiller
 from core.runs.config import decode, encode
@@ -158,19 +159,21 @@ def best(path: Path) -> dict:
 # ---- the card
 
 
-def draw(kind, rng: random.Random):
-    """A random value of a type."""
+def draw(kind, rng: random.Random, limits: Limits | None = None):
+    """A random value of a type, within the limits of its field."""
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{f.name: draw(hints[f.name], rng) for f in fields(kind)})
+        return kind(**{n: draw(hints[n], rng, checked) for n, (_, checked) in checked_fields(kind).items()})
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return rng.choice(parts)
     if origin is tuple:
-        return tuple(draw(parts[0], rng) for _ in range(rng.randrange(4)))
+        return tuple(draw(parts[0], rng, limits) for _ in range(rng.randrange(4)))
     if parts:
-        return draw(rng.choice(parts), rng)
-    simple = {float: rng.gauss(0, 10), int: rng.randrange(-9, 999), bool: rng.random() < 0.5, str: f"é{rng.random()}"}
+        return draw(rng.choice(parts), rng, limits)
+    low, high = max(limits.least, -9), min(limits.most, 999)
+    whole = 1 if limits.divides else limits.of * rng.randint(-(-low // limits.of), int(high) // limits.of)
+    simple = {float: rng.uniform(low, high), int: whole, bool: rng.random() < 0.5, str: f"é{rng.random()}"}
     return {**simple, Path: Path(f"a/{rng.random()}"), type(None): None}[kind]
 
 

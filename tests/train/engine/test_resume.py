@@ -170,8 +170,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-# Calls 1 and 2 measure the teacher, 3 to 8 write its matching and the card; then steps, evaluations and files in turns.
-FIRST, LAST = 9, 60
+# Calls 1 and 2 measure the teacher, 3 to 9 write its matching, the card and the folder; then steps, evaluations, files in turns.
+FIRST, LAST = 10, 60
 
 
 @pytest.mark.parametrize("call", random.Random(0).sample(range(FIRST, LAST), 3))
