@@ -40,7 +40,7 @@ class Data:
     train: Path | None = None  # COCO instances JSON of the training images.
     val: Path | None = None  # COCO instances JSON of the validation images.
     images: Path | None = None  # Folder of the images. Default: `images` beside each JSON, or COCO's own layout.
-    train_limit: Count | None = None  # Use only the first N training images.
+    train_limit: CountOrZero | None = None  # Use only the first N training images.
     val_limit: Count | None = None  # Use only the first N validation images.
     # Images without labels: folders, COCO files of images, predictions with scores, or `rest`, those after train_limit.
     unlabelled: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Data:
 class Pseudo:
     """Which predictions are the objects of images without labels."""
 
-    score: Share | None = (
+    score: float | None = (
         None  # Least score of a pseudo object. Default: the best on labelled images held back, or 0.4.
     )
     per_class: bool = False  # Choose a least score for each class that has enough objects.
