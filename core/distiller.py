@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from core.detectors.base import Detector
@@ -24,6 +25,7 @@ class Decoded:
     memory: Memory
     queries: dict[str, Queries]
     predictions: dict[str, Predictions]
+    valid: Bool[Tensor, "b q"] | None = None  # of its own queries, as in Trace
 
 
 # Called with "teacher" or "student" as soon as that detector's own queries are decoded.
@@ -106,7 +108,8 @@ class Distiller(nn.Module):
         predictions = {"student": (student.predictions["own"], self.student.matching)}
         if teacher is not None and self.teacher is not None:
             predictions["teacher"] = teacher.predictions["own"], self.teacher.matching
-        assignments = match_to_truth(predictions, targets)
+        valid = {} if teacher is None else {"teacher": teacher.valid}
+        assignments = match_to_truth(predictions, targets, valid)
         return (
             Trace(**vars(student), assignment=assignments["student"]),
             None if teacher is None else Trace(**vars(teacher), assignment=assignments["teacher"]),
@@ -135,7 +138,7 @@ def decode_further(teacher: Detector, decoded: Decoded, further: dict[str, Queri
     """Adds further groups of queries, and their predictions, to those that the teacher has decoded; without gradient."""
     queries = {name: q.detach() for name, q in further.items()}
     predictions = {name: teacher.decode(decoded.memory, q) for name, q in queries.items()}
-    return Decoded(decoded.memory, decoded.queries | queries, decoded.predictions | predictions)
+    return replace(decoded, queries=decoded.queries | queries, predictions=decoded.predictions | predictions)
 
 
 def decode(detector: Detector, images: Images, ask: Ask) -> Decoded:

@@ -195,6 +195,7 @@ class Problem:
     cost: Float[Tensor, "l b q t"]
     columns: Bool[Tensor, "l b t"]  # the columns that take part
     without: tuple[str, ...] = ()  # earlier problems of the same loss whose matched rows are not available
+    rows: Bool[Tensor, "l b q"] | None = None  # the rows that take part; None: all
     names: Int[Tensor, "l b t"] | None = None  # the `target` of each column in the solution; None: the column's number
 
     def cost_of(self, a: Assignment) -> Float[Tensor, " m"]:
@@ -220,6 +221,7 @@ class Trace:
     queries: dict[str, Queries]
     predictions: dict[str, Predictions]
     assignment: Assignment  # of its own queries to the objects, solved once and shared by every loss
+    valid: Bool[Tensor, "b q"] | None = None  # its own queries that take part; None: all. A crop may remove stored ones
 
     @property
     def own(self) -> Predictions:

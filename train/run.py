@@ -99,7 +99,8 @@ class Run:
     optim: Optim = Optim()
     pseudo: Pseudo = Pseudo()
     teacher: Path | None = None  # Teacher: a run, or a .safetensors file.
-    teacher_cache: Path | None = None  # Folder that caches the teacher's outputs for images that training repeats.
+    teacher_store: Path | None = None  # Folder with what the teacher says of each image; completed before training.
+    teacher_cache: Path | None = None  # Former name of teacher_store.
     class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.
     init: str | None = None  # Start: `imagenet`, a backbone's file, or a run or transformers' folder to fine-tune.
     seed: Annotated[int, Limits(0, 2**63 - 1)] = 0  # Random seed.

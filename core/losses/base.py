@@ -105,6 +105,9 @@ class Loss(nn.Module, ABC):
     # Value of the loss if the student equals the teacher. "zero": 0. "learnt": as low as its own weights have learnt to make
     # it; the loss's file says more. "truth": that of the detection loss, since its targets are the true objects.
     least: Literal["zero", "learnt", "truth"] = "zero"
+    # What the loss reads of the teacher's trace besides logits and boxes: "memory", "hidden" (vectors of its queries) and
+    # "queries". A stored teacher need not have what no loss reads.
+    reads: tuple[str, ...] = ("memory", "hidden", "queries")
     # Whether, in eval mode, the losses of the parts of a step (its processes and passes) add up to the loss of the whole step.
     # The file of a loss with False says why.
     adds_up: bool = True

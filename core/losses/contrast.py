@@ -52,6 +52,7 @@ class Model(Loss):
     """
 
     least, adds_up = "learnt", False
+    reads: tuple[str, ...] = ("hidden",)
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()

@@ -30,6 +30,7 @@ class Model(Loss):
     """
 
     least = "truth"
+    reads: tuple[str, ...] = ()
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()

@@ -55,6 +55,8 @@ class Config:
 class Model(Loss):
     """Eq. 9 on every level. Weights: `imitation.adapters`, phi of each level."""
 
+    reads: tuple[str, ...] = ("memory", "hidden")
+
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("features", teacher)

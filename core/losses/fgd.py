@@ -52,6 +52,8 @@ class Config:
 class Model(Loss):
     """Eq. 8, 9 and 11. Weights: `imitation.adapters`, f of each level, and `relations`, R of both detectors on each level."""
 
+    reads: tuple[str, ...] = ("memory",)
+
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("fgd", teacher)

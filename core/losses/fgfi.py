@@ -54,6 +54,8 @@ class Config:
 class Model(Loss):
     """Imitation near objects. Weights: `imitation.adapters`, f of each level."""
 
+    reads: tuple[str, ...] = ("memory",)
+
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("fgfi", teacher)

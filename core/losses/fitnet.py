@@ -25,6 +25,8 @@ class Config:
 class Model(Loss):
     """Mean squared difference of the features. Weights: `imitation.adapters`, a 1x1 convolution for each level."""
 
+    reads: tuple[str, ...] = ("memory",)
+
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("fitnet", teacher)

@@ -60,6 +60,8 @@ class Config:
 class Model(Loss):
     """The four terms on every level. Weights: `heads`, a `Head` for each level."""
 
+    reads: tuple[str, ...] = ("memory",)
+
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("fkd", teacher)

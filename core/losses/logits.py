@@ -54,6 +54,7 @@ class Model(Loss):
     The problems are posed for pairs of layers; `with_layers` converts their assignments to layers of the two detectors.
     """
 
+    reads: tuple[str, ...] = ()
     known: Bool[Tensor, " c"]  # classes that the teacher can predict
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
@@ -72,6 +73,9 @@ class Model(Loss):
         s, t = self.layers.student, self.layers.teacher
         student_logits = self.known_logits(student.own.logits)[s]
         teacher_logits, matched = self.known_logits(teacher.own.logits)[t], is_matched(teacher)[t]
+        valid_queries = torch.ones_like(matched)
+        if teacher.valid is not None:
+            valid_queries = valid_queries & teacher.valid
         box_cost = in_chunks(self.box_cost, student.own.boxes[s], self.teacher_boxes(teacher)[t])
 
         def add_class_cost(box_cost: Tensor, teacher_logits: Tensor, matched: Tensor) -> Tensor:
@@ -79,7 +83,7 @@ class Model(Loss):
             return box_cost.add(class_cost, alpha=self.matching.class_weight)
 
         def all_pairs() -> Problem:
-            return Problem(add_class_cost(box_cost, teacher_logits, matched), torch.ones_like(matched))
+            return Problem(add_class_cost(box_cost, teacher_logits, matched), valid_queries)
 
         def positives() -> Problem:
             query, valid = (x[t] for x in matched_queries(teacher, targets))
@@ -87,7 +91,7 @@ class Model(Loss):
             return Problem(add_class_cost(boxes, gather_queries(teacher_logits, query), valid), valid, names=query)
 
         def negatives() -> Problem:
-            return Problem(box_cost, ~matched, without=("positive",))
+            return Problem(box_cost, ~matched & valid_queries, without=("positive",))
 
         problems = {"all": all_pairs, "positive": positives, "negative": negatives}
         return {kind: problems[kind]() for kind in KINDS[self.config.match]}

@@ -41,6 +41,7 @@ class Config:
 class Model(Loss):
     """Eq. 4. Weights: `imitation.adapters`, f of each level, and `blocks`, G of each level."""
 
+    reads: tuple[str, ...] = ("memory",)
     least = "learnt"
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):

@@ -25,6 +25,7 @@ class Model(Loss):
     """The detection loss of the group "prior" under the teacher's assignment. No weights of its own."""
 
     least = "truth"
+    reads: tuple[str, ...] = ("queries",)
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()

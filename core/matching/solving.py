@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from core.matching.costs import Matching, first_objects, in_chunks, padded_targets, pair_costs, weighted_sum
@@ -18,9 +18,20 @@ THREADED = 64  # queries and objects from which problems are solved on several t
 
 
 @torch.no_grad()
-def match_to_truth(predictions: Mapping[str, tuple[Predictions, Matching]], targets: Targets) -> dict[str, Assignment]:
-    """The assignment of each detector's queries to the objects, by the detector's name, with one copy for all detectors."""
+def match_to_truth(
+    predictions: Mapping[str, tuple[Predictions, Matching]],
+    targets: Targets,
+    valid: Mapping[str, Bool[Tensor, "b q"] | None] | None = None,
+) -> dict[str, Assignment]:
+    """The assignment of each detector's queries to the objects, by the detector's name, with one copy for all detectors.
+
+    `valid` tells by the detector's name which of its queries may be matched; by default all.
+    """
     problems = {name: truth_problem(p, targets, matching) for name, (p, matching) in predictions.items()}
+    for name, rows in (valid or {}).items():
+        if rows is not None:
+            layers = len(predictions[name][0].logits)
+            problems[name] = replace(problems[name], rows=repeat(rows, "b q -> l b q", l=layers))
     return solve({"truth": problems})["truth"]
 
 
@@ -48,30 +59,38 @@ def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, As
 
     FloatingPointError, naming loss, problem, layer and image: a cost is not finite.
     """
-    arrays = iter(to_host([x for problems in groups.values() for p in problems.values() for x in (p.cost, p.columns)]))
+    every = [p for problems in groups.values() for p in problems.values()]
+    arrays = iter(to_host([x for p in every for x in (p.cost, p.columns, p.rows) if x is not None]))
     solved: dict[str, dict[str, np.ndarray]] = {}
     for group, problems in groups.items():
         solved[group] = {}
         for name, problem in problems.items():
             cost, columns = next(arrays), next(arrays).astype(bool)
+            rows = None if problem.rows is None else next(arrays).astype(bool)
             taken = [solved[group][earlier] for earlier in problem.without]
             threads = solver_threads(problem.cost.device)
-            solved[group][name] = assign(cost, columns, taken, f"{group} {name}".strip(), threads=threads)
+            solved[group][name] = assign(cost, columns, taken, f"{group} {name}".strip(), threads=threads, rows=rows)
     return to_device(solved, groups)
 
 
 def assign(
-    cost: np.ndarray, columns: np.ndarray, taken: list[np.ndarray], name: str, *, threads: int = 1
+    cost: np.ndarray,
+    columns: np.ndarray,
+    taken: list[np.ndarray],
+    name: str,
+    *,
+    threads: int = 1,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """The optimum of every layer and image as rows (layer, image, query, column), ordered by layer and image.
 
-    `cost` is (l, b, q, t), `columns` (l, b, t) tells which columns take part, and `taken` holds rows of earlier solutions
-    whose queries are not available. Large problems are solved on several threads, since the solver releases the GIL; the
-    result does not depend on their number. FloatingPointError mentions `name`.
+    `cost` is (l, b, q, t), `columns` (l, b, t) and `rows` (l, b, q) tell which of them take part, and `taken` holds rows of
+    earlier solutions whose queries are not available. Large problems are solved on several threads, since the solver releases
+    the GIL; the result does not depend on their number. FloatingPointError mentions `name`.
     """
-    free = np.ones(cost.shape[:3], dtype=bool)
-    for rows in taken:
-        free[tuple(rows[:, :3].T)] = False
+    free = np.ones(cost.shape[:3], dtype=bool) if rows is None else rows.copy()
+    for earlier in taken:
+        free[tuple(earlier[:, :3].T)] = False
 
     def optimum(place: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         q, t = free[place].nonzero()[0], columns[place].nonzero()[0]

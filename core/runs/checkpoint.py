@@ -22,6 +22,7 @@ from core.nn.memory import physical_memory
 from core.runs.checksums import refuse_changed, with_checksums
 from core.runs.class_mapping import ClassMap, map_classes
 from core.runs.config import decode, decode_detector, did_you_mean, encode
+from core.runs.last_layer import LastLayer
 
 Load = Callable[[Path], tuple[Detector, dict]]  # a function with the signature of `load_detector`
 T = TypeVar("T")
@@ -148,7 +149,10 @@ def card_entry(card: object, key: str, kind: type[T], run: Path) -> T:
 
 
 def open_teacher(run: Path, entry: Any, load: Load) -> Detector:
-    """The teacher of a run, given the card's entry {"path", "sha256"[, "columns"]}. UserError: it is gone or has changed."""
+    """The teacher of a run, given the card's entry {"path", "sha256"[, "columns", "layers"]}.
+
+    UserError: it is gone or has changed.
+    """
     recorded, digest = (card_entry(entry, key, str, run) for key in ("path", "sha256"))
     path = next((p for p in (weights_file(Path(recorded)), weights_file(run / recorded)) if p.is_file()), None)
     if path is None:
@@ -156,7 +160,8 @@ def open_teacher(run: Path, entry: Any, load: Load) -> Detector:
     if sha256_of(path) != digest:
         raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
     columns = decode(ClassMap | None, entry.get("columns"), f"{run / 'card.json'}: teacher.columns")
-    return map_classes(load(path)[0], columns)
+    teacher = map_classes(load(path)[0], columns)
+    return LastLayer(teacher) if entry.get("layers") == "last" else teacher
 
 
 def build_losses(

@@ -97,6 +97,7 @@ INSIDE = {
     "core.matching.margins": set(),
     "core.matching.threads": set(),
     "core.pseudo": {"core.boxes", "core.types"},
+    "core.runs.transport": {"core.pseudo"},
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.hub": {"core.hub", "core.errors"},
     "core.detectors": {

@@ -126,13 +126,14 @@ def test_out_is_the_way_elsewhere_and_a_name_may_have_a_folder(tmp_path, monkeyp
     assert (tmp_path / "runs/study/row 1/student.safetensors").exists()
 
 
-def test_a_card_says_not_where_the_teachers_outputs_are_written(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["store", "cache"])
+def test_a_card_says_not_where_the_teachers_outputs_are_written(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "card.json").write_text(
-        json.dumps({"run": good_cards()[3] | {"teacher_cache": str(tmp_path / "there")}})
+        json.dumps({"run": good_cards()[3] | {f"teacher_{name}": str(tmp_path / "there")}})
     )
     assert code("fit", "--card", "card.json") == 2
-    assert "--teacher-cache FOLDER" in capsys.readouterr().err and not (tmp_path / "there").exists()
+    assert f"--teacher-{name} FOLDER" in capsys.readouterr().err and not (tmp_path / "there").exists()
 
 
 @pytest.mark.parametrize(

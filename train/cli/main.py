@@ -26,14 +26,15 @@ usage: python -m train VERB ...
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
   label TEACHER             predictions as a COCO file, the truth of unlabelled images: --images FOLDER --out JSON
+  store TEACHER             what it says of the training images, for fit --teacher-store: --out FOLDER [--data.* as fit]
   check ANNOTATIONS.json    every fault of a COCO file and its images, before training meets it
   convert FOLDER            a split of a folder (YOLO, VOC, Roboflow) as a COCO file: --out JSON [--split train|val|test]
   study NAME                train several runs and print a table
   import FILE_OR_FOLDER     turn weights trained elsewhere into a run: --out RUN; [--classes JSON]
   export RUN                write the student for use elsewhere: --to safetensors|hf|onnx --out FOLDER
 """
-VERBS = ("list", "fit", "resume", "eval", "doctor", "label", "check", "convert", "study", "import", "export")
-OPEN_A_RUN = ("resume", "eval", "doctor", "label", "export")
+VERBS = ("list", "fit", "resume", "eval", "doctor", "label", "store", "check", "convert", "study", "import", "export")
+OPEN_A_RUN = ("resume", "eval", "doctor", "label", "store", "export")
 
 
 def main(words: list[str]) -> int:
@@ -122,6 +123,8 @@ def start(verb: str, rest: list[str]) -> int:
                 return verbs.doctor(Path(first), arguments)
             case "label":
                 verbs.label(Path(first), arguments)
+            case "store":
+                verbs.store(Path(first), arguments)
             case "study":
                 verbs.study(first, arguments)
             case "import":

@@ -32,6 +32,7 @@ from train.engine import label as labels
 from train.engine import loop
 from train.engine.evaluate import score
 from train.exports import _cost, _trial
+from train.job import stored_teacher
 from train.job.auto import fitted_to_data
 from train.job.build import device_of, with_classes
 from train.job.images import dataset
@@ -56,12 +57,8 @@ def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list
     about = recipes.card(recipe) if recipe else None
     arguments = with_folder(arguments, start)
     run = flags(start, arguments, f"python -m train fit {recipe or f'--card {card}'}", about, usual=USUAL)
-    if (
-        card
-        and run.teacher_cache
-        and not any(word.startswith(("--teacher-cache", "--teacher_cache")) for word in arguments)
-    ):
-        raise UserError(f"{card} would write to {run.teacher_cache}; say where with --teacher-cache FOLDER, or None")
+    if card:
+        refuse_folders_of_card(run, card, arguments)
     if run.student.classes != start.student.classes:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
     if auto:
@@ -84,6 +81,13 @@ def with_folder(arguments: list[str], start: Run) -> list[str]:
     names = {"--data": "--data.folder"}
     words = [names.get(flag, flag) + equals + value for flag, equals, value in (w.partition("=") for w in arguments)]
     return words if words == arguments or start.data.kind == "coco" else [*words, "--data.kind", "coco"]
+
+
+def refuse_folders_of_card(run: Run, card: Path, arguments: list[str]) -> None:
+    """Raises UserError if a card, and no flag, says where the teacher's outputs are written."""
+    for name, path in (("store", run.teacher_store), ("cache", run.teacher_cache)):
+        if path and not any(word.startswith((f"--teacher-{name}", f"--teacher_{name}")) for word in arguments):
+            raise UserError(f"{card} would write to {path}; say where with --teacher-{name} FOLDER, or None")
 
 
 def resume(path: Path, arguments: list[str]) -> None:
@@ -202,6 +206,17 @@ def label(path: Path, arguments: list[str]) -> None:
         say(f"done: {options.out} with {count} predictions; train with: --data.unlabelled {options.out}")
         folder = f" --images {options.images}" if options.images else ""
         say(f"look at it with: python -m app {path} --data {options.out}{folder}")
+
+
+def store(path: Path, arguments: list[str]) -> None:
+    """Asks a run's student, or a file of weights, once for each training image, and writes what it says to a folder."""
+    options = flags(stored_teacher.Store(), arguments, f"python -m train store {path}")
+    with process_group():
+        with parallel.share_user_errors():
+            opened = stored_teacher.new_store(path, options, device_of(options.device))
+        say(f"store: {options.out}, {opened.size_text}")
+        say(opened.complete(options.batch, options.workers))
+        say(f"done: {options.out}; train with: --teacher {path} --teacher-store {options.out}")
 
 
 def import_run(path: Path, arguments: list[str]) -> None:

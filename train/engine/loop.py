@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import NoReturn
@@ -36,8 +35,8 @@ from train.job import optim
 from train.job.build import Job, build, compile_detectors
 from train.job.ema import WeightAverage
 from train.job.step import MapsOrError, detached_maps, wrap_for_training
+from train.job.stored_teacher import open_store, reads_memory
 from train.job.summary import summary
-from train.job.teacher_cache import CHECKED_IMAGES, open_cache
 from train.run import Run
 from train.run_folder import assignments, faults, folder, state
 from train.run_folder.assignments import AssignmentRecorder
@@ -129,7 +128,7 @@ class Training:
         self.training_pass = wrap_for_training(compile_detectors(job).distiller)
         self.checks = GradientChecks(job.distiller)
         with parallel.share_user_errors():
-            self.cache = open_cache(job)
+            self.store, self.reads_memory = open_store(job), reads_memory(job)
         self.batches = job.loader.steps(self.progress.epoch, self.progress.position, until=job.run.optim.epochs)
 
     @property
@@ -138,8 +137,8 @@ class Training:
         return self.average.distiller if self.average else self.job.distiller
 
     def start(self) -> None:
-        """Checks the teacher cache, cuts the logs back to the checkpoint, and logs the teacher's scores in a new run."""
-        self.check_cache()
+        """Completes the teacher store, cuts the logs back to the checkpoint, and logs the teacher's scores in a new run."""
+        self.complete_store()
         self.log.continue_from(self.progress.lengths, self.progress.step)
         if not self.ranks.first:
             return
@@ -151,13 +150,14 @@ class Training:
             if teacher.get("instability"):
                 self.log.write_event({"instability": "teacher", "step": 0, "epoch": 0} | teacher["instability"])
 
-    def check_cache(self) -> None:
-        """Compares the teacher cache with the teacher on a few images. UserError in all processes: they differ."""
-        if not self.cache:
+    def complete_store(self) -> None:
+        """Asks the teacher for the images that its store lacks, and compares a few. UserError in all processes: they differ."""
+        if not self.store:
             return
-        batches = islice(self.job.loader.epoch(0), -(-CHECKED_IMAGES // self.job.loader.images_per_pass))
-        with parallel.share_user_errors(), self.autocast():
-            self.log.print(self.cache.check((images for images, _ in batches), self.job.device))
+        if self.store.store.missing:
+            self.log.print(f"teacher store: {self.store.size_text}")
+        with parallel.share_user_errors():
+            self.log.print(self.store.complete(self.job.loader.images_per_pass, self.job.run.workers))
 
     def next_passes(self) -> Passes:
         """This process's part of the next step.
@@ -198,15 +198,17 @@ class Training:
 
     def ask_teacher(self, images: Images, targets: Targets) -> tuple[Targets, Decoded | None]:
         """The targets with the objects of images without labels, and what the teacher computed, if it had to be asked."""
-        teacher = self.job.distiller.teacher
-        if not targets.pending or teacher is None:
+        teacher, device = self.job.distiller.teacher, self.job.device
+        if teacher is None or not (targets.pending or self.store):
             return targets, None
-        if self.cache:
-            self.cache.set_images(images)
-        with self.autocast():
-            decoded = run_teacher(teacher, images.to(self.job.device))
-        with in_float32(self.job.device.type):
-            return self.job.distiller.with_objects(targets.to(self.job.device), decoded), decoded
+        with torch.no_grad(), self.autocast():
+            if self.store:
+                memory = teacher.encode(images.to(device)) if self.reads_memory else None
+                decoded = self.store.store.decoded(images, device, memory)
+            else:
+                decoded = run_teacher(teacher, images.to(device))
+        with in_float32(device.type):
+            return self.job.distiller.with_objects(targets.to(device), decoded), decoded
 
     def step(self, passes: Passes, answers: Answers, rate_factor: float) -> dict:
         """Makes one update of the weights; returns its record for the log."""
@@ -240,8 +242,6 @@ class Training:
         has_objects = bool((targets.step > 0).any())
         reseed(self.job.device, pass_seed(self.job.run.seed, self.progress.step, self.ranks.rank, index))
         with nullcontext() if last else self.local_gradients():
-            if self.cache and answer is None:
-                self.cache.set_images(images)
             with self.autocast():
                 total, get_trace = self.training_pass(images.to(self.job.device), targets.to(self.job.device), answer)
             if last:

@@ -1,1 +1,1 @@
-"""Builds what a run trains: networks and data, optimiser, moving average, memory estimate and teacher cache."""
+"""Builds what a run trains: networks and data, optimiser, moving average, memory estimate and teacher store."""

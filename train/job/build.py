@@ -29,10 +29,12 @@ from core.runs.checkpoint import (
 )
 from core.runs.class_mapping import ClassMap, class_map, map_classes, read_class_map
 from core.runs.config import encode
+from core.runs.last_layer import LastLayer
 from train.distributed.parallel import ranks
 from train.job.allocator import keep_freed_memory
 from train.job.images import ChosenRule, choose_rule, dataset, training_images
 from train.job.start import Start, describe_start, read_start, started
+from train.job.store import read_settings
 from train.run import Run
 
 
@@ -50,6 +52,7 @@ class Job:
     limits: tuple[Exceeded, ...] = ()  # settings that the data exceeds
     pseudo: ChosenRule | None = None  # of a run with images without labels
     start: str = ""  # what the student took over from a trained detector
+    teacher_card: dict | None = None  # of the teacher's file
 
 
 def build(run: Run, rule: ChosenRule | None = None) -> Job:
@@ -72,7 +75,7 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
     columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
     torch.manual_seed(run.seed)
     student = started(start, train.categories) if start else None
-    distiller = build_distiller(run, map_classes(loaded[0], columns) if loaded else None, student).to(device)
+    distiller = build_distiller(run, teacher_of(run, loaded[0], columns) if loaded else None, student).to(device)
     refuse_live_norms(run)
     if run.channels_last:
         distiller.to(memory_format=torch.channels_last)
@@ -81,7 +84,7 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
         distiller.pseudo, train = rule.rule, train.with_rule(rule.rule)
     loader = make_loader(run, train, pin=device.type == "cuda")
     notes, limits = data_notes(train, val), data_limits(run, train, val)
-    return Job(run, distiller, loader, val, device, columns, notes, limits, rule, beginning)
+    return Job(run, distiller, loader, val, device, columns, notes, limits, rule, beginning, loaded and loaded[1])
 
 
 def starting_point(run: Run) -> Start | None:
@@ -110,6 +113,19 @@ def make_loader(run: Run, train: Dataset, *, pin: bool) -> Loader:
         pin=pin,
         **mixture(run, train),
     )
+
+
+def store_folder(run: Run) -> Path | None:
+    """The folder of the run's teacher store; None if it has none. Cards of earlier versions call it a cache."""
+    return run.teacher_store or run.teacher_cache
+
+
+def teacher_of(run: Run, detector: Detector, columns: ClassMap | None) -> Detector:
+    """The teacher with the student's classes, and with its last layer alone if the run's store holds no other."""
+    folder = store_folder(run)
+    settings = read_settings(folder) if folder else None
+    teacher = map_classes(detector, columns)
+    return LastLayer(teacher) if settings and settings.layers == "last" else teacher
 
 
 def mixture(run: Run, train: Dataset) -> dict:

@@ -7,6 +7,7 @@ from core.losses.base import Loss
 from train.job.build import Job
 from train.job.images import ChosenRule, kinds_of_images
 from train.job.memory import estimate_memory
+from train.job.stored_teacher import describe as describe_store
 from train.run import Data, Optim
 
 
@@ -20,6 +21,7 @@ def summary(job: Job, path: Path) -> str:
         "run": f"{path}, {describe_device(job)}, seed {run.seed}",
         "student": f"{student.kind}{backbone}, {size:.1f} M parameters",
         "teacher": run.teacher and f"{run.teacher}, evaluated first",
+        "store": describe_store(run),
         "losses": ", ".join(f"{name} x {getattr(run.losses, name).weight:g}" for name in losses),
         "start": job.start,
         "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),

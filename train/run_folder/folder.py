@@ -20,6 +20,7 @@ from core.metrics.coco_ap import NUMBERS
 from core.project import ROOT
 from core.runs.checkpoint import card_entry, save_detector, save_module, sha256_of, weights_file
 from core.runs.config import decode, encode
+from core.runs.last_layer import LastLayer
 from train.distributed.parallel import gather_numbers, launch_id
 from train.job.build import Job, resolve_path
 from train.job.images import ChosenRule
@@ -39,6 +40,8 @@ def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> No
         teacher = file_reference(weights_file(resolve_path(run.teacher)), path)
         teacher |= {key: value for key, value in teacher_results.items() if key != "columns"}
         teacher |= {"columns": job.class_map}
+        if isinstance(job.distiller.teacher, LastLayer):
+            teacher |= {"layers": "last"}
     sources = {"init": run.init if run.init != "imagenet" else None, "class_map": run.class_map}
     files = {
         key: file_reference(weights_of(resolve_path(file)), path) if file else None for key, file in sources.items()

@@ -30,7 +30,7 @@ class Shapes:
         count = COUNTS[split] if count is None else count
         if count < 1 or size < SMALLEST:
             raise UserError(f"shapes has count {count} and size {size}; they must be at least 1 and {SMALLEST}")
-        self.size = size
+        self.size, self.name = size, f"shapes {split} {seed} {size}"
         self.ids = tuple(range(1, count + 1))
         self.sizes = np.full((count, 2), size)
         self.pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)

@@ -17,7 +17,7 @@ from core.runs.checkpoint import read_tensors
 from tests.helpers import runs
 from train.cli.main import main
 from train.engine import loop
-from train.job.teacher_cache import rows_of_file
+from train.job.store import rows_of_file
 from train.run_folder import assignments, state
 
 DEEP = "[" * 200_000
