@@ -1,8 +1,8 @@
 """The teacher store: what a teacher said of each image, on disk, so that it is asked once.
 
 The teacher sees each image as it is, at the teacher's own size. What it said is carried through the augmentation of the student's
-images (`core.runs.transport`): boxes are mirrored, cropped and resized exactly; colours do not move boxes. A store holds logits and
-boxes, of all decoder layers or of the last; hidden vectors if asked for; and the queries, once if all images have the same.
+images (`core.runs.transport`): boxes are mirrored, cropped and resized exactly; colours do not move boxes. A store holds logits
+and boxes, of all decoder layers or of the last; hidden vectors if asked for; and the queries, once if all images have the same.
 Memory is never stored: where a loss reads it, the live teacher computes it.
 
 A store is a folder with `store.json`, which says whose it is, and files of images, each written whole. An image is known by its
