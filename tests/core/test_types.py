@@ -68,7 +68,7 @@ def test_images_and_targets_move_whole():
             moved = vars(after)[name]
             assert (
                 moved == x
-                if name in ("counts", "processes", "step")
+                if not isinstance(x, torch.Tensor)
                 else (moved.shape, moved.dtype, moved.device.type) == (x.shape, x.dtype, "meta")
             )
 

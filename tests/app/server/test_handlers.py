@@ -131,8 +131,9 @@ def test_data_of_other_classes_is_refused(run, tmp_path):
     Image.fromarray(noise()).save(tmp_path / "a.png")
     image = {"id": 1, "file_name": "a.png", "width": 64, "height": 48}
     file = tmp_path / "instances.json"
-    file.write_text(json.dumps({"images": [image], "annotations": [], "categories": [{"id": 7, "name": "cat"}]}))
-    with pytest.raises(UserError, match="same classes"):
+    box = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [4, 4, 20, 20], "area": 400, "iscrowd": 0}
+    file.write_text(json.dumps({"images": [image], "annotations": [box], "categories": [{"id": 7, "name": "cat"}]}))
+    with pytest.raises(UserError, match="cat"):
         open_run(run.path, file, tmp_path)
 
 

@@ -178,7 +178,7 @@ def test_a_recipe_s_docstring_is_its_card():
         (["fit", "--card", "none.json"], "none.json: no such file"),
         (["fit", "shapes", "--teacher", "nobody"], "nobody"),
         (["fit", "shapes", "--init", "nothing.safetensors"], "nothing.safetensors: no such file"),
-        (["fit", "coco"], "give the data: --data.train"),
+        (["fit", "coco"], "give the data: --data FOLDER, or --data.train"),
         (["fit", "coco", "--data.train", "a.json", "--data.val", "b.json"], "a.json"),
         (["resume", "runs/none"], "runs/none: no such run"),
         (["resume", "."], "is not a run: it has no card.json"),

@@ -23,12 +23,12 @@ from train.job.build import build
 def spoiling(real, *, at: range, what: str):
     """Training.step, whose loss or cost is no number at these steps."""
 
-    def step(training, passes, rate):
+    def step(training, *arguments):
         weight = dict(training.job.distiller.student.named_parameters())[what]
         before = weight.detach().clone()
         if training.progress.step in at:
             weight.data.fill_(torch.nan)
-        line = real(training, passes, rate)
+        line = real(training, *arguments)
         if training.progress.step - 1 in at:
             weight.data.copy_(before)
         return line
