@@ -42,9 +42,7 @@ class Data:
     images: Path | None = None  # Folder of the images. Default: `images` beside each JSON, or COCO's own layout.
     train_limit: CountOrZero | None = None  # Use only the first N training images.
     val_limit: Count | None = None  # Use only the first N validation images.
-    unlabelled: tuple[
-        str, ...
-    ] = ()  # Images without labels: folders, COCO files, predictions, or `rest` of the images.
+    unlabelled: tuple[str, ...] = ()  # Images without labels: folders, COCO files, predictions, or `rest`.
     labelled_share: Share = 0.0  # Share of images with labels in each step; 0 takes all images as they come.
     size: Size = 96  # Side of the generated shapes images, in pixels.
     part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
