@@ -7,14 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.detectors._wrapped import Wrapped
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.types import SILENT, Images, Memory, Predictions, Queries
+from core.types import SILENT, Memory, Predictions, Queries
 
 ClassMap = tuple[tuple[int, ...], ...]  # for each class of the student, the classes of the teacher that stand for it
 
 
-class ClassMapped(Detector):
+class ClassMapped(Wrapped):
     """A detector whose logits are converted to other classes.
 
     The logit of a class is the highest of the columns that stand for it. A class without columns has a False in `known`,
@@ -25,8 +26,8 @@ class ClassMapped(Detector):
     empty: Tensor  # c k: True where `column` is only filled up
 
     def __init__(self, detector: Detector, columns: ClassMap):
-        super().__init__()
-        self.detector, self.columns = detector, columns
+        super().__init__(detector)
+        self.columns = columns
         self.config = replace(detector.config, classes=len(columns))
         deepest = max(1, *map(len, columns))
         table = torch.tensor([[*c, *[-1] * (deepest - len(c))] for c in columns])
@@ -34,30 +35,9 @@ class ClassMapped(Detector):
         self.register_buffer("empty", table < 0, persistent=False)
 
     @property
-    def kind(self) -> str:
-        """Name of the wrapped detector."""
-        return self.detector.kind
-
-    @property
-    def proposes(self) -> bool:
-        """Whether the queries of the wrapped detector are proposals of its encoder."""
-        return self.detector.proposes
-
-    @property
-    def proposes_classes(self) -> bool:
-        """Whether the proposals of the wrapped detector have a logit for each of its own classes."""
-        return self.detector.proposes_classes
-
-    @property
     def known(self) -> tuple[bool, ...]:
         """Whether the teacher has a class that stands for each class of the student."""
         return tuple(map(bool, self.columns))
-
-    def encode(self, images: Images) -> Memory:
-        return self.detector.encode(images)
-
-    def propose(self, memory: Memory) -> Queries:
-        return self.detector.propose(memory)
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
         predictions = self.detector.decode(memory, queries)

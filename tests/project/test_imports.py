@@ -138,7 +138,7 @@ INSIDE = {
         "core.types",
     },
     "core.metrics.agreement": {"core.metrics.instability", "core.boxes", "core.types"},
-    "core.runs.class_mapping": {"core.detectors.base", "core.types", "core.errors"},
+    "core.runs.class_mapping": {"core.detectors.base", "core.detectors._wrapped", "core.types", "core.errors"},
     "core.distiller": {"core.detectors.base", "core.losses.base", "core.matching", "core.pseudo", "core.types"},
     "core.data": {"core.data", "core.boxes", "core.limits", "core.types", "core.errors", "core.files", "core.pseudo"},
 }
