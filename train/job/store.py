@@ -149,6 +149,8 @@ class TeacherStore:
 
         UserError: an image cannot be read.
         """
+        # No process writes before all have listed what is missing: they share out the same list.
+        gather_numbers([0])
         missing = self.missing
         with share_user_errors():
             if ranks().first and read_settings(self.folder) is None:
