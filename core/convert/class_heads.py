@@ -1,7 +1,7 @@
 """Gives a detector other classes: rows of its class heads are kept, reordered or made anew; all other weights stay."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,22 +13,14 @@ from core.detectors.base import Detector
 Rows = tuple[int | None, ...]  # for each new class the row of the old head, or None for a new row
 
 
-@dataclass(frozen=True)
-class Remade:
-    """A detector with other classes, and the names of the tensors that have rows of classes."""
-
-    detector: Detector
-    heads: tuple[str, ...]
-
-
-def with_classes(detector: Detector, rows: Rows) -> Remade:
+def with_classes(detector: Detector, rows: Rows) -> Detector:
     """A detector of the same architecture and weights whose class k has the row `rows[k]` of the old class heads.
 
     New rows have the initial values of a new detector. A head may have further rows after those of the classes, such as
     "no object"; these are kept. In the head of a two-stage encoder that knows one class, row 0 stands for any object and stays.
     """
-    make, config = detectors.module(detectors.name_of(detector.config)).Model, detector.config
-    new = make(_with_number(config, len(rows))).train(detector.training)
+    config = detector.config
+    new = built(config, len(rows)).train(detector.training)
     heads = class_heads(detector)
     old, state = detector.state_dict(), new.state_dict()
     for name, x in old.items():
@@ -39,19 +31,18 @@ def with_classes(detector: Detector, rows: Rows) -> Remade:
         else:
             state[name] = joined(x, state[name], rows, config.classes)
     new.load_state_dict(state)
-    return Remade(new, heads)
+    return new
 
 
-def _with_number(config: Any, classes: int) -> Any:
-    """The config with another number of classes."""
-    return replace(config, classes=classes)
+def built(config: Any, classes: int) -> Detector:
+    """A new detector with another number of classes."""
+    return detectors.module(detectors.name_of(config)).Model(replace(config, classes=classes))
 
 
 def class_heads(detector: Detector) -> tuple[str, ...]:
     """Names of the tensors whose shape depends on the number of classes."""
-    make = detectors.module(detectors.name_of(detector.config)).Model
     with torch.device("meta"):
-        more = make(_with_number(detector.config, detector.config.classes + 1)).state_dict()
+        more = built(detector.config, detector.config.classes + 1).state_dict()
     return tuple(name for name, x in detector.state_dict().items() if x.shape != more[name].shape)
 
 

@@ -12,21 +12,22 @@ import torch
 
 from core.convert.class_heads import with_classes
 from core.convert.classes import Classes, choose_classes
-from core.convert.read import ForeignWeights, config_labels
-from core.convert.to_detector import Converted, starred
+from core.convert.read import ForeignWeights, config_labels, processor_image_size, read_processor, side_of
+from core.convert.tensors import refuse_not_finite
+from core.convert.to_detector import Converted, augment_of_size, class_line, starred
 from core.data.transforms import Augment
 from core.detectors import hub
+from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import read_json
 from core.hub.families import FAMILIES
-from core.hub.settings import import_transformers, read_settings, width_of
+from core.hub.settings import import_transformers, transformers_settings, usable_entries, width_of
 from core.matching.costs import Matching
 from core.runs.config import decode
 from core.tensor_names import HUB
 from core.types import Images
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-NATIVE = ("conditional_detr", "deformable_detr")  # families that have a detector of their own here
 PROBE = 512  # side of the image with which strides are measured
 
 
@@ -37,35 +38,31 @@ class Processor:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: Augment  # the size of images
-    assumed: str = ""  # what is said if the folder has no such file
+    assumed: str  # what is said if the folder has no such file
 
 
-def model_type(path: Path) -> str | None:
-    """The family that a folder's config.json names; None if `path` is no folder with such a file."""
-    file = path / "config.json"
-    entries = read_json(file) if path.is_dir() and file.is_file() else {}
-    return entries.get("model_type") if isinstance(entries, dict) else None
-
-
-def convert_folder(path: Path, class_file: Path | None = None) -> tuple[Converted, Augment]:
-    """The detector of a folder, its classes and what became of its tensors; and the size that its images had.
+def convert_folder(path: Path, class_file: Path | None = None) -> Converted:
+    """The detector of a folder, its classes, the size of its images, and what became of its tensors.
 
     UserError: it is not of a family that can be used, its weights are missing or a pickle, or its classes do not fit.
     """
-    entries = read_settings((path / "config.json").read_text(encoding="utf-8"), f"{path / 'config.json'}")
+    file = path / "config.json"
+    content = read_json(file)
+    entries = usable_entries(content, f"{file}")
     refuse_missing_weights(path)
-    processor = read_processor(path, entries["model_type"])
-    network, report = load_network(path, entries)
+    processor = colours_and_size(path, entries["model_type"])
+    labels = config_labels(content, f"{file}")
+    network, report = load_network(path, entries | ({"num_labels": len(labels)} if labels else {}))
     detector = hub.Model(hub_config(network.config, entries, processor))
     detector.network.load_state_dict(network.state_dict())
+    ids = decode(tuple[int, ...], content.get("category_ids", []), f"{file}: category_ids")
+    foreign = ForeignWeights(path, HUB, {}, labels=labels, category_ids=ids)
+    classes = choose_classes(foreign, detector.kind, detector.config.classes, class_file)
     detector = with_strides(detector.eval())
-    classes, changed = classes_of(path, detector, class_file)
-    names = [c.name for c in classes.categories]
-    report += [
-        ("classes", f"{len(names)}, {classes.source}: {', '.join(names[:10])}{', ...' if names[10:] else ''}"),
-        ("assumed", processor.assumed),
-    ]
-    return Converted(changed, classes.categories, tuple((a, b) for a, b in report if b)), processor.augment
+    lines = [*report, ("classes", class_line(classes)), ("assumed", processor.assumed)]
+    return Converted(
+        with_rows(detector, classes), classes.categories, tuple((a, b) for a, b in lines if b), processor.augment
+    )
 
 
 def refuse_missing_weights(path: Path) -> None:
@@ -81,16 +78,11 @@ def refuse_missing_weights(path: Path) -> None:
 
 
 def load_network(path: Path, entries: dict[str, Any]) -> tuple[Any, list[tuple[str, str]]]:
-    """transformers' model of a folder, and lines on its tensors. UserError: a tensor is missing or has another shape."""
-    transformers = import_transformers()
-    kept = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    numbers = {"num_labels": len(kept["id2label"])} if isinstance(kept.get("id2label"), dict) else {}
-    options = {key: value for key, value in entries.items() if key != "model_type"} | numbers
-    options |= {"use_pretrained_backbone": False} if "use_pretrained_backbone" in options else {}
+    """transformers' model of a folder, and lines on its tensors. UserError: a tensor is missing, misshapen or not finite."""
+    settings = transformers_settings(entries, f"{path / 'config.json'}")
     try:
-        config = transformers.AutoConfig.for_model(entries["model_type"], **options)
-        network, info = transformers.AutoModelForObjectDetection.from_pretrained(
-            path, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+        network, info = import_transformers().AutoModelForObjectDetection.from_pretrained(
+            path, config=settings, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except Exception as error:  # transformers raises many kinds for a folder that does not fit together
         raise UserError(f"{path} cannot be opened by transformers: {' '.join(str(error).split())[:300]}") from None
@@ -98,6 +90,8 @@ def load_network(path: Path, entries: dict[str, Any]) -> tuple[Any, list[tuple[s
         raise UserError(
             f"{path}: model.safetensors lacks {missing[0]} and {len(missing) - 1} more tensors of its config.json"
         )
+    for name, x in network.state_dict().items():
+        refuse_not_finite(name, x, path)
     unexpected = sorted(info["unexpected_keys"])
     left_out = f"{starred(unexpected)}: the detector has no such part" if unexpected else ""
     return network, [("used", f"{len(network.state_dict())} tensors, read by transformers"), ("left out", left_out)]
@@ -163,27 +157,16 @@ def with_strides(detector: hub.Model) -> hub.Model:
     return detector
 
 
-def classes_of(path: Path, detector: hub.Model, class_file: Path | None) -> tuple[Classes, hub.Model]:
-    """The classes of a folder, and the detector with these alone. UserError: names and class heads do not fit."""
-    config = read_json(path / "config.json")
-    where = f"{path / 'config.json'}"
-    ids = decode(tuple[int, ...], config.get("category_ids", []), f"{where}: category_ids")
-    foreign = ForeignWeights(path, HUB, {}, labels=config_labels(config, where), category_ids=ids)
-    count = detector.config.classes
-    classes = choose_classes(foreign, detector.kind, count, class_file)
-    if classes.rows == tuple(range(count)):
-        return classes, detector
-    changed = with_classes(detector, classes.rows).detector
-    assert isinstance(changed, hub.Model)
-    return classes, changed
+def with_rows(detector: hub.Model, classes: Classes) -> Detector:
+    """The detector with these rows of its class heads alone."""
+    if classes.rows == tuple(range(detector.config.classes)):
+        return detector
+    return with_classes(detector, classes.rows)
 
 
-def read_processor(path: Path, kind: str) -> Processor:
-    """The folder's preprocessor_config.json. UserError: it is not an object, or a value has the wrong type."""
-    file = path / "preprocessor_config.json"
-    entries = read_json(file) if file.is_file() else {}
-    if not isinstance(entries, dict):
-        raise UserError(f"{file} is not an object; correct it, or remove it")
+def colours_and_size(path: Path, kind: str) -> Processor:
+    """Reads colours and size of images from the folder's preprocessor_config.json. UserError: it is not an object, or a value is wrong."""
+    entries, file = read_processor(path), path / "preprocessor_config.json"
     normalise = entries.get("do_normalize", not FAMILIES[kind].padded_boxes)
     mean, std = IMAGENET if normalise else ((0.0,) * 3, (1.0,) * 3)
     if normalise:
@@ -193,19 +176,14 @@ def read_processor(path: Path, kind: str) -> Processor:
         raise UserError(f"{file}: image_std is {std}; it must be above 0")
     colours = "normalised with ImageNet's mean and deviation" if normalise else "in 0 to 1"
     assumed = "" if file.is_file() else f"no preprocessor_config.json: pixels are {colours}"
-    return Processor(mean, std, image_size(entries, file), assumed)
+    return Processor(mean, std, image_size(path, entries.get("size"), file), assumed)
 
 
-def image_size(entries: dict[str, Any], file: Path) -> Augment:
+def image_size(path: Path, size: Any, file: Path) -> Augment:
     """The size of images in evaluation: a square, or a short side with a limit of the long side."""
-    size = entries.get("size", {})
     if isinstance(size, dict) and {"height", "width"} <= size.keys():
-        height, width = (decode(int, size[key], f"{file}: size.{key}") for key in ("height", "width"))
+        height, width = (side_of(size, key, 0, file) for key in ("height", "width"))
         if height != width:
             raise UserError(f"{file} resizes images to {height} x {width}; only squares can be used")
         return Augment(sizes=(height,), longest=max(height, 1333), square=True)
-    if not isinstance(size, dict):  # as older versions of transformers wrote it
-        size = {"shortest_edge": size, "longest_edge": entries.get("max_size", 1333)}
-    short = decode(int, size.get("shortest_edge", 800), f"{file}: size.shortest_edge")
-    longest = decode(int, size.get("longest_edge", 1333), f"{file}: size.longest_edge")
-    return Augment(sizes=() if entries.get("do_resize") is False else (short,), longest=longest)
+    return augment_of_size(*processor_image_size(path))

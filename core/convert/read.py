@@ -195,24 +195,34 @@ def config_labels(config: dict[str, Any], where: str) -> dict[int, str]:
     return {int(k): labels[k] for k in sorted(labels, key=int)}
 
 
+def read_processor(path: Path) -> dict[str, Any]:
+    """The contents of a folder's preprocessor_config.json, {} without one. UserError: it is not an object."""
+    file = path / "preprocessor_config.json"
+    entries = read_json(file) if file.exists() else {}
+    if not isinstance(entries, dict):
+        raise UserError(f"{file} is not an object; correct it, or remove it")
+    return entries
+
+
 def processor_image_size(path: Path) -> tuple[int | None, int]:
     """The image size of the folder's image processor: short side (None: keep), limit of the long side. Default: DETR's.
 
     UserError: the processor's file is not an object, or a size has the wrong type or is absurd.
     """
-    file = path / "preprocessor_config.json"
-    processor = read_json(file) if file.exists() else {}
-    if not isinstance(processor, dict):
-        raise UserError(f"{file} is not an object; correct it, or remove it")
+    processor, file = read_processor(path), path / "preprocessor_config.json"
     size = processor.get("size", {})
     if not isinstance(size, dict):  # as older versions of transformers wrote it
         size = {"shortest_edge": size, "longest_edge": processor.get("max_size", 1333)}
-    defaults = {"shortest_edge": 800, "longest_edge": 1333}
-    short, longest = (decode(int, size.get(key, n), f"{file}: {key}") for key, n in defaults.items())
-    for key, value in zip(defaults, (short, longest)):
-        if not 1 <= value <= LARGEST:
-            raise UserError(f"{file}: {key} is {shown(value)}; it must be a number of pixels from 1 to {LARGEST}")
+    short, longest = (side_of(size, key, n, file) for key, n in (("shortest_edge", 800), ("longest_edge", 1333)))
     return (None if processor.get("do_resize") is False else short), longest
+
+
+def side_of(size: dict[str, Any], key: str, default: int, file: Path) -> int:
+    """A side of images in pixels. UserError: it has the wrong type or is absurd."""
+    value = decode(int, size.get(key, default), f"{file}: {key}")
+    if not 1 <= value <= LARGEST:
+        raise UserError(f"{file}: {key} is {shown(value)}; it must be a number of pixels from 1 to {LARGEST}")
+    return int(value)
 
 
 def join_projections(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

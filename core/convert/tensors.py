@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -41,10 +42,7 @@ class RenamedTensors(dict[str, Tensor]):
         """Adds a tensor, or one more copy of it. UserError: it is empty, not finite, or not equal to the first copy."""
         if not x.numel():
             raise UserError(f"{self.foreign.path} does not fit: {file_name} is empty, of shape {tuple(x.shape)}")
-        if x.is_floating_point() and not x.isfinite().all():
-            raise UserError(
-                f"{self.foreign.path}: {file_name} holds numbers that are NaN or infinite; take another file"
-            )
+        refuse_not_finite(file_name, x, self.foreign.path)
         copies = self.file_names.setdefault(name, [])
         if copies and not torch.equal(self[name], x):
             raise UserError(
@@ -120,3 +118,9 @@ def add_tied_heads(tensors: RenamedTensors) -> None:
             if other not in tensors:
                 tensors[other] = tensors[first]
                 tensors.tied.append(other)
+
+
+def refuse_not_finite(name: str, x: Tensor, path: Path) -> None:
+    """UserError: a tensor of the file or folder `path` holds numbers that are NaN or infinite."""
+    if x.is_floating_point() and not x.isfinite().all():
+        raise UserError(f"{path}: {name} holds numbers that are NaN or infinite; take another file")

@@ -16,6 +16,7 @@ from core.convert.classes import Classes, choose_classes
 from core.convert.read import ForeignWeights
 from core.convert.tensors import RenamedTensors, rename_tensors
 from core.data.category import Category
+from core.data.transforms import Augment
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.limits import refuse_outside
@@ -40,6 +41,7 @@ class Converted:
     detector: Detector
     categories: tuple[Category, ...]
     report: tuple[tuple[str, str], ...]  # lines (title, text) that say what became of each tensor
+    augment: Augment  # the size of images in evaluation
 
 
 def convert(foreign: ForeignWeights, class_file: Path | None = None) -> Converted:
@@ -54,7 +56,13 @@ def convert(foreign: ForeignWeights, class_file: Path | None = None) -> Converte
     select_rows(tensors, classes, count)
     model = build(tensors, config | {"classes": len(classes.rows)})
     model.load_state_dict(tensors)
-    return Converted(model.eval(), classes.categories, tuple(report(tensors, classes, count, options.assumed)))
+    lines = tuple(report(tensors, classes, count, options.assumed))
+    return Converted(model.eval(), classes.categories, lines, augment_of_size(*foreign.image_size))
+
+
+def augment_of_size(short: int | None, longest: int) -> Augment:
+    """The size of images in evaluation from a short side (None: keep) and the limit of the long side."""
+    return Augment(sizes=() if short is None else (short,), longest=longest)
 
 
 def build(tensors: RenamedTensors, config: dict[str, Any]) -> Detector:
@@ -122,7 +130,6 @@ def check_shapes(tensors: RenamedTensors, needed: dict[str, Tensor]) -> None:
 
 def report(tensors: RenamedTensors, classes: Classes, count: int, assumed: dict[str, Any]) -> list[tuple[str, str]]:
     """The lines of the report, as (title, text). Lines without a text are left out."""
-    names = [c.name for c in classes.categories]
     copies = [name for file_names in tensors.file_names.values() for name in file_names[1:]]
     dropped = [str(row) for row in range(count) if row not in classes.rows]
     encoder = "; that of the encoder keeps row 0, any object, instead of its last class" if tensors.two_stage else ""
@@ -134,7 +141,7 @@ def report(tensors: RenamedTensors, classes: Classes, count: int, assumed: dict[
             "tied",
             tensors.tied and f"{starred(map(tensors.name_in_file, tensors.tied))}: not in the file, equal to number 0",
         ),
-        ("classes", f"{len(names)}, {classes.source}: {', '.join(names[:10])}{', ...' if names[10:] else ''}"),
+        ("classes", class_line(classes)),
         (
             "rows",
             dropped and f"{', '.join(dropped)} of the {count} in a class head are no class, and left out{encoder}",
@@ -142,6 +149,12 @@ def report(tensors: RenamedTensors, classes: Classes, count: int, assumed: dict[
         ("assumed", ", ".join(f"{key} {value}" for key, value in assumed.items())),
     ]
     return [(title, text) for title, text in lines if text]
+
+
+def class_line(classes: Classes) -> str:
+    """The number of classes, where their names come from, and the first names."""
+    names = [c.name for c in classes.categories]
+    return f"{len(names)}, {classes.source}: {', '.join(names[:10])}{', ...' if names[10:] else ''}"
 
 
 def starred(names: Iterable[str]) -> str:

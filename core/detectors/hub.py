@@ -154,12 +154,10 @@ class Model(Detector):
         return arguments, model(pixels, pixel_mask=(~padding).long())
 
     def shapes_of_levels(self, pixels: Tensor, padding: Tensor) -> list[tuple[int, int]]:
-        """Height and width of each level that the decoder reads, whatever the config says of strides."""
+        """Height and width of each level that the decoder reads of a square input, whatever the config says of strides."""
         arguments, _ = self.before_decoder(pixels, padding)
-        if arguments.get("spatial_shapes_list"):
-            return [(int(h), int(w)) for h, w in arguments["spatial_shapes_list"]]
         side = math.isqrt(arguments["encoder_hidden_states"].shape[1])
-        return [(side, side)]
+        return levels_given(arguments) or [(side, side)]
 
     def padded(self, images: Images) -> tuple[Tensor, Tensor]:
         """Normalised pixels and padding, padded to multiples of the divisor and until there is a place for each query."""
@@ -173,11 +171,8 @@ class Model(Detector):
 
     def level_shapes(self, arguments: dict[str, Any], size: tuple[int, int]) -> list[tuple[int, int]]:
         """Height and width of each level; families with one level do not pass them to the decoder."""
-        given = arguments.get("spatial_shapes_list")
-        if given:
-            return [(int(h), int(w)) for h, w in given]
         stride = self.config.strides[0]
-        return [(-(-size[0] // stride), -(-size[1] // stride))]
+        return levels_given(arguments) or [(-(-size[0] // stride), -(-size[1] // stride))]
 
     def scale(self, images: Images, size: tuple[int, int]) -> Float[Tensor, "b 1 4"] | None:
         """The size of the padded input in units of each image's size, as (w, h, w, h), if boxes are fractions of the input."""
@@ -280,6 +275,11 @@ class Model(Detector):
         if self.family.image_first:
             return rearrange(logits, "b l q c -> l b q c"), rearrange(boxes, "b l q c -> l b q c")
         return logits, boxes
+
+
+def levels_given(arguments: dict[str, Any]) -> list[tuple[int, int]]:
+    """Height and width of each level as the decoder gets them; [] in families with one level."""
+    return [(int(h), int(w)) for h, w in arguments.get("spatial_shapes_list") or ()]
 
 
 def in_image(boxes: Float[Tensor, "*l b q 4"], memory: HubMemory) -> Float[Tensor, "*l b q 4"]:

@@ -28,25 +28,41 @@ def import_transformers() -> ModuleType:
     return transformers
 
 
-def read_settings(text: str, where: str) -> dict[str, Any]:
+def usable_entries(content: Any, where: str) -> dict[str, Any]:
     """The entries of a config.json that matter, without names of classes. UserError: it is not one that can be used."""
-    try:
-        entries = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{where} is not JSON: {error}") from None
-    if not isinstance(entries, dict):
+    if not isinstance(content, dict):
         raise UserError(f"{where} is not an object; give the config.json that transformers wrote")
-    if asked := [key for key in REMOTE_CODE if entries.get(key)]:
+    if asked := [key for key in REMOTE_CODE if content.get(key)]:
         raise UserError(f"{where} asks to run code that comes with the weights ({asked[0]}), which is never done")
-    kind = entries.get("model_type")
+    kind = content.get("model_type")
     if kind not in FAMILIES:
         raise UserError(f"{where} has model_type {kind!r}; there are {', '.join(FAMILIES)}")
-    if FAMILIES[kind].norm_states and entries.get("auxiliary_loss"):
+    if FAMILIES[kind].norm_states and content.get("auxiliary_loss"):
         raise UserError(
             f"{where} sets auxiliary_loss, with which transformers passes normed states from layer to layer: that is"
             f" not {kind}, and cannot be used"
         )
-    return {key: value for key, value in entries.items() if key not in IGNORED}
+    return {key: value for key, value in content.items() if key not in IGNORED}
+
+
+def parsed_entries(config_json: str) -> dict[str, Any]:
+    """The same of the text in a detector's Config. UserError: it is not JSON, or cannot be used."""
+    try:
+        content = json.loads(config_json)
+    except ValueError as error:
+        raise UserError(f"config_json is not JSON: {error}") from None
+    return usable_entries(content, "config_json")
+
+
+def transformers_settings(entries: dict[str, Any], where: str) -> Any:
+    """transformers' configuration with these entries; no backbone is ever downloaded. UserError: transformers refuses it."""
+    transformers = import_transformers()
+    options = {key: value for key, value in entries.items() if key != "model_type"}
+    options |= {"use_pretrained_backbone": False} if "use_pretrained_backbone" in options else {}
+    try:
+        return transformers.AutoConfig.for_model(entries["model_type"], **options)
+    except Exception as error:  # transformers checks its fields with many kinds of errors
+        raise UserError(f"{where} is refused by transformers: {' '.join(str(error).split())}") from None
 
 
 def build_settings(config_json: str, *, classes: int, queries: int, layers: int, width: int) -> Any:
@@ -54,24 +70,16 @@ def build_settings(config_json: str, *, classes: int, queries: int, layers: int,
 
     UserError: `config_json` cannot be used, or its queries have not `width` channels.
     """
-    where = "config_json"
-    entries = read_settings(config_json, where)
-    entries |= {"use_pretrained_backbone": False} if "use_pretrained_backbone" in entries else {}
-    kind = entries.pop("model_type")
-    try:
-        settings = import_transformers().AutoConfig.for_model(kind, **entries)
-    except UserError:
-        raise
-    except Exception as error:  # transformers checks its fields with many kinds of errors
-        reason = " ".join(str(error).split())
-        raise UserError(f"{where} is refused by transformers: {reason}") from None
+    settings = transformers_settings(parsed_entries(config_json), "config_json")
     settings.num_labels = classes
     settings.num_queries = queries
     if getattr(settings, "two_stage", False):
         settings.two_stage_num_proposals = queries
-    settings.decoder_layers = layers - FAMILIES[kind].initial_prediction
+    settings.decoder_layers = layers - FAMILIES[settings.model_type].initial_prediction
     if width_of(settings) != width:
-        raise UserError(f"{where} has queries of {width_of(settings)} channels, but the detector's width is {width}")
+        raise UserError(
+            f"config_json has queries of {width_of(settings)} channels, but the detector's width is {width}"
+        )
     return settings
 
 

@@ -7,13 +7,11 @@ from typing import Annotated, Literal
 import tyro
 from torch import nn
 
-from core.convert.hub_folder import NATIVE, convert_folder, model_type
-from core.convert.read import read_weights
-from core.convert.to_detector import Converted, convert
+from core.convert.open_weights import open_weights
+from core.convert.to_detector import Converted
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import whole_folder, write_json
-from core.hub.families import FAMILIES
 from core.losses import detection
 from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
@@ -40,33 +38,20 @@ def import_run(path: Path, options: Import) -> None:
         raise UserError("say which folder to write: --out RUN")
     with whole_folder(options.out) as scratch:
         show(f"reading {path} ..", flush=True)
-        converted, augment = converted_weights(path, options)
-        lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(augment))]
+        converted = open_weights(path, options.classes, hub=options.as_ == "hub")
+        lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(converted.augment))]
         report = [f"{title:<9} {text}" for title, text in lines]
         show("\n".join(report))
-        write_run(scratch, options.out.name, path, converted, augment, report)
+        write_run(scratch, options.out.name, path, converted, report)
     show(
         f"done: {options.out}; measure it with: python -m train eval {options.out} --data INSTANCES.json --images FOLDER,"
         f" or let it teach: python -m train fit RECIPE --teacher {options.out}"
     )
 
 
-def converted_weights(path: Path, options: Import) -> tuple[Converted, Augment]:
-    """The detector of a file or folder, and the size of images in its evaluation.
-
-    A folder of a family that this project has too becomes its detector, unless `--as hub` says otherwise.
-    """
-    kind = model_type(path)
-    if options.as_ == "hub" or (kind in FAMILIES and kind not in NATIVE):
-        return convert_folder(path, options.classes)
-    foreign = read_weights(path)
-    short, longest = foreign.image_size
-    return convert(foreign, options.classes), Augment(sizes=() if short is None else (short,), longest=longest)
-
-
-def write_run(path: Path, name: str, source: Path, converted: Converted, augment: Augment, report: list[str]) -> None:
+def write_run(path: Path, name: str, source: Path, converted: Converted, report: list[str]) -> None:
     """Writes the files that `fit` leaves of a run without a teacher, so that everything that opens a run opens this one."""
-    data = Data(kind="coco", augment=augment)
+    data = Data(kind="coco", augment=converted.augment)
     run = Run(name, converted.detector.config, Losses(detection=detection.Config(weight=1.0)), data)
     about = folder.common_entries(converted.categories) | {"imported": origin(source) | {"report": report}}
     save_detector(path / "student.safetensors", converted.detector, about | {"data": encode(data)})

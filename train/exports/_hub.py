@@ -7,14 +7,14 @@ from typing import Any
 from core.data.transforms import Augment
 from core.detectors import hub
 from core.files import write_json
-from core.hub.settings import read_settings
+from core.hub.settings import parsed_entries
 from core.runs.config import decode
 
 
 def export(detector: hub.Model, card: dict, folder: Path) -> str:
     """Writes config.json, model.safetensors and preprocessor_config.json; returns the call that opens the folder."""
     network: Any = copy.deepcopy(detector.network)
-    original = read_settings(detector.config.config_json, "config_json")
+    original = parsed_entries(detector.config.config_json)
     network.config.auxiliary_loss = original.get("auxiliary_loss", False)
     names = [category["name"] for category in card["categories"]]
     network.config.id2label = dict(enumerate(names))

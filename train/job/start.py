@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from core.convert.class_heads import with_classes
-from core.convert.hub_folder import convert_folder, model_type
-from core.convert.read import read_weights
-from core.convert.to_detector import convert
+from core.convert.open_weights import model_type, open_weights
 from core.data.category import Category
 from core.detectors import name_of
 from core.detectors.base import Detector, DetectorConfig
 from core.errors import UserError
-from core.hub.families import FAMILIES
 from core.runs.checkpoint import load_detector, read_tensors, weights_file
 
 
@@ -33,15 +30,11 @@ def read_start(path: Path, recipe: DetectorConfig) -> Start | None:
     the folder is neither.
     """
     if path.is_dir() and not weights_file(path).is_file():
-        kind = model_type(path)
-        if kind is None:
+        if model_type(path) is None:
             raise UserError(
                 f"--init {path} is neither a run nor a folder that transformers saved: it has no config.json"
             )
-        if kind in FAMILIES and (name_of(recipe) == "hub" or kind not in ("conditional_detr", "deformable_detr")):
-            converted, _ = convert_folder(path)
-        else:
-            converted = convert(read_weights(path))
+        converted = open_weights(path, hub=name_of(recipe) == "hub")
         return Start(path, converted.detector, tuple(c.name for c in converted.categories))
     file = weights_file(path)
     if file.suffix != ".safetensors" or "detector" not in read_tensors(file)[1]:
@@ -59,7 +52,7 @@ def started(start: Start, categories: Sequence[Category]) -> Detector:
     if names == list(start.classes):
         return start.detector.train()
     known = {name: row for row, name in enumerate(start.classes)}
-    return with_classes(start.detector, tuple(known.get(name) for name in names)).detector.train()
+    return with_classes(start.detector, tuple(known.get(name) for name in names)).train()
 
 
 def describe_start(start: Start, categories: Sequence[Category], recipe: DetectorConfig) -> str:

@@ -19,8 +19,8 @@ families = pytest.mark.parametrize("family", hub.NAMES)
 def test_parity_of_an_imported_folder(family, tmp_path):
     """Strides, sizes and colours come from the folder, and the outputs are those of the model that was saved."""
     network = hub.save_folder(tmp_path / "x", family)
-    converted, augment = convert_folder(tmp_path / "x")
-    detector, expected = converted.detector, hub.config(family)
+    converted = convert_folder(tmp_path / "x")
+    detector, augment, expected = converted.detector, converted.augment, hub.config(family)
     assert detector.strides == expected.strides and detector.config.queries == 10 and detector.config.classes == 80
     assert detector.kind == family and augment.square == detector.family.padded_boxes and augment.sizes == (128,)
     assert [c.name for c in converted.categories] == [f"thing {k}" for k in range(80)]
@@ -40,8 +40,8 @@ def test_rows_of_classes_are_chosen_by_a_file_of_names(family, tmp_path):
     hub.save_folder(tmp_path / "x", family, classes=6)
     names = {"categories": [{"id": 9, "name": "thing 4"}, {"id": 11, "name": "thing 1"}]}
     (tmp_path / "names.json").write_text(json.dumps(names))
-    whole = convert_folder(tmp_path / "x")[0].detector
-    converted = convert_folder(tmp_path / "x", tmp_path / "names.json")[0]
+    whole = convert_folder(tmp_path / "x").detector
+    converted = convert_folder(tmp_path / "x", tmp_path / "names.json")
     assert [(c.id, c.name) for c in converted.categories] == [(9, "thing 4"), (11, "thing 1")]
     images, _ = tiny.batch(((128, 128),), (1,))
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_other_classes_keep_all_but_new_rows(kind):
     detector = tiny.detector(kind)
     heads = class_heads(detector)
     torch.manual_seed(5)
-    new = with_classes(detector, (2, None, 0)).detector
+    new = with_classes(detector, (2, None, 0))
     old, state = detector.state_dict(), new.state_dict()
     assert heads and new.config.classes == 3 and old.keys() == state.keys()
     for name, x in old.items():
@@ -74,7 +74,7 @@ def test_other_classes_keep_all_but_new_rows(kind):
 
 def test_the_row_of_any_object_stays_in_a_two_stage_encoder():
     detector = tiny.detector("deformable_detr")
-    old, state = detector.state_dict(), with_classes(detector, (3, 1)).detector.state_dict()
+    old, state = detector.state_dict(), with_classes(detector, (3, 1)).state_dict()
     rows = {name: 0 if one_class(detector, name) else 3 for name in class_heads(detector)}
     assert sorted(rows.values()) == [0, 0, 3, 3, 3, 3], "a weight and a bias each of the encoder and two layers"
     assert all(torch.equal(state[name][0], old[name][row]) for name, row in rows.items())
@@ -94,6 +94,17 @@ def broken(path, what: str) -> None:
     elif what == "missing":
         tensors.pop(sorted(tensors)[0])
         save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    elif what == "nan":
+        name = sorted(tensors)[0]
+        save_file(
+            tensors | {name: torch.full_like(tensors[name], torch.nan)}, path / "model.safetensors", {"format": "pt"}
+        )
+    elif what == "huge":
+        (path / "preprocessor_config.json").write_text('{"size": {"height": 99999, "width": 99999}}')
+    elif what == "list":
+        (path / "config.json").write_text("[]")
+    elif what == "no config":
+        (path / "config.json").unlink()
     elif what == "shape":
         (path / "config.json").write_text(json.dumps(config | {"decoder_ffn_dim": 72}))
     elif what == "std":
@@ -109,6 +120,10 @@ SENTENCES = {
     "missing": "model.safetensors lacks",
     "shape": "cannot be opened by transformers",
     "std": "image_std is .*; it must be above 0",
+    "nan": "holds numbers that are NaN or infinite",
+    "huge": "it must be a number of pixels from 1 to",
+    "list": "config.json is not an object",
+    "no config": "config.json",
     "oblong": "resizes images to 64 x 96; only squares can be used",
 }
 
