@@ -59,10 +59,13 @@ def scene(seed: int, counts: tuple[int, ...], queries: int, change) -> tuple[Tra
     student, teacher, truth = tiny.traces(seed, counts, student=about, teacher=about)
     mine, theirs, truth = change(student.own, teacher.own, truth)
     group, _, _ = change(student.predictions["prior"], teacher.own, truth)
-    mine, group = (each(p, **dict.fromkeys(vars(p), torch.Tensor.requires_grad_)) for p in (mine, group))
+    general, asked, _ = change(student.predictions["general"], teacher.predictions["general"], truth)
+    leaves = [each(p, **dict.fromkeys(vars(p), torch.Tensor.requires_grad_)) for p in (mine, group, general)]
+    mine, group, general = leaves
     found = match_to_truth({"s": (mine, about.matching), "t": (theirs, about.matching)}, truth)
-    student = replace(student, predictions={"own": mine, "prior": group}, assignment=found["s"])
-    return student, replace(teacher, predictions={"own": theirs}, assignment=found["t"]), truth
+    groups = {"own": mine, "prior": group, "fixed": group, "specific": group, "general": general}
+    student = replace(student, predictions=groups, assignment=found["s"])
+    return student, replace(teacher, predictions={"own": theirs, "general": asked}, assignment=found["t"]), truth
 
 
 @pytest.mark.parametrize("change", CHANGES)

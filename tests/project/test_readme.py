@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     The images of the data set are split between two files.
     """
     path = tmp_path_factory.mktemp("user")
+    (path / "assets").symlink_to(ROOT / "assets")  # as in the project's folder, from which the pages start
     for name, layers in (("large", 3), ("small", 2)):
         hub.save_folder(path / name, "rt_detr_v2", layers=layers)
     whole = json.loads(write_folder(path / "my").read_text())
