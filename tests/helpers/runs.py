@@ -4,9 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from core import losses
 from core.data.transforms import Augment
 from tests.helpers import tiny
+from train.engine import loop
 from train.run import Data, Losses, Optim, Run
 
 DATA = Data(train_limit=10, val_limit=4, size=48, augment=Augment(flip=0.5, jitter=0.3))
@@ -33,3 +36,19 @@ def steps(path: Path, name: str = "metrics.jsonl") -> list[dict]:
 
 def scores(path: Path) -> list[dict]:
     return [r for r in lines(path) if "eval" in r]
+
+
+def fit_until_power_cut(run: Run, path: Path, monkeypatch, *, step: int = 5) -> None:
+    """Trains, and breaks off before the optimiser's step of this number, as without power."""
+    calls, real = [], loop.optim.set_rate
+
+    def cut(optimizer, rate):
+        calls.append(rate)
+        if len(calls) == step:
+            raise RuntimeError("power cut")
+        real(optimizer, rate)
+
+    monkeypatch.setattr(loop.optim, "set_rate", cut)
+    with pytest.raises(RuntimeError, match="power cut"):
+        loop.fit(run, path)
+    monkeypatch.setattr(loop.optim, "set_rate", real)

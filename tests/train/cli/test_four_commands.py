@@ -28,13 +28,6 @@ STUDENT = {  # a recipe's student made as small as the teacher, or the teacher's
 }
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("QUICK", "1")
-    return tmp_path
-
-
 @pytest.mark.parametrize("case", STUDENT)
 def test_from_a_released_file_to_an_exported_student(case, here, capsys):
     """Its classes by id in the file's 91 rows, or by the names that MMDetection notes."""

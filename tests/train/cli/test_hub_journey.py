@@ -17,13 +17,6 @@ from tests.helpers.coco_folder import write_folder
 FAMILIES = ("rt_detr_v2", "d_fine", "rf_detr", "detr")
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("QUICK", "1")
-    return tmp_path
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_from_a_folder_to_a_student_that_transformers_opens(family, here, capsys):
     """80 classes become the data's three; the teacher is fine-tuned, the student distilled, opened, exported, compared."""

@@ -124,19 +124,7 @@ def test_a_run_with_labels_logs_as_before(tmp_path):
 def test_a_resumed_run_takes_the_score_of_its_card(tmp_path, monkeypatch):
     run = replace(small(), pseudo=Pseudo())
     whole = runs.steps(loop.fit(run, tmp_path / "whole"))
-    calls = []
-    real = loop.optim.set_rate
-
-    def cut(optimizer, rate):
-        calls.append(rate)
-        if len(calls) == 5:
-            raise RuntimeError("power cut")
-        real(optimizer, rate)
-
-    monkeypatch.setattr(loop.optim, "set_rate", cut)
-    with pytest.raises(RuntimeError, match="power cut"):
-        loop.fit(run, tmp_path / "broken")
-    monkeypatch.setattr(loop.optim, "set_rate", real)
+    runs.fit_until_power_cut(run, tmp_path / "broken", monkeypatch)
     monkeypatch.setattr("train.job.build.choose_rule", None)  # it is not chosen again
     loop.resume(tmp_path / "broken")
     assert runs.steps(tmp_path / "broken") == whole

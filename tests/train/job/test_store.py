@@ -211,18 +211,7 @@ def test_a_damaged_or_half_written_store_is_completed(run, tmp_path):
 def test_a_resumed_run_is_bit_equal(run, tmp_path, monkeypatch):
     wanted = run(augment=Augment(flip=0.5, jitter=0.2))
     whole = trained(wanted, tmp_path / "whole")
-    real, calls = loop.optim.set_rate, []
-
-    def cut(optimizer, rate):
-        calls.append(rate)
-        if len(calls) == 5:
-            raise RuntimeError("power cut")
-        real(optimizer, rate)
-
-    monkeypatch.setattr(loop.optim, "set_rate", cut)
-    with pytest.raises(RuntimeError, match="power cut"):
-        trained(wanted, tmp_path / "broken")
-    monkeypatch.setattr(loop.optim, "set_rate", real)
+    runs.fit_until_power_cut(wanted, tmp_path / "broken", monkeypatch)
     loop.resume(tmp_path / "broken")
     assert [r["total"] for r in runs.steps(tmp_path / "broken")] == whole
 
