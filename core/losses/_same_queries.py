@@ -8,6 +8,7 @@ from core.boxes import giou
 from core.errors import UserError
 from core.losses._layer_mapping import LayerMapping, LayerPairs, layer_pairs
 from core.losses.base import DetectorSpec
+from core.losses.logits import refuse_other_classes
 from core.matching.costs import Matching
 from core.types import SILENT, Assignment, Predictions, Trace
 
@@ -20,8 +21,11 @@ class SameQueries(nn.Module):
 
     known: Bool[Tensor, " c"]  # classes that the teacher can predict
 
-    def __init__(self, student: DetectorSpec, teacher: DetectorSpec, stages: LayerMapping):
+    def __init__(self, name: str, student: DetectorSpec, teacher: DetectorSpec, stages: LayerMapping):
+        """UserError: the student cannot decode the teacher's queries, or has other classes. `name` is the loss's."""
         super().__init__()
+        refuse_other_kinds(name, student, teacher)
+        refuse_other_classes(name, student, teacher)
         self.matching: Matching = student.matching
         self.student_layers = student.config.layers
         self.layers = LayerPairs(layer_pairs(student.config.layers, teacher.config.layers, stages))

@@ -72,15 +72,15 @@ class DetectorSpec(Protocol):
 
     @property
     def proposes(self) -> bool:
-        """Whether the queries are proposals of the encoder, held in `Queries.proposals`."""
+        """Returns whether the queries are proposals of the encoder, held in `Queries.proposals`."""
 
     @property
     def proposes_classes(self) -> bool:
-        """Whether the proposals have a logit for each class; otherwise class 0 stands for any object."""
+        """Returns whether the proposals have a logit for each class; otherwise class 0 stands for any object."""
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """Whether the detector can predict each class; False only in a teacher of other classes."""
+        """Returns whether the detector can predict each class; False only in a teacher of other classes."""
 
     @property
     def matching(self) -> Matching:

@@ -144,6 +144,6 @@ def scaled_masks(
 
 
 def in_span(first: Float[Tensor, "b t"], last: Float[Tensor, "b t"], places: int) -> Bool[Tensor, "b t n"]:
-    """Whether each place of an axis lies from the first to the last place of each object, both included."""
+    """Returns whether each place of an axis lies from the first to the last place of each object, both included."""
     place = torch.arange(places, device=first.device)
     return (place >= first[..., None]) & (place <= last[..., None])

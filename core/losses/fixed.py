@@ -9,14 +9,14 @@ scores less their entropy, so that equal predictions give 0; all queries count a
 a step; the weights of the terms are those of the student's matching.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from core.limits import Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
-from core.losses._same_queries import SameQueries, assignment_of_teacher, refuse_other_kinds
+from core.losses._same_queries import SameQueries, assignment_of_teacher
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.types import Assignment, Outcome, Queries, Targets, Trace
 
@@ -36,11 +36,8 @@ class Model(Loss):
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("fixed", teacher)
-        refuse_other_kinds("fixed", student, teacher)
-        logits.refuse_other_classes("fixed", student, teacher)
-        self.compared = SameQueries(student, teacher, config.stages)
-        given = config.class_weight
-        self.weights = (student.matching if given is None else replace(student.matching, class_weight=given)).weights
+        self.compared = SameQueries("fixed", student, teacher, config.stages)
+        self.weights = logits.with_class_weight(student.matching, config.class_weight).weights
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         assert teacher is not None

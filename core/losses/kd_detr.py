@@ -29,7 +29,7 @@ from core.errors import UserError
 from core.limits import Count, Positive, Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
-from core.losses._same_queries import SameQueries, assignment_of_teacher, refuse_other_kinds
+from core.losses._same_queries import SameQueries, assignment_of_teacher
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.types import Assignment, Outcome, Predictions, Queries, Targets, Trace
 
@@ -59,12 +59,10 @@ class Model(Loss):
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
         super().__init__()
         teacher = require_teacher("kd_detr", teacher)
-        refuse_other_kinds("kd_detr", student, teacher)
-        logits.refuse_other_classes("kd_detr", student, teacher)
+        self.compared = SameQueries("kd_detr", student, teacher, config.stages)
         self.config, self.general = config, teacher.config.queries if config.general is None else config.general
         self.groups = (*["general"] * (self.general > 0), *["specific"] * config.specific)
         refuse_nothing_to_compare(self.groups, config, sum(teacher.known))
-        self.compared = SameQueries(student, teacher, config.stages)
         terms = {"class": config.class_weight, "l1": config.l1_weight, "giou": config.giou_weight}
         self.weights = {f"{group}_{part}": w for group in self.groups for part, w in terms.items()}
 

@@ -61,7 +61,7 @@ class Model(Loss):
         super().__init__()
         teacher = require_teacher("logits", teacher)
         refuse_other_classes("logits", student, teacher)
-        self.config, self.matching = config, with_class_weight(student.matching, config)
+        self.config, self.matching = config, with_class_weight(student.matching, config.class_weight)
         self.layers = LayerPairs(layer_pairs(student.config.layers, teacher.config.layers, config.stages))
         self.register_buffer("known", torch.tensor(teacher.known), persistent=False)
         terms = [(kind, p) for kind in KINDS[config.match] for p in self.matching.weights if (kind, p) != NO_TERM]
@@ -193,10 +193,9 @@ def pair_counts(objects: Int[Tensor, " n"], student: int, teacher: int) -> dict[
     }
 
 
-def with_class_weight(matching: Matching, config: Config) -> Matching:
-    """The student's weights of costs and losses, with the class weight of the config if it has one."""
-    weight = matching.class_weight if config.class_weight is None else config.class_weight
-    return replace(matching, class_weight=weight)
+def with_class_weight(matching: Matching, class_weight: float | None) -> Matching:
+    """The student's weights of costs and losses, with another class weight unless it is None."""
+    return matching if class_weight is None else replace(matching, class_weight=class_weight)
 
 
 def refuse_other_classes(name: str, student: DetectorSpec, teacher: DetectorSpec) -> None:
@@ -210,7 +209,7 @@ def refuse_other_classes(name: str, student: DetectorSpec, teacher: DetectorSpec
 
 
 def is_matched(trace: Trace) -> Bool[Tensor, "l b q"]:
-    """Whether each query is matched with an object."""
+    """Returns whether each query is matched with an object."""
     logits = trace.own.logits
     one = torch.ones((), dtype=torch.bool, device=logits.device)
     return torch.zeros_like(logits[..., 0], dtype=torch.bool).index_put(trace.assignment.index, one)
