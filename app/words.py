@@ -171,7 +171,7 @@ def side(name: str) -> tuple[str, str, str]:
 
 
 def is_of_teacher(side_name: str) -> bool:
-    """Whether the teacher decoded the queries of a side."""
+    """Returns whether the teacher decoded the queries of a side."""
     return side_name == "teacher" or side_name.startswith("teacher_")
 
 

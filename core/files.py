@@ -68,7 +68,7 @@ def sweep(folder: Path, name: str = "") -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether there is a process of this number on this machine."""
+    """Returns whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)
     except PermissionError:  # it is another user's

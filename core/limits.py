@@ -44,7 +44,7 @@ class Limits:
         return ", ".join(words)
 
     def allow(self, value: int | float, settings: Any) -> bool:
-        """Whether a value of a field of the dataclass `settings` lies within the limits; NaN never does."""
+        """Returns whether a value of a field of the dataclass `settings` lies within the limits; NaN never does."""
         inside = self.least < value if self.above else self.least <= value
         inside = inside and (value < self.most if self.below else value <= self.most)
         if not inside or (self.of > 1 and value % self.of):
@@ -120,7 +120,7 @@ def find_limits(kind: Any) -> Limits | None:
 
 
 def takes_none(kind: Any) -> bool:
-    """Whether None is a value of a type."""
+    """Returns whether None is a value of a type."""
     return type(None) in typing.get_args(kind)
 
 

@@ -29,7 +29,7 @@ class PseudoRule:
     )
 
     def reached(self, scores: Float[Tensor, "*n"], labels: Int[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
-        """Whether each score is at least that of its class."""
+        """Returns whether each score is at least that of its class."""
         return scores >= torch.tensor(self.scores, dtype=scores.dtype).to(scores.device, non_blocking=True)[labels]
 
     def weights(self, scores: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

@@ -183,7 +183,7 @@ def full_size(folder: Path) -> dict:
 
 
 def quick() -> bool:
-    """Whether QUICK=1 asks for small sizes."""
+    """Returns whether QUICK=1 asks for small sizes."""
     return os.environ.get("QUICK") == "1"
 
 

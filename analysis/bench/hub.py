@@ -64,13 +64,14 @@ def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
     """The rows of one family."""
     ours = built(family)
     images, targets = random_batch(1, *size, 80)
-    theirs, pixels, padding = their_network(ours), *ours.padded(images)
+    network = reference_network(ours)
+    pixels, padding = ours.padded(images)
     labels = [{"class_labels": targets.labels, "boxes": targets.boxes}]
     detection = {"detection": losses.build("detection", losses.module("detection").Config(), ours, None)}
     distiller = Distiller(ours, detection, map_weights(detection, {"detection": 1.0}))
     calls = {
-        "forward": (lambda: forward(ours, images), lambda: their_forward(theirs, pixels, padding)),
-        "step": (lambda: step(distiller, images, targets), lambda: their_step(theirs, pixels, padding, labels)),
+        "forward": (lambda: forward(ours, images), lambda: reference_forward(network, pixels, padding)),
+        "step": (lambda: step(distiller, images, targets), lambda: reference_step(network, pixels, padding, labels)),
     }
     return [row(f"{family}, {part}", *calls[part], turns) for part in TIMED]
 
@@ -83,7 +84,7 @@ def row(case: str, project: Callable[[], None], transformers: Callable[[], None]
     return {
         "case": case,
         "ours_s": round(own, 3),
-        "theirs_s": round(other, 3),
+        "transformers_s": round(other, 3),
         "ratio": round(median(ratios), 3),
         "lowest": round(ratios[0], 3),
         "highest": round(ratios[-1], 3),
@@ -97,7 +98,7 @@ def seconds(call: Callable[[], None]) -> float:
     return perf_counter() - start
 
 
-def their_network(detector: hub.Model) -> Any:
+def reference_network(detector: hub.Model) -> Any:
     """A copy of transformers' model with the same weights, whose loss takes all layers as in its own training."""
     network = deepcopy(detector.network)
     network.config.auxiliary_loss = True
@@ -120,7 +121,7 @@ def forward(detector: hub.Model, images: Images) -> None:
 
 
 @torch.no_grad()
-def their_forward(network: Any, pixels: Tensor, padding: Tensor) -> None:
+def reference_forward(network: Any, pixels: Tensor, padding: Tensor) -> None:
     """Predictions of transformers' model."""
     network.eval()(pixels, pixel_mask=(~padding).long())
 
@@ -131,7 +132,7 @@ def step(distiller: Distiller, images: Images, targets: Targets) -> None:
     distiller.zero_grad()
 
 
-def their_step(network: Any, pixels: Tensor, padding: Tensor, labels: list[dict[str, Tensor]]) -> None:
+def reference_step(network: Any, pixels: Tensor, padding: Tensor, labels: list[dict[str, Tensor]]) -> None:
     """Forward and backward of transformers' training step."""
     frozen_norms(network)(pixels, pixel_mask=(~padding).long(), labels=labels).loss.backward()
     network.zero_grad()

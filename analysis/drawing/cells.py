@@ -16,7 +16,7 @@ def no_formula(value: object) -> object:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number."""
+    """Returns whether a text is a number."""
     try:
         float(text)
     except ValueError:

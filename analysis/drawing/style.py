@@ -20,7 +20,7 @@ PRIOR = "#D55E00"  # vermilion: further groups of queries, which the student dec
 # Colours of the losses in charts, none of which stands for a detector or the truth; each has its own dash as well.
 LOSSES = {"loss1": "#AA4466", "loss2": "#8C8C1A", "loss3": "#7A6FD0", "loss4": "#A0703C", "loss5": "#7F7F7F"}
 # Colours of the app, by the name of the CSS variable.
-PAGE_COLOURS = COLOURS | LOSSES | {"distilled": DISTILLED, "prior": PRIOR, "cheap": LOW_COST, "dear": HIGH_COST}
+PAGE_COLOURS = COLOURS | LOSSES | {"distilled": DISTILLED, "prior": PRIOR, "low_cost": LOW_COST, "high_cost": HIGH_COST}
 # Colours of the app's heat maps, from low to high: matplotlib's inferno.
 RAMP = ("#000004", "#420a68", "#932667", "#dd513a", "#fca50a", "#fcffa4")
 

@@ -79,7 +79,7 @@ def query_map(image: ReplayedImage) -> Float[ndarray, "h w"]:
 
 
 def places(image: ReplayedImage, shape: tuple[int, ...]) -> Bool[ndarray, "h w"]:
-    """Whether the centre of each pixel lies in a true box."""
+    """Returns whether the centre of each pixel lies in a true box."""
     y, x = (np.arange(n) + 0.5 for n in shape)
     inside = np.zeros(shape, dtype=bool)
     for x0, y0, x1, y1 in image.truth:

@@ -87,7 +87,7 @@ def caption(differences: Changes, comparison: Comparison, table: QueryTable, row
 
 
 def has_weights(comparison: Comparison) -> bool:
-    """Whether each group has a row with weights."""
+    """Returns whether each group has a row with weights."""
     return all(any(row.folder for row in group.rows) for group in comparison.groups.values())
 
 

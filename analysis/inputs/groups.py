@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Whether it has both the student alone and the distilled student."""
+        """Returns whether it has both the student alone and the distilled student."""
         return len(self.groups) == 2
 
     @property

@@ -154,7 +154,7 @@ class Inputs:
 
 
 def distilled_with(names: frozenset[str], row: Row) -> bool:
-    """Whether the row's distillation losses are exactly these."""
+    """Returns whether the row's distillation losses are exactly these."""
     return row.losses == names
 
 

@@ -60,7 +60,7 @@ class Row:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs were trained; True if the configuration is unknown."""
+        """Returns whether all epochs were trained; True if the configuration is unknown."""
         return not self.run or self.result.get("epochs", 0) >= self.run["optim"]["epochs"]
 
     @property

@@ -44,7 +44,7 @@ class QueryTable:
 
     @property
     def has_teacher(self) -> bool:
-        """Whether the run had a teacher, and so the table has rows of one."""
+        """Returns whether the run had a teacher, and so the table has rows of one."""
         return self.about["teacher"] is not None
 
     def layers(self, side: str) -> int:

@@ -54,7 +54,7 @@ class Table:
 
     @property
     def has_measurements(self) -> bool:
-        """Whether any line was measured."""
+        """Returns whether any line was measured."""
         return any(line.measured for line in self.lines)
 
 

@@ -56,7 +56,7 @@ def fill(inputs: Inputs) -> Table:
 
 
 def trains(detector: str, row: Row) -> bool:
-    """Whether the row's student is this detector."""
+    """Returns whether the row's student is this detector."""
     return row.detector == detector
 
 

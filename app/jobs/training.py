@@ -67,7 +67,7 @@ class TrainingJob:
                 self.process.send_signal(signal.SIGTERM)
 
     def is_running(self) -> bool:
-        """Whether the process that was started last has not ended."""
+        """Returns whether the process that was started last has not ended."""
         return self.process is not None and self.process.poll() is None
 
     def state(self) -> dict:

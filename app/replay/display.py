@@ -172,7 +172,7 @@ class Display:
 
     @cached_property
     def changes(self) -> list[str]:
-        """Whether each object is kept, gained, lost or missed, compared with the second run.
+        """Returns whether each object is kept, gained, lost or missed, compared with the second run.
 
         Empty without a second run, or where the objects are not annotated ones.
         """

@@ -80,5 +80,5 @@ def coco_objects(sample: Sample) -> Objects:
 
 
 def changes(before: Sequence[float], after: Sequence[float]) -> list[str]:
-    """Whether each object is kept, gained, lost or missed, from the scores of the detections that found it."""
+    """Returns whether each object is kept, gained, lost or missed, from the scores of the detections that found it."""
     return Changes(np.arange(len(after)), np.array(before), np.array(after), MIN_SCORE).kind.tolist()

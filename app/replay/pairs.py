@@ -99,5 +99,5 @@ def target_layer(pairs: Assignment) -> Tensor:
 
 
 def in_layers(pairs: Assignment, student: int, teacher: int) -> Tensor:
-    """Whether each pair is between this student layer and this teacher layer."""
+    """Returns whether each pair is between this student layer and this teacher layer."""
     return (pairs.layer == student) & (target_layer(pairs) == teacher)

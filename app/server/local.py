@@ -25,7 +25,7 @@ class Local:
 
 
 def is_local(headers: Headers) -> bool:
-    """Whether a request names this machine as its host, and comes from no other site's page."""
+    """Returns whether a request names this machine as its host, and comes from no other site's page."""
     host, origin = headers.get("host", ""), headers.get("origin")
     try:
         return urlsplit(f"//{host}").hostname in NAMES and (origin is None or urlsplit(origin).netloc == host)

@@ -9,5 +9,5 @@ def cell(query: int, cost: float, margin: float, runner_up: int) -> dict:
         "query": query,
         "cost": cost if math.isfinite(cost) else None,
         "margin": margin if math.isfinite(margin) else None,
-        "heir": runner_up,
+        "runner_up": runner_up,
     }

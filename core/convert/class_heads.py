@@ -47,7 +47,7 @@ def class_heads(detector: Detector) -> tuple[str, ...]:
 
 
 def one_class(detector: Detector, name: str) -> bool:
-    """Whether a class head is that of a two-stage encoder, which follows those of the decoder's layers and knows one class."""
+    """Returns whether a class head is that of a two-stage encoder with one class; it follows those of the decoder's layers."""
     if not detector.proposes or detector.proposes_classes:
         return False
     return bool(re.search(rf"(to_class|class_embed)\.{detector.config.layers}\.", name))

@@ -58,7 +58,7 @@ def choose_classes(foreign: ForeignWeights, kind: str, count: int, class_file: P
 
 
 def is_coco(names: dict[int, str]) -> bool:
-    """Whether the rows are COCO's classes: 91 rows by id, with anything at unused ids, or 80 rows in order of id."""
+    """Returns whether the rows are COCO's classes: 91 rows by id, with anything at unused ids, or 80 rows in order of id."""
     by_id = len(names) == 91 and all(names[k] == name for k, name in COCO.items())
     return by_id or list(names.values()) == list(COCO.values())
 

@@ -165,7 +165,7 @@ def with_rows(detector: hub.Model, classes: Classes) -> Detector:
 
 
 def colours_and_size(path: Path, kind: str) -> Processor:
-    """Reads colours and size of images from the folder's preprocessor_config.json. UserError: it is not an object, or a value is wrong."""
+    """Reads the colours and the size of images from preprocessor_config.json. UserError: it, or a value in it, is wrong."""
     entries, file = read_processor(path), path / "preprocessor_config.json"
     normalise = entries.get("do_normalize", not FAMILIES[kind].padded_boxes)
     mean, std = IMAGENET if normalise else ((0.0,) * 3, (1.0,) * 3)

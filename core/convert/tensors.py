@@ -53,7 +53,7 @@ class RenamedTensors(dict[str, Tensor]):
 
     @property
     def two_stage(self) -> bool:
-        """Whether the detector takes its queries from proposals of the encoder."""
+        """Returns whether the detector takes its queries from proposals of the encoder."""
         return any(name.startswith(("to_proposal.", "proposal_norm.", "to_query.", "query_norm.")) for name in self)
 
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
@@ -106,7 +106,7 @@ def rename_tensors(foreign: ForeignWeights, kind: str) -> RenamedTensors:
 
 
 def has_box_refinement(foreign: ForeignWeights) -> bool:
-    """Whether a Deformable DETR refines boxes from layer to layer: by its options, or else by its tensors."""
+    """Returns whether a Deformable DETR refines boxes from layer to layer: by its options, or else by its tensors."""
     return foreign.options.get("refine", any("decoder.bbox_embed." in name for name in foreign.tensors))
 
 

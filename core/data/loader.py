@@ -223,7 +223,7 @@ def reraise_worker_death(loader: DataLoader) -> Iterator[Any]:
 
 
 def is_worker_death(error: Exception) -> bool:
-    """Whether an error of the loader's iterator means that a worker process is gone.
+    """Returns whether an error of the loader's iterator means that a worker process is gone.
 
     Either torch notices that, and says "DataLoader worker ...", or the pipe to the worker breaks first. An exception that
     a worker raised and passed on begins with "Caught".

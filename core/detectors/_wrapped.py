@@ -18,22 +18,22 @@ class Wrapped(Detector):
 
     @property
     def proposes(self) -> bool:
-        """Whether the queries of the wrapped detector are proposals of its encoder."""
+        """Returns whether the queries of the wrapped detector are proposals of its encoder."""
         return self.detector.proposes
 
     @property
     def proposes_classes(self) -> bool:
-        """Whether the proposals of the wrapped detector have a logit for each of its own classes."""
+        """Returns whether the proposals of the wrapped detector have a logit for each of its own classes."""
         return self.detector.proposes_classes
 
     @property
     def reads_padding(self) -> bool:
-        """Whether the predictions of the wrapped detector depend on padding."""
+        """Returns whether the predictions of the wrapped detector depend on padding."""
         return self.detector.reads_padding
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """Whether the wrapped detector knows each class."""
+        """Returns whether the wrapped detector knows each class."""
         return self.detector.known
 
     def encode(self, images: Images) -> Memory:

@@ -99,7 +99,7 @@ class Detector(nn.Module, ABC):
 
     @property
     def proposes(self) -> bool:
-        """Whether its queries are chosen from proposals of its encoder (two-stage); by default False.
+        """Returns whether its queries are chosen from proposals of its encoder (two-stage); by default False.
 
         If so, `propose` sets `Queries.proposals`, and the detection loss also trains the proposals.
         """
@@ -107,7 +107,7 @@ class Detector(nn.Module, ABC):
 
     @property
     def proposes_classes(self) -> bool:
-        """Whether its proposals have a logit for each class; by default False: class 0 of a proposal stands for any object.
+        """Returns whether its proposals have a logit for each class; by default False: class 0 stands for any object.
 
         It is read only where the detector `proposes`. The proposals are then matched and trained with the objects' own classes,
         as in RT-DETR (arXiv 2304.08069), otherwise as if all objects were of class 0, as in Deformable DETR.
@@ -116,7 +116,7 @@ class Detector(nn.Module, ABC):
 
     @property
     def reads_padding(self) -> bool:
-        """Whether its predictions depend on how far an image is padded; by default False.
+        """Returns whether its predictions depend on how far an image is padded; by default False.
 
         Such a detector is meant for images of one size, see `Augment.square`.
         """
@@ -124,7 +124,7 @@ class Detector(nn.Module, ABC):
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """Whether the detector knows each class; all True unless it is a teacher with other classes (`ClassMapped`)."""
+        """Returns whether the detector knows each class; all True unless it is a teacher with other classes (`ClassMapped`)."""
         return (True,) * self.config.classes
 
     @property

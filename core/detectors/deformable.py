@@ -82,7 +82,7 @@ class Model(Detector):
 
     @property
     def proposes(self) -> bool:
-        """Whether the queries are the encoder's best proposals: with `two_stage`."""
+        """Returns whether the queries are the encoder's best proposals: with `two_stage`."""
         return self.config.two_stage
 
     @property

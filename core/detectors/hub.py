@@ -95,19 +95,19 @@ class Model(Detector):
 
     @property
     def proposes(self) -> bool:
-        """Whether the encoder makes the queries; Deformable DETR's does if it is two-stage."""
+        """Returns whether the encoder makes the queries; Deformable DETR's does if it is two-stage."""
         if self.family.proposals == "tokens":
             return bool(self.network.config.two_stage)
         return self.family.proposals != "none"
 
     @property
     def proposes_classes(self) -> bool:
-        """Whether proposals are scored for each class; those of Deformable DETR are of one class, any object."""
+        """Returns whether proposals are scored for each class; those of Deformable DETR are of one class, any object."""
         return self.family.proposals in ("queries", "groups")
 
     @property
     def reads_padding(self) -> bool:
-        """Whether the network sees padding, which the originals of these families never make."""
+        """Returns whether the network sees padding, which the originals of these families never make."""
         return self.family.reads_padding
 
     def train(self, mode: bool = True) -> "Model":

@@ -13,7 +13,7 @@ from core.types import Assignment, Trace
 
 @dataclass(frozen=True)
 class Agreement:
-    """Whether the two queries of each pair agree; `layer` is the student's."""
+    """Returns whether the two queries of each pair agree; `layer` is the student's."""
 
     layer: Int[Tensor, " m"]
     image: Int[Tensor, " m"]

@@ -50,12 +50,12 @@ class Hits:
 
     @property
     def right(self) -> Bool[ndarray, " n"]:
-        """Whether each detection finds an object."""
+        """Returns whether each detection finds an object."""
         return self.object >= 0
 
     @property
     def wrong(self) -> Bool[ndarray, " n"]:
-        """Whether each detection is an error: finds no object, and does not lie in a crowd region."""
+        """Returns whether each detection is an error: finds no object, and does not lie in a crowd region."""
         return ~self.right & ~self.ignored
 
 

@@ -33,5 +33,5 @@ def gain_text(gain: Gain) -> str:
 
 
 def is_significant(mean: float, half: float | None) -> bool:
-    """Whether the interval mean ± half excludes 0; False without an interval (a single seed)."""
+    """Returns whether the interval mean ± half excludes 0; False without an interval (a single seed)."""
     return half is not None and abs(mean) > half

@@ -55,13 +55,13 @@ def query_masks(trace: Trace, *, source: Source, mask: Mask, layer: int = -1) ->
 
 
 def inside_objects(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b h w"]:
-    """Whether the centre of each place of a level lies inside the box of an object."""
+    """Returns whether the centre of each place of a level lies inside the box of an object."""
     rows, columns = (x.float() for x in rows_and_columns_inside(memory, targets, level))
     return rows.mT @ columns > 0
 
 
 def inside_each_object(memory: Memory, targets: Targets, level: int) -> Bool[Tensor, "b t h w"]:
-    """Whether the centre of each place lies inside the box of each object; objects as in `padded_targets`."""
+    """Returns whether the centre of each place lies inside the box of each object; objects as in `padded_targets`."""
     rows, columns = rows_and_columns_inside(memory, targets, level)
     return rearrange(rows, "b t h -> b t h 1") & rearrange(columns, "b t w -> b t 1 w")
 
@@ -69,7 +69,7 @@ def inside_each_object(memory: Memory, targets: Targets, level: int) -> Bool[Ten
 def rows_and_columns_inside(
     memory: Memory, targets: Targets, level: int
 ) -> tuple[Bool[Tensor, "b t h"], Bool[Tensor, "b t w"]]:
-    """Whether the centre of each row, and of each column, of a level lies inside the box of each object."""
+    """Returns whether the centre of each row, and of each column, of a level lies inside the box of each object."""
     (height, width), stride = memory.shapes[level], memory.strides[level]
     boxes, _, valid = padded_targets(targets)
     x0, y0, x1, y1 = (rearrange(x, "b t -> b t 1") for x in corners(boxes).unbind(-1))

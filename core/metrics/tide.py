@@ -97,7 +97,7 @@ def corrected_ap50(
 
 
 def corrected_hits(e: Errors, wrong: Bool[ndarray, " n"], score: Float[ndarray, " n"]) -> Bool[ndarray, " n"]:
-    """Whether each of the `wrong` detections becomes a hit: the one of the highest score about each object not found."""
+    """Returns whether each of the `wrong` detections becomes a hit: the one of the highest score about each object not found."""
     rows = np.flatnonzero(wrong & (e.about >= 0))
     rows = rows[e.hits.detection[e.about[rows]] < 0]
     rows = rows[np.argsort(-score[rows], kind="stable")]

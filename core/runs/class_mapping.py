@@ -36,7 +36,7 @@ class ClassMapped(Wrapped):
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """Whether the teacher has a class that stands for each class of the student."""
+        """Returns whether the teacher has a class that stands for each class of the student."""
         return tuple(map(bool, self.columns))
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:

@@ -27,7 +27,7 @@ def encode(value: Any) -> Any:
 
 
 def is_detector(kind: Any) -> bool:
-    """Whether a type is the Config of a detector."""
+    """Returns whether a type is the Config of a detector."""
     return (
         isinstance(kind, type)
         and is_dataclass(kind)

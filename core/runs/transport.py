@@ -25,12 +25,12 @@ def carried_boxes(boxes: Float[Tensor, "l b q 4"], views: Float[Tensor, "b 4"] |
 
 
 def is_cropped(views: Float[Tensor, "b 4"]) -> Bool[Tensor, " b"]:
-    """Whether each view shows only a part of its image."""
+    """Returns whether each view shows only a part of its image."""
     return (views[:, :2].abs() > WHOLE_SCALE).any(-1)
 
 
 def visible(boxes: Float[Tensor, "l b q 4"], views: Float[Tensor, "b 4"] | None) -> Bool[Tensor, "b q"] | None:
-    """Whether something of each carried box of the last layer is left; None if no image is cropped or views are unknown."""
+    """Returns whether something of each carried box of the last layer is left; None without crops or known views."""
     if views is None:
         return None
     return (boxes[-1, ..., 2:] > 0).all(-1) | ~rearrange(is_cropped(views), "b -> b 1")

@@ -12,7 +12,9 @@ from core.project import ROOT
 PACKAGES = ("core", "train", "analysis", "app", "detrdistill")
 FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 # A docstring begins with what is done or returned, not with a fragment.
-FRAGMENTS = "Of|What|Whom|Whose|Who|Where|As|How dear|Those|That|These|But|Anew|Without|And|By|For|From|In|On|At"
+FRAGMENTS = (
+    "Of|What|Whether|Whom|Whose|Who|Where|As|How dear|Those|That|These|But|Anew|Without|And|By|For|From|In|On|At"
+)
 # Names that say nothing: what the thing is goes into the signature.
 EMPTY_NAMES = {"found", "told", "mine", "theirs", "met", "heard", "taught", "here", "there", "more", "dear", "said"}
 # Texts that are not in the repository.

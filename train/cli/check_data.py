@@ -69,7 +69,7 @@ def open_cases(path: Path, options: Check) -> Case:
 
 
 def has_split(path: Path, split: str) -> bool:
-    """Whether a folder has images of a split."""
+    """Returns whether a folder has images of a split."""
     try:
         find_split(path, split)
     except UserError:

@@ -139,7 +139,7 @@ def start(verb: str, rest: list[str]) -> int:
 
 
 def prints() -> bool:
-    """Whether this process prints: of the processes that torchrun starts, only the first does."""
+    """Returns whether this process prints: of the processes that torchrun starts, only the first does."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -30,7 +30,7 @@ def text(words: list[str]) -> str:
 
 
 def matches(name: str, word: str = "") -> bool:
-    """Whether a recipe's name or card contains the word, in upper or lower case."""
+    """Returns whether a recipe's name or card contains the word, in upper or lower case."""
     return word.lower() in f"{name}\n{recipes.card(name)}".lower()
 
 

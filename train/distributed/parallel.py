@@ -29,7 +29,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and prints."""
+        """Returns whether this is the process that writes files and prints."""
         return self.rank == 0
 
 
@@ -46,7 +46,7 @@ def launch_id() -> str | None:
 
 
 def restarted() -> bool:
-    """Whether torchrun may have started this program before; `none` is its name for every start without a name."""
+    """Returns whether torchrun may have started this program before; `none` is its name for every start without a name."""
     return launch_id() not in (None, "none") or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 

@@ -98,7 +98,7 @@ def open_labelling(path: Path, options: Label, device: torch.device) -> Labellin
 
 
 def finished(path: Path, identity: str) -> bool:
-    """Whether the file is there already. UserError: a file of something else is."""
+    """Returns whether the file is there already. UserError: a file of something else is."""
     if not path.exists():
         return False
     content = read_json(path)
@@ -124,7 +124,7 @@ def part(parts: Path, k: int) -> Path:
 
 
 def known(path: Path, identity: str) -> bool:
-    """Whether a chunk is on disk."""
+    """Returns whether a chunk is on disk."""
     return path.exists() and read_json(path)["identity"] == identity
 
 

@@ -434,7 +434,7 @@ def explain_failures(path: Path) -> Iterator[None]:
 
 
 def is_about(error: OSError, path: Path) -> bool:
-    """Whether an error is one of the folder `path`, of a file in it, or of a folder around it."""
+    """Returns whether an error is one of the folder `path`, of a file in it, or of a folder around it."""
     if not error.filename:
         return False
     file, path = Path(os.fsdecode(error.filename)).absolute(), path.absolute()

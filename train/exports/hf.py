@@ -99,7 +99,7 @@ def backbone(detector: Detector) -> dict:
 
 
 def is_dilated(c: Config) -> bool:
-    """Whether the backbone's last stage is dilated, which only Conditional DETR's can be."""
+    """Returns whether the backbone's last stage is dilated, which only Conditional DETR's can be."""
     return isinstance(c, conditional.Config) and c.dilation
 
 

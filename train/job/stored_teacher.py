@@ -65,7 +65,7 @@ def open_store(job: Job) -> OpenStore | None:
 
 
 def reads_memory(job: Job) -> bool:
-    """Whether a loss of the run reads the teacher's memory, which no store holds."""
+    """Returns whether a loss of the run reads the teacher's memory, which no store holds."""
     return any("memory" in loss.reads for loss in cast(dict[str, Loss], dict(job.distiller.losses.items())).values())
 
 

@@ -19,7 +19,7 @@ LIMIT = 20  # places and weights that a report lists
 
 
 def has_fault(results: list[MapsOrError]) -> bool:
-    """Whether a loss or a matching cost in a pass of this process is not finite."""
+    """Returns whether a loss or a matching cost in a pass of this process is not finite."""
     return any(isinstance(x, FloatingPointError) or not all(m.isfinite().all() for m in x.values()) for x in results)
 
 

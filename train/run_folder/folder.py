@@ -63,7 +63,7 @@ def common_entries(categories: Iterable[Category]) -> dict:
 
 
 def is_taken(path: Path) -> bool:
-    """Whether a path is a file, or a folder that is not empty."""
+    """Returns whether a path is a file, or a folder that is not empty."""
     return path.exists() and (not path.is_dir() or any(path.iterdir()))
 
 

@@ -160,7 +160,7 @@ def refuse_failure(path: Path, code: int) -> None:
 
 
 def is_finished(path: Path, run: Run) -> bool:
-    """Whether the folder holds this run, evaluated after its last epoch. UserError: it holds another run."""
+    """Returns whether the folder holds this run, evaluated after its last epoch. UserError: it holds another run."""
     if not (path / "card.json").exists():
         return False
     held = decode(Run, read_json(path / "card.json")["run"], f"{path / 'card.json'}: run")

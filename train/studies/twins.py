@@ -39,7 +39,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/twins.json")) -> Non
 
 
 def is_quick() -> bool:
-    """Whether QUICK=1 is set: a try that takes seconds."""
+    """Returns whether QUICK=1 is set: a try that takes seconds."""
     return os.environ.get("QUICK") == "1"
 
 

@@ -118,7 +118,7 @@ class Loss:
 
     @property
     def harmful(self) -> bool:
-        """Whether more than a tenth of the objects would go, or a whole list."""
+        """Returns whether more than a tenth of the objects would go, or a whole list."""
         return bool(self.emptied) or 10 * self.dropped > self.objects
 
 

@@ -71,12 +71,12 @@ def judge_convention(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> BoxConvention:
 
 
 def fractional(boxes: Boxes) -> Bool[ndarray, " a"]:
-    """Whether each box has a positive size and no number above 1, as boxes in fractions have."""
+    """Returns whether each box has a positive size and no number above 1, as boxes in fractions have."""
     return np.logical_and((np.abs(boxes) <= 1).all(1), (boxes[:, 2:] > 0).all(1))
 
 
 def fits(boxes: Boxes, sizes: Int[ndarray, "a 2"]) -> Bool[ndarray, " a"]:
-    """Whether each box (x, y, width, height) has a positive size and lies in its image, but for SLACK."""
+    """Returns whether each box (x, y, width, height) has a positive size and lies in its image, but for SLACK."""
     return np.logical_and((boxes[:, 2:] > 0).all(1), (excess(boxes, sizes) <= SLACK).all(1))
 
 

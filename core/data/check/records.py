@@ -45,7 +45,7 @@ def remove_copies(case: Case) -> Iterator[str]:
 
 
 def is_copy(record: dict, first: dict[int, dict]) -> bool:
-    """Whether the record equals the first one with its id. Adds it to `first` if there was none."""
+    """Returns whether the record equals the first one with its id. Adds it to `first` if there was none."""
     other = first.setdefault(record["id"], record)
     return other is not record and other == record
 

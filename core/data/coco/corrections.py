@@ -86,7 +86,7 @@ def correct_ids(records: dict[str, list[dict]], corrections: Corrections) -> Non
 
 
 def is_foreign_id(value: object) -> bool:
-    """Whether a value is no valid id, but might stand for one: a text, a float or a huge whole number."""
+    """Returns whether a value is no valid id, but might stand for one: a text, a float or a huge whole number."""
     return type(value) in (str, float) or (type(value) is int and not is_integer(value))
 
 
@@ -163,7 +163,7 @@ def add_boxes(annotations: list[dict], corrections: Corrections) -> None:
 
 
 def lacks_box(annotation: dict) -> bool:
-    """Whether an annotation has no box at all, as where only its outline was drawn."""
+    """Returns whether an annotation has no box at all, as where only its outline was drawn."""
     return annotation.get("bbox") in (None, [])
 
 
@@ -181,7 +181,7 @@ def leave_out_group(file: dict, records: dict[str, list[dict]], corrections: Cor
 
 
 def is_group_of(group: dict, others: Iterable[dict]) -> bool:
-    """Whether a class is the supercategory of all the others, and has none itself."""
+    """Returns whether a class is the supercategory of all the others, and has none itself."""
     name, above = group.get("name"), group.get("supercategory")
     return (
         is_integer(group.get("id"))
@@ -221,5 +221,5 @@ def keep_needed_outline(record: dict) -> dict:
 
 
 def any_lacks_box(file: dict) -> bool:
-    """Whether a file must be parsed with its outlines, since an annotation has no box."""
+    """Returns whether a file must be parsed with its outlines, since an annotation has no box."""
     return any(type(a) is dict and lacks_box(a) for a in file["annotations"])

@@ -36,7 +36,7 @@ def default_images(annotations: Path) -> Path:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether an image lies in a folder."""
+    """Returns whether an image lies in a folder."""
     try:
         with os.scandir(folder) as entries:
             return any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
@@ -102,7 +102,7 @@ class ImageFolder:
         return None
 
     def has(self, name: str) -> bool:
-        """Whether `name` is a file inside the folder, written exactly so."""
+        """Returns whether `name` is a file inside the folder, written exactly so."""
         return not UNSAFE_PATH.search(name) and self.fault(name) is None
 
     def find(self, name: str) -> str | None:
@@ -169,6 +169,6 @@ def simplified(path: str) -> tuple[str, ...]:
 
 
 def ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether the longer of two paths ends in the shorter one."""
+    """Returns whether the longer of two paths ends in the shorter one."""
     length = min(len(one), len(other))
     return one[-length:] == other[-length:]

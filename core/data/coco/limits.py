@@ -55,7 +55,7 @@ class Exceeded:
 
     @property
     def severe(self) -> bool:
-        """Whether training as it is would learn nothing of some objects."""
+        """Returns whether training as it is would learn nothing of some objects."""
         return self.kind in ("objects", "queries", "tiny")
 
     def __str__(self) -> str:

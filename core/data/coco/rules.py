@@ -108,22 +108,22 @@ def valid_ids(records: list) -> set[int]:
 
 
 def is_integer(value: object, least: int = -LARGEST_INTEGER) -> TypeGuard[int]:
-    """Whether a value is a whole number, `least` or more, that a float can hold exactly. True and 1.0 are not."""
+    """Returns whether a value is a whole number, `least` or more, that a float can hold exactly. True and 1.0 are not."""
     return type(value) is int and least <= value <= LARGEST_INTEGER
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether a value is a string with at least one character."""
+    """Returns whether a value is a string with at least one character."""
     return type(value) is str and value != ""
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a finite number. True is not."""
+    """Returns whether a value is a finite number. True is not."""
     return type(value) in (int, float) and -LARGEST_INTEGER < value < LARGEST_INTEGER  # type: ignore[operator]  # a number
 
 
 def is_box(value: object) -> TypeGuard[list[float]]:
-    """Whether a value is a list of four numbers."""
+    """Returns whether a value is a list of four numbers."""
     return type(value) is list and len(value) == 4 and all(map(is_number, value))
 
 

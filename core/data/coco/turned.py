@@ -49,30 +49,30 @@ def far_corners(annotations: list[dict]) -> dict[int, tuple[float, float]]:
 
 
 def fits_only_turned(image: dict, reach: dict[int, tuple[float, float]]) -> bool:
-    """Whether the boxes leave the image, but would not if width and height were swapped."""
+    """Returns whether the boxes leave the image, but would not if width and height were swapped."""
     x, y = reach.get(image["id"], (0.0, 0.0)) if is_integer(image.get("id")) else (0.0, 0.0)
     return not fits(x, y, image["width"], image["height"]) and fits(x, y, image["height"], image["width"])
 
 
 def fits_only_stored(image: dict, reach: dict[int, tuple[float, float]]) -> bool:
-    """Whether the boxes lie in the image, but would not if width and height were swapped."""
+    """Returns whether the boxes lie in the image, but would not if width and height were swapped."""
     x, y = reach.get(image["id"], (0.0, 0.0)) if is_integer(image.get("id")) else (0.0, 0.0)
     return fits(x, y, image["width"], image["height"]) and not fits(x, y, image["height"], image["width"])
 
 
 def fits(x: float, y: float, width: int, height: int) -> bool:
-    """Whether a corner lies in an image, but for SLACK."""
+    """Returns whether a corner lies in an image, but for SLACK."""
     return x <= width + SLACK and y <= height + SLACK
 
 
 def is_turned(image: dict, folder: ImageFolder) -> bool:
-    """Whether the file is shown turned by a quarter, and has the declared size before that; False if it cannot be read."""
+    """Returns whether the file is shown turned by a quarter and has the declared size before; False if it cannot be read."""
     name = image["file_name"]
     return folder.has(name) and opened_as(folder.root / name, (image["width"], image["height"]))
 
 
 def opened_as(path: Path, size: tuple[int, int]) -> bool:
-    """Whether a file stores an image of this (width, height), which is not square, to be turned by a quarter."""
+    """Returns whether a file stores an image of this (width, height), which is not square, to be turned by a quarter."""
     try:
         with Image.open(path, formats=FORMATS) as stored:
             return stored.size == size != size[::-1] and stored.getexif().get(ORIENTATION) in QUARTER_TURNS

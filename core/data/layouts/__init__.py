@@ -8,7 +8,7 @@ from core.errors import UserError
 
 
 def is_layout(path: Path) -> bool:
-    """Whether a path names a folder or a data.yaml, and not an instances file."""
+    """Returns whether a path names a folder or a data.yaml, and not an instances file."""
     return path.is_dir() or path.suffix.lower() in (".yaml", ".yml")
 
 

@@ -54,7 +54,7 @@ class Mixed:
 
     @property
     def pending(self) -> bool:
-        """Whether a teacher has to find the objects of some images."""
+        """Returns whether a teacher has to find the objects of some images."""
         return any(
             part.truth in ("withheld", "unknown")
             or (isinstance(part.dataset, Predicted) and part.dataset.scores is None)

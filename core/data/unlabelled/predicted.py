@@ -131,7 +131,7 @@ def read_predicted(
 
 
 def is_results(path: Path) -> bool:
-    """Whether a JSON file is a COCO results file: one list. UserError: it is not JSON."""
+    """Returns whether a JSON file is a COCO results file: one list. UserError: it is not JSON."""
     return isinstance(read_any(path), list)
 
 

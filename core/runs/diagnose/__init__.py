@@ -27,7 +27,7 @@ class Diagnosis:
     pulls: tuple[LossShare, ...]  # the share of each loss in the loss and in the gradient
     epochs: tuple[Epoch, ...]
     teacher: float | None  # AP of the teacher
-    naming: TeacherLabels | None  # what the teacher calls the objects that it finds
+    naming: TeacherLabels | None  # of the objects that the teacher finds, how many it gives their class
     agreement: dict[str, list[float | None]]  # of student and teacher, for each decoder layer of the student
     findings: tuple[Finding, ...]  # most important first
     verdict: str  # one sentence

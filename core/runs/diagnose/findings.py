@@ -99,7 +99,7 @@ def learning_rate_advice(optim: dict, rate: float) -> str:
 
 
 def has_trend(values: Float[ndarray, " n"]) -> bool:
-    """Whether values rise or fall over the steps by a relevant amount that chance does not explain (linear regression)."""
+    """Returns whether values rise or fall by a relevant amount beyond chance, by linear regression over the steps."""
     place = np.arange(len(values)) - (len(values) - 1) / 2
     slope = place @ values / (place @ place)
     rest = values - values.mean() - slope * place

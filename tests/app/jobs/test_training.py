@@ -166,7 +166,7 @@ def test_ribbons_over_epochs_are_what_the_run_recorded(folder):
             assert band["epochs"] == [1, 2, 4] and band["side"] == "student" and found["layer"] == layer % 3
             for t, row in enumerate(band["cells"]):
                 for e, seen in zip((1, 2, 4), row):
-                    assert seen["query"] == (3 * t + e + layer % 3) % 12 and seen["heir"] == (11 if t else -1)
+                    assert seen["query"] == (3 * t + e + layer % 3) % 12 and seen["runner_up"] == (11 if t else -1)
                     assert (seen["cost"], seen["margin"]) == pytest.approx((t - e / 4, 0.1 * e + t))
         path.write_bytes(b"PAR1 no more")
         with pytest.raises(UserError, match="cannot be read"):

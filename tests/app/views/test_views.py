@@ -81,7 +81,7 @@ def test_costs_and_margins_of_ribbons_are_those_of_the_matches(handlers):
                 rows, columns = linear_sum_assignment(forbidden)
                 assert cell["cost"] == pytest.approx(price[layer, cell["query"], target])
                 assert cell["margin"] == pytest.approx(forbidden[rows, columns].sum() - best, abs=1e-6)
-                assert cell["heir"] == rows[columns == target]
+                assert cell["runner_up"] == rows[columns == target]
         for layer in range(LAYERS if band["side"] == "student" else 0):
             cell = band["cells"][0][layer]
             match = handlers.query("image/2", layer, "student", cell["query"])["matches"][0]

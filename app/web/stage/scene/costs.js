@@ -2,7 +2,7 @@
 import { blend, rgb } from "../../drawing/colours.js";
 import { START } from "../../gradio.js";
 
-const [LOW, MIDDLE, HIGH] = [START.colours.cheap, START.colours.match, START.colours.dear].map(rgb);
+const [LOW, MIDDLE, HIGH] = [START.colours.low_cost, START.colours.match, START.colours.high_cost].map(rgb);
 const RANGE = [0.02, 0.98]; // quantiles of a line's costs that get the colours at both ends
 const UNKNOWN = 0.5;
 

@@ -19,7 +19,7 @@ const SAYS =
  * @property {{loss: string, share: number, features: number | null, decoder: number | null}[]} pulls
  * @property {{name: string, first: number, last: number}[]} terms
  * @property {{class: number[], iou: number[], object: number[]}} agreement by layer
- * @property {{found: number, objects: number, right: number} | null} naming what the teacher calls the objects
+ * @property {{found: number, objects: number, right: number} | null} naming
  * @property {number | null} teacher its AP
  */
 

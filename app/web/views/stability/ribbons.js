@@ -84,12 +84,12 @@ const studentLayer = (band, k) =>
     : 0;
 
 /** "Student, layer 2: query 5, cost 0.120, margin 1.034, runner-up query 7. A flip: ..." */
-function describe(band, { query, cost, margin, heir }, k, flipped) {
+function describe(band, { query, cost, margin, runner_up: runnerUp }, k, flipped) {
   const parts = [
     query < 0 ? "no query" : `query ${query}`,
     cost !== null && `cost ${fixed(cost)}`,
     margin !== null && `margin ${fixed(margin)}`,
-    heir >= 0 && `runner-up query ${heir}`,
+    runnerUp >= 0 && `runner-up query ${runnerUp}`,
   ];
   const where = band.epochs ? `epoch ${band.epochs[k]}` : `layer ${k + 1}`;
   return `${band.title}, ${where}: ${parts.filter(Boolean).join(", ")}${flipped ? before(flipped) : ""}`;

@@ -15,8 +15,8 @@
  */
 
 /**
- * `heir` is the runner-up; -1 is no query.
- * @typedef {{query: number, cost: number | null, margin: number | null, heir: number}} StabilityCell
+ * `runner_up` is the query that would be matched if this one were forbidden; -1 is no query.
+ * @typedef {{query: number, cost: number | null, margin: number | null, runner_up: number}} StabilityCell
  */
 
 /**
