@@ -31,7 +31,10 @@ def python(checkout: Path, name: str, version: tuple[int, int]) -> None:
 
 
 def made(checkout: Path, *words: str) -> subprocess.CompletedProcess:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHON"} | {"PATH": str(checkout / "bin")}
+    """Runs `make env` as from a terminal: without what a make around these tests hands to another one."""
+    around = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+    environment = {key: value for key, value in os.environ.items() if key not in around}
+    environment["PATH"] = str(checkout / "bin")
     return subprocess.run([MAKE, *words, "env"], cwd=checkout, env=environment, capture_output=True, text=True)
 
 
