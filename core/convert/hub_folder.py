@@ -12,9 +12,9 @@ import torch
 
 from core.convert.class_heads import with_classes
 from core.convert.classes import Classes, choose_classes
-from core.convert.read import ForeignWeights, config_labels, processor_image_size, read_processor, side_of
+from core.convert.read import ForeignWeights, config_labels, processor_augment, read_processor
 from core.convert.tensors import refuse_not_finite
-from core.convert.to_detector import Converted, augment_of_size, class_line, starred
+from core.convert.to_detector import Converted, class_line, starred
 from core.data.transforms import Augment
 from core.detectors import hub
 from core.detectors.base import Detector
@@ -176,14 +176,4 @@ def colours_and_size(path: Path, kind: str) -> Processor:
         raise UserError(f"{file}: image_std is {std}; it must be above 0")
     colours = "normalised with ImageNet's mean and deviation" if normalise else "in 0 to 1"
     assumed = "" if file.is_file() else f"no preprocessor_config.json: pixels are {colours}"
-    return Processor(mean, std, image_size(path, entries.get("size"), file), assumed)
-
-
-def image_size(path: Path, size: Any, file: Path) -> Augment:
-    """The size of images in evaluation: a square, or a short side with a limit of the long side."""
-    if isinstance(size, dict) and {"height", "width"} <= size.keys():
-        height, width = (side_of(size, key, 0, file) for key in ("height", "width"))
-        if height != width:
-            raise UserError(f"{file} resizes images to {height} x {width}; only squares can be used")
-        return Augment(sizes=(height,), longest=max(height, 1333), square=True)
-    return augment_of_size(*processor_image_size(path))
+    return Processor(mean, std, processor_augment(path), assumed)

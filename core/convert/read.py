@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import read_json
 from core.limits import shown
@@ -55,8 +56,13 @@ class ForeignWeights:
     )  # that shapes don't show: heads, dropout, dilation, refine ...
     labels: Mapping[int, str] = field(default_factory=dict)  # names of classes, by row of the class heads
     category_ids: tuple[int, ...] = ()  # ids of classes, row by row
-    image_size: tuple[int | None, int] = (800, 1333)  # in pixels: short side (None: keep), limit of the long side
+    augment: Augment = Augment(sizes=(800,), longest=1333)  # the size of images in evaluation
     native_backbone: bool = False  # a ResNet of transformers itself; `tensors` then has torchvision's names for it
+
+    @property
+    def image_size(self) -> tuple[int | None, int]:
+        """Short side of images in evaluation (None: keep), and limit of the long side, in pixels."""
+        return max(self.augment.sizes, default=None), self.augment.longest
 
 
 def read_weights(path: Path) -> ForeignWeights:
@@ -132,7 +138,7 @@ def read_folder(path: Path) -> ForeignWeights:
         config_options(config, where),
         config_labels(config, where),
         category_ids,
-        processor_image_size(path),
+        processor_augment(path),
         native_backbone=any(k.startswith(f"{BACKBONE}embedder.") for k in stored),
     )
 
@@ -215,6 +221,21 @@ def processor_image_size(path: Path) -> tuple[int | None, int]:
         size = {"shortest_edge": size, "longest_edge": processor.get("max_size", 1333)}
     short, longest = (side_of(size, key, n, file) for key, n in (("shortest_edge", 800), ("longest_edge", 1333)))
     return (None if processor.get("do_resize") is False else short), longest
+
+
+def processor_augment(path: Path) -> Augment:
+    """The size of images by the folder's image processor: a square, or a short side with a limit of the long side.
+
+    UserError: see `processor_image_size`; or images would become oblong.
+    """
+    size, file = read_processor(path).get("size"), path / "preprocessor_config.json"
+    if isinstance(size, dict) and {"height", "width"} <= size.keys():
+        height, width = (side_of(size, key, 0, file) for key in ("height", "width"))
+        if height != width:
+            raise UserError(f"{file} resizes images to {height} x {width}; only squares can be used")
+        return Augment(sizes=(height,), longest=max(height, 1333), square=True)
+    short, longest = processor_image_size(path)
+    return Augment(sizes=() if short is None else (short,), longest=longest)
 
 
 def side_of(size: dict[str, Any], key: str, default: int, file: Path) -> int:

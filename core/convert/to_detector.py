@@ -57,12 +57,7 @@ def convert(foreign: ForeignWeights, class_file: Path | None = None) -> Converte
     model = build(tensors, config | {"classes": len(classes.rows)})
     model.load_state_dict(tensors)
     lines = tuple(report(tensors, classes, count, options.assumed))
-    return Converted(model.eval(), classes.categories, lines, augment_of_size(*foreign.image_size))
-
-
-def augment_of_size(short: int | None, longest: int) -> Augment:
-    """The size of images in evaluation from a short side (None: keep) and the limit of the long side."""
-    return Augment(sizes=() if short is None else (short,), longest=longest)
+    return Converted(model.eval(), classes.categories, lines, foreign.augment)
 
 
 def build(tensors: RenamedTensors, config: dict[str, Any]) -> Detector:

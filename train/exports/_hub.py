@@ -4,11 +4,10 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from core.data.transforms import Augment
 from core.detectors import hub
 from core.files import write_json
 from core.hub.settings import parsed_entries
-from core.runs.config import decode
+from train.exports._processor import processor
 
 
 def export(detector: hub.Model, card: dict, folder: Path) -> str:
@@ -21,24 +20,8 @@ def export(detector: hub.Model, card: dict, folder: Path) -> str:
     network.config.label2id = {name: k for k, name in enumerate(names)}
     network.config.category_ids = [category["id"] for category in card["categories"]]
     network.save_pretrained(folder)
-    write_json(folder / "preprocessor_config.json", processor(detector, card))
+    write_json(
+        folder / "preprocessor_config.json",
+        processor(detector.family.processor, card, detector.config.mean, detector.config.std),
+    )
     return "open it with: transformers.AutoModelForObjectDetection.from_pretrained('{folder}')"
-
-
-def processor(detector: hub.Model, card: dict) -> dict:
-    """The contents of preprocessor_config.json: images are resized, normalised and padded as in evaluation here."""
-    augment = decode(Augment, card.get("data", {}).get("augment", {}), "the card: data.augment")
-    side, config = max(augment.sizes, default=800), detector.config
-    square = {"height": side, "width": side}
-    return {
-        "image_processor_type": detector.family.processor,
-        "do_resize": bool(augment.sizes),
-        "size": square if augment.square else {"shortest_edge": side, "longest_edge": augment.longest},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": config.mean != (0.0,) * 3 or config.std != (1.0,) * 3,
-        "image_mean": list(config.mean),
-        "image_std": list(config.std),
-        "do_pad": not augment.square,
-        "format": "coco_detection",
-    }

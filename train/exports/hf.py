@@ -10,15 +10,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from core import detectors
-from core.data.transforms import Augment
 from core.detectors import conditional, deformable, hub
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.files import write_bytes, write_json
 from core.nn.backbones import STRIDES
-from core.runs.config import decode
 from core.tensor_names import HUB, OURS, to_native, translate
 from train.exports import _hub
+from train.exports._processor import processor
 
 Config = conditional.Config | deformable.Config
 CLASSES = {"conditional": "ConditionalDetr", "deformable": "DeformableDetr"}
@@ -41,7 +40,7 @@ def export(detector: Detector, card: dict, folder: Path) -> str:
             " export it with --to safetensors"
         )
     write_json(folder / "config.json", config(detector, card["categories"]))
-    write_json(folder / "preprocessor_config.json", processor(detector, card))
+    write_json(folder / "preprocessor_config.json", processor_of(detector, card))
     write_bytes(folder / "model.safetensors", save(tensors(detector), metadata={"format": "pt"}))
     return "open it with: transformers.AutoModelForObjectDetection.from_pretrained('{folder}')"
 
@@ -116,24 +115,12 @@ def deformable_fields(c: deformable.Config) -> dict:
     }
 
 
-def processor(detector: Detector, card: dict) -> dict:
-    """The contents of preprocessor_config.json: images are resized, normalised and padded as in evaluation here."""
-    augment = decode(Augment, card.get("data", {}).get("augment", {}), "the card: data.augment")
+def processor_of(detector: Detector, card: dict) -> dict:
+    """The contents of preprocessor_config.json, with the colours of the detector's backbone."""
     backbone = detector.own_backbone
     assert backbone is not None
     mean, std = ([x / 255 for x in t.flatten().tolist()] for t in (backbone.mean, backbone.std))
-    return {
-        "image_processor_type": f"{CLASSES[detector.kind]}ImageProcessor",
-        "do_resize": bool(augment.sizes),
-        "size": {"shortest_edge": max(augment.sizes, default=800), "longest_edge": augment.longest},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": mean,
-        "image_std": std,
-        "do_pad": True,
-        "format": "coco_detection",
-    }
+    return processor(f"{CLASSES[detector.kind]}ImageProcessor", card, mean, std)
 
 
 def tensors(detector: Detector) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from core.convert.classes import COCO
+from core.convert.open_weights import open_weights
 from core.convert.read import read_weights
 from core.convert.to_detector import convert
 from core.data.transforms import Augment
@@ -20,6 +21,7 @@ from tests.core.convert.test_convert import pictures, refused, run_command
 from tests.core.detectors.test_parity import close, seen
 from tests.helpers import foreign, tiny
 from tests.oracles import weights
+from train.run import Data
 
 CATEGORIES = [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}, {"id": 8, "name": "a bird"}]
 CARD = {"categories": CATEGORIES, "data": {"kind": "coco", "augment": encode(Augment(sizes=(64, 96), longest=160))}}
@@ -112,6 +114,17 @@ def test_the_image_processor_makes_what_the_detector_sees(exported):
     assert torch.equal(made["pixel_mask"].bool(), ~images.padding)
     resized = AutoImageProcessor.from_pretrained(folder)(pixels[:1], return_tensors="pt")
     assert resized["pixel_values"].shape[-1] == 96, "the short side, which was 33"
+
+
+def test_squares_are_squares_on_both_ways(tmp_path):
+    augment = Augment(sizes=(64, 96), square=True)
+    card = {"categories": CATEGORIES, "data": encode(Data(augment=augment))}
+    save_detector(tmp_path / "x.safetensors", foreign.source_detector("conditional", classes=3), card)
+    assert run_command("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
+    said = read_json(tmp_path / "hf" / "preprocessor_config.json")
+    assert said["size"] == {"height": 96, "width": 96} and not said["do_pad"]
+    back = open_weights(tmp_path / "hf").augment
+    assert back.sizes == (96,) and back.square
 
 
 def test_images_that_come_as_they_are_stay_so(tmp_path):
