@@ -45,6 +45,7 @@ class Data:
     unlabelled: tuple[str, ...] = ()  # Images without labels: folders, COCO files, predictions, or `rest`.
     labelled_share: Share = 0.0  # Share of images with labels in each step; 0 takes all images as they come.
     size: Size = 96  # Side of the generated shapes images, in pixels.
+    seed: Annotated[int, Limits(0, 2**63 - 1)] = 0  # Random seed of the generated shapes images.
     part: Literal["val", "test"] = "val"  # Part of the shapes set that is used as validation images.
     aspect_groups: CountOrZero = 0  # Aspect-ratio groups of upright and of wide images; a batch is from one. 0 is off.
     augment: Augment = Augment()

@@ -71,7 +71,7 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
     if data:
         dataset = Coco(data, images)
     elif trained["kind"] == "shapes":
-        dataset = Shapes(trained.get("part", "val"), trained["val_limit"], trained["size"])
+        dataset = Shapes(trained.get("part", "val"), trained["val_limit"], trained["size"], trained.get("seed", 0))
     elif not (source := trained["val"] or trained.get("folder")):
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from core.data.loader import KILLED, WorkerDied, evaluation
 from core.detectors.base import Detector
-from core.distiller import Decoded, Distiller, in_float32, run_teacher
+from core.distiller import Decoded, Distiller
 from core.errors import UserError
 from core.files import scratch_of
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
@@ -35,14 +35,13 @@ from train.job import optim
 from train.job.build import Job, build, compile_detectors
 from train.job.ema import WeightAverage
 from train.job.step import MapsOrError, detached_maps, wrap_for_training
-from train.job.stored_teacher import open_store, reads_memory
 from train.job.summary import summary
+from train.job.teacher_answers import TeacherAnswers, autocast
 from train.run import Run
 from train.run_folder import assignments, faults, folder, state
 from train.run_folder.assignments import AssignmentRecorder
 from train.run_folder.log import Log
 
-AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 MAX_SKIPPED = 20  # steps in a row that may be skipped
 Passes = list[tuple[Images, Targets]]
 Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
@@ -128,7 +127,7 @@ class Training:
         self.training_pass = wrap_for_training(compile_detectors(job).distiller)
         self.checks = GradientChecks(job.distiller)
         with parallel.share_user_errors():
-            self.store, self.reads_memory = open_store(job), reads_memory(job)
+            self.answers = TeacherAnswers(job)
         self.batches = job.loader.steps(self.progress.epoch, self.progress.position, until=job.run.optim.epochs)
 
     @property
@@ -152,12 +151,13 @@ class Training:
 
     def complete_store(self) -> None:
         """Asks the teacher for the images that its store lacks, and compares a few. UserError in all processes: they differ."""
-        if not self.store:
+        store = self.answers.store
+        if not store:
             return
-        if self.store.store.missing:
-            self.log.print(f"teacher store: {self.store.size_text}")
+        if store.store.missing:
+            self.log.print(f"teacher store: {store.size_text}")
         with parallel.share_user_errors():
-            self.log.print(self.store.complete(self.job.loader.images_per_pass, self.job.run.workers))
+            self.log.print(store.complete(self.job.loader.images_per_pass, self.job.run.workers))
 
     def next_passes(self) -> Passes:
         """This process's part of the next step.
@@ -187,7 +187,7 @@ class Training:
 
         The teacher is asked before the step if images have no labels, since its answers are their objects.
         """
-        asked = [self.ask_teacher(images, targets) for images, targets in passes]
+        asked = [self.answers.ask(images, targets) for images, targets in passes]
         counts = [n for targets, _ in asked for n in targets.counts]
         padding = [-1] * (self.job.loader.max_images - len(counts))  # every process must send as many numbers
         objects = torch.tensor([n for counts in parallel.gather_numbers([*counts, *padding]) for n in counts])
@@ -195,20 +195,6 @@ class Training:
             (images, targets.within(objects, self.ranks.size)) for (images, _), (targets, _) in zip(passes, asked)
         ]
         return complete, [answer for _, answer in asked]
-
-    def ask_teacher(self, images: Images, targets: Targets) -> tuple[Targets, Decoded | None]:
-        """The targets with the objects of images without labels, and what the teacher computed, if it had to be asked."""
-        teacher, device = self.job.distiller.teacher, self.job.device
-        if teacher is None or not (targets.pending or self.store):
-            return targets, None
-        with torch.no_grad(), self.autocast():
-            if self.store:
-                memory = teacher.encode(images.to(device)) if self.reads_memory else None
-                decoded = self.store.store.decoded(images, device, memory)
-            else:
-                decoded = run_teacher(teacher, images.to(device))
-        with in_float32(device.type):
-            return self.job.distiller.with_objects(targets.to(device), decoded), decoded
 
     def step(self, passes: Passes, answers: Answers, rate_factor: float) -> dict:
         """Makes one update of the weights; returns its record for the log."""
@@ -242,7 +228,7 @@ class Training:
         has_objects = bool((targets.step > 0).any())
         reseed(self.job.device, pass_seed(self.job.run.seed, self.progress.step, self.ranks.rank, index))
         with nullcontext() if last else self.local_gradients():
-            with self.autocast():
+            with autocast(self.job):
                 total, get_trace = self.training_pass(images.to(self.job.device), targets.to(self.job.device), answer)
             if last:
                 self.check_gradients(get_trace(), has_objects)
@@ -253,11 +239,6 @@ class Training:
         """While open, gradients add up in each process: they are averaged over processes once, in the last pass."""
         ddp = self.training_pass
         return ddp.no_sync() if isinstance(ddp, DistributedDataParallel) else nullcontext()
-
-    def autocast(self) -> torch.autocast:
-        """Mixed precision, if the run asks for it."""
-        amp = self.job.run.amp
-        return torch.autocast(self.job.device.type, AMP[amp], enabled=amp != "off")
 
     def check_gradients(self, result: DistillTrace | FloatingPointError, has_objects: bool) -> None:
         """Checks that every term has once had a gradient; logs each loss's gradient every `gradients_every` steps."""

@@ -38,7 +38,7 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
     path, limit = getattr(data, split), getattr(data, f"{split}_limit")
     if data.kind == "shapes":
         refuse_large_shapes(data)
-        return Shapes(split if split == "train" else data.part, limit, data.size)
+        return Shapes(split if split == "train" else data.part, limit, data.size, data.seed)
     if path is None and data.folder:
         if not is_layout(data.folder):
             raise UserError(f"--data {data.folder} is no folder; name one, or give --data.train JSON --data.val JSON")

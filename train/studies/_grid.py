@@ -126,6 +126,8 @@ def start(path: Path, run: Run) -> subprocess.Popen:
         card = path.with_name(f"{path.name}.card.json")
         write_json(card, {"run": encode(replace(run, name=str(path.relative_to(RUNS)), threads=1))})
         words = ["fit", "--card", str(card)]
+        if run.teacher_store:  # a card alone may not name a folder to write to
+            words += ["--teacher-store", str(run.teacher_store)]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     with open(log_file(path), "ab") as log:
         return subprocess.Popen(command("train", *words), stdout=log, stderr=log, env=os.environ | threads)

@@ -33,15 +33,17 @@ def main(
     folder: Path = Path("assets/backbones"),
     images: int | None = None,
     names: Sequence[str] = ("tiny16x1", "tiny32x2"),
+    data_seed: int = 0,
 ) -> None:
-    """Trains the backbones of these names on the first `images` images, and writes them to `folder`."""
-    dataset = Shapes("train", images)
+    """Trains the backbones of these names on the first `images` images drawn with `data_seed`, and writes them to `folder`."""
+    dataset = Shapes("train", images, seed=data_seed)
     for name in names:
         begun = time.process_time()
         torch.manual_seed(SEED)
         backbone = build(name, STRIDES, frozen=0)
         train_backbone(backbone, Loader(dataset, AUGMENT, BATCH, SEED), len(dataset.categories))
         note = f"dense classes of the middles of boxes, {len(dataset)} images of shapes/train, {EPOCHS} epochs, seed {SEED}"
+        note += f", data seed {data_seed}" if data_seed else ""
         seconds = round(time.process_time() - begun)
         save_module(
             folder / f"{name}.safetensors", backbone.body, {"backbone": name, "made": note, "cpu_seconds": seconds}

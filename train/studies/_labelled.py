@@ -1,0 +1,154 @@
+"""The runs of the study `labels`: which student learns from which images, for how long, and what that costs."""
+
+from dataclasses import replace
+from math import ceil
+from time import process_time
+
+from core.files import read_json, write_json
+from core.losses import detection, features, logits, prior
+from train.job.build import build
+from train.job.stored_teacher import open_store
+from train.recipes.on_shapes import shapes, shapes_teacher
+from train.run import Losses, Pseudo, Run
+from train.studies import backbones
+from train.studies._grid import RUNS, Rows, row_folder
+from train.studies._pace import step_seconds
+
+FOLDER = RUNS / "labels"
+BUDGET, IMAGES, SCORE = 4500, 2400, 0.4  # steps of the student alone; images with and without labels; of pseudo truth
+DRAW = 1  # data seed of the images that teacher and backbones learn from; the student's have 0
+LABELLED, MORE_LABELLED = (38, 150, 600, 2400), (75, 300, 1200)
+FULL_AT = (150, 2400)  # labelled images of the rows with a live teacher
+SEEDS, TUNING_SEED = (0, 1, 2), 100
+LENGTHS = (1.0, 0.5, 0.25)  # of the student alone, as shares of the budget
+DETECTION, LOGITS = detection.Config(weight=1.0), logits.Config(weight=1.0)
+FEATURES, PRIOR = features.Config(weight=1.0), prior.Config(weight=1.0)
+METHODS = {  # by name, the losses; `alone` has no teacher, `full` a live one, the others a stored one
+    "alone": Losses(detection=DETECTION),
+    "pseudo": Losses(detection=DETECTION),
+    "logits": Losses(detection=DETECTION, logits=LOGITS),
+    "prior": Losses(detection=DETECTION, logits=LOGITS, prior=PRIOR),
+    "full": Losses(detection=DETECTION, logits=LOGITS, features=FEATURES, prior=PRIOR),
+}
+Setting = tuple[int, str]  # number of labelled images, and method
+Costs = dict[str, float]  # seconds of a step by method; under "image", those in which the teacher looks at an image
+
+
+def prepare_backbones() -> None:
+    """Trains the backbones on the other draw of the images, if they are not there yet."""
+    if not (FOLDER / "backbones" / "tiny32x2.safetensors").exists():
+        backbones.main(FOLDER / "backbones", data_seed=DRAW)
+
+
+def teacher() -> Run:
+    """The teacher of `shapes`, trained on the other draw of the images."""
+    run = shapes_teacher.run()
+    init = str(FOLDER / "backbones" / "tiny32x2.safetensors")
+    return replace(quiet(run), data=replace(run.data, seed=DRAW, part="test"), init=init)
+
+
+def quiet(run: Run) -> Run:
+    """The run without measurements that take time."""
+    return replace(run, recorded=0, gradients_every=0, checkpoint_every=1000, eval_every=run.optim.epochs)
+
+
+def student(labelled: int, method: str, epochs: int, seed: int) -> Run:
+    """A run of the student; images without labels are used by all methods but `alone`."""
+    run = shapes.run()
+    others = labelled < IMAGES and method != "alone"
+    data = replace(
+        run.data,
+        part="test",
+        train_limit=labelled if labelled < IMAGES else None,
+        unlabelled=("rest",) if others else (),
+    )
+    run = replace(run, data=data, optim=replace(run.optim, epochs=epochs), losses=METHODS[method], seed=seed)
+    run = replace(quiet(run), init=str(FOLDER / "backbones" / "tiny16x1.safetensors"))
+    if others:
+        run = replace(run, pseudo=Pseudo(score=SCORE))
+    if method != "alone":
+        run = replace(run, teacher=row_folder(teacher()), teacher_store=None if method == "full" else FOLDER / "store")
+    return run
+
+
+def tuning_rows() -> dict[str, Run]:
+    """The student alone with each number of labelled images and each length, evaluated on shapes/val."""
+    runs = {
+        tuning_name(n, share): student(n, "alone", alone_epochs(n, share), TUNING_SEED)
+        for n in LABELLED
+        for share in LENGTHS
+    }
+    return {name: replace(run, data=replace(run.data, part="val")) for name, run in runs.items()}
+
+
+def tuning_name(labelled: int, share: float) -> str:
+    """The name of a row that chooses the length of the student alone."""
+    return f"{labelled} alone, {share:g} of the budget"
+
+
+def alone_epochs(labelled: int, share: float) -> int:
+    """The epochs of the student alone that take a share of the budget."""
+    return max(1, int(share * BUDGET / ceil(labelled / shapes.run().optim.batch)))
+
+
+def best_lengths(tuned: Rows) -> dict[int, float]:
+    """The best length of the student alone for each number of labelled images, as a share of the budget."""
+    return {n: max(LENGTHS, key=lambda share: tuned[tuning_name(n, share)]["ap"]) for n in LABELLED}
+
+
+def measured_costs() -> Costs:
+    """Fills the store, and measures seconds of one core; a file keeps them, so that a repeated command trains the same rows."""
+    file = FOLDER / "costs.json"
+    if not file.exists():
+        runs = {method: student(LABELLED[1], method, 1, 0) for method in METHODS}
+        store = open_store(build(student(IMAGES, "logits", 1, 0)))
+        assert store is not None
+        begun, missing = process_time(), len(store.store.missing)
+        store.complete(8, 0)
+        seconds = {"image": (process_time() - begun) / max(missing, 1)}
+        write_json(file, seconds | step_seconds(runs, clock=process_time))
+    costs: Costs = read_json(file)
+    return costs
+
+
+def settings(*, more: bool) -> list[Setting]:
+    """The settings of the study, or those that `--more` adds. With all labels there is no pseudo truth."""
+    if more:
+        added: list[Setting] = [(n, m) for n in MORE_LABELLED for m in ("alone", "pseudo", "logits", "prior")]
+        return added + [(n, "prior") for n in LABELLED]
+    first = [(n, m) for n in LABELLED for m in ("alone", "pseudo", "logits") if (n, m) != (IMAGES, "pseudo")]
+    return first + [(n, "full") for n in FULL_AT]
+
+
+def setting_run(setting: Setting, seed: int, costs: Costs, lengths: dict[int, float]) -> Run:
+    """The run of a setting, as long as the budget allows."""
+    labelled, method = setting
+    if method == "alone":
+        nearest = min(lengths, key=lambda n: abs(n - labelled))
+        return student(labelled, method, alone_epochs(labelled, lengths[nearest]), seed)
+    left = BUDGET * costs["alone"] - asked_images(labelled, method) * costs["image"]
+    steps_per_epoch = ceil(IMAGES / shapes.run().optim.batch)
+    return student(labelled, method, max(1, int(left / costs[method] / steps_per_epoch)), seed)
+
+
+def asked_images(labelled: int, method: str) -> int:
+    """Images that the teacher looks at before training: all, or those without labels if only their objects are needed."""
+    return {"alone": 0, "pseudo": IMAGES - labelled, "full": 0}.get(method, IMAGES)
+
+
+def row_name(setting: Setting, seed: int) -> str:
+    """The name of a row."""
+    return f"{setting[0]} {setting[1]}-{seed}"
+
+
+def with_costs(name: str, row: dict, costs: Costs) -> dict:
+    """The row with its seconds: those of its steps, and those of the teacher before them."""
+    setting, _, _ = name.rpartition("-")
+    labelled, method = int(setting.split()[0]), setting.split()[1]
+    asked = asked_images(labelled, method) * costs["image"]
+    return row | {
+        "labelled": labelled,
+        "method": method,
+        "teacher_seconds": asked,
+        "seconds": asked + row["steps"] * costs[method],
+    }
