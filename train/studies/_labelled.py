@@ -1,5 +1,6 @@
 """The runs of the study `labels`: which student learns from which images, for how long, and what that costs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 from time import process_time
@@ -17,7 +18,8 @@ from train.studies._pace import step_seconds
 FOLDER = RUNS / "labels"
 BUDGET, IMAGES, SCORE = 4500, 2400, 0.4  # steps of the student alone; images with and without labels; of pseudo truth
 DRAW = 1  # data seed of the images that teacher and backbones learn from; the student's have 0
-LABELLED, MORE_LABELLED = (38, 150, 600, 2400), (75, 300, 1200)
+# Numbers of labelled images, those of the main question first.
+GROUPS, EXTENDED = ((150, 2400), (38, 600)), (75, 300, 1200)
 FULL_AT = (150, 2400)  # labelled images of the rows with a live teacher
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 LENGTHS = (1.0, 0.5, 0.25)  # of the student alone, as shares of the budget
@@ -71,11 +73,11 @@ def student(labelled: int, method: str, epochs: int, seed: int) -> Run:
     return run
 
 
-def tuning_rows() -> dict[str, Run]:
+def tuning_rows(group: Sequence[int]) -> dict[str, Run]:
     """The student alone with each number of labelled images and each length, evaluated on shapes/val."""
     runs = {
         tuning_name(n, share): student(n, "alone", alone_epochs(n, share), TUNING_SEED)
-        for n in LABELLED
+        for n in group
         for share in LENGTHS
     }
     return {name: replace(run, data=replace(run.data, part="val")) for name, run in runs.items()}
@@ -92,15 +94,16 @@ def alone_epochs(labelled: int, share: float) -> int:
 
 
 def best_lengths(tuned: Rows) -> dict[int, float]:
-    """The best length of the student alone for each number of labelled images, as a share of the budget."""
-    return {n: max(LENGTHS, key=lambda share: tuned[tuning_name(n, share)]["ap"]) for n in LABELLED}
+    """The best length of the student alone for each number of labelled images that was tuned, as a share of the budget."""
+    numbers = dict.fromkeys(int(name.split()[0]) for name in tuned)
+    return {n: max(LENGTHS, key=lambda share: tuned[tuning_name(n, share)]["ap"]) for n in numbers}
 
 
 def measured_costs() -> Costs:
     """Fills the store, and measures seconds of one core; a file keeps them, so that a repeated command trains the same rows."""
     file = FOLDER / "costs.json"
     if not file.exists():
-        runs = {method: student(LABELLED[1], method, 1, 0) for method in METHODS}
+        runs = {method: student(GROUPS[0][0], method, 1, 0) for method in METHODS}
         store = open_store(build(student(IMAGES, "logits", 1, 0)))
         assert store is not None
         begun, missing = process_time(), len(store.store.missing)
@@ -111,13 +114,16 @@ def measured_costs() -> Costs:
     return costs
 
 
-def settings(*, more: bool) -> list[Setting]:
-    """The settings of the study, or those that `--more` adds. With all labels there is no pseudo truth."""
-    if more:
-        added: list[Setting] = [(n, m) for n in MORE_LABELLED for m in ("alone", "pseudo", "logits", "prior")]
-        return added + [(n, "prior") for n in LABELLED]
-    first = [(n, m) for n in LABELLED for m in ("alone", "pseudo", "logits") if (n, m) != (IMAGES, "pseudo")]
-    return first + [(n, "full") for n in FULL_AT]
+def settings(group: Sequence[int]) -> list[Setting]:
+    """The settings with these numbers of labelled images. With all labels there is no pseudo truth."""
+    plain = [(n, m) for m in ("alone", "pseudo", "logits") for n in group if (n, m) != (IMAGES, "pseudo")]
+    return plain + [(n, "full") for n in group if n in FULL_AT]
+
+
+def extended_settings() -> list[Setting]:
+    """The settings that `--extended` adds: more numbers of labelled images, and the query prior with all of them."""
+    numbers = sorted({n for group in GROUPS for n in group} | set(EXTENDED))
+    return settings(EXTENDED) + [(n, "prior") for n in numbers]
 
 
 def setting_run(setting: Setting, seed: int, costs: Costs, lengths: dict[int, float]) -> Run:

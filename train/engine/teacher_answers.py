@@ -17,7 +17,7 @@ def autocast(job: Job) -> torch.autocast:
 
 
 class TeacherAnswers:
-    """What a run's teacher computes for each batch: from the run's store, or by the teacher itself.
+    """Gives what a run's teacher computes for each batch: from the run's store, or by the teacher itself.
 
     UserError: the store does not fit the run.
     """

@@ -1,12 +1,13 @@
-"""What a teacher is worth in labels: with how many labelled images the student alone would reach the same AP."""
+"""Says what a teacher is worth in labels: with how many labelled images the student alone would reach the same AP."""
 
 from math import log2
 from statistics import mean
 from typing import TypedDict
 
 from core.metrics.paired import gain_text, paired_gain
-from train.studies._grid import Rows
 
+# Results of runs by name, each with "labelled", "method", "seed", "ap" (0 .. 1) and "seconds".
+Rows = dict[str, dict]
 Aps = dict[int, float]  # AP (0 .. 1) by seed
 
 
@@ -17,14 +18,12 @@ class Worth(TypedDict):
     method: str
     ap: float  # mean over seeds
     seconds: float
-    gain: (
-        str | None
-    )  # over the student alone with as many labelled images, in points; None if that has not been trained
+    gain: str | None  # over the student alone with as many labels, in points; None if that has not been trained
     as_good_as: float | None  # labelled images with which the student alone has this AP; None if all are too few
 
 
 def worth(rows: Rows) -> list[Worth]:
-    """What each method is worth, with the fewest labelled images first."""
+    """Compares each method with the student alone; the fewest labelled images come first."""
     groups = by_setting(rows)
     alone = {n: mean(aps.values()) for (n, method), aps in groups.items() if method == "alone"}
     return [
