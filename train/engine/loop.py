@@ -30,12 +30,11 @@ from train.distributed import parallel
 from train.engine.evaluate import score
 from train.engine.gradient_checks import GradientChecks
 from train.engine.interrupt import Interrupt
-from train.engine.teacher_answers import TeacherAnswers, autocast
 from train.errors import Failed, NotFinite, Stopped
 from train.job import optim
 from train.job.build import Job, build, compile_detectors
 from train.job.ema import WeightAverage
-from train.job.step import MapsOrError, detached_maps, wrap_for_training
+from train.job.step import MapsOrError, TeacherAnswers, autocast, detached_maps, wrap_for_training
 from train.job.summary import summary
 from train.run import Run
 from train.run_folder import assignments, faults, folder, state

@@ -7,9 +7,9 @@ from time import perf_counter
 
 import torch
 
-from train.engine.teacher_answers import TeacherAnswers
 from train.job import optim
 from train.job.build import Job, build
+from train.job.step import TeacherAnswers
 from train.run import Run
 
 WARM = 5  # first steps, which are slower and are not counted
