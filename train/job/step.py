@@ -1,4 +1,4 @@
-"""What a training step computes: the teacher's answers, and the forward pass as DistributedDataParallel (DDP) wraps it."""
+"""Computes a training step: what the teacher answers, and the forward pass as DistributedDataParallel (DDP) wraps it."""
 
 import warnings
 from collections.abc import Callable

@@ -45,8 +45,12 @@ def prepare_backbones() -> None:
 def teacher() -> Run:
     """The teacher of `shapes`, trained on the other draw of the images."""
     run = shapes_teacher.run()
-    init = str(FOLDER / "backbones" / "tiny32x2.safetensors")
-    return replace(quiet(run), data=replace(run.data, seed=DRAW, part="test"), init=init)
+    return replace(quiet(run), data=replace(run.data, seed=DRAW, part="test"), init=backbone_file(run))
+
+
+def backbone_file(run: Run) -> str:
+    """The file of the backbone that the run's student starts from."""
+    return str(FOLDER / "backbones" / f"{run.student.backbone}.safetensors")
 
 
 def quiet(run: Run) -> Run:
@@ -65,7 +69,7 @@ def student(labelled: int, method: str, epochs: int, seed: int) -> Run:
         unlabelled=("rest",) if others else (),
     )
     run = replace(run, data=data, optim=replace(run.optim, epochs=epochs), losses=METHODS[method], seed=seed)
-    run = replace(quiet(run), init=str(FOLDER / "backbones" / "tiny16x1.safetensors"))
+    run = replace(quiet(run), init=backbone_file(run))
     if others:
         run = replace(run, pseudo=Pseudo(score=SCORE))
     if method != "alone":

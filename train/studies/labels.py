@@ -81,5 +81,7 @@ def names(extended: bool) -> list[str]:
 
 
 def named_runs(wanted: list[Setting], costs: Costs, lengths: dict[int, float]) -> dict[str, Run]:
-    """The runs of these settings by the name of their row, one seed after the other."""
-    return {row_name(s, seed): setting_run(s, seed, costs, lengths) for seed in SEEDS for s in wanted}
+    """The runs of these settings by the name of their row, one seed after the other, those with a live teacher last."""
+    pairs = [(setting, seed) for seed in SEEDS for setting in wanted]
+    pairs.sort(key=lambda pair: pair[0][1] == "full")
+    return {row_name(s, seed): setting_run(s, seed, costs, lengths) for s, seed in pairs}
