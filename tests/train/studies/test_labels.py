@@ -1,6 +1,7 @@
 """The study of labels: what its rows learn from, and that no row takes more time than the student alone."""
 
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from statistics import mean
@@ -96,6 +97,8 @@ def small(monkeypatch):
     backbone = backbones.build("tiny8x1", run.student.strides, frozen=0)
     save_module(Path(_labelled.backbone_file(run)), backbone.body, {"backbone": "tiny8x1"})
     monkeypatch.setattr(labels, "prepare_backbones", lambda: None)
+    monkeypatch.setattr(_pace, "WARM", 0)
+    monkeypatch.setattr(_labelled, "step_seconds", partial(_pace.step_seconds, steps=1))
 
 
 def trained_here(wanted, *, at_once, on_row=lambda rows: None):
