@@ -190,8 +190,16 @@ def read_batches(
     samples: AugmentedSamples | EvalSamples, keys: Iterable[Sequence], workers: int, pin: bool = False
 ) -> Batches:
     """One batch for each sequence of keys, in order. Raises the UserError of an image that cannot be read, and WorkerDied."""
+    for item in fetched(BatchFetcher(samples), keys, workers, pin):
+        if isinstance(item, UserError):
+            raise item
+        yield unpack(item)
+
+
+def fetched(fetcher: Any, keys: Iterable[Sequence], workers: int, pin: bool = False) -> Iterator[Any]:
+    """Yields `fetcher[k]` for each sequence of keys, in order, computed by worker processes. Raises WorkerDied."""
     loader: DataLoader = DataLoader(
-        BatchFetcher(samples),  # type: ignore[arg-type]  # torch's Dataset is a protocol in all but its type
+        fetcher,
         batch_size=None,
         sampler=keys,
         collate_fn=identity,
@@ -200,10 +208,7 @@ def read_batches(
         pin_memory=pin,
         generator=torch.Generator(),  # or torch would draw the workers' seeds from the model's generator
     )
-    for item in reraise_worker_death(loader):
-        if isinstance(item, UserError):
-            raise item
-        yield unpack(item)
+    yield from reraise_worker_death(loader)
 
 
 def reraise_worker_death(loader: DataLoader) -> Iterator[Any]:

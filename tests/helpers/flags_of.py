@@ -9,11 +9,12 @@ from core import detectors
 from train.cli.check_flags import Check
 from train.cli.flags import leaves
 from train.cli.verbs import Doctor, Measure
+from train.engine.predict import Predict
 from train.recipes.on_shapes import shapes
 
 
 def flags() -> list[str]:
-    run, other = shapes.run(), {"eval": Measure(), "check": Check(), "doctor": Doctor()}
+    run, other = shapes.run(), {"eval": Measure(), "check": Check(), "doctor": Doctor(), "predict": Predict()}
     found = [f"{verb} --{name}" for verb, given in other.items() for name in leaves(given)]
     for kind in detectors.names():
         student = replace(run, student=detectors.module(kind).Config())

@@ -25,6 +25,8 @@ usage: python -m train VERB ...
   resume RUN                continue a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
+  predict RUN IMAGES        what it finds in images, a folder, a video or - (standard input), as COCO results and pictures with
+                            boxes: [--score N] [--out FOLDER]; exits with 1 if an image cannot be read
   label TEACHER             predictions as a COCO file, the truth of unlabelled images: --images FOLDER --out JSON
   store TEACHER             what it says of the training images, for fit --teacher-store: --out FOLDER [--data.* as fit]
   check ANNOTATIONS.json    every fault of a COCO file and its images, before training meets it
@@ -33,8 +35,22 @@ usage: python -m train VERB ...
   import FILE_OR_FOLDER     turn weights trained elsewhere into a run: --out RUN; [--classes JSON]
   export RUN                write the student for use elsewhere: --to safetensors|hf|onnx --out FOLDER
 """
-VERBS = ("list", "fit", "resume", "eval", "doctor", "label", "store", "check", "convert", "study", "import", "export")
-OPEN_A_RUN = ("resume", "eval", "doctor", "label", "store", "export")
+VERBS = (
+    "list",
+    "fit",
+    "resume",
+    "eval",
+    "doctor",
+    "predict",
+    "label",
+    "store",
+    "check",
+    "convert",
+    "study",
+    "import",
+    "export",
+)
+OPEN_A_RUN = ("resume", "eval", "doctor", "predict", "label", "store", "export")
 
 
 def main(words: list[str]) -> int:
@@ -107,6 +123,10 @@ def start(verb: str, rest: list[str]) -> int:
         require_known("study", first, studies.FILES.names())
     if verb in OPEN_A_RUN and not Path(first).exists():
         raise UserError(f"{first}: no such run")
+    if verb == "predict" and not split_words(arguments)[0] and not {"--help", "-h"} & set(arguments):
+        raise UserError(
+            f"say which images: python -m train predict {first} IMAGES, a folder, a video, or - for the input"
+        )
     if "RANK" in os.environ:  # torch warns when a search for unused weights has found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from train.cli import verbs
@@ -121,6 +141,8 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.evaluate(Path(first), arguments)
             case "doctor":
                 return verbs.doctor(Path(first), arguments)
+            case "predict":
+                return verbs.predict(Path(first), *split_words(arguments))
             case "label":
                 verbs.label(Path(first), arguments)
             case "store":
@@ -136,6 +158,12 @@ def start(verb: str, rest: list[str]) -> int:
             show(error, file=sys.stderr)
         return getattr(error, "code", 1)
     return 0
+
+
+def split_words(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Splits the words before the first flag from the flags; - is a word."""
+    at = next((k for k, word in enumerate(arguments) if word.startswith("-") and word != "-"), len(arguments))
+    return arguments[:at], arguments[at:]
 
 
 def prints() -> bool:

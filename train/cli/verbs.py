@@ -3,6 +3,7 @@
 The docstring of a dataclass of flags is the description in its --help, and the comments are the help texts."""
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from train.distributed import parallel
 from train.distributed.parallel import first_text, ranks, restarted
 from train.engine import label as labels
 from train.engine import loop
+from train.engine import predict as predictions
 from train.engine.evaluate import score
 from train.exports import _cost, _trial
 from train.job import stored_teacher
@@ -43,8 +45,10 @@ from train.score_table import table
 RUNS = Path("runs")
 
 
-def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list[str], *, auto: bool = False) -> None:
+def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list[str], *, auto: bool = False) -> Path:
     """Trains a recipe, or the run of a card, with the fields that the flags set, in the folder `out` or in one of RUNS.
+
+    Returns the folder.
 
     One of `recipe` and `card` is given.
     `auto` takes the number of queries and the image size from the data, where those of the run are too small for it.
@@ -74,6 +78,7 @@ def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list
             path = Path(first_text(str(path)))
             loop.fit(run, path)
         say_done(path)
+        return path
 
 
 def with_folder(arguments: list[str], start: Run) -> list[str]:
@@ -206,6 +211,28 @@ def label(path: Path, arguments: list[str]) -> None:
         say(f"done: {options.out} with {count} predictions; train with: --data.unlabelled {options.out}")
         folder = f" --images {options.images}" if options.images else ""
         say(f"look at it with: python -m app {path} --data {options.out}{folder}")
+
+
+FAULTS_SHOWN = 10
+
+
+def predict(path: Path, words: list[str], arguments: list[str]) -> int:
+    """Writes the predictions of a run's student, or of a file of weights, for images without labels.
+
+    Returns the exit code: 1 if an image could not be read, 0 if not.
+    """
+    options = flags(predictions.Predict(), arguments, f"python -m train predict {path}")
+    with process_group():
+        done = predictions.predict(path, words, options, device_of(options.device))
+    if not ranks().first:
+        return 0
+    for fault in done.faults[:FAULTS_SHOWN]:
+        show(f"left out: {fault}", file=sys.stderr)
+    if (rest := len(done.faults) - FAULTS_SHOWN) > 0:
+        show(f"left out: {rest} more, which {done.out / predictions.LIST} names", file=sys.stderr)
+    speed = f", {done.images_per_second:.3g} images a second" if done.images_per_second else ""
+    show(f"done: {done.out} with {done.predictions} predictions in {done.images} images{speed}")
+    return int(bool(done.faults))
 
 
 def store(path: Path, arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The dataset ImageFiles: all images of a folder, without labels."""
 
 import os
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -23,10 +24,19 @@ ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's orientation, and its valu
 class ImageFiles:
     """The images of a folder and its subfolders, in the order of their names; their ids count from 1."""
 
-    def __init__(self, folder: Path, categories: tuple[Category, ...], without: frozenset[Path] = frozenset()):
-        """The images whose resolved path is in `without` are left out. UserError: the folder holds no image."""
+    def __init__(
+        self,
+        folder: Path,
+        categories: tuple[Category, ...],
+        without: frozenset[Path] = frozenset(),
+        names: Iterable[str] | None = None,
+    ):
+        """The images whose resolved path is in `without` are left out. With `names`, the images of these names alone.
+
+        UserError: the folder holds no image.
+        """
         self.folder, self.categories = folder, categories
-        every = sorted(image_names(folder))
+        every = sorted(image_names(folder) if names is None else names)
         if not every:
             raise UserError(f"{folder} holds no image ({', '.join(SUFFIXES)}); name a folder of images")
         self.names = tuple(name for name in every if (folder / name).resolve() not in without)
@@ -48,12 +58,16 @@ class ImageFiles:
 
     def truth(self) -> dict:
         """The images as a COCO instances dict without annotations."""
-        sizes = self.sizes.tolist()
-        images = [
-            {"id": id, "file_name": name, "height": height, "width": width}
-            for id, name, (height, width) in zip(self.ids, self.names, sizes)
-        ]
-        return {"images": images, "annotations": [], "categories": [vars(c) for c in self.categories]}
+        return without_objects(self.ids, self.names, self.sizes, self.categories)
+
+
+def without_objects(
+    ids: Sequence[int], names: Sequence[str], sizes: Int[ndarray, "i 2"], categories: Sequence[Category]
+) -> dict:
+    """Images as a COCO instances dict without annotations, given their ids, files and (height, width)."""
+    rows = zip(ids, names, sizes.tolist())
+    images = [{"id": id, "file_name": name, "height": height, "width": width} for id, name, (height, width) in rows]
+    return {"images": images, "annotations": [], "categories": [vars(c) for c in categories]}
 
 
 def image_names(folder: Path) -> list[str]:

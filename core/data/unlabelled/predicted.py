@@ -20,6 +20,7 @@ from core.data.coco.folder import ImageFolder, default_images
 from core.data.coco.instances import Instances, assemble, read_raw
 from core.data.coco.rules import find_faults, is_number
 from core.data.sample import Sample
+from core.data.unlabelled.image_files import without_objects
 from core.errors import UserError
 from core.pseudo import PseudoRule
 
@@ -90,11 +91,7 @@ class Predicted:
 
     def truth(self) -> dict:
         """The images in use as a COCO instances dict; predictions are no truth, so it has no annotations."""
-        images = [
-            {"id": id, "file_name": name, "height": height, "width": width}
-            for id, name, (height, width) in zip(self.ids, self.names, self.sizes.tolist())
-        ]
-        return {"images": images, "annotations": [], "categories": [vars(c) for c in self.categories]}
+        return without_objects(self.ids, self.names, self.sizes, self.categories)
 
 
 def read_predicted(

@@ -19,6 +19,7 @@ from core.metrics.detections import select
 from core.runs.checkpoint import load_detector
 from tests.helpers import processes
 from train.cli.main import main
+from train.engine import chunks
 from train.engine import label as module
 from train.engine.label import Label, label
 
@@ -28,7 +29,7 @@ TEACHER = Path("assets/teacher_shapes.safetensors").absolute()
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """Seven images in chunks of three."""
-    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(chunks, "CHUNK", 3)
     shapes = Shapes("train", 7)
     (tmp_path / "photos").mkdir()
     for k in range(7):
@@ -112,7 +113,7 @@ def test_chunks_of_something_else_are_not_used(photos, monkeypatch):
 
 
 def label_small_chunks(folder: Path) -> int:
-    module.CHUNK = 3
+    chunks.CHUNK = 3
     return label(TEACHER, Label(images=folder / "photos", out=folder / "two.json"), torch.device("cpu"))
 
 

@@ -1,0 +1,81 @@
+"""A trained detector with all that it needs to find objects in a picture: its classes, and the size of its images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.data.batch import collate_images
+from core.data.category import Category
+from core.data.sample import Sample
+from core.data.transforms import Augment, eval_transform
+from core.detectors.base import Detector
+from core.errors import UserError
+from core.metrics.detections import Detections, join, select
+from core.runs.checkpoint import load_detector, weights_file
+from core.runs.config import decode
+from core.types import Images
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A detector in eval mode, its classes, and how images are resized for it."""
+
+    path: Path
+    detector: Detector
+    categories: tuple[Category, ...]
+    augment: Augment
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the detector."""
+        return next(self.detector.parameters()).device
+
+    @torch.no_grad()
+    def detect(self, images: Images, score: float) -> Detections:
+        """The detections of a batch with at least this score, on the CPU: at most 100 an image, as AP counts them.
+
+        Images of one size are computed together, without padding, so that no image changes what is found in another.
+        """
+        parts = [self.detect_unpadded(group) for group in groups_of_one_size(images)]
+        found = Detections(*(x.cpu() for x in vars(join(parts)).values()))
+        place = (found.image_ids[:, None] == images.ids.cpu()).long().argmax(1)
+        found = found.at(place.argsort(stable=True))
+        return found.at(found.scores >= score)
+
+    def detect_unpadded(self, images: Images) -> Detections:
+        """The best 100 detections of each image of a batch, whose images are of one size."""
+        images = images.to(self.device)
+        return select(self.detector(images), images)
+
+    def detect_in(self, pixels: list[Tensor], score: float) -> list[Detections]:
+        """The detections in RGB images (uint8, 3 h w) of any sizes, one after another in a batch."""
+        samples = [eval_transform(unlabelled(x, k), self.augment) for k, x in enumerate(pixels)]
+        found = self.detect(collate_images(samples), score)
+        return [found.at(found.image_ids == k) for k in range(len(pixels))]
+
+
+def groups_of_one_size(images: Images) -> Iterator[Images]:
+    """The images in groups of one size each, without padding."""
+    for height, width in images.sizes.unique(dim=0).tolist():
+        rows = (images.sizes == torch.tensor([height, width])).all(1)
+        cropped = (x[rows][..., :height, :width] for x in (images.pixels, images.padding))
+        yield Images(*cropped, *(x[rows] for x in (images.sizes, images.original, images.ids)))
+
+
+def unlabelled(pixels: Tensor, id: int) -> Sample:
+    """An RGB image (uint8, 3 h w) as a sample whose objects are unknown."""
+    none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
+    return Sample(pixels, *none, id, (pixels.shape[1], pixels.shape[2]), truth="unknown")
+
+
+def open_predictor(path: Path, device: torch.device) -> Predictor:
+    """Opens the student of a run, or a file of weights. UserError: it cannot be read, or does not name its classes."""
+    detector, card = load_detector(weights_file(path))
+    if "categories" not in card:
+        raise UserError(f"{path} does not name its classes; take it in with: python -m train import {path} --out RUN")
+    categories = tuple(Category(c["id"], c["name"]) for c in card["categories"])
+    augment = decode(Augment, card["data"]["augment"], f"{path}: data.augment") if card.get("data") else Augment()
+    return Predictor(path, detector.to(device), categories, augment)
