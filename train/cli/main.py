@@ -33,7 +33,7 @@ usage: python -m train VERB ...
   convert FOLDER            a split of a folder (YOLO, VOC, Roboflow) as a COCO file: --out JSON [--split train|val|test]
   study NAME                train several runs and print a table
   import FILE_OR_FOLDER     turn weights trained elsewhere into a run: --out RUN; [--classes JSON]
-  export RUN                write the student for use elsewhere: --to safetensors|hf|onnx --out FOLDER
+  export RUN                write the student for use elsewhere: --to safetensors|hf|onnx|onnx_raw --out FOLDER
 """
 VERBS = (
     "list",

@@ -33,6 +33,7 @@ from train.engine import label as labels
 from train.engine import loop
 from train.engine import predict as predictions
 from train.engine.evaluate import score
+from train.engine.interrupt import sigterm_unwinds
 from train.exports import _cost, _trial
 from train.job import stored_teacher
 from train.job.auto import fitted_to_data
@@ -249,14 +250,15 @@ def store(path: Path, arguments: list[str]) -> None:
 def import_run(path: Path, arguments: list[str]) -> None:
     """Turns weights that were trained elsewhere into a run."""
     options = flags(import_weights.Import(), arguments, f"python -m train import {path}")
-    import_weights.import_run(path, options)
+    with sigterm_unwinds():
+        import_weights.import_run(path, options)
 
 
 @dataclass(frozen=True)
 class Export:
     """Writes a run's student for use elsewhere."""
 
-    to: str = "safetensors"  # Format to write: safetensors, hf or onnx.
+    to: str = "safetensors"  # Format to write: safetensors, hf, onnx, or onnx_raw with the outputs of the decoder.
     out: Path | None = None  # New folder to write.
 
 
@@ -267,13 +269,19 @@ def export(path: Path, arguments: list[str], formats: list[str]) -> None:
         raise UserError(f"no format {options.to!r}{did_you_mean(options.to, formats)}")
     if options.out is None:
         raise UserError("say which folder to write: --out FOLDER")
-    with whole_folder(options.out) as scratch:
+    with sigterm_unwinds(), whole_folder(options.out) as scratch:
         detector, card = load_detector(weights_file(path))
         hint = exports.FILES.module(options.to).export(detector, card, scratch)
         trial = _trial.trial(card, count=1)
         images, _ = next(evaluation(trial.images, trial.augment, batch=1))
-        show(_cost.text(_cost.cost(detector, images), images), flush=True)
+        show(_cost.text(_cost.cost(detector, images, distilled=is_distilled(path)), images), flush=True)
     show(f"done: {options.out}; {hint.format(folder=options.out)}")
+
+
+def is_distilled(path: Path) -> bool:
+    """Returns whether a path is a run that had a teacher; of a file nothing is known."""
+    card = path / "card.json"
+    return card.is_file() and bool(read_json(card).get("teacher"))
 
 
 def study(name: str, arguments: list[str]) -> None:

@@ -1,6 +1,9 @@
-"""Ctrl-C and SIGTERM as a request that the training loop fulfils at the end of a step."""
+"""Ctrl-C and SIGTERM as a request that the training loop fulfils at the end of a step; SIGTERM as an exception elsewhere."""
 
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -26,3 +29,13 @@ class Interrupt:
         """Puts the handlers back that were there before."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """While open, SIGTERM raises SystemExit, so that scratch folders are removed; its code is 128 + the signal's number."""
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,6 +1,6 @@
-"""The cost of using a student: its parameters, FLOPs and time, beside those of the same network before distillation.
+"""The cost of using a student: its parameters, FLOPs and time.
 
-Distillation must not add to any of them.
+Those of a distilled student stand beside those of the same network before distillation, which must not add to any of them.
 """
 
 from statistics import median
@@ -16,16 +16,15 @@ from core.types import Images
 TURNS = 5  # forward passes of each network that are timed
 
 
-def cost(detector: Detector, images: Images) -> dict[str, dict[str, float]]:
+def cost(detector: Detector, images: Images, *, distilled: bool) -> dict[str, dict[str, float]]:
     """Parameters, FLOPs of matrix products and convolutions, and the median seconds of a forward pass.
 
-    One row for the `student` and one for the same network with new weights, `undistilled`; their times are measured in
-    turns, so that a slow moment of the machine affects both.
+    One row for the `student`, and if it was distilled one for the same network with new weights, `undistilled`; their times
+    are measured in turns, so that a slow moment of the machine affects both.
     """
-    models = {
-        "student": detector,
-        "undistilled": detectors.module(detectors.name_of(detector.config)).Model(detector.config).eval(),
-    }
+    models = {"student": detector}
+    if distilled:
+        models["undistilled"] = detectors.module(detectors.name_of(detector.config)).Model(detector.config).eval()
     costs = {
         name: {"parameters": sum(p.numel() for p in model.parameters()), "flops": flops(model, images)}
         for name, model in models.items()

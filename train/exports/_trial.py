@@ -27,11 +27,17 @@ class Trial:
 
 def trial(card: dict, count: int) -> Trial:
     """A trial on the first images, `count` at most; `card` is the card of the detector's file."""
+    augment = augment_of(card)
     if "data" in card:
         data = decode(Data, card["data"], "the card: data")
         first = replace(data, val_limit=min(count, data.val_limit or count))
         try:
-            return Trial(dataset(first, "val"), data.augment, own=True)
+            return Trial(dataset(first, "val"), augment, own=True)
         except UserError:  # an imported run, or the images are on another machine
             pass
-    return Trial(Shapes("val", count, SIDE), Augment(), own=False)
+    return Trial(Shapes("val", count, SIDE), augment, own=False)
+
+
+def augment_of(card: dict) -> Augment:
+    """How the images of the detector are resized, by the card of its file."""
+    return decode(Augment, card.get("data", {}).get("augment", {}), "the card: data.augment")

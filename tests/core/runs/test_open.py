@@ -25,7 +25,9 @@ def python(*words, cwd):
 
 
 def test_the_app_replays_the_total_that_training_logged(tmp_path):
-    python("-m", "train", "fit", "shapes_distill", "--threads", "1", "--data.seed", "5", "--name", "taught", cwd=tmp_path)
+    python(
+        "-m", "train", "fit", "shapes_distill", "--threads", "1", "--data.seed", "5", "--name", "taught", cwd=tmp_path
+    )
     run = tmp_path / "runs" / "taught"
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     witness = [r for r in records if "witness" in r][-1]
