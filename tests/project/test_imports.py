@@ -143,7 +143,8 @@ INSIDE = {
     "core.data": {"core.data", "core.boxes", "core.limits", "core.types", "core.errors", "core.files", "core.pseudo"},
 }
 CROWDED = 12  # files in a folder, besides __init__.py
-DROP_INS = {"core/losses", "train/recipes/from_papers", "train/recipes/on_shapes", "analysis/figures", "train/studies"}
+DROP_INS = {"core/losses", "analysis/figures", "train/studies"}
+DROP_INS |= {f"train/recipes/{group}" for group in ("from_papers", "on_shapes", "own_data")}
 
 
 def imported(file: Path) -> set[str]:
