@@ -77,6 +77,11 @@ class Model(Detector):
         padding = tuple(backbones.level_padding(images.padding, (x.shape[-2], x.shape[-1]), DIVISOR) for x in neck)
         return Memory(neck, padding, self.config.strides, images.sizes)
 
+    @property
+    def queries_are_boxes(self) -> bool:
+        """Returns True: a query is a content vector and a box."""
+        return True
+
     def propose(self, memory: Memory) -> Queries:
         """Learned content vectors; every query's box is the whole image."""
         content = F.layer_norm(self.content.weight, (self.config.width,))

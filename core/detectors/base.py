@@ -6,9 +6,9 @@ teacher, to evaluate and export it, and to open it in the app; tests/core/detect
 every file.
 
 - `encode`, `propose` and `decode` are required.
-- Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `reads_padding`, `known`,
-  `samplers`. Without an encoder, `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and
-  `own_backbone`.
+- Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `reads_padding`,
+  `queries_are_boxes`, `known`, `samplers`. Without an encoder, `Memory.tokens` and `Memory.position` are None. For a backbone,
+  see `backbone_name` and `own_backbone`.
 - Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
   persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
@@ -120,6 +120,11 @@ class Detector(nn.Module, ABC):
 
         Such a detector is meant for images of one size, see `Augment.square`.
         """
+        return False
+
+    @property
+    def queries_are_boxes(self) -> bool:
+        """Returns whether a query is a content vector and a box and nothing else, as denoising needs; by default False."""
         return False
 
     @property

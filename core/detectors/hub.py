@@ -110,6 +110,11 @@ class Model(Detector):
         """Returns whether the network sees padding, which the originals of these families never make."""
         return self.family.reads_padding
 
+    @property
+    def queries_are_boxes(self) -> bool:
+        """Returns whether the decoder is given boxes and no position beside them."""
+        return self.family.anchors is not None and self.family.position is None
+
     def train(self, mode: bool = True) -> "Model":
         """Sets the mode; with frozen statistics BatchNorm stays in evaluation mode."""
         super().train(mode)

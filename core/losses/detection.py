@@ -7,12 +7,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import giou
-from core.limits import Weight
+from core.limits import CountOrZero, Weight
 from core.losses._class_losses import class_loss
+from core.losses._denoising import Denoising, of_objects, restored
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
-from core.types import Assignment, Outcome, Predictions, Problem, Targets, Trace
+from core.types import Assignment, Outcome, Predictions, Problem, Queries, Targets, Trace
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,15 @@ class Config:
     """The class loss and the weights of the terms are those of the student's `matching`."""
 
     weight: Weight = 1.0  # Weight of the whole loss; 0 leaves it out.
+    denoising: CountOrZero = 0  # Groups of denoising queries, for a student whose queries are boxes; 0 is off.
 
 
 class Model(Loss):
     """The set loss of the student's own queries and, where these are proposals of its encoder, of the proposals too.
 
     Proposals without classes are matched and trained as if all objects were of class 0 (Deformable DETR,
-    models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069).
+    models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069). With `denoising`, also the
+    set loss of denoising queries, as a mean over their groups.
     """
 
     least = "truth"
@@ -42,6 +45,15 @@ class Model(Loss):
         self.weights = dict(self.matching.loss_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
+        self.denoising = (
+            Denoising(config.denoising, student.config.classes, student.width) if config.denoising else None
+        )
+        if self.denoising:
+            self.weights |= {f"denoising_{name}": w for name, w in self.matching.loss_weights.items()}
+            self.adds_up = False  # queries of an image see its queries in excess, whose number is that of the batch
+
+    def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
+        return self.denoising.queries(targets) if self.denoising else {}
 
     def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         if not self.proposes:
@@ -55,7 +67,20 @@ class Model(Loss):
             assignments["proposal"] = pairs["proposal"]
             losses = set_loss(proposals(student), self.proposal_targets(targets), pairs["proposal"], self.matching)
             maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        if self.denoising:
+            maps |= {f"denoising_{name}": x for name, x in self.denoising_loss(student, targets).items()}
         return Outcome(maps, assignments)
+
+    def denoising_loss(self, student: Trace, targets: Targets) -> dict[str, Float[Tensor, "l b q"]]:
+        """The set loss of the denoising queries of all groups, divided by the number of groups."""
+        assert self.denoising is not None
+        own = student.own.logits
+        groups = [student.predictions[name] for name in self.denoising.names if name in student.predictions]
+        if not groups:  # no image has an object
+            return dict.fromkeys(self.matching.loss_weights, torch.zeros_like(own[:, :, :1, 0], dtype=torch.float32))
+        pairs = restored(targets, len(own))
+        losses = [of_objects(set_loss(p, targets, pairs, self.matching), targets) for p in groups]
+        return {name: torch.cat([x[name] for x in losses], 2) / len(groups) for name in losses[0]}
 
     def proposal_targets(self, targets: Targets) -> Targets:
         """The objects with the classes that proposals are matched with and trained for."""

@@ -77,6 +77,7 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
     student = started(start, train.categories) if start else None
     distiller = build_distiller(run, teacher_of(run, loaded[0], columns) if loaded else None, student).to(device)
     refuse_live_norms(run)
+    refuse_denoising(run, distiller.student)
     if run.channels_last:
         distiller.to(memory_format=torch.channels_last)
     if isinstance(train, Mixed):
@@ -210,6 +211,15 @@ def refuse_live_norms(run: Run) -> None:
         raise UserError(
             "live statistics of BatchNorm would differ between the parts of a step: set --student.batch-norm frozen, or"
             " train in one process with --optim.passes 1"
+        )
+
+
+def refuse_denoising(run: Run, student: Detector) -> None:
+    """Raises UserError if denoising queries are asked of a student that decodes other things than boxes."""
+    if encode(run.losses)["detection"].get("denoising") and not student.queries_are_boxes:
+        raise UserError(
+            f"--losses.detection.denoising needs a student whose queries are boxes, which those of {student.kind} are not: take "
+            "adamixer, or RT-DETR, D-FINE, DEIMv2, DAB, LW- or RF-DETR of transformers, or set it to 0"
         )
 
 
