@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import ceil
 from time import process_time
 
+from core.detectors import adamixer
 from core.files import read_json, write_json
 from core.losses import detection, features, logits, prior
 from train.job.build import build
@@ -50,6 +51,7 @@ def teacher() -> Run:
 
 def backbone_file(run: Run) -> str:
     """The file of the backbone that the run's student starts from."""
+    assert isinstance(run.student, adamixer.Config)
     return str(FOLDER / "backbones" / f"{run.student.backbone}.safetensors")
 
 
