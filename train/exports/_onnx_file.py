@@ -69,7 +69,7 @@ def example(inputs: Sequence[str], side: int | None) -> tuple[Tensor, ...]:
 
 
 def metadata(detector: Detector, card: dict) -> dict[str, str]:
-    """The metadata
+    """The metadata, each as JSON: the classes, how images are resized, and the mean and deviation of the colours.
 
     The graph subtracts the mean itself.
     """
