@@ -138,7 +138,7 @@ def refuse_name(name: str) -> None:
 
 # The flags that most people set, which `fit RECIPE --help` shows.
 USUAL: tuple[str, ...] = ("name", "teacher", "init", "data.folder", "data.train", "data.val", "data.images")
-USUAL += ("optim.epochs", "optim.batch", "optim.lr", "seed", "workers", "device", "amp")
+USUAL += ("student.queries", "optim.epochs", "optim.batch", "optim.lr", "seed", "workers", "device", "amp")
 
 
 def quick(run: Run) -> Run:

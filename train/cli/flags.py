@@ -5,7 +5,7 @@ import inspect
 import sys
 import textwrap
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,24 +19,32 @@ from core.terminal import show
 WIDTH = 100  # columns of a terminal
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
 HELP = ("-h", "--help", "--help-all")
+NO_SHORT: Mapping[str, str] = {}
 T = TypeVar("T")
 
 
 def flags(
-    default: T, arguments: list[str], prog: str, description: str | None = None, *, usual: Sequence[str] = ()
+    default: T,
+    arguments: list[str],
+    prog: str,
+    description: str | None = None,
+    *,
+    usual: Sequence[str] = (),
+    short: Mapping[str, str] = NO_SHORT,
 ) -> T:
     """A copy of the dataclass `default` with the fields that the flags set.
 
-    --help prints the `usual` flags, if there are any, and --help-all all of them; both exit. UserError: an unknown flag; the
-    nearest is suggested.
+    --help prints the `usual` flags, if there are any, and --help-all all of them; both exit. `short` are further flags, which
+    the caller has replaced, for the help and for suggestions: the long flag of each, or a sentence where it has none.
+    UserError: an unknown flag; the nearest is suggested.
     """
     if usual and "--help-all" not in arguments and any(word in HELP for word in arguments):
-        show(short_help(default, prog, description or "", usual))
+        show(short_help(default, prog, description or "", usual, short))
         sys.exit(0)
     if "--help-all" in arguments:
         show(f"{description}\n")
         arguments, description = ["--help"], None
-    refuse_unknown(default, arguments)
+    refuse_unknown(default, arguments, short)
     return tyro.cli(
         type(default),
         default=default,
@@ -47,7 +55,7 @@ def flags(
     )
 
 
-def refuse_unknown(default: Any, arguments: list[str]) -> None:
+def refuse_unknown(default: Any, arguments: list[str], short: Mapping[str, str]) -> None:
     """UserError: an argument begins with -- and is not a flag of the dataclass `default`."""
     names = [*HELP, *(f"--{name}".replace("_", "-") for name in leaves(default))]
     for word in arguments:
@@ -55,7 +63,7 @@ def refuse_unknown(default: Any, arguments: list[str]) -> None:
         stem, _, last = flag.rpartition(".")
         positive = f"{stem}.{last.removeprefix('no-')}" if stem else flag.replace("--no-", "--", 1)
         if flag.startswith("--") and flag not in names and positive not in names:
-            raise UserError(f"no flag {flag}{did_you_mean(flag, names)}")
+            raise UserError(f"no flag {flag}{did_you_mean(flag, [*(f'--{name}' for name in short), *names])}")
 
 
 def leaves(value: Any, prefix: str = "") -> list[str]:
@@ -67,9 +75,13 @@ def leaves(value: Any, prefix: str = "") -> list[str]:
     return names
 
 
-def short_help(default: Any, prog: str, description: str, usual: Sequence[str]) -> str:
+def short_help(default: Any, prog: str, description: str, usual: Sequence[str], short: Mapping[str, str]) -> str:
     """The help text with the usual flags only. Keeps the line breaks of the description."""
-    blocks = [flag_help(default, name) for name in usual]
+    names = {long: name for name, long in short.items()}
+    alone = [(name, text) for name, text in short.items() if " " in text]
+    known = leaves(default)
+    blocks = [flag_help(default, name, names.get(name)) for name in usual if name in known]
+    blocks += [indented(f"  --{name} INT", text) for name, text in alone]
     return "\n".join(
         [
             f"usage: {prog} [FLAGS]\n",
@@ -81,13 +93,18 @@ def short_help(default: Any, prog: str, description: str, usual: Sequence[str]) 
     )
 
 
-def flag_help(default: Any, name: str) -> str:
-    """The help of one flag: its name and kind of value; below them the comment beside its field, and the default."""
+def flag_help(default: Any, name: str, short: str | None = None) -> str:
+    """The help of one flag: its names and kind of value; below them the comment beside its field, and the default."""
     *path, last = name.split(".")
     for part in path:
         default = getattr(default, part)
     text = f"{comments(type(default)).get(last, '')} (default: {getattr(default, last)})".strip()
-    head = f"  --{name.replace('_', '-')} {metavar(typing.get_type_hints(type(default))[last])}".rstrip()
+    names = f"--{short}, --{name}" if short else f"--{name}"
+    return indented(f"  {names.replace('_', '-')} {metavar(typing.get_type_hints(type(default))[last])}".rstrip(), text)
+
+
+def indented(head: str, text: str) -> str:
+    """A head, and below it a text in lines of at most WIDTH columns."""
     return "\n".join([head, *textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)])
 
 

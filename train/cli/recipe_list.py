@@ -8,7 +8,13 @@ from train import recipes, studies
 
 WIDTH = 100  # columns of a terminal
 START_HERE = ("shapes", "shapes_distill")
-GROUPS = {"own_data": "Your data", "from_papers": "Paper: COCO", "on_shapes": "Studies on shapes", "": "Yours"}
+GROUPS = {
+    "own_data": "Your data, on a laptop",
+    "one_gpu": "Your data, on one GPU",
+    "from_papers": "Paper: COCO",
+    "on_shapes": "Studies on shapes",
+    "": "Yours",
+}
 FIELDS = ("Expect", "Time", "Paper")
 NEXT = """\
 start with: python -m train fit shapes

@@ -25,7 +25,7 @@ from core.runs.config import decode, did_you_mean
 from core.runs.diagnose import IMAGES, diagnose
 from core.terminal import show
 from train import exports, recipes, studies
-from train.cli import import_weights, report_run
+from train.cli import import_weights, report_run, short_flags
 from train.cli.flags import flags
 from train.distributed import parallel
 from train.distributed.parallel import first_text, ranks, restarted
@@ -60,8 +60,9 @@ def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list
         assert recipe is not None
         start = recipes.recipe(recipe)
     about = recipes.card(recipe) if recipe else None
-    arguments = with_folder(arguments, start)
-    run = flags(start, arguments, f"python -m train fit {recipe or f'--card {card}'}", about, usual=USUAL)
+    arguments = short_flags.expanded(arguments, start)
+    prog = f"python -m train fit {recipe or f'--card {card}'}"
+    run = flags(start, arguments, prog, about, usual=USUAL, short=short_flags.HELP)
     if card:
         refuse_folders_of_card(run, card, arguments)
     if run.student.classes != start.student.classes:
@@ -80,13 +81,6 @@ def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list
             loop.fit(run, path)
         say_done(path)
         return path
-
-
-def with_folder(arguments: list[str], start: Run) -> list[str]:
-    """The flags with --data.folder for --data, and with the kind of data that this means."""
-    names = {"--data": "--data.folder"}
-    words = [names.get(flag, flag) + equals + value for flag, equals, value in (w.partition("=") for w in arguments)]
-    return words if words == arguments or start.data.kind == "coco" else [*words, "--data.kind", "coco"]
 
 
 def refuse_folders_of_card(run: Run, card: Path, arguments: list[str]) -> None:

@@ -17,7 +17,7 @@ from core.errors import UserError
 from core.runs.config import decode, encode
 from tests.helpers import mutators
 from train.__main__ import main
-from train.cli.verbs import with_folder
+from train.cli.short_flags import expanded
 from train.job.build import dataset
 from train.recipes.on_shapes import shapes
 from train.recipes.own_data import coco
@@ -311,9 +311,9 @@ def test_compressed_files_are_read_and_lines_of_json_named(tmp_path):
 
 
 def test_the_short_flag_is_the_field_of_the_card():
-    assert with_folder(["--data", "x", "--data.images=y"], coco.run()) == ["--data.folder", "x", "--data.images=y"]
-    assert with_folder(["--data=x"], shapes.run()) == ["--data.folder=x", "--data.kind", "coco"]
-    assert with_folder(["--data.val", "x"], shapes.run()) == ["--data.val", "x"]
+    assert expanded(["--data", "x", "--data.images=y"], coco.run()) == ["--data.folder=x", "--data.images=y"]
+    assert expanded(["--data=x"], shapes.run()) == ["--data.folder=x", "--data.kind=coco"]
+    assert expanded(["--data.val", "x"], shapes.run()) == ["--data.val", "x"]
     run = replace(coco.run(), data=Data(kind="coco", folder=Path("x")))
     assert encode(run)["data"]["folder"] == "x" and decode(type(run), encode(run), "card") == run
     old = encode(coco.run())

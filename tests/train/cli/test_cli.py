@@ -27,6 +27,7 @@ from train.__main__ import main
 from train.cli.check_flags import Check
 from train.cli.flags import comments
 from train.cli.import_weights import Import
+from train.cli.short_flags import SHORT
 from train.cli.verbs import Doctor, Export, Measure
 from train.run import USUAL, Data, Optim, Run
 from train.score_table import percent
@@ -94,6 +95,9 @@ def test_half_a_second(words):
     assert min(took) < 0.5
 
 
+LAPTOP = "Your data, on a laptop"
+
+
 def test_list_has_every_recipe_with_what_it_is_in_one_line(capsys):
     assert code("list") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -103,10 +107,8 @@ def test_list_has_every_recipe_with_what_it_is_in_one_line(capsys):
         first = recipes.card(name).splitlines()[0]
         assert len(line.split()) > 4 and first.startswith(line.split(None, 1)[1].removesuffix("...")), name
     titles = [line for line in lines if line and not line.startswith("  ")]
-    assert titles[:4] == ["Start here", "Your data", "Paper: COCO", "Studies on shapes"]
-    assert (
-        lines.index("Start here") < lines.index(rows["shapes"]) < lines.index("Your data") < lines.index(rows["coco"])
-    )
+    assert titles[:5] == ["Start here", LAPTOP, "Your data, on one GPU", "Paper: COCO", "Studies on shapes"]
+    assert lines.index("Start here") < lines.index(rows["shapes"]) < lines.index(LAPTOP) < lines.index(rows["coco"])
     assert lines.index("Paper: COCO") < lines.index(rows["adamixer_r50"]) < lines.index("Studies on shapes")
     assert "start with: python -m train fit shapes" in lines
 
@@ -173,6 +175,12 @@ def test_a_recipe_s_docstring_is_its_card():
         (["fit", "shapes", "--optim.lrr", "1"], "no flag --optim.lrr; perhaps you meant --optim.lr"),
         (["fit", "shapes", "--losses.logit.weight", "1"], "perhaps you meant --losses.logits.weight"),
         (["fit", "shapes", "--Seed=1"], "no flag --Seed; perhaps you meant --seed"),
+        (["fit", "shapes", "--imgsz", "320"], "no flag --imgsz; perhaps you meant --size"),
+        (["fit", "shapes", "--batch-size=4"], "no flag --batch-size; perhaps you meant --batch"),
+        (["fit", "shapes", "--epoch", "4"], "no flag --epoch; perhaps you meant --epochs"),
+        (["fit", "shapes", "--siz", "4"], "no flag --siz; perhaps you meant --size"),
+        (["fit", "shapes", "--lr"], "--lr needs a value"),
+        (["fit", "shapes", "--size"], "--size needs a value"),
         (["fit", "shapes", "--card"], "--card needs a file"),
         (["fit", "shapes", "--student.classes", "3"], "the number of classes comes from the data"),
         (["fit", "--card", "none.json"], "none.json: no such file"),
@@ -203,10 +211,12 @@ def test_the_usual_flags_of_a_recipe(here, capsys):
     assert code("fit", "coco_distill", "--help") == 0
     shown = capsys.readouterr().out
     assert recipes.card("coco_distill") in shown
-    flags = [line.split()[0] for line in shown.splitlines() if line.startswith("  --")]
-    assert flags == [*(f"--{name}" for name in USUAL), "--help-all"] and len(USUAL) == 14
+    flags = [line.split(", ")[-1].split()[0] for line in shown.splitlines() if line.startswith("  --")]
+    assert flags == [*(f"--{name}" for name in USUAL), "--size", "--help-all"] and len(USUAL) == 15
+    for name, long in SHORT.items():
+        assert f"  --{name}, --{long} " in shown, "the short flag stands before the long one"
     assert "--name STR\n      Name of the run; its folder is runs/NAME. (default: coco_distill)" in shown
-    assert "--amp {off,bf16,fp16}\n" in shown and "--data.train PATH\n" in shown and "--optim.lr FLOAT\n" in shown
+    assert "--amp {off,bf16,fp16}\n" in shown and "--data.train PATH\n" in shown and ", --optim.lr FLOAT\n" in shown
 
 
 # Every dataclass whose fields are flags.
