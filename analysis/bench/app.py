@@ -1,9 +1,10 @@
 """Response times of the app in Chromium.
 
-Timed are the first paint, a new image, and single steps. The app runs in a process of its own. Three runs are opened: one
-with random weights (AdaMixer, 300 queries, 6 layers) on photos of 800 x 1333 pixels, with all of its 900 boxes drawn; the run
-that the project ships or `make demo` made, if there is one; and a pair of full size (Deformable DETR, ResNet-101 and
-ResNet-50), of which the times until the first signs of progress are measured. QUICK=1 takes small photos.
+Timed are the first paint, a new image, single steps, and the frames of zooming and moving. The app runs in a process of its
+own. Three runs are opened: one with random weights (AdaMixer, 300 queries, 6 layers) on photos of 800 x 1333 pixels, with all
+of its 900 boxes drawn; the run that the project ships or `make demo` made, if there is one; and a pair of full size
+(Deformable DETR, ResNet-101 and ResNet-50), of which the times until the first signs of progress are measured. QUICK=1 takes
+small photos.
 """
 
 import os
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from analysis.bench import Aim
+from analysis.bench._app_frames import frame_times
 from analysis.bench._random_runs import TINY, loss_configs, random_detector, write_photos, write_run
 from core.errors import UserError
 
@@ -79,7 +81,8 @@ CLICK = f"""k => {{
     {TIMED}
     const overlay = document.querySelector('.dd-overlay'), panel = document.querySelector('.dd-query');
     const items = document.querySelector('.dd-stage').drawn.items, [x0, y0, x1, y1] = items[k % items.length].box;
-    const area = overlay.getBoundingClientRect(), begun = performance.now(), before = panel.dataset.shown;
+    const area = document.querySelector('.dd-pane img').getBoundingClientRect();
+    const begun = performance.now(), before = panel.dataset.shown;
     const inside = x => Math.min(0.98, Math.max(0.02, x));
     const at = {{clientX: area.left + area.width * inside((x0 + x1) / 2),
         clientY: area.top + area.height * inside((y0 + y1) / 2), bubbles: true}};
@@ -119,6 +122,8 @@ def run() -> tuple[list[dict], list[Aim]]:
     for step in ("layer", "gamma", "click"):
         aims.append(Aim(f"{step} step within 150 ms, median", *below(rows[:-1], f"{step}_median_ms", 150)))
         aims.append(Aim(f"{step} step within 300 ms, p95", *below(rows[:-1], f"{step}_p95_ms", 300)))
+    for gesture in ("zoom", "pan"):
+        aims.append(Aim(f"{gesture}: a frame within 50 ms, p95", *below(rows[:-1], f"{gesture}_p95_ms", 50)))
     full = rows[-1]
     at_once = full["image_ms"] < 1500 and full["first_boxes_ms"] < full["whole_ms"]
     return rows, [*aims, Aim("full size: image at once, first boxes before the rest", full["image_ms"], at_once)]
@@ -142,6 +147,7 @@ def case(name: str, folder: Path) -> dict:
         times["layer"] = [page.evaluate(LAYER, i % layers) for i in range(MOVES)]
         times["layer_panel"] = [page.evaluate(PANEL, i % layers) for i in range(MOVES)]
         times["click"] = [click(page, 7 * i) for i in range(MOVES)]
+        times |= {gesture: frame_times(page, gesture) for gesture in ("zoom", "pan")}
         page.locator("button[data-tab=masks]").click()
         page.wait_for_selector(".dd-gamma input", timeout=WAIT)
         times["gamma"] = [page.evaluate(GAMMA, round(0.02 + 0.04 * i, 2)) for i in range(MOVES)]

@@ -74,6 +74,12 @@ export function segments(name, options, value, change) {
   return make("div", { class: "dd-segments", role: "radiogroup", "aria-label": name }, labels);
 }
 
+/** A slider. @param {{min: number, max: number, step: number}} limits */
+export function range(limits, name, change) {
+  const oninput = (event) => change(Number(event.target.value));
+  return make("input", { type: "range", ...limits, "aria-label": name, oninput });
+}
+
 /** A button without further meaning than its text. */
 export function button(text, onclick, attributes) {
   return make("button", { type: "button", class: "dd-button", onclick, ...attributes }, text);

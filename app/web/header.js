@@ -19,7 +19,7 @@ const points = (ap) => (100 * ap).toFixed(1);
  * @param {Node} guide opens the tour
  */
 export function header(host, app, guide) {
-  const facts = make("div", { class: "facts" });
+  const facts = make("div", { class: "dd-facts" });
   const notes = make("div", { class: "notes" });
   const main = picker("Run", "run", app, list);
   const other = picker("Compare with", "compare", app, list);
@@ -66,14 +66,14 @@ export function header(host, app, guide) {
     uploadButton(app),
     shadeButton(),
   );
-  host.replaceChildren(line, facts, notes);
+  host.replaceChildren(line, notes);
   for (const one of [main, other]) one.sync();
   app.state.watch((_, changed) => {
     if (!changed.has("run") && !changed.has("compare")) return;
     if (runs.length) offer();
     for (const one of [main, other]) one.sync();
   });
-  return { show, list };
+  return { show, list, facts };
 }
 
 /** @param {Run} run */

@@ -4,9 +4,11 @@ import { gallery } from "./gallery/gallery.js";
 import { element, upload } from "./gradio.js";
 import { header } from "./header.js";
 import { checkSelection, fallbacks } from "./link/fallback.js";
+import { linkHover } from "./link/hover.js";
 import { loader } from "./loading.js";
 import { messageLine } from "./message.js";
 import { ask } from "./server.js";
+import { keepRoom } from "./stage/room.js";
 import { stage } from "./stage/stage.js";
 import { selection } from "./state.js";
 import { PANEL, tabs } from "./tabs.js";
@@ -36,6 +38,7 @@ function page(root) {
   const board = fallbacks();
   const app = /** @type {import("./types.js").App} */ ({
     state,
+    root,
     notify: message.show,
     missing: board.say,
     upload: open,
@@ -43,17 +46,17 @@ function page(root) {
     current: () => current().id,
     figure: (name) => state.set({ tab: "figures", figure: name }),
   });
-  const names = ["header", "tabs", "gallery", "stage", "side", "wide", "full"];
+  const names = ["header", "tabs", "gallery", "stage", "switches", "side", "wide", "full"];
   const boxes = Object.fromEntries(names.map((name) => [name, make("div", { class: `dd-${name}` })]));
   const images = loader(app, { onAbout: introduce, onPicture: (picture) => strip.follow(picture), onScene: showView });
 
-  app.stage = stage(boxes.stage, app);
+  app.stage = stage(boxes.stage, boxes.switches, app);
   Object.assign(window, { dd: { choose: app.stage.choose } }); // for programs that drive the page
   const guide = tour(app);
   const head = header(boxes.header, app, guide.opener);
   const strip = gallery(boxes.gallery, app);
   const views = VIEWS.map((view) => view(app));
-  const bar = tabs(boxes.tabs, views, current, (tab) => state.set({ tab }));
+  const tabBar = tabs(boxes.tabs, views, current, (tab) => state.set({ tab }));
 
   function current() {
     return views.find((view) => view.id === state.get().tab) || views[0];
@@ -73,7 +76,7 @@ function page(root) {
   /** Puts the current view in its place. */
   function place() {
     const view = current();
-    bar.mark();
+    tabBar.mark();
     root.querySelector(`#${PANEL}`)?.setAttribute("aria-labelledby", `dd-tab-${view.id}`);
     for (const name of ["side", "wide", "full"]) boxes[name].replaceChildren(...(view[name] ? [view[name]] : []));
     root.dataset.tab = view.id;
@@ -99,11 +102,15 @@ function page(root) {
     else if ((current().needs || []).some((key) => changed.has(key))) current().load(changed);
   }
 
-  const main = make("div", { class: "dd-main" }, boxes.stage, boxes.side, boxes.wide);
+  const column = make("div", { class: "dd-column" }, boxes.switches, boxes.side);
+  const bar = make("div", { class: "dd-bar-of-tabs" }, boxes.tabs, head.facts);
+  const main = make("div", { class: "dd-main" }, boxes.stage, column, boxes.wide);
   const panel = make("div", { class: "dd-view", role: "tabpanel", id: PANEL }, boxes.gallery, main, boxes.full);
-  root.replaceChildren(skipLink(), boxes.header, board.node, guide.node, boxes.tabs, panel, message.node);
+  root.replaceChildren(skipLink(), boxes.header, board.node, guide.node, bar, panel, message.node);
   for (const name of ["dragover", "drop"]) boxes.stage.addEventListener(name, (event) => event.preventDefault());
   boxes.stage.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && open(files[0]));
+  linkHover(root, app.stage.hover);
+  keepRoom(root, [boxes.header, board.node, guide.node, bar, boxes.gallery]);
   place();
   current().load();
   state.watch(update);

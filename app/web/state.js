@@ -3,7 +3,7 @@
 import { START } from "./gradio.js";
 import { NOTHING, read, write } from "./link/address.js";
 
-const SLID = ["layer", "gamma", "floor", "opacity"]; // sliders: a step of one is nothing to go back from
+const SLID = ["layer", "gamma", "floor", "opacity", "zoom"]; // sliders: a step of one is nothing to go back from
 const CALM = 60; // milliseconds between two changes of the address: browsers take 20 in a second
 
 /**
@@ -24,7 +24,7 @@ export function selection() {
    */
   function set(wanted, { quietly = false } = {}) {
     const other = "image" in wanted && wanted.image !== state.image;
-    const change = other ? { side: "", index: 0, pins: "", ...wanted } : wanted;
+    const change = other ? { side: "", index: 0, pins: "", zoom: "", ...wanted } : wanted;
     const changed = Object.keys(change).filter((key) => state[key] !== change[key]);
     if (!changed.length) return;
     state = { ...state, ...change };

@@ -41,6 +41,8 @@
  * @property {string} only the class whose boxes are shown, "" for all
  * @property {boolean} names
  * @property {boolean} reads sampling locations of the selected query
+ * @property {"boxes" | "density" | "layers"} look how boxes are drawn
+ * @property {string} zoom the place of the image in the middle of the canvas, and the zoom; "" for the whole image
  * @property {string} show ids of boxes and lines that are switched on, unlike at first
  * @property {string} hide those that are switched off
  * @property {string} sort order of the images
@@ -81,6 +83,7 @@
  * What every part of the page may use.
  * @typedef {object} App
  * @property {Selection} state
+ * @property {HTMLElement} root of the page
  * @property {(sentence: string) => void} notify shows a sentence for some seconds
  * @property {(sentence: string) => void} missing says what a link asked for and is not here
  * @property {(file: File) => Promise<void>} upload

@@ -9,6 +9,17 @@ const STYLE = `background:linear-gradient(90deg, ${START.ramp.join(", ")})`;
  * @param {string} [says] what the values are
  */
 export function colourBar(top, says) {
-  const number = top >= 0.01 || top === 0 ? short(top) : top.toExponential(1).replace("-", "−");
-  return make("span", { class: "dd-colours", "data-top": top }, says, "0", make("i", { style: STYLE }), number);
+  const number = Number.isInteger(top)
+    ? String(top)
+    : top >= 0.01
+      ? short(top)
+      : top.toExponential(1).replace("-", "−");
+  return make(
+    "span",
+    { class: "dd-colours", "data-top": top },
+    says && make("span", null, says),
+    "0",
+    make("i", { style: STYLE }),
+    number,
+  );
 }

@@ -4,7 +4,7 @@ import { axes, chart } from "./axes.js";
 
 /**
  * @param {string} name
- * @param {{x: number, y: number, id: number, title: string, class: string}[]} points
+ * @param {{x: number, y: number, id: number, title: string, class: string, item?: string}[]} points
  * @param {[string, string]} labels
  * @param {{chosen?: number | null, pick?: (id: number) => void, level?: number}} options `level` is a dashed line
  */
@@ -17,6 +17,7 @@ export function scatter(name, points, labels, { chosen, pick, level } = {}) {
       cy: y(p.y),
       r: p.id === chosen ? 6 : 3.6,
       "data-point": p.id,
+      "data-item": p.item,
       onclick: () => pick(p.id),
     };
     return draw("circle", attributes, draw("title", null, p.title));

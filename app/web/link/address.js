@@ -64,6 +64,8 @@ export const FIELDS = {
   only: text("class"),
   names: yes("names", true),
   reads: yes("sampling", false),
+  look: oneOf("draw", ["boxes", "density", "layers"], "boxes"),
+  zoom: fitting("at", /^[01](\.\d{1,4})?,[01](\.\d{1,4})?,\d{1,2}(\.\d{1,3})?$/),
   show: fitting("show", NAMES),
   hide: fitting("hide", NAMES),
   sort: fitting("sort", /^[a-z]{1,20}$/, "order"),

@@ -25,6 +25,7 @@ from tests.helpers.browser.page import (
     chosen,
     drawn,
     everything,
+    image_area,
     pick,
     said,
     shows,
@@ -65,7 +66,7 @@ def test_an_image_a_layer_a_query_and_its_cost(page, handlers):
 
 def test_a_click_takes_the_box_under_it_and_a_second_the_one_beneath(page):
     everything(page)
-    target = page.locator(".dd-overlay").bounding_box()
+    target = page.locator(".dd-pane img").bounding_box()
     place = {"x": target["x"] + target["width"] * 0.7, "y": target["y"] + target["height"] * 0.5}
     seen = []
     for _ in range(3):
@@ -83,9 +84,11 @@ def test_where_the_chosen_query_reads_is_drawn_layer_by_layer(page, handlers):
         slide(page, layer)
         told = handlers.reading("image/7", layer, "student", 2)
         page.get_by_text(told["says"]).wait_for()
-        drawn_at = page.locator(".dd-read").evaluate_all(
-            "x => x.map(e => [parseFloat(e.getAttribute('cx')) / 100, parseFloat(e.getAttribute('cy')) / 100, +e.dataset.weight])"
+        points = page.locator(".dd-read").evaluate_all(
+            "x => x.map(e => [+e.getAttribute('cx'), +e.getAttribute('cy'), +e.dataset.weight])"
         )
+        area = image_area(page)
+        drawn_at = [[(x - area["x"]) / area["width"], (y - area["y"]) / area["height"], w] for x, y, w in points]
         assert drawn_at == [[pytest.approx(x, abs=1e-4), pytest.approx(y, abs=1e-4), w] for x, y, w in told["places"]]
     page.locator("[data-toggle=reads] input").uncheck()
     assert page.locator(".dd-read").count() == 0 and page.locator(".dd-reads").is_hidden()
@@ -115,7 +118,7 @@ def test_boxes_and_lines_are_drawn_where_the_trace_has_them_and_switched(page, h
         assert sorted(shown) == sorted(map(list, line["layers"][layer]))
         page.locator(f"[data-toggle='{line['id']}'] input").uncheck()
         assert page.evaluate(LINES, line["id"]) == []
-    canvas = page.locator(".dd-overlay").bounding_box()
+    canvas, area = page.locator(".dd-board").bounding_box(), image_area(page)
     for group in scene["groups"]:
         toggle = page.locator(f"[data-toggle='{group['id']}'] input")
         toggle.check()
@@ -123,7 +126,10 @@ def test_boxes_and_lines_are_drawn_where_the_trace_has_them_and_switched(page, h
         assert [item["box"] for item in found] == frame["boxes"] and found[0]["role"] == group["role"]
         assert [item["label"] for item in found] == frame["labels"]
         if group["id"] == "truth":  # there is ink on the left edge of each box
-            edges = [[canvas["width"] * x0, canvas["height"] * (y0 + y1) / 2] for x0, y0, _, y1 in frame["boxes"]]
+            edges = [
+                [area["x"] + area["width"] * x0, area["y"] + area["height"] * (y0 + y1) / 2]
+                for x0, y0, _, y1 in frame["boxes"]
+            ]
             inside = [[x, y] for x, y in edges if 0 < x < canvas["width"] and 0 < y < canvas["height"]]
             assert len(inside) == 2 and min(page.evaluate(LIT, inside)) > 60
         toggle.uncheck()

@@ -19,7 +19,7 @@ LINES = """line => document.querySelector('.dd-stage').drawn.pairs.filter(p => p
     .map(p => [p.from.index, p.to.index, p.cost])"""
 LIT = """places => { const c = document.querySelector('.dd-many'), r = c.width / c.getBoundingClientRect().width;
     const ink = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-    const at = (x, y) => ink[4 * (Math.round((30 + y) * r) * c.width + Math.round((30 + x) * r)) + 3];
+    const at = (x, y) => ink[4 * (Math.round(y * r) * c.width + Math.round(x * r)) + 3];
     return places.map(([x, y]) => Math.max(at(x - 1, y), at(x, y), at(x + 1, y))); }"""
 READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-term]"}
 WHOLE = {"figures": ".dd-pages button", "train": ".dd-train select"}  # without the canvas
@@ -54,6 +54,12 @@ def everything(page) -> None:
 def drawn(page, side: str) -> list[dict]:
     """Boxes of a side that are on the canvas, by index."""
     return sorted(page.evaluate(DRAWN, side), key=lambda item: item["index"])
+
+
+def image_area(page, pane: int = 0) -> dict:
+    """Where a pane's whole image is on the canvas, in pixels from the canvas's corner: {"x", "y", "width", "height"}."""
+    board, area = page.locator(".dd-board").bounding_box(), page.locator(".dd-pane img").nth(pane).bounding_box()
+    return area | {"x": area["x"] - board["x"], "y": area["y"] - board["y"]}
 
 
 def said(value: float) -> str:

@@ -1,71 +1,101 @@
 // All boxes and lines but those of the chosen item: hundreds, so on a canvas.
 import { START } from "../../gradio.js";
 import { costColour, DARK, relativeCost } from "../scene/costs.js";
+import { center } from "../scene/items.js";
+import { paintDensity } from "./density.js";
+import { MANY, opacity } from "./opacity.js";
+import { fillDot, strokePath } from "./strokes.js";
+import { paintTrails } from "./trails.js";
 
-/** Pixels around the image in which boxes that leave it are drawn. */
-export const RIM = 30;
+/** @typedef {import("../scene/model.js").Model} Model */
+/** @typedef {import("../scene/types.js").Item} Item */
+/** @typedef {import("../scene/types.js").Pair} Pair */
+/** @typedef {{items: Item[], pairs: Pair[], dim: boolean}} Drawn */
+
 const HALO = 0.2; // the score from which a box has a dark edge around its own
+const HALO_OF_MANY = 0.5;
 const DIMMED = 0.28; // opacity beside a chosen item
 const BOX_DASHES = { extra: [2, 3], teacher: [7, 3] };
 const LINE_DASHES = { solid: [], dashed: [5, 3], dotted: [1.5, 3] };
 
-/**
- * @param {HTMLCanvasElement} canvas
- * @param {import("../scene/model.js").Model} model
- * @param {{items: import("../scene/types.js").Item[], pairs: import("../scene/types.js").Pair[], dim: boolean}} drawn
- */
-export function paintCanvas(canvas, model, { items, pairs, dim }) {
-  const pen = prepare(canvas, model.size);
-  const strength = dim ? DIMMED : 1;
-  const order = (item) => (item.side === "truth" ? 2 : 0) + item.score;
-  const fromBelow = [...items].sort((a, b) => order(a) - order(b));
-  for (const item of fromBelow)
-    for (const pane of model.layout.panesOf(item)) strokeBox(pen, model, item, pane, strength);
-  if (model.heat) return; // lines would hide the map
-  for (const pair of pairs) strokeLine(pen, model, pair, strength);
-}
-
-function prepare(canvas, { width, height }) {
+/** Makes the canvas as large as the board, and empties it. */
+export function prepare(canvas, { width, height }) {
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round((width + 2 * RIM) * ratio);
-  canvas.height = Math.round((height + 2 * RIM) * ratio);
+  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
   const pen = canvas.getContext("2d");
-  pen.setTransform(ratio, 0, 0, ratio, RIM * ratio, RIM * ratio);
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, across, down);
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   return pen;
 }
 
-/** A box on whole pixels: [left, top, width, height]. */
-function pixels({ layout, size }, [x0, y0, x1, y1], pane) {
-  const left = Math.round(layout.across(x0, pane) * size.width);
-  const right = Math.round(layout.across(Math.max(x0, x1), pane) * size.width);
-  const [top, bottom] = [Math.round(y0 * size.height), Math.round(y1 * size.height)];
-  return [left, top, Math.max(1, right - left), Math.max(1, bottom - top)];
-}
-
-function strokeBox(pen, model, item, pane, strength) {
-  const group = item.group;
-  const place = pixels(model, item.box, pane);
-  pen.globalAlpha = strength * opacity(item, model.heat);
-  pen.setLineDash([]);
-  if (item.score >= HALO && !model.heat) {
-    pen.strokeStyle = "rgb(0 0 0 / .45)";
-    pen.lineWidth = 4;
-    pen.strokeRect(...place);
+/**
+ * Paints with the pen of a canvas, or with one that writes SVG.
+ * @param {CanvasRenderingContext2D} pen
+ * @param {Model} model
+ * @param {Drawn} drawn
+ */
+export function paintBoard(pen, model, drawn) {
+  const { look } = model.options;
+  const order = (item) => (item.side === "truth" ? 2 : 0) + item.score;
+  const fromBelow = [...drawn.items].sort((a, b) => order(a) - order(b));
+  const strength = drawn.dim ? DIMMED : 1;
+  for (let k = 0; k < model.view.count; k++) {
+    pen.save();
+    clipTo(pen, model.view.pane(k));
+    if (look === "density") paintDensity(pen, model, k);
+    for (const item of fromBelow)
+      if (model.layout.panesOf(item).includes(k) && (look === "boxes" || item.side === "truth"))
+        strokeBox(pen, model, item, k, { strength, many: fromBelow.length > MANY });
+    if (look === "layers") paintTrails(pen, model, k);
+    pen.restore();
   }
-  pen.setLineDash(BOX_DASHES[group.extra ? "extra" : group.id] || []);
-  pen.strokeStyle = START.colours[group.role];
-  pen.lineWidth = group.id === "truth" ? 2.5 : 2;
-  pen.strokeRect(...place);
+  if (model.heat || look !== "boxes") return; // lines would hide the map, or the trails
+  for (const pair of drawn.pairs) strokeLine(pen, model, pair, strength);
 }
 
-/** Boxes of a higher score are stronger; all but the truth are pale over a map. */
-function opacity(item, heat) {
-  if (item.side === "truth") return 1;
-  return (0.3 + 0.7 * item.score) * (heat ? 0.2 : 1);
+function clipTo(pen, { left, top, width, height }) {
+  pen.beginPath();
+  pen.rect(left, top, width, height);
+  pen.clip();
+}
+
+function strokeBox(pen, model, item, pane, { strength, many }) {
+  const { group, score } = item;
+  const { left, top, width, height } = model.view.box(item.box, pane);
+  const rim = model.view.pane(pane);
+  const outside = left > rim.left + rim.width || top > rim.top + rim.height;
+  if (outside || left + width < rim.left || top + height < rim.top) return;
+  const thin = many && group.id !== "truth" ? 0.4 + 0.6 * score : 1;
+  pen.globalAlpha = strength * opacity(item, many, model.heat);
+  if (score >= (many ? HALO_OF_MANY : HALO) && !model.heat) {
+    pen.setLineDash([]);
+    pen.strokeStyle = "rgb(0 0 0 / .45)";
+    pen.lineWidth = 4 * thin;
+    pen.strokeRect(left, top, width, height);
+  }
+  pen.setLineDash((!many && BOX_DASHES[group.extra ? "extra" : group.id]) || []); // dashes of many run into each other
+  pen.strokeStyle = START.colours[group.role];
+  pen.lineWidth = thin * (group.id === "truth" ? 2.5 : 2);
+  pen.strokeRect(left, top, width, height);
+}
+
+/**
+ * The two ends of a pair's line on the canvas; null if one of them is outside of its pane of several.
+ * @param {Model} model
+ * @param {Pair} pair
+ */
+export function endsOf({ layout, view }, pair) {
+  const panes = layout.panesOfEnds(pair);
+  const centers = [center(pair.from.box), center(pair.to.box)];
+  if (view.count > 1 && !centers.every((at, k) => view.shows(at, panes[k]))) return null;
+  return centers.map((at, k) => view.place(at, panes[k]));
 }
 
 function strokeLine(pen, model, pair, strength) {
-  const ends = model.layout.ends(pair).map(([x, y]) => [x * model.size.width, y * model.size.height]);
+  const ends = endsOf(model, pair);
+  if (!ends) return;
   const cost = relativeCost(pair.line, pair.cost);
   pen.globalAlpha = strength;
   strokePath(pen, ends, cost > DARK ? "rgb(255 255 255 / .7)" : "rgb(0 0 0 / .55)", 3.8, []);
@@ -73,25 +103,4 @@ function strokeLine(pen, model, pair, strength) {
   [pair.from, pair.to].forEach((item, k) => {
     fillDot(pen, ends[k], START.colours[item.group.role]);
   });
-}
-
-function strokePath(pen, [from, to], style, width, dash) {
-  pen.strokeStyle = style;
-  pen.lineWidth = width;
-  pen.setLineDash(dash);
-  pen.beginPath();
-  pen.moveTo(...from);
-  pen.lineTo(...to);
-  pen.stroke();
-}
-
-function fillDot(pen, [x, y], colour) {
-  pen.beginPath();
-  pen.arc(x, y, 3.5, 0, 7);
-  pen.fillStyle = colour;
-  pen.setLineDash([]);
-  pen.strokeStyle = "rgb(0 0 0 / .6)";
-  pen.lineWidth = 1;
-  pen.fill();
-  pen.stroke();
 }

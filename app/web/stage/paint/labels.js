@@ -1,49 +1,86 @@
-// Class and score beside boxes, as many labels as fit without one over another.
-import { draw, percent } from "../../dom.js";
+// Class and score beside boxes, on plates that can be read over any image.
+import { draw } from "../../dom.js";
+import { placeLabels } from "./place_labels.js";
 
-const NARROW = 120; // pixels of a box over which two labels do not fit side by side
-const LETTER = 6.4; // pixels, about
-const HEIGHT = 12;
+const HEIGHT = 17; // pixels of a plate
+const SIDES = 12; // pixels left and right of a text, with the stripe of its colour
+const CORNERS = { truth: "sw", teacher: "ne", other: "se" };
+
+/** @typedef {import("../scene/model.js").Model} Model */
+/** @typedef {import("../scene/types.js").Item} Item */
+
+const widths = new Map(); // pixels by text
+let ruler = null;
+document.fonts.addEventListener("loadingdone", () => widths.clear());
+
+function widthOf(text) {
+  if (!ruler) {
+    ruler = document.createElement("canvas").getContext("2d");
+    ruler.font = `600 11.5px ${getComputedStyle(document.querySelector(".dd-page")).fontFamily}`;
+  }
+  if (!widths.has(text)) widths.set(text, Math.ceil(ruler.measureText(text).width) + SIDES);
+  return widths.get(text);
+}
 
 /**
- * Labels of the chosen item first, then of the truth, then by score.
- * @param {import("../scene/model.js").Model} model
- * @param {import("../scene/types.js").Item[]} items
+ * Labels of the chosen item first, then of the truth, then by score; of the boxes that are in view.
+ * @param {Model} model
+ * @param {Item[]} named
+ * @returns {{nodes: SVGElement[], shown: number, all: number}}
  */
-export function labels(model, items) {
-  const { chosen, layout } = model;
+export function labels(model, named) {
+  const { chosen, layout, visible, view } = model;
   const order = (item) => (item === chosen ? 3 : item.side === "truth" ? 2 : 0) + item.score;
-  const sorted = [...items].sort((a, b) => order(b) - order(a));
-  const all = sorted.flatMap((item) => layout.panesOf(item).map((pane) => label(model, item, pane)));
-  const taken = [];
-  return all.filter((node) => {
-    const place = placeOf(node, model.size);
-    const free = !taken.some((other) => overlap(place, other));
-    if (free) taken.push(place);
-    return free;
-  });
+  const sorted = [...named].sort((a, b) => order(b) - order(a));
+  const plates = [];
+  const leaders = [];
+  let all = 0;
+  for (let pane = 0; pane < view.count; pane++) {
+    const rim = view.pane(pane);
+    const boxes = new Map(
+      visible.items
+        .filter((item) => layout.panesOf(item).includes(pane))
+        .map((item) => [item, view.box(item.box, pane)]),
+    );
+    const inView = sorted.filter((item) => boxes.has(item) && meet(boxes.get(item), rim));
+    const wanted = inView.map((item) => ({
+      width: widthOf(textOf(model, item)),
+      height: HEIGHT,
+      box: boxes.get(item),
+      corner: cornerOf(item),
+    }));
+    const places = placeLabels(wanted, [...boxes.values()], rim, model.covered);
+    all += inView.length;
+    places.forEach((place, k) => {
+      if (place) plates.push(plateNode(model, inView[k], place, wanted[k].width));
+      if (place?.leader) leaders.push(leaderNode(inView[k], place));
+    });
+  }
+  return { nodes: [...leaders, ...plates], shown: plates.length, all };
 }
 
-function placeOf(node, size) {
-  const width = LETTER * node.textContent.length;
-  const attribute = (name) => Number.parseFloat(node.getAttribute(name));
-  const anchor = (attribute("x") / 100) * size.width;
-  const x = node.getAttribute("text-anchor") === "end" ? anchor - width : anchor;
-  return { x, y: (attribute("y") / 100) * size.height + attribute("dy"), width };
+/** Each role has its own corner of the box, so that the labels of matched boxes are apart. */
+const cornerOf = ({ group, side }) => CORNERS[group.role] || CORNERS[side] || "nw";
+
+const meet = (a, b) =>
+  a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
+
+/** A line from a plate to its box, where the plate stands off it. */
+function leaderNode({ group }, { leader }) {
+  const [[cx, cy], points] = [leader[1], leader.join(" ")];
+  const lines = ["dd-leader under", "dd-leader"].map((look) => draw("polyline", { class: look, points }));
+  return draw("g", { class: `dd-name ${group.role}` }, lines, draw("circle", { cx, cy, r: 2.2 }));
 }
 
-const overlap = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && Math.abs(a.y - b.y) < HEIGHT;
-
-function label(model, item, pane) {
-  const { x, y, dy, anchor } = corner(model, item);
-  const attributes = {
-    class: `dd-name ${item.group.role}`,
-    x: percent(model.layout.across(x, pane)),
-    y: percent(y),
-    dy,
-    "text-anchor": anchor,
-  };
-  return draw("text", attributes, textOf(model, item));
+function plateNode(model, item, { left: x, top: y, leader }, width) {
+  const look = `dd-name ${item.group.role}${leader ? " led" : ""}`;
+  return draw(
+    "g",
+    { class: look, "data-of": `${item.side}.${item.index}` },
+    draw("rect", { class: "plate", x, y, width, height: HEIGHT, rx: 3 }),
+    draw("rect", { class: "stripe", x, y, width: 4, height: HEIGHT, rx: 2 }),
+    draw("text", { x: x + 8, y: y + 12.5 }, textOf(model, item)),
+  );
 }
 
 function textOf(model, item) {
@@ -55,13 +92,4 @@ function textOf(model, item) {
 function changeOf(scene, item) {
   const change = scene.changes?.[item.index];
   return change === "gained" || change === "lost" ? ` · ${change}` : "";
-}
-
-/** Each role has its own corner of the box, so that the labels of matched boxes are apart. */
-function corner({ layout, size }, { box: [x0, y0, x1, y1], group, side }) {
-  if (group.role === "truth") return { x: x0, y: y1, dy: 13, anchor: "start" };
-  if (group.role === "teacher") return { x: x1, y: y0, dy: -5, anchor: "end" };
-  if (side === "other") return { x: x1, y: y1, dy: 13, anchor: "end" };
-  const narrow = (x1 - x0) * layout.width * size.width < NARROW;
-  return { x: x0, y: y0, dy: narrow && layout.names.length === 1 ? -17 : -5, anchor: "start" };
 }

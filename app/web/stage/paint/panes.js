@@ -5,24 +5,41 @@ import { coarse } from "../../drawing/tile.js";
 /** @typedef {import("../scene/model.js").Model} Model */
 
 /**
- * Fills the frame with a pane for each name of the layout, and with what lies above all panes.
+ * Fills the frame with a pane for each name of the layout.
  * @param {HTMLElement} frame
  * @param {Model} model
- * @param {Node[]} above
  */
-export function fillFrame(frame, model, above) {
-  const { names, width } = model.layout;
-  frame.className = `dd-frame panes-${names.length}`;
-  frame.style.setProperty("--w", String(model.picture.width / width));
-  frame.style.setProperty("--h", String(model.picture.height));
-  const panes = names.map((name) => pane(model.picture, names.length > 1 ? model.group(name).title : ""));
-  frame.replaceChildren(...panes, ...above);
+export function fillFrame(frame, model) {
+  const { names } = model.layout;
+  frame.replaceChildren(...names.map((name) => pane(model.picture, names.length > 1 ? model.group(name).title : "")));
 }
 
 function pane(picture, title) {
   const image = { src: picture.image, alt: picture.name, draggable: "false", class: coarse(picture) };
   const heat = make("canvas", { class: "dd-heat", hidden: true });
-  return make("div", { class: "dd-pane" }, make("img", image), heat, title && make("b", null, title));
+  const plane = make("div", { class: "dd-plane" }, make("img", image), heat);
+  return make("div", { class: "dd-pane" }, plane, title && make("b", null, title));
+}
+
+/**
+ * Puts the panes and their images where the view has them.
+ * @param {HTMLElement} frame
+ * @param {Model} model
+ */
+export function placePanes(frame, { view }) {
+  [...frame.children].forEach((node, k) => {
+    const pane = view.pane(k);
+    const image = view.image(k);
+    put(/** @type {HTMLElement} */ (node), pane);
+    const plane = /** @type {HTMLElement} */ (node.querySelector(".dd-plane"));
+    put(plane, { ...image, left: image.left - pane.left, top: image.top - pane.top });
+  });
+}
+
+function put({ style }, { left, top, width, height }) {
+  style.width = `${width}px`;
+  style.height = `${height}px`;
+  style.transform = `translate(${left}px, ${top}px)`;
 }
 
 /**
@@ -30,12 +47,12 @@ function pane(picture, title) {
  * @param {HTMLElement} frame
  * @param {Model} model
  */
-export function showHeat(frame, { heat, layout }) {
+export function showHeat(frame, { heat, layout, options }) {
   frame.querySelectorAll(".dd-pane").forEach((node, k) => {
     const canvas = /** @type {HTMLCanvasElement} */ (node.querySelector(".dd-heat"));
     const hot = Boolean(heat) && (layout.names.length === 1 || layout.paneOf(heat.side) === k);
     canvas.hidden = !hot;
-    node.classList.toggle("hot", hot);
+    node.classList.toggle("hot", hot || options.look === "density");
     if (hot) heat.painter(canvas);
   });
 }

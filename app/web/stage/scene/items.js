@@ -48,33 +48,37 @@ function pairsOf(line, layer, sides) {
  */
 export function visible(current, options, chosen) {
   const shown = (id) => !options.hidden.has(id);
-  const ofClass = (item) => options.label === null || item.label === options.label;
-  const pairs = visiblePairs(current, shown, ofClass, chosen);
+  const pairs = visiblePairs(current, options, chosen);
   /** @type {Set<Item>} */
   const near = new Set(pairs.filter((p) => p.ends).flatMap((p) => [p.from, p.to]));
-  const items = new Set(visibleItems(current, shown, ofClass, options));
+  const sides = Object.entries(current.sides).filter(([side]) => shown(side));
+  const items = new Set(sides.flatMap(([, items]) => passing(items, options)));
   for (const { from, to, ends } of pairs) for (const end of [from, to]) if (ends || shown(end.side)) items.add(end);
   if (chosen) items.add(chosen);
   return { pairs, items: [...items], near };
 }
 
+const isOfClass = ({ label }, options) => options.label === null || label === options.label;
+
+/** @returns {Pair[]} those whose ends are both of the class that is shown */
+export const pairsOfClass = (pairs, options) =>
+  pairs.filter(({ from, to }) => isOfClass(from, options) && isOfClass(to, options));
+
 /** @returns {Pair[]} */
-function visiblePairs({ lines }, shown, ofClass, chosen) {
+function visiblePairs({ lines }, options, chosen) {
   const ofChosen = (pair) => pair.from === chosen || pair.to === chosen;
-  return lines.flatMap(({ line, pairs }) =>
-    pairs
-      .filter((pair) => ofChosen(pair) || (shown(line.id) && ofClass(pair.from) && ofClass(pair.to)))
-      .map((pair) => (ofChosen(pair) ? { ...pair, ends: true } : pair)),
-  );
+  return lines.flatMap(({ line, pairs }) => {
+    const shown = new Set(options.hidden.has(line.id) ? [] : pairsOfClass(pairs, options));
+    return pairs
+      .filter((pair) => ofChosen(pair) || shown.has(pair))
+      .map((pair) => (ofChosen(pair) ? { ...pair, ends: true } : pair));
+  });
 }
 
-/** @returns {Item[]} */
-function visibleItems({ sides }, shown, ofClass, options) {
-  return Object.entries(sides).flatMap(([side, items]) => {
-    if (!shown(side)) return [];
-    const least = leastScore(items, options);
-    return items.filter((item) => item.score >= least && ofClass(item));
-  });
+/** The boxes of a side that score enough and are of the class that is shown. @returns {Item[]} */
+export function passing(items, options) {
+  const least = leastScore(items, options);
+  return items.filter((item) => item.score >= least && isOfClass(item, options));
 }
 
 /** The slider's minimum score, or the score of the last of the best `top` if that is higher. */

@@ -1,6 +1,8 @@
 // What the canvas shows of a scene: the layer, what is switched on, and what is chosen.
-import { itemsOfLayer, visible } from "./items.js";
+import { itemsOfLayer, pairsOfClass, passing, visible } from "./items.js";
 import { Layout } from "./layout.js";
+import { View } from "./view.js";
+import { FIT, read } from "./zoom.js";
 
 /** @typedef {import("./types.js").Item} Item */
 
@@ -14,7 +16,11 @@ import { Layout } from "./layout.js";
  * @property {boolean} names
  * @property {boolean} sideBySide
  * @property {boolean} sampling whether the sampling locations of the chosen query are shown
+ * @property {"boxes" | "density" | "layers"} look
  */
+
+const CORNER = 42; // pixels, the height of what lies in the lower corners of the canvas
+const SENTENCE = 330; // pixels of the sentence in the left one
 
 export class Model {
   /** @type {import("./types.js").Picture | null} */
@@ -30,7 +36,11 @@ export class Model {
   /** @type {ReturnType<typeof visible> | null} */
   visible = null;
   layout = new Layout(["all"]);
-  size = { width: 0, height: 0 }; // of the overlay, in pixels
+  size = { width: 0, height: 0 }; // of the canvas, in pixels
+  view = new View({ width: 1, height: 1 }, { width: 1, height: 1 }, 1, FIT);
+  buttons = 0; // pixels over which the buttons in the canvas's corner reach
+  /** @type {Item | null} under the mouse, here or in the panel */
+  hovered = null;
   /** @param {import("../../types.js").Selection} selection */
   constructor(selection) {
     this.selection = selection;
@@ -38,7 +48,7 @@ export class Model {
 
   /** @returns {Options} as they are selected; a class that the image does not have restricts nothing */
   get options() {
-    const { floor, top, only, names, apart, reads } = this.selection.get();
+    const { floor, top, only, names, apart, reads, look } = this.selection.get();
     const label = this.picture ? this.picture.classes.indexOf(only) : -1;
     return {
       hidden: this.#hidden(),
@@ -49,6 +59,7 @@ export class Model {
       names,
       sideBySide: apart,
       sampling: reads,
+      look,
     };
   }
 
@@ -85,7 +96,7 @@ export class Model {
   }
 
   show(scene) {
-    [this.scene, this.current, this.visible] = [scene, null, null];
+    [this.scene, this.current, this.visible, this.hovered] = [scene, null, null, null];
   }
 
   /** Lays the boxes out on one image, or side by side. */
@@ -97,6 +108,22 @@ export class Model {
   update() {
     if (this.current?.layer !== this.layer) this.current = itemsOfLayer(this.scene, this.layer);
     this.visible = visible(this.current, this.options, this.chosen);
+  }
+
+  /** Finds anew where on the canvas the image is. */
+  aim() {
+    this.view = new View(this.size, this.picture, this.layout.names.length, read(this.selection.get().zoom));
+  }
+
+  /** Parts of the canvas under its buttons, and under the sentence that stands beside or above them. */
+  get covered() {
+    const { width, height } = this.size;
+    const lower = this.buttons + SENTENCE > width ? 36 : 0;
+    const sentence = { left: 0, top: height - CORNER - lower, width: SENTENCE, height: CORNER };
+    return [
+      { left: width - this.buttons - 16, top: height - CORNER, width: this.buttons + 16, height: CORNER },
+      sentence,
+    ];
   }
 
   isShown(id) {
@@ -122,12 +149,15 @@ export class Model {
     return `${this.scene.key} ${this.layer} ${item.side}.${item.index}`;
   }
 
-  /** How many boxes or pairs a switch is for: boxes that score enough, "" for what is not here. */
+  /** How many boxes or pairs of a switch are drawn, or would be if it were on; "" for what is not here. */
   count(id) {
     const line = this.current.lines.find((l) => l.line.id === id);
-    if (line) return line.pairs.length;
+    if (line) return String(pairsOfClass(line.pairs, this.options).length);
     const items = this.current.sides[id];
-    const { minScore } = this.options;
-    return items ? items.filter((item) => item.score >= minScore).length : "";
+    if (!items) return "";
+    const drawn = this.isShown(id)
+      ? this.visible.items.filter(({ side }) => side === id)
+      : passing(items, this.options);
+    return drawn.length === items.length ? String(items.length) : `${drawn.length} of ${items.length}`;
   }
 }

@@ -2,6 +2,7 @@
 import { fixed, heading, make } from "../../dom.js";
 import { colourBar } from "../../drawing/colour_bar.js";
 import { paintHeat } from "../../drawing/heat.js";
+import { itemName } from "../../link/hover.js";
 import { faint } from "../blocks.js";
 
 /** @typedef {import("./types.js").TermView} TermView */
@@ -51,6 +52,7 @@ function queryBar(app, side, { value, index }, most) {
     class: `dd-bar${chosen ? " chosen" : ""}`,
     disabled: !side,
     "data-query": index,
+    "data-item": side && itemName({ side, index }),
     "data-value": value,
     onclick: () => app.stage.choose({ side, index }),
   };

@@ -1,5 +1,6 @@
 // The teacher's queries by quality, and the slider of gamma.
 import { heading, make, share } from "../../dom.js";
+import { itemName } from "../../link/hover.js";
 import { card, faint, headRow } from "../blocks.js";
 
 const SAYS =
@@ -81,7 +82,11 @@ const rankTable = (body) => make("table", { class: "dd-table" }, make("thead", n
 /** A row that stays while gamma changes; matched queries are marked, as only they count in the loss. */
 function queryRow({ index, class: name }, choose) {
   const cells = HEADS.map(() => make("td"));
-  const node = make("tr", { "data-query": index, onclick: () => choose(index) }, cells);
+  const node = make(
+    "tr",
+    { "data-query": index, "data-item": itemName({ side: "teacher", index }), onclick: () => choose(index) },
+    cells,
+  );
   const [rank, query, category, score, overlap, quality, inside] = cells;
   query.append(make("button", { type: "button", class: "dd-link teacher" }, String(index)));
   category.textContent = name;

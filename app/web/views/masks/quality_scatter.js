@@ -1,6 +1,7 @@
 // The quality of each teacher query against the part of its mask that is inside objects' boxes.
 import { fixed, heading, make, share } from "../../dom.js";
 import { scatter } from "../../drawing/scatter.js";
+import { itemName } from "../../link/hover.js";
 import { card, faint } from "../blocks.js";
 
 const SAYS =
@@ -28,5 +29,12 @@ export function scatterCard({ view, chosen, choose }) {
 /** @param {import("./types.js").MaskQuery} query */
 function pointOf({ index, class: name, quality, counts, inside }) {
   const title = `query ${index} (${name}): quality ${quality.toFixed(2)}, ${share(inside)} inside`;
-  return { id: index, x: quality, y: inside, class: counts > 0 ? "counts" : "", title };
+  return {
+    id: index,
+    x: quality,
+    y: inside,
+    class: counts > 0 ? "counts" : "",
+    title,
+    item: itemName({ side: "teacher", index }),
+  };
 }

@@ -1,5 +1,6 @@
 // Links from the panel to the canvas and to the figures.
 import { button, make } from "../../dom.js";
+import { itemName } from "../../link/hover.js";
 
 /**
  * A query or object by its name; a click chooses it on the canvas.
@@ -8,7 +9,8 @@ import { button, make } from "../../dom.js";
  */
 export function itemLink(app, { side, index, role }, text) {
   const onclick = () => app.stage.choose({ side, index });
-  return make("button", { class: `dd-link ${role}`, type: "button", title: "Select it on the image", onclick }, text);
+  const attributes = { class: `dd-link ${role}`, type: "button", "data-item": itemName({ side, index }) };
+  return make("button", { ...attributes, title: "Select it on the image", onclick }, text);
 }
 
 const FIGURE = "A figure for print that explains this image";

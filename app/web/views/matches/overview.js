@@ -1,5 +1,6 @@
 // While nothing is chosen: each object with the queries that it is matched with.
 import { fixed, heading, make } from "../../dom.js";
+import { itemName } from "../../link/hover.js";
 import { cell, scroll } from "../blocks.js";
 import { changeLegend, changeMark } from "../change.js";
 import { figureButton, itemLink } from "./links.js";
@@ -29,7 +30,7 @@ export function showOverview(panel, app, view) {
 
 function objects(app, { sides, rows }) {
   const heads = sides.map(({ role, title }) =>
-    make("th", { scope: "col" }, make("i", { class: `swatch ${role}` }), title),
+    make("th", { scope: "col", title }, make("i", { class: `swatch ${role}` }), title),
   );
   const head = make("tr", null, make("th", { scope: "col" }, "Object"), heads);
   const body = rows.map((row) => objectRow(app, row));
@@ -40,7 +41,7 @@ function objectRow(app, { name, other, change, answers }) {
   const head = make("th", { scope: "row" }, itemLink(app, other, name), changeMark(change));
   return make(
     "tr",
-    { "data-object": other.index },
+    { "data-object": other.index, "data-item": itemName(other) },
     head,
     answers.map((answer) => queryCell(app, answer)),
   );

@@ -1,5 +1,6 @@
 // A row for each object, with a ribbon for each detector: the query of the object in each layer or at each epoch.
 import { fixed, make, short } from "../../dom.js";
+import { itemName } from "../../link/hover.js";
 import { changeMark } from "../change.js";
 
 const ROOM = 6; // pieces of a ribbon beside which their margins fit; all have them in their title
@@ -47,7 +48,12 @@ function objectRow({ index, name, change }, bands, actions) {
   const link = make("button", { type: "button", class: "dd-link truth", onclick }, `${index} ${name}`);
   const all = bands.map((band) => ribbon(band, band.cells[index], actions.go));
   const title = make("span", { class: "name" }, link, changeMark(change));
-  return make("div", { class: "dd-row", "data-object": index }, title, make("div", { class: "dd-bands" }, all));
+  return make(
+    "div",
+    { class: "dd-row", "data-object": index, "data-item": itemName({ side: "truth", index }) },
+    title,
+    make("div", { class: "dd-bands" }, all),
+  );
 }
 
 function ribbon(band, cells, go) {
@@ -60,6 +66,7 @@ function ribbon(band, cells, go) {
       title: says,
       "aria-label": says,
       "data-query": cell.query,
+      "data-item": cell.query >= 0 && itemName({ side: band.side, index: cell.query }),
       "data-margin": cell.margin,
       style: `--firm:${firmness(cell).toFixed(2)}`,
       onclick: () => go(band, cell, studentLayer(band, k)),
