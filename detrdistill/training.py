@@ -17,6 +17,7 @@ def fit(
     *,
     out: str | Path | None = None,
     auto: bool = False,
+    force: bool = False,
     **flags: Any,
 ) -> Model:
     """Trains a recipe as `python -m train fit` does, and returns the student.
@@ -27,7 +28,7 @@ def fit(
     require_known("recipe", recipe, recipes.names())
     words = [word for name, value in {**flags, **(settings or {})}.items() for word in flag_words(name, value)]
     try:
-        return load(verbs.fit(recipe, None, Path(out) if out else None, words, auto=auto))
+        return load(verbs.fit(recipe, None, Path(out) if out else None, words, auto=auto, force=force))
     except SystemExit as error:
         raise UserError("a flag has a value of the wrong kind; the lines above say which") from error
 

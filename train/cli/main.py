@@ -21,7 +21,7 @@ usage: python -m train VERB ...
 
   list [WORD]               the recipes, or those that mention WORD; --long adds score, time and paper
   fit RECIPE [FLAGS]        train into runs/NAME or --out FOLDER; --card FILE repeats a run; --help after a recipe shows its
-                            flags; --auto takes queries and image size from the data
+                            flags; --auto takes queries and image size from the data, --force any teacher
   resume RUN                continue a run that was stopped
   eval RUN_OR_CHECKPOINT    average precision; [--data JSON --images FOLDER]
   doctor RUN                what each loss does to the student, and which setting to change; exits with 1 if there is one
@@ -50,6 +50,7 @@ VERBS = (
     "import",
     "export",
 )
+SWITCHES = ("--auto", "--force")  # flags of fit that are not those of a run
 OPEN_A_RUN = ("resume", "eval", "doctor", "predict", "label", "store", "export")
 
 
@@ -114,7 +115,7 @@ def start(verb: str, rest: list[str]) -> int:
     """Checks the names that follow a verb, then imports torch and runs the verb; returns the exit code."""
     first, arguments = rest[0], rest[1:]
     if verb == "fit":
-        card, arguments = take_path("--card", "file: the card.json of a run", [x for x in rest if x != "--auto"])
+        card, arguments = take_path("--card", "file: the card.json of a run", [x for x in rest if x not in SWITCHES])
         out, arguments = take_path("--out", "folder: that of the new run", arguments)
         recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
         if recipe or not card:
@@ -134,7 +135,7 @@ def start(verb: str, rest: list[str]) -> int:
     try:
         match verb:
             case "fit":
-                verbs.fit(recipe, card, out, arguments, auto="--auto" in rest)
+                verbs.fit(recipe, card, out, arguments, auto="--auto" in rest, force="--force" in rest)
             case "resume":
                 verbs.resume(Path(first), arguments)
             case "eval":

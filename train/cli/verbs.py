@@ -37,22 +37,32 @@ from train.engine.interrupt import sigterm_unwinds
 from train.exports import _cost, _trial
 from train.job import stored_teacher
 from train.job.auto import fitted_to_data
-from train.job.build import device_of, with_classes
+from train.job.build import device_of, resolve_path, with_classes
 from train.job.images import dataset
 from train.run import USUAL, Data, Run, quick
 from train.run_folder import folder
 from train.score_table import table
 
 RUNS = Path("runs")
+QUICK_NOTE = "QUICK=1: one epoch on eight images, to try a command; the scores mean nothing"
 
 
-def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list[str], *, auto: bool = False) -> Path:
+def fit(
+    recipe: str | None,
+    card: Path | None,
+    out: Path | None,
+    arguments: list[str],
+    *,
+    auto: bool = False,
+    force: bool = False,
+) -> Path:
     """Trains a recipe, or the run of a card, with the fields that the flags set, in the folder `out` or in one of RUNS.
 
     Returns the folder.
 
     One of `recipe` and `card` is given.
-    `auto` takes the number of queries and the image size from the data, where those of the run are too small for it.
+    `auto` takes the number of queries and the image size from the data, where those of the run are too small for it. `force`
+    takes a teacher that has not finished, or that is no better than its student.
     """
     if card:
         start = read_card(card)
@@ -70,15 +80,20 @@ def fit(recipe: str | None, card: Path | None, out: Path | None, arguments: list
     if auto:
         run = fitted_to_data(run)
     if os.environ.get("QUICK") == "1":
+        say(QUICK_NOTE)
         run = quick(run)
     with process_group():
         if path := restarted_folder(run, out or RUNS / run.name):
             say(f"torchrun has restarted {path}: it goes on from its last checkpoint")
             loop.resume(path)
         else:
-            path = out or (RUNS / run.name if run.name != start.name else free_path(RUNS / run.name))
+            force = force or os.environ.get("QUICK") == "1"
+            with parallel.share_user_errors():
+                path = out or (RUNS / run.name if run.name != start.name else new_path(RUNS / run.name))
+                if run.teacher and not force:
+                    refuse_unfinished_teacher(resolve_path(run.teacher))
             path = Path(first_text(str(path)))
-            loop.fit(run, path)
+            loop.fit(run, path, force=force)
         say_done(path)
         return path
 
@@ -128,6 +143,29 @@ def read_card(path: Path) -> Run:
     if not isinstance(card, dict) or "run" not in card:
         raise UserError(f"{path} is not a run's card.json: it has no field run")
     return decode(Run, card["run"], f"{path}: run")
+
+
+def new_path(path: Path) -> Path:
+    """The folder of a new run, with a number if the name is taken, which is said.
+
+    UserError: a run of this name is not finished.
+    """
+    if left := folder.unfinished(path):
+        raise UserError(
+            f"{path} exists and is not finished ({left}); go on with: python -m train resume {path}, or give a --name"
+        )
+    new = free_path(path)
+    if new != path:
+        say(f"{path} exists and is finished; this run goes to {new}")
+    return new
+
+
+def refuse_unfinished_teacher(teacher: Path) -> None:
+    """UserError: the teacher is a run that has not finished."""
+    if left := folder.unfinished(teacher):
+        raise UserError(
+            f"the teacher {teacher} is not finished ({left}); go on with: python -m train resume {teacher}, or add --force"
+        )
 
 
 def free_path(path: Path) -> Path:

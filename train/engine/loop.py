@@ -24,6 +24,7 @@ from core.distiller import Decoded, Distiller
 from core.errors import UserError
 from core.files import scratch_of
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
+from core.runs.diagnose.findings import UNTRAINED_AP
 from core.terminal import show
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel
@@ -46,9 +47,10 @@ Passes = list[tuple[Images, Targets]]
 Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
 
 
-def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
+def fit(run: Run, path: Path, *, note: dict | None = None, force: bool = True) -> Path:
     """Trains a run from the start in the new folder `path`, whose card also holds `note`; returns `path`.
 
+    Without `force` a teacher that is not trained, or no better than a student that starts trained, is refused (UserError).
     Raises Stopped after a signal, NotFinite, Failed where the machine is at fault, and Lost when another process is gone.
     A UserError before the first checkpoint leaves no folder behind.
     """
@@ -62,6 +64,8 @@ def fit(run: Run, path: Path, *, note: dict | None = None) -> Path:
         teacher_results = evaluate_teacher(job, interrupt)
         if number := signal_of_any_process(interrupt):
             raise Stopped(number, "stopped before the first step; nothing was written")
+        if teacher_results and not force:
+            refuse_weak_teacher(job, teacher_results["scores"], interrupt)
         with parallel.share_user_errors(), explain_failures(path):
             if first:
                 folder.create(path, job, teacher_results, note or {})
@@ -316,6 +320,24 @@ def evaluate_teacher(job: Job, interrupt: Interrupt) -> dict | None:
     columns = recorder.gather_columns()
     instability = recorder.instability(columns, None) if recorder.images else None
     return {"scores": scores, "instability": instability, "columns": columns}
+
+
+def refuse_weak_teacher(job: Job, scores: dict, interrupt: Interrupt) -> None:
+    """UserError: the teacher's AP is near 0, or below that with which its student starts. Only the first process has scores."""
+    student = job.distiller.student
+    recorder = assignment_recorder(job, student)
+    own = (validate(job, student, interrupt, recorder) or {}).get("ap") if job.start else None
+    ap = scores.get("ap")
+    with parallel.share_user_errors():
+        if ap is not None and ap < UNTRAINED_AP:
+            raise UserError(
+                f"the teacher has AP {100 * ap:.1f}: it is not trained; give another --teacher, or add --force"
+            )
+        if ap is not None and own is not None and ap < own:
+            raise UserError(
+                f"the teacher has AP {100 * ap:.1f}, and its student starts with {100 * own:.1f}; train the student alone, or"
+                " add --force"
+            )
 
 
 def assignment_recorder(job: Job, detector: Detector) -> AssignmentRecorder:

@@ -73,6 +73,16 @@ def refuse_taken(path: Path) -> None:
         raise UserError(f"{path} exists; go on with it by: python -m train resume {path}, or choose another --name")
 
 
+def unfinished(path: Path) -> str:
+    """A text on how far a run is that has not finished, as in "epoch 3 of 40"; "" for one that has, and for what is no run."""
+    card = path / "card.json"
+    if not card.is_file():
+        return ""
+    epochs = decode(Run, card_entry(read_json(card), "run", dict, path), f"{card}: run").optim.epochs
+    done = state.read_progress(path).epoch if state.path(path).exists() else 0
+    return f"epoch {done} of {epochs}" if done < epochs else ""
+
+
 def find_started(run: Run, path: Path) -> Path | None:
     """The newest folder, of this name with or without a number, that this launch of torchrun made for this run; or None."""
     cards = [c for c in path.parent.glob(f"{path.name}*/card.json") if read_json(c).get("launch") == launch_id()]

@@ -30,6 +30,9 @@ TITLES = {
 }
 
 
+TOO_SHORT = "QUICK=1: one epoch on eight images; there is nothing to conclude."
+
+
 def main(seed: int = 0) -> None:
     """Trains both students with this seed, and prints the table and what to choose."""
     runs, is_quick = pair(seed), os.environ.get("QUICK") == "1"
@@ -43,7 +46,7 @@ def main(seed: int = 0) -> None:
     rows |= {name: with_seconds(row, times[name]) for name, row in results.items()}
     rows["alone_equal_time"] = with_seconds(committed("alone_equal_time"), times["alone"])
     write_json(RUNS / "demo" / "summary.json", rows)
-    print(table(rows) + "\n\n" + advice(rows))
+    print(table(rows) + "\n\n" + (TOO_SHORT if is_quick else advice(rows)))
     print(
         f"\nwritten to {RUNS / 'demo' / 'summary.json'}; look at it with: python -m app {RUNS / 'demo' / 'distilled'}"
     )

@@ -28,6 +28,13 @@ def test_matching_finds_scipys_optimum_in_every_case():
     assert any("optimum" in a["aim"] and a["met"] for a in found["aims"])
 
 
+def test_predicting_a_folder_is_timed_beside_bare_passes():
+    found = bench.run("predict")
+    row = found["rows"][1]
+    assert row["bare_s"] > 0 < row["predict_s"] and row["ratio"] > 0.3 and row["images_per_s"] > 0
+    assert found["aims"][0]["value"] == row["ratio"] and "1.2 times" in found["aims"][0]["aim"]
+
+
 def test_an_answer_that_is_not_optimal_is_told():
     p, targets = matching.random_predictions(2, 12, 5)
     answer, cost = (
