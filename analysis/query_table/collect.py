@@ -7,6 +7,7 @@ instances dict, and `about.json` what was collected.
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain, islice
@@ -45,15 +46,32 @@ def collect(run: OpenRun, out: Path, *, limit: int | None = None, batch: int = B
     about, truth = describe(run, limit, batch)
     start_or_resume(out, about, truth)
     count, each = about["images"], about["each"]
-    missing = [start for start in range(0, count, each) if not part_path(out, start).exists()]
-    distiller = minimal_distiller(run.distiller).to(device())
-    groups = [range(start, min(count, start + each)) for start in missing]
-    batches = evaluation(run.data, run.augment, batch, workers, only=list(chain(*groups)))
-    done = count - sum(map(len, groups))
-    for images in watched(groups, f"collecting {run.path.name}", count, done=done, each=each):
-        rows = [batch_rows(distiller, *x) for x in islice(batches, ceil(len(images) / batch))]
-        write_bytes(part_path(out, images.start), to_parquet(pa.concat_tables(rows)))
+    parts = collect_parts(run, out, about, workers=workers, device=device())
+    done = count - sum(map(len, missing_parts(out, about)))
+    for _ in watched(parts, f"collecting {run.path.name}", count, done=done, each=each):
+        pass
     return out
+
+
+def collect_parts(run: OpenRun, out: Path, about: dict, *, workers: int = 0, device: str = "cpu") -> Iterator[None]:
+    """Writes the parts that `out` lacks, and yields after each; `about` is what `start_or_resume` has written there.
+
+    UserError: an image cannot be read.
+    """
+    batch, missing = about["batch"], missing_parts(out, about)
+    distiller = minimal_distiller(run.distiller).to(device)
+    batches = evaluation(run.data, run.augment, batch, workers, only=list(chain(*missing)))
+    for images in missing:
+        rows = [batch_rows(distiller, *x, device) for x in islice(batches, ceil(len(images) / batch))]
+        write_bytes(part_path(out, images.start), to_parquet(pa.concat_tables(rows)))
+        yield
+
+
+def missing_parts(out: Path, about: dict) -> list[range]:
+    """The images of each part that `out` lacks."""
+    count, each = about["images"], about["each"]
+    missing = [start for start in range(0, count, each) if not part_path(out, start).exists()]
+    return [range(start, min(count, start + each)) for start in missing]
 
 
 def device() -> str:
@@ -115,10 +133,10 @@ def minimal_distiller(distiller: Distiller) -> Distiller:
 
 
 @torch.no_grad()
-def batch_rows(distiller: Distiller, images: Images, targets: Targets) -> pa.Table:
-    """The rows of one batch, computed on `device()`."""
-    images = images.to(device())
-    return table_of_batch(distiller(images, targets.to(device())), images)
+def batch_rows(distiller: Distiller, images: Images, targets: Targets, device: str) -> pa.Table:
+    """The rows of one batch, computed on a device."""
+    images = images.to(device)
+    return table_of_batch(distiller(images, targets.to(device)), images)
 
 
 def to_parquet(table: pa.Table) -> bytes:

@@ -21,11 +21,29 @@ class DiagnosisJobs:
         self.queue, self.lock = queue, Lock()
         self.jobs: dict[Key, Job] = {}  # by the version of the run
         self.images_done: dict[Key, int] = {}
+        self.made: dict[Key, dict] = {}  # by the version of the run and of its log
 
-    def diagnose(self, samples: Samples) -> dict:
+    def known(self, samples: Samples) -> dict:
+        """The diagnosis of a run as it was made last, or how far it is, without waiting; see `diagnose`.
+
+        {"state": "failed", "said"} where it cannot be made.
+        """
+        log = samples.run.path / "metrics.jsonl"
+        key = (*samples.version, log.stat().st_mtime_ns if log.is_file() else 0)
+        if key not in self.made:
+            try:
+                answer = self.diagnose(samples, seconds=0.0)
+            except UserError as error:
+                answer = {"state": "failed", "said": str(error)}
+            if answer["state"] == "working":
+                return answer
+            self.made[key] = answer
+        return self.made[key]
+
+    def diagnose(self, samples: Samples, seconds: float = ANSWER) -> dict:
         """The diagnosis of a run, or how far it is: {"state": "made", ...} or {"state": "working", "seen", "of"}.
 
-        UserError: the run recorded nothing that could be examined.
+        It is waited for so many seconds. UserError: the run recorded nothing that could be examined.
         """
         if not samples.run.path.is_dir():
             raise UserError(f"{samples.run.path} is a file of weights; the doctor reads what a run recorded")
@@ -34,7 +52,7 @@ class DiagnosisJobs:
             if key not in self.jobs:
                 (self.jobs[key],) = self.queue.request({key: lambda on_decoded: self.examine(key, samples)}, key)
             job = self.jobs[key]
-        self.queue.wait([job], seconds=ANSWER)
+        self.queue.wait([job], seconds=seconds)
         if not job.done:
             images = min(IMAGES, len(samples.run.data))
             return {"state": "working", "seen": self.images_done.get(key, 0), "of": images}

@@ -21,6 +21,7 @@ from app.jobs.training import TrainingJob
 from app.replay.display import Display, Replay
 from app.views import epochs, gallery, header, losses, masks, query, sampling, scene, stability
 from app.views.masks import TeacherLevel
+from app.views.overview.overview import Overview
 from app.worker.forward_queue import Compute, Job
 from app.worker.library import Library
 from app.worker.samples import Samples, parse_score
@@ -46,6 +47,7 @@ class Handlers:
         self.surveys, self.diagnosis_jobs = Surveys(self.queue), DiagnosisJobs(self.queue)
         scratch = scratch or Path(mkdtemp(prefix="detrdistill-"))
         self.training, self.figure_jobs = TrainingJob(library, scratch), FigureJobs(library, scratch)
+        self.overviews = Overview(library, self.diagnosis_jobs.known, self.surveys_of)
         self.matplotlib = Lock()  # its settings are global
 
     # Endpoints --------------------------------------------------------------------------------------------------------
@@ -190,6 +192,21 @@ class Handlers:
         It replays a few images, which takes a while: ask again until it is made.
         """
         return self.diagnosis_jobs.diagnose(self.samples(run))
+
+    def overview(self, run: str = "", compare: str = "", others: list = NONE) -> dict:
+        """Returns what runs recorded while they were trained, and in words whether distilling helped.
+
+        {"runs": the run, the one that it is compared with, and up to 14 others, "partners", "clauses": [{"text", "to"}], "gain"}.
+        """
+        run = run or self.library.first()
+        return self.overviews.recorded(run, compare, [id for id in run_ids(others) if id not in (run, compare)])
+
+    def verdict(self, run: str = "", compare: str = "") -> dict:
+        """Returns what the images of a run say about it, as far as it is known: ask again until it is "done".
+
+        {"clauses": [{"text", "to"}], "counts" of objects, "doctor" and "measured" of each run, "said", "done"}.
+        """
+        return self.overviews.verdict(run or self.library.first(), compare)
 
     def figures(self) -> dict:
         """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title", "image"}]}."""

@@ -3,7 +3,7 @@
 import { START } from "./gradio.js";
 import { NOTHING, read, write } from "./link/address.js";
 
-const SLID = ["layer", "gamma", "floor", "opacity", "zoom"]; // sliders: a step of one is nothing to go back from
+const SLID = ["layer", "gamma", "floor", "opacity", "zoom", "smooth"]; // of sliders: nothing to go back from
 const CALM = 60; // milliseconds between two changes of the address: browsers take 20 in a second
 
 /**

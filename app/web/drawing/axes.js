@@ -17,22 +17,32 @@ function ticks(low, high, count = 5) {
   return values;
 }
 
+/** Powers of ten between two positive numbers, with 2 and 5 between them where they are few. */
+function powers(low, high) {
+  const range = (from, to) => Array.from({ length: to - from + 1 }, (_, k) => from + k);
+  const exponents = range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)));
+  const digits = exponents.length > 4 ? [1] : [1, 2, 5];
+  const values = exponents.flatMap((exponent) => digits.map((digit) => digit * 10 ** exponent));
+  return values.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+}
+
 const isWhole = (value) => Math.abs(value - Math.round(value)) < 1e-6;
 const numeral = (value) => minus(String(Number(value.toPrecision(3))));
 
 /**
  * @param {[number, number, number, number]} range least and largest x, least and largest y
  * @param {[string, string]} labels of the x axis and the y axis
- * @param {boolean} whole only whole numbers on the x axis
+ * @param {{whole?: boolean, log?: boolean}} options `whole`: only whole numbers on the x axis; `log`: logarithmic y
  * @returns functions from values to pixels, and the nodes of the grid
  */
-export function axes([x0, x1, y0, y1], labels, whole = false) {
+export function axes([x0, x1, y0, y1], labels, { whole, log } = {}) {
+  const level = log ? Math.log10 : Number;
   const x = (value) => LEFT + ((value - x0) / (x1 - x0 || 1)) * INNER.width;
-  const y = (value) => BOTTOM - ((value - y0) / (y1 - y0 || 1)) * INNER.height;
+  const y = (value) => BOTTOM - ((level(value) - level(y0)) / (level(y1) - level(y0) || 1)) * INNER.height;
   const vertical = ticks(x0, x1).filter((value) => !whole || isWhole(value));
   const grid = [
     ...vertical.map((value) => verticalTick(x(value), value)),
-    ...ticks(y0, y1).map((value) => horizontalTick(y(value), value)),
+    ...(log ? powers(y0, y1) : ticks(y0, y1)).map((value) => horizontalTick(y(value), value)),
     ...axisLabels(labels),
   ];
   return { x, y, grid, left: LEFT, right: RIGHT };
@@ -57,6 +67,46 @@ function axisLabels([ofX, ofY]) {
     draw("text", { ...middle, x: LEFT + INNER.width / 2, y: SIZE.height - 3 }, ofX),
     draw("text", { ...middle, x: 0, y: 0, transform }, ofY),
   ];
+}
+
+/** Nodes of which what lies beyond the axes is not seen. */
+export function within(...children) {
+  const place = { x: LEFT, y: TOP, width: INNER.width, height: INNER.height };
+  return draw("svg", { ...place, viewBox: `${LEFT} ${TOP} ${INNER.width} ${INNER.height}` }, ...children);
+}
+
+/**
+ * Lets a drag over a chart choose a part of its x axis.
+ * @param {SVGSVGElement} svg
+ * @param {[number, number]} range least and largest x
+ * @param {(from: number, to: number) => void} choose
+ */
+export function brushed(svg, [x0, x1], choose) {
+  const band = draw("rect", { class: "brush", y: TOP, height: INNER.height, x: 0, width: 0 });
+  let begun = null;
+  const at = ({ clientX, clientY }) => {
+    const { x } = new DOMPoint(clientX, clientY).matrixTransform(svg.getScreenCTM().inverse());
+    return Math.min(RIGHT, Math.max(LEFT, x));
+  };
+  const value = (x) => x0 + ((x - LEFT) / INNER.width) * (x1 - x0);
+  svg.append(band);
+  svg.addEventListener("pointerdown", (event) => {
+    begun = at(event);
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => {
+    if (begun === null) return;
+    const ends = [begun, at(event)].sort((a, b) => a - b);
+    band.setAttribute("x", String(ends[0]));
+    band.setAttribute("width", String(ends[1] - ends[0]));
+  });
+  svg.addEventListener("pointerup", (event) => {
+    const ends = [begun, at(event)].sort((a, b) => a - b);
+    begun = null;
+    band.setAttribute("width", "0");
+    if (ends[1] - ends[0] > 4) choose(value(ends[0]), value(ends[1]));
+  });
+  return svg;
 }
 
 /** A chart from its nodes; the name is for screen readers. */

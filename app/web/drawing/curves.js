@@ -1,6 +1,7 @@
 // A chart of lines over steps, with a legend.
 import { draw, make, short } from "../dom.js";
-import { axes, chart } from "./axes.js";
+import { axes, brushed, chart, within } from "./axes.js";
+import { measured, rangeOf, seen, smoothed } from "./range.js";
 
 const DOTTED = 30; // a curve of fewer points shows them
 
@@ -10,28 +11,23 @@ const DOTTED = 30; // a curve of fewer points shows them
  * @param {string} name
  * @param {Series[]} series points whose value is null are left out
  * @param {[string, string]} labels
- * @param {{zero?: boolean, whole?: boolean}} options `zero`: y includes 0; `whole`: whole numbers on the x axis
+ * @param {import("./range.js").Options} options
  */
-export function curves(name, series, labels, { zero, whole } = {}) {
-  const points = series.flatMap((s) => measured(s));
-  if (!points.length) return make("p", { class: "dd-note" }, "Nothing has been measured yet.");
-  const { x, y, grid } = axes(rangeOf(points, zero), labels, whole);
-  const paths = series.map((s) => curve(s, x, y));
-  return make("div", { class: "dd-curves" }, chart(name, ...grid, ...paths), legend(series));
-}
-
-const measured = ({ points }) => points.filter(([, value]) => value !== null);
-
-/** @returns {[number, number, number, number]} */
-function rangeOf(points, zero) {
-  const [xs, ys] = [points.map((p) => p[0]), points.map((p) => p[1])];
-  const low = zero ? Math.min(0, ...ys) : Math.min(...ys);
-  const high = Math.max(...ys);
-  return [Math.min(...xs), Math.max(...xs), low, high === low ? low + 1 : high];
+export function curves(name, series, labels, options = {}) {
+  const shown = series.map((s) => ({ ...s, points: seen(measured(s.points), options) }));
+  const smooth = shown.map((s) => ({ ...s, points: smoothed(s.points, options.smooth) }));
+  if (!shown.some((s) => s.points.length)) return make("p", { class: "dd-note" }, "Nothing has been measured yet.");
+  const range = rangeOf(smooth, options);
+  const { x, y, grid } = axes(range, labels, options);
+  const raw = options.smooth ? shown.map((s) => curve({ ...s, role: `${s.role || ""} raw` }, x, y)) : [];
+  const lines = [...raw, ...smooth.map((s) => curve(s, x, y))];
+  const svg = chart(name, ...grid, ...(options.most || options.view ? [within(...lines)] : lines));
+  if (options.choose) brushed(svg, [range[0], range[1]], options.choose);
+  return make("div", { class: "dd-curves" }, svg, legend(series));
 }
 
 function curve(series, x, y) {
-  const points = measured(series);
+  const { points } = series;
   const corners = points.map(([at, value]) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
   const dot = ([at, value]) => {
     const title = draw("title", null, `${series.title}: ${short(value)}`);

@@ -9,7 +9,7 @@
  * @property {(value: any) => string} format
  */
 
-const TABS = ["matches", "masks", "stability", "losses", "figures", "train"];
+const TABS = ["overview", "matches", "masks", "stability", "losses", "figures", "train"];
 const LONGEST = 4096; // characters of a text
 
 /** @returns {Field} */
@@ -81,6 +81,12 @@ export const FIELDS = {
   figure: fitting("figure", /^[a-z0-9_]{1,40}$/),
   made: fitting("from", NAMES),
   of: text("of"),
+  others: text("also"),
+  by: oneOf("by", ["epoch", "minutes"], "epoch"),
+  loss: fitting("loss", /^[a-z0-9_]{1,60}$/, "total"),
+  smooth: number("smooth", 0.8, 0, 0.99),
+  log: yes("log", false),
+  steps: fitting("steps", /^\d{1,9}-\d{1,9}$/),
 };
 
 /** @type {import("../types.js").State} */

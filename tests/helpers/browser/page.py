@@ -22,7 +22,11 @@ LIT = """places => { const c = document.querySelector('.dd-many'), r = c.width /
     const at = (x, y) => ink[4 * (Math.round(y * r) * c.width + Math.round(x * r)) + 3];
     return places.map(([x, y]) => Math.max(at(x - 1, y), at(x, y), at(x + 1, y))); }"""
 READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-term]"}
-WHOLE = {"figures": ".dd-pages button", "train": ".dd-train select"}  # without the canvas
+WHOLE = {
+    "overview": ".dd-words .dd-verdict > *",
+    "figures": ".dd-pages button",
+    "train": ".dd-train select",
+}  # without the canvas
 SHIPPED = short_path(library.SHIPPED / "shapes_distill")
 
 

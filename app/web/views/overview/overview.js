@@ -1,0 +1,111 @@
+// The first view: whether distilling helped, and why, of a run, its teacher and other runs.
+import { make } from "../../dom.js";
+import { ask, latest } from "../../server.js";
+import { apCard, partsCard } from "./ap.js";
+import { lead } from "./card.js";
+import { findingsCard, gradientCard } from "./gradient.js";
+import { layersCard, masksCard } from "./layers.js";
+import { lossCard } from "./loss.js";
+import { objectsCard } from "./objects.js";
+import { looks } from "./roles.js";
+import { runsCard, split } from "./runs.js";
+import { verdictCard } from "./verdict.js";
+
+const EVERY = 2000; // milliseconds between questions what is known
+
+/** @typedef {import("./types.js").Recorded} Recorded */
+/** @typedef {import("./types.js").Verdict} Verdict */
+
+/**
+ * @param {import("../../types.js").App} app
+ * @returns {import("../../types.js").View}
+ */
+export function overviewView(app) {
+  const words = verdictCard((name) => lead(full, name));
+  const runs = runsCard(app);
+  const ap = apCard(app);
+  const parts = partsCard();
+  const loss = lossCard(app);
+  const objects = objectsCard(app);
+  const gradient = gradientCard();
+  const findings = findingsCard();
+  const layers = layersCard();
+  const masks = masksCard();
+  const columns = [[runs, objects, findings, gradient], [ap, loss], [parts, masks], [layers]];
+  const column = (cards) =>
+    make(
+      "div",
+      null,
+      cards.map((card) => card.node),
+    );
+  const full = make(
+    "div",
+    { class: "dd-verdicts" },
+    words.node,
+    make("div", { class: "dd-cards" }, columns.map(column)),
+  );
+  const question = latest("overview");
+  /** @type {Recorded | null} */
+  let recorded = null;
+  /** @type {Verdict | null} */
+  let verdict = null;
+  let shown = ""; // the runs that are shown
+  let images = ""; // the runs of the verdict
+  let timer = 0;
+
+  const chosen = () => {
+    const { run, compare, others } = app.state.get();
+    return { run, compare, others: split(others) };
+  };
+
+  async function load() {
+    const asked = chosen();
+    const name = JSON.stringify(asked);
+    try {
+      if (name !== shown) {
+        const answer = await question(asked);
+        if (!answer || name !== JSON.stringify(chosen())) return;
+        [recorded, shown] = [answer, name];
+      }
+      if (images !== JSON.stringify([asked.run, asked.compare])) verdict = null;
+      show();
+      look();
+    } catch (error) {
+      words.fail(error.message);
+    }
+  }
+
+  function show() {
+    const all = looks(recorded.runs);
+    words.show([...recorded.clauses, ...(verdict?.clauses || [])]);
+    words.progress(verdict);
+    runs.show(recorded, all);
+    ap.show(all);
+    parts.show(all, Boolean(app.state.get().compare));
+    loss.show(all);
+    gradient.show(all);
+    objects.show(verdict);
+    for (const card of [findings, layers, masks]) card.show(verdict, all);
+    full.dataset.shown = recorded.runs.map(({ id }) => id).join(",");
+  }
+
+  /** Asks for what the images say, until all of it is known, or another view or run is chosen. */
+  async function look() {
+    clearTimeout(timer);
+    const { run, compare } = chosen();
+    const name = JSON.stringify([run, compare]);
+    if (verdict?.done && images === name) return;
+    try {
+      const answer = await ask("verdict", { run, compare });
+      if (app.current() !== "overview" || name !== JSON.stringify([chosen().run, chosen().compare])) return;
+      [verdict, images] = [answer, name];
+      show();
+      if (!verdict.done) timer = setTimeout(look, EVERY);
+    } catch (error) {
+      app.notify(error.message);
+    }
+  }
+
+  const needs = ["compare", "others", "by", "loss", "smooth", "log", "steps"];
+  return { id: "overview", title: "Overview", full, needs, load };
+}
