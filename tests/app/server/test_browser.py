@@ -353,7 +353,7 @@ def test_tabs_are_reached_by_keys(page):
     page.keyboard.press("End")
     page.wait_for_selector("button[data-tab=train][aria-selected=true]")
     page.keyboard.press("Home")
-    page.wait_for_selector("button[data-tab=matches][aria-selected=true]")
+    page.wait_for_selector("button[data-tab=overview][aria-selected=true]")
     page.keyboard.press("Alt+4")  # is the browser's
     assert page.locator("[data-tab=losses][aria-selected=true]").count() == 0
 

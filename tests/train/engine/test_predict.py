@@ -173,11 +173,10 @@ def test_it_goes_on_where_it_was_stopped(photos, monkeypatch):
 
 
 def test_parts_of_another_work_are_not_used(photos, monkeypatch):
-    monkeypatch.setattr(module, "merge", lambda *x: (_ for _ in ()).throw(RuntimeError("power cut")))
-    with pytest.raises(RuntimeError):
-        run("photos", "--out", "out")
-    monkeypatch.undo()
-    os.chdir(photos)
+    with monkeypatch.context() as cut:
+        cut.setattr(module, "merge", lambda *x: (_ for _ in ()).throw(RuntimeError("power cut")))
+        with pytest.raises(RuntimeError):
+            run("photos", "--out", "out")
     assert run("photos/0.png", "--out", "out", "--score", 0.5) == 0
     assert os.listdir("out/pictures") == ["0.png"] and min(r["score"] for r in results("out")) >= 0.5
 
