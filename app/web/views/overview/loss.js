@@ -13,13 +13,14 @@ export function lossCard(app) {
   const chart = make("div");
   const tools = make("div", { class: "dd-few" });
   const { state } = app;
+  let drawn = ""; // what the chart is made from
 
   function show(looks) {
     const known = looks.filter(({ run }) => !run.lacks);
     const of = known.map(({ run, role, title }) => [run.id, run.steps, role, title]);
     card.fill(of, () => [tools, chart]);
     build(known);
-    redraw(known);
+    redraw(known, of);
   }
 
   /** The controls, which keep the focus while the chart is drawn anew. */
@@ -80,10 +81,14 @@ export function lossCard(app) {
     tools.querySelector("input[type=range]").value = state.get().smooth;
   }
 
-  function redraw(known) {
-    const { loss, log, smooth } = state.get();
+  /** Draws the chart, unless it shows the same already: anew it would interrupt a drag over it. */
+  function redraw(known, of) {
+    const { loss, log, smooth, steps: ends } = state.get();
     last = Math.max(1, ...known.map(({ run }) => run.steps));
     sync();
+    const text = JSON.stringify([of, loss, log, smooth, ends]);
+    if (text === drawn) return;
+    drawn = text;
     const series = known.map(({ run, role, title }) => ({
       title,
       role,

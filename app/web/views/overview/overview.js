@@ -68,25 +68,31 @@ export function overviewView(app) {
         [recorded, shown] = [answer, name];
       }
       if (images !== JSON.stringify([asked.run, asked.compare])) verdict = null;
-      show();
+      showRecorded();
+      showVerdict();
       look();
     } catch (error) {
       words.fail(error.message);
     }
   }
 
-  function show() {
+  /** Shows what the runs recorded, which only another choice of the user changes. */
+  function showRecorded() {
     const all = looks(recorded.runs);
-    words.show([...recorded.clauses, ...(verdict?.clauses || [])]);
-    words.progress(verdict);
     runs.show(recorded, all);
     ap.show(all);
     parts.show(all, Boolean(app.state.get().compare));
     loss.show(all);
     gradient.show(all);
-    objects.show(verdict);
-    for (const card of [findings, layers, masks]) card.show(verdict, all);
     full.dataset.shown = recorded.runs.map(({ id }) => id).join(",");
+  }
+
+  /** Shows the words, and what the images say as far as it is known. */
+  function showVerdict() {
+    words.show([...recorded.clauses, ...(verdict?.clauses || [])]);
+    words.progress(verdict);
+    objects.show(verdict);
+    for (const card of [findings, layers, masks]) card.show(verdict, looks(recorded.runs));
   }
 
   /** Asks for what the images say, until all of it is known, or another view or run is chosen. */
@@ -99,7 +105,7 @@ export function overviewView(app) {
       const answer = await ask("verdict", { run, compare });
       if (app.current() !== "overview" || name !== JSON.stringify([chosen().run, chosen().compare])) return;
       [verdict, images] = [answer, name];
-      show();
+      showVerdict();
       if (!verdict.done) timer = setTimeout(look, EVERY);
     } catch (error) {
       app.notify(error.message);

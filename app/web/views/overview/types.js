@@ -1,4 +1,4 @@
-// What the endpoints `overview` and `verdict` answer (app/jobs/overview.py). APs are 0 to 100.
+// What the endpoints `overview` and `verdict` answer (app/views/overview/overview.py). APs are 0 to 100.
 
 /**
  * What a run recorded; all but `id` is missing where `lacks` says why.
