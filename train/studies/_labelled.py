@@ -8,13 +8,11 @@ from time import process_time
 from core.detectors import adamixer
 from core.files import read_json, write_json
 from core.losses import detection, features, logits, prior
-from train.job.build import build
-from train.job.stored_teacher import open_store
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Losses, Pseudo, Run
 from train.studies import backbones
 from train.studies._grid import RUNS, Rows, row_folder
-from train.studies._pace import step_seconds
+from train.studies._pace import fill_store, step_seconds
 
 FOLDER = RUNS / "labels"
 BUDGET, IMAGES, SCORE = 4500, 2400, 0.4  # steps of the student alone; images with and without labels; of pseudo truth
@@ -110,11 +108,7 @@ def measured_costs() -> Costs:
     file = FOLDER / "costs.json"
     if not file.exists():
         runs = {method: student(GROUPS[0][0], method, 1, 0) for method in METHODS}
-        store = open_store(build(student(IMAGES, "logits", 1, 0)))
-        assert store is not None
-        begun, missing = process_time(), len(store.store.missing)
-        store.complete(8, 0)
-        seconds = {"image": (process_time() - begun) / max(missing, 1)}
+        seconds = {"image": fill_store(student(IMAGES, "logits", 1, 0), clock=process_time)}
         write_json(file, seconds | step_seconds(runs, clock=process_time))
     costs: Costs = read_json(file)
     return costs

@@ -1,4 +1,7 @@
-"""The time of a training step. Several runs take turns, so that a slow moment of the machine affects them all."""
+"""Measures the time of a training step, and that of a teacher which is asked once.
+
+Several runs take turns, so that a slow moment of the machine affects them all.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import cycle
@@ -10,9 +13,12 @@ import torch
 from train.job import optim
 from train.job.build import Job, build
 from train.job.step import TeacherAnswers
+from train.job.store import answers
+from train.job.stored_teacher import open_store
 from train.run import Run
 
 WARM = 5  # first steps, which are slower and are not counted
+TIMED = 128  # images on which the time of the teacher is measured
 
 
 def step_seconds(
@@ -36,14 +42,29 @@ def step_seconds(
 
 def training_steps(job: Job) -> Iterator[None]:
     """Makes one training step for each item that is taken from it, without end."""
-    optimizer, answers = optim.optimizer(job.distiller, job.run.optim), TeacherAnswers(job)
+    optimizer, teacher = optim.optimizer(job.distiller, job.run.optim), TeacherAnswers(job)
     job.distiller.train()
     for epoch in cycle([0]):
         for images, targets in job.loader.epoch(epoch):
-            targets, answer = answers.ask(images, targets)
+            targets, answer = teacher.ask(images, targets)
             trace = job.distiller(images.to(job.device), targets.to(job.device), decoded_teacher=answer)
             trace.total.backward()
             torch.nn.utils.clip_grad_norm_(job.distiller.parameters(), job.run.optim.clip)
             optimizer.step()
             optimizer.zero_grad()
             yield
+
+
+def fill_store(run: Run, *, clock: Callable[[], float] = perf_counter) -> float:
+    """Fills the run's teacher store, and returns the seconds in which the teacher looks at an image.
+
+    They are measured on TIMED images, which the teacher sees once more, so that a store that was filled before does not matter.
+    """
+    opened = open_store(build(run))
+    assert opened is not None, "the run has a store"
+    opened.store.complete(opened.teacher, opened.augment, batch=run.optim.batch, workers=run.workers)
+    images = range(min(TIMED, len(opened.store.data)))
+    begun = clock()
+    for _ in answers(opened.teacher, opened.store.data, images, opened.augment, run.optim.batch, run.workers):
+        pass
+    return (clock() - begun) / len(images)

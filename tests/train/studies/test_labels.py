@@ -144,3 +144,13 @@ def test_a_stored_teacher_is_timed_from_its_store(small, monkeypatch):
     job = build(run)
     monkeypatch.setattr(job.distiller.teacher, "encode", None)
     next(_pace.training_steps(job))
+
+
+def test_the_time_of_a_teacher_does_not_depend_on_what_its_store_holds_already(small, monkeypatch):
+    """A study that was stopped between its store and its costs measures the costs all the same."""
+    monkeypatch.setattr(_pace, "TIMED", 3)
+    trained_here({"teacher": _labelled.teacher()}, at_once=1)
+    run = _labelled.student(4, "logits", 1, 0)
+    for _ in range(2):
+        assert _pace.fill_store(run, clock=iter((10.0, 16.0)).__next__) == 2.0
+        assert not open_store(build(run)).store.missing
