@@ -12,6 +12,7 @@ from analysis.query_table.collect import collect_parts, describe, missing_parts,
 from analysis.query_table.measure import measure_table
 from analysis.query_table.read import open_table
 from app.worker import survey
+from app.worker.background import requested
 from app.worker.forward_queue import ForwardQueue
 from app.worker.samples import Samples
 from core.errors import UserError
@@ -90,13 +91,7 @@ class Measurements:
     def measurement(self, samples: Samples) -> Measurement:
         """The measurements of a run, begun at the first request; those that were requested longest ago are stopped."""
         with self.lock:
-            if samples.version not in self.made:
-                self.made[samples.version] = Measurement(samples)
-                self.queue.add_background(self.made[samples.version].steps())
-            self.made.move_to_end(samples.version)
-            while len(self.made) > RUNS:
-                self.made.popitem(last=False)[1].stopped = True
-            return self.made[samples.version]
+            return requested(self.made, samples, begin=Measurement, most=RUNS, queue=self.queue)
 
 
 def shown_parts(measured: dict | None) -> dict | None:

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from app.replay.facts import Facts, image_facts
+from app.worker.background import requested
 from app.worker.forward_queue import ForwardQueue
 from app.worker.samples import Samples
 from core.errors import UserError
@@ -94,13 +95,7 @@ class Surveys:
     def survey(self, samples: Samples) -> Survey:
         """The survey of a run, begun at the first request; the survey that was requested longest ago is stopped."""
         with self.lock:
-            if samples.version not in self.surveys:
-                self.surveys[samples.version] = Survey(samples)
-                self.queue.add_background(self.surveys[samples.version].steps())
-            self.surveys.move_to_end(samples.version)
-            while len(self.surveys) > SURVEYS:
-                self.surveys.popitem(last=False)[1].stopped = True
-            return self.surveys[samples.version]
+            return requested(self.surveys, samples, begin=Survey, most=SURVEYS, queue=self.queue)
 
 
 def folder() -> Path:
