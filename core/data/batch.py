@@ -1,9 +1,10 @@
 """Collation: a list of samples becomes one padded batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import centers
@@ -29,6 +30,15 @@ def collate_images(samples: list[Sample]) -> Images:
     original, ids = torch.tensor([s.original for s in samples]), torch.tensor([s.id for s in samples])
     changed = any(s.view != WHOLE for s in samples)
     return Images(pixels, padding, sizes, original, ids, torch.tensor([s.view for s in samples]) if changed else None)
+
+
+def without_padding(images: Images, chosen: slice | Bool[Tensor, " b"], size: tuple[int, int]) -> Images:
+    """The chosen images of a batch, all of which have this (height, width), without their padding."""
+    height, width = size
+    fields: dict[str, Any] = {name: None if x is None else x[chosen] for name, x in vars(images).items()}
+    for name in ("pixels", "padding"):
+        fields[name] = fields[name][..., :height, :width]
+    return Images(**fields)
 
 
 def collate_targets(samples: list[Sample]) -> Targets:

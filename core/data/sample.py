@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
@@ -33,6 +34,12 @@ class Sample:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.pixels.shape[-2], self.pixels.shape[-1]
+
+
+def unlabelled(pixels: UInt8[Tensor, "3 h w"], id: int) -> Sample:
+    """An RGB image, as it is, whose objects are unknown."""
+    none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
+    return Sample(pixels, *none, id, (pixels.shape[1], pixels.shape[2]), truth="unknown")
 
 
 @runtime_checkable

@@ -63,7 +63,7 @@ class Deployed(nn.Module):
             sizes = torch.stack([rows.sum(1, dtype=torch.long), columns.sum(1, dtype=torch.long)], 1)
         batch_images = Images(images, padding, sizes, original=sizes, ids=sizes[:, 0])
         p = self.detector(batch_images)
-        found = select(p, batch_images, self.top)
-        boxes = rearrange(found.boxes, "(b k) side -> b k side", b=batch)
-        scores, labels = (rearrange(x, "(b k) -> b k", b=batch) for x in (found.scores, found.labels))
+        detections = select(p, batch_images, self.top)
+        boxes = rearrange(detections.boxes, "(b k) side -> b k side", b=batch)
+        scores, labels = (rearrange(x, "(b k) -> b k", b=batch) for x in (detections.scores, detections.labels))
         return boxes, scores, labels, p.logits[-1], p.boxes[-1]

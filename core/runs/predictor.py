@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.data.batch import collate_images
+from core.data.batch import collate_images, without_padding
 from core.data.category import Category
-from core.data.sample import Sample
+from core.data.sample import unlabelled
 from core.data.transforms import Augment, eval_transform
 from core.detectors.base import Detector
 from core.errors import UserError
@@ -40,10 +40,10 @@ class Predictor:
         Images of one size are computed together, without padding, so that no image changes what is found in another.
         """
         parts = [self.detect_unpadded(group) for group in groups_of_one_size(images)]
-        found = Detections(*(x.cpu() for x in vars(join(parts)).values()))
-        place = (found.image_ids[:, None] == images.ids.cpu()).long().argmax(1)
-        found = found.at(place.argsort(stable=True))
-        return found.at(found.scores >= score)
+        detections = Detections(*(x.cpu() for x in vars(join(parts)).values()))
+        place = (detections.image_ids[:, None] == images.ids.cpu()).long().argmax(1)
+        in_order = detections.at(place.argsort(stable=True))
+        return in_order.at(in_order.scores >= score)
 
     def detect_unpadded(self, images: Images) -> Detections:
         """The best 100 detections of each image of a batch, whose images are of one size."""
@@ -53,22 +53,14 @@ class Predictor:
     def detect_in(self, pixels: list[Tensor], score: float) -> list[Detections]:
         """The detections in RGB images (uint8, 3 h w) of any sizes, one after another in a batch."""
         samples = [eval_transform(unlabelled(x, k), self.augment) for k, x in enumerate(pixels)]
-        found = self.detect(collate_images(samples), score)
-        return [found.at(found.image_ids == k) for k in range(len(pixels))]
+        detections = self.detect(collate_images(samples), score)
+        return [detections.at(detections.image_ids == k) for k in range(len(pixels))]
 
 
 def groups_of_one_size(images: Images) -> Iterator[Images]:
     """The images in groups of one size each, without padding."""
     for height, width in images.sizes.unique(dim=0).tolist():
-        rows = (images.sizes == torch.tensor([height, width])).all(1)
-        cropped = (x[rows][..., :height, :width] for x in (images.pixels, images.padding))
-        yield Images(*cropped, *(x[rows] for x in (images.sizes, images.original, images.ids)))
-
-
-def unlabelled(pixels: Tensor, id: int) -> Sample:
-    """An RGB image (uint8, 3 h w) as a sample whose objects are unknown."""
-    none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
-    return Sample(pixels, *none, id, (pixels.shape[1], pixels.shape[2]), truth="unknown")
+        yield without_padding(images, (images.sizes == torch.tensor([height, width])).all(1), (height, width))
 
 
 def open_predictor(path: Path, device: torch.device) -> Predictor:

@@ -79,7 +79,7 @@ def fit(
         raise UserError("the number of classes comes from the data; leave --student.classes out")
     if auto:
         run = fitted_to_data(run)
-    if os.environ.get("QUICK") == "1":
+    if is_quick := os.environ.get("QUICK") == "1":
         say(QUICK_NOTE)
         run = quick(run)
     with process_group():
@@ -87,7 +87,7 @@ def fit(
             say(f"torchrun has restarted {path}: it goes on from its last checkpoint")
             loop.resume(path)
         else:
-            force = force or os.environ.get("QUICK") == "1"
+            force = force or is_quick
             with parallel.share_user_errors():
                 path = out or (RUNS / run.name if run.name != start.name else new_path(RUNS / run.name))
                 if run.teacher and not force:

@@ -57,8 +57,13 @@ def is_finished(path: Path, identity: str) -> bool:
     """Returns whether a file of this work is there already, which says so in its `info`. UserError: another file is there."""
     if not path.exists():
         return False
-    content = read_json(path)
-    info = content.get("info") if isinstance(content, dict) else None
-    if not isinstance(info, dict) or info.get("identity") != identity:
+    if identity_in(path) != identity:
         raise UserError(f"{path} exists, and is not what this command writes; choose another --out, or move it away")
     return True
+
+
+def identity_in(path: Path) -> str | None:
+    """The identity of the work that wrote a file, from its `info`; None if another program wrote it."""
+    content = read_json(path)
+    info = content.get("info") if isinstance(content, dict) else None
+    return info.get("identity") if isinstance(info, dict) else None

@@ -26,7 +26,7 @@ from core.metrics.detections import Detections
 from core.runs.checkpoint import sha256_of, weights_file
 from core.runs.predictor import Predictor, open_predictor
 from train.distributed.parallel import first_text, gather_numbers, ranks, share_user_errors
-from train.engine.chunks import Chunks, is_finished
+from train.engine.chunks import Chunks, identity_in, is_finished
 from train.engine.label import refuse_score
 from train.engine.pictures import LONGEST, save_picture
 from train.engine.sources import Source, open_source, state_of
@@ -112,10 +112,7 @@ def usual_folders() -> Iterator[Path]:
 
 def is_free(path: Path, identity: str) -> bool:
     """Returns whether a folder can be written: there is none of this name, or the same work has written it."""
-    if not path.exists():
-        return True
-    listed = path / LIST
-    return listed.is_file() and read_json(listed).get("info", {}).get("identity") == identity
+    return not path.exists() or ((path / LIST).is_file() and identity_in(path / LIST) == identity)
 
 
 def complete(work: Work) -> float:
@@ -164,11 +161,11 @@ def predicted_chunk(work: Work, indices: range) -> dict:
         faults += part.faults.values()
         if part.images is None:
             continue
-        found = work.predictor.detect(part.images, options.score)
-        results += coco_results([found], work.predictor.categories)
+        detections = work.predictor.detect(part.images, options.score)
+        results += coco_results([detections], work.predictor.categories)
         rows = zip(part.indices, part.images.ids.tolist(), part.images.original.tolist())
         images += [{"id": id, "file_name": names[k], "height": h, "width": w} for k, id, (h, w) in rows]
-        write_pictures(work, part, found)
+        write_pictures(work, part, detections)
     return {"images": images, "results": results, "faults": faults}
 
 

@@ -11,7 +11,7 @@ file's name and size in bytes (or by its number among the generated shapes), so 
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from core.data.batch import without_padding
 from core.data.coco.dataset import Coco
 from core.data.loader import evaluation
 from core.data.sample import Dataset
@@ -296,16 +297,7 @@ def answers(
 def unpadded(images: Images) -> Iterator[Images]:
     """Each image of a batch as a batch of its own, without padding."""
     for at, (height, width) in enumerate(images.sizes.tolist()):
-        one = slice(at, at + 1)
-        yield replace(
-            images,
-            pixels=images.pixels[one, :, :height, :width],
-            padding=images.padding[one, :height, :width],
-            sizes=images.sizes[one],
-            original=images.original[one],
-            ids=images.ids[one],
-            views=None if images.views is None else images.views[one],
-        )
+        yield without_padding(images, slice(at, at + 1), (height, width))
 
 
 def bytes_per_image(teacher: Detector, settings: StoreSettings) -> int:

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int
 from numpy import ndarray
 from PIL import Image
@@ -14,7 +13,7 @@ from PIL import Image
 from core.data.category import Category
 from core.data.coco.dataset import read_image
 from core.data.coco.decode import FORMATS
-from core.data.sample import Sample
+from core.data.sample import Sample, unlabelled
 from core.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -52,9 +51,7 @@ class ImageFiles:
 
     def __getitem__(self, index: int) -> Sample:
         """UserError: the image cannot be read."""
-        pixels = read_image(self.folder / self.names[index])
-        none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
-        return Sample(pixels, *none, self.ids[index], (pixels.shape[1], pixels.shape[2]), truth="unknown")
+        return unlabelled(read_image(self.folder / self.names[index]), self.ids[index])
 
     def truth(self) -> dict:
         """The images as a COCO instances dict without annotations."""

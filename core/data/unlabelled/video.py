@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from core.data.category import Category
-from core.data.sample import Sample
+from core.data.sample import Sample, unlabelled
 from core.data.unlabelled.image_files import without_objects
 from core.errors import UserError
 
@@ -49,9 +49,7 @@ class VideoFrames:
         for number, pixels in self.frames:
             self.last = number
             if number == index:
-                none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
-                size = (pixels.shape[1], pixels.shape[2])
-                return Sample(pixels, *none, self.ids[index], size, truth="unknown")
+                return unlabelled(pixels, self.ids[index])
         raise UserError(f"{self.path}: frame {index + 1} cannot be decoded; write the video again")
 
     def truth(self) -> dict:
