@@ -60,8 +60,8 @@ class Model:
         """The results of pictures one after another, computed in batches."""
         for start in range(0, len(pictures), batch):
             pixels = [pixels_of(picture) for picture in pictures[start : start + batch]]
-            for found, x in zip(self.predictor.detect_in(pixels, score), pixels):
-                yield Result(self.named(found), (x.shape[1], x.shape[2]))
+            for detections, x in zip(self.predictor.detect_in(pixels, score), pixels):
+                yield Result(self.named(detections), (x.shape[1], x.shape[2]))
 
     def named(self, detections: Detections) -> tuple[Detection, ...]:
         """The detections of one image with the names of their classes."""

@@ -72,8 +72,8 @@ def measured(row: Row) -> Row:
 
 def row(source: Source) -> Row | None:
     """A run as a row of figures and tables; None where it is a file of weights, or has no AP, or another teacher now."""
-    found = rows_of_run(source.path) if source.path.is_dir() and source.teacher is None else []
-    return found[0] if found else None
+    is_run = source.path.is_dir() and source.teacher is None
+    return next(iter(rows_of_run(source.path)), None) if is_run else None
 
 
 def row_of_card(source: Source) -> Row | None:

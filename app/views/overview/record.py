@@ -77,20 +77,20 @@ def step_time(row: Row, history: History) -> dict:
 
 def row_of(folder: Path) -> Row:
     """The run as a row of figures and tables, measured evaluations only. UserError: it has none."""
-    found = rows_of_run(folder)
-    if not found:
+    row = next(iter(rows_of_run(folder)), None)
+    if row is None:
         raise UserError(f"{folder} has no AP yet; go on with it by: python -m train resume {folder}")
-    result = found[0].result
+    result = row.result
     measured = [x for x in zip(result["measured_after"], result["ap_by_epoch"]) if x[1] is not None]
     after, aps = ([*column] for column in zip(*measured)) if measured else ([], [])
-    return replace(found[0], result=result | {"measured_after": after, "ap_by_epoch": aps})
+    return replace(row, result=result | {"measured_after": after, "ap_by_epoch": aps})
 
 
 def ap_points(row: Row) -> list[dict]:
     """AP after each epoch, and the minutes of training until then; None where the run did not time its steps."""
     timed = row.result["seconds"] > 0
-    found = points(Group((row,)))
-    return [{"epoch": p["epoch"], "minutes": p["minutes"] if timed else None, "ap": p["ap"]} for p in found]
+    by_epoch = points(Group((row,)))
+    return [{"epoch": p["epoch"], "minutes": p["minutes"] if timed else None, "ap": p["ap"]} for p in by_epoch]
 
 
 def scores_by_part(folder: Path) -> dict[str, dict | None]:

@@ -42,14 +42,15 @@ def recorded(run: dict, other: dict | None, gain: Gain | None) -> list[Clause]:
 def outcome(run: dict, other: dict | None, gain: Gain | None) -> Clause:
     """How the run ended; in comparison, whether distilling helped, and how sure that is."""
     if other is None or gain is None:
-        return clause(f"{name(run).capitalize()} ends with AP {last(run):.1f}.", "ap")
+        return clause(f"{student_name(run).capitalize()} ends with AP {last_ap(run):.1f}.", "ap")
     if run["kind"] == other["kind"] or not gain.same_training:
         return clause(
-            f"This run ends with AP {last(run):.1f}, {apart(gain.single)} the compared run ({last(other):.1f}).", "ap"
+            f"This run ends with AP {last_ap(run):.1f}, {above_or_below(gain.single)} the compared run ({last_ap(other):.1f}).",
+            "ap",
         )
     after, before = (run, other) if run["kind"] == "distilled" else (other, run)
     sign = 1 if run is after else -1
-    ends = f"AP {last(after):.1f} distilled, {last(before):.1f} alone"
+    ends = f"AP {last_ap(after):.1f} distilled, {last_ap(before):.1f} alone"
     return clause(distilling(sign * gain.mean, gain, ends), "ap")
 
 
@@ -68,26 +69,28 @@ def distilling(mean: float, gain: Gain, ends: str) -> str:
 
 def teacher_clauses(run: dict, other: dict | None) -> Iterator[Clause]:
     """How far the student is from its teacher, and whether the teacher has anything to teach."""
-    taught = next((x for x in (run, other) if x and x["kind"] == "distilled"), None)
-    if taught is None:
+    distilled = next((x for x in (run, other) if x and x["kind"] == "distilled"), None)
+    if distilled is None:
         return
-    if taught["teacher"] is None:
+    if distilled["teacher"] is None:
         yield clause("The teacher was not measured with this run, so how much it could teach is not known.", "runs")
         return
     alone = next((x for x in (run, other) if x and x["kind"] == "student"), None)
-    above = taught["teacher"] - last(alone or taught)
-    than = name(alone or taught)
-    if above < HARDLY:
+    lead = distilled["teacher"] - last_ap(alone or distilled)
+    compared_with = student_name(alone or distilled)
+    if lead < HARDLY:
         yield clause(
-            f"The teacher (AP {taught['teacher']:.1f}) is hardly better than {than}: it has little to teach.", "ap"
+            f"The teacher (AP {distilled['teacher']:.1f}) is hardly better than {compared_with}: it has little to teach.",
+            "ap",
         )
-    elif alone is not None and last(taught) > last(alone):
-        part = (last(taught) - last(alone)) / above
+    elif alone is not None and last_ap(distilled) > last_ap(alone):
+        part = (last_ap(distilled) - last_ap(alone)) / lead
         yield clause(
-            f"That is {100 * part:.0f}% of the way from {than} to the teacher (AP {taught['teacher']:.1f}).", "ap"
+            f"That is {100 * part:.0f}% of the way from {compared_with} to the teacher (AP {distilled['teacher']:.1f}).",
+            "ap",
         )
     else:
-        yield clause(f"The teacher has AP {taught['teacher']:.1f}, {above:.1f} more than {than}.", "ap")
+        yield clause(f"The teacher has AP {distilled['teacher']:.1f}, {lead:.1f} more than {compared_with}.", "ap")
 
 
 def time_clauses(run: dict, other: dict) -> Iterator[Clause]:
@@ -100,7 +103,7 @@ def time_clauses(run: dict, other: dict) -> Iterator[Clause]:
     end = fast["ap"][-1]["minutes"]
     reached = [p["ap"] for p in slow["ap"] if p["minutes"] <= end]
     then = f"had AP {reached[-1]:.1f}" if reached else "had not been measured once"
-    text = f"In the {end:.1f} minutes that {name(fast)} took for AP {last(fast):.1f}, {name(slow)} {then}"
+    text = f"In the {end:.1f} minutes that {student_name(fast)} took for AP {last_ap(fast):.1f}, {student_name(slow)} {then}"
     yield clause(f"{text}; its step takes {slow['step_seconds'] / fast['step_seconds']:.1f} times as long.", "ap")
 
 
@@ -109,15 +112,15 @@ def part_clauses(run: dict, other: dict) -> Iterator[Clause]:
     pairs = [x["scores"]["student"] for x in (run, other)]
     if None in pairs:
         return
-    found = []
+    greatest = []
     for part, noun in (("sizes", "{} objects"), ("classes", "the class {}")):
         changes = differences(pairs[0][part], pairs[1][part])
         if changes:
             best, worst = max(changes, key=lambda x: changes[x]), min(changes, key=lambda x: changes[x])
             most = best if changes[best] >= -changes[worst] else worst
-            found.append(f"{noun.format(most)} ({changes[most]:+.1f} AP)".replace("-", "−"))
-    if found:
-        yield clause(f"It differs most from the compared run in {' and in '.join(found)}.", "parts")
+            greatest.append(f"{noun.format(most)} ({changes[most]:+.1f} AP)".replace("-", "−"))
+    if greatest:
+        yield clause(f"It differs most from the compared run in {' and in '.join(greatest)}.", "parts")
 
 
 def differences(after: dict, before: dict) -> dict[str, float]:
@@ -197,16 +200,16 @@ def doctor_clauses(diagnoses: list[dict]) -> Iterator[Clause]:
             yield clause(f"The doctor finds nothing to change in {who}.", "findings")
 
 
-def name(run: dict) -> str:
-    """A run by what its student learnt from."""
+def student_name(run: dict) -> str:
+    """The student of a run by how it was trained: alone or distilled."""
     return STUDENTS[run["kind"]]
 
 
-def last(run: dict) -> float:
+def last_ap(run: dict) -> float:
     """The last AP of a run's student."""
     return run["ap"][-1]["ap"] if run["ap"] else 0.0
 
 
-def apart(points: float) -> str:
+def above_or_below(points: float) -> str:
     """A difference in words, before what it is to."""
     return f"{abs(points):.1f} {'above' if points >= 0 else 'below'}"

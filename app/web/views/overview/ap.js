@@ -43,8 +43,8 @@ function series(known, by) {
     points: run.ap.filter((p) => p[by] !== null).map((p) => [p[by], p.ap]),
   }));
   const last = Math.max(...lines.flatMap(({ points }) => points.map(([at]) => at)));
-  const taught = known.filter(({ run }) => run.teacher !== null);
-  const values = new Map(taught.map(({ run, title }) => [run.teacher, title]));
+  const withTeacher = known.filter(({ run }) => run.teacher !== null);
+  const values = new Map(withTeacher.map(({ run, title }) => [run.teacher, title]));
   const level = ([value, title]) => {
     const name = values.size > 1 ? `teacher of ${title}` : "teacher";
     return {
@@ -69,8 +69,8 @@ export function partsCard() {
     card.fill([compared, known.map(({ run, role, title }) => [run.scores, role, title])], () => {
       if (!known.length) return [faint("AP was not measured.")];
       const columns = known.map(({ run, role, title }) => ({ title, role, parts: run.scores.student }));
-      const taught = known.find(({ run }) => run.scores.teacher);
-      if (taught) columns.push({ title: "teacher", role: "teacher", parts: taught.run.scores.teacher });
+      const teacher = known.map(({ run }) => run.scores.teacher).find(Boolean);
+      if (teacher) columns.push({ title: "teacher", role: "teacher", parts: teacher });
       const change = compared && known.length > 1 && known[1].run === looks[1].run;
       return ["sizes", "classes"].map((part) => partTable(part, columns, change));
     });

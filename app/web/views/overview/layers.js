@@ -27,10 +27,13 @@ function missing(all) {
     );
 }
 
-/** The teacher's series of the first run that has one. */
-function teacherOf(all, points) {
-  const taught = all.find(({ measured }) => measured.teacher);
-  return taught ? [{ title: "teacher", role: "teacher", dashed: true, points: points(taught.measured.teacher) }] : [];
+/** The measurements of the first run's teacher that has some. */
+const teacherOf = (all) => all.map(({ measured }) => measured.teacher).find(Boolean);
+
+/** The teacher's series; none where no run has a teacher. */
+function teacherSeries(all, points) {
+  const teacher = teacherOf(all);
+  return teacher ? [{ title: "teacher", role: "teacher", dashed: true, points: points(teacher) }] : [];
 }
 
 export function layersCard() {
@@ -53,7 +56,7 @@ export function layersCard() {
             ? curves("Agreement", agreed, ["layer", "% of pairs"], options)
             : faint("None of these runs has a teacher with the same classes."),
           make("h3", null, "Changes of matches"),
-          curves("Instability", [...students, ...teacherOf(known, stable)], ["to layer", "IS"], options),
+          curves("Instability", [...students, ...teacherSeries(known, stable)], ["to layer", "IS"], options),
           ...missing(all),
         ];
       },
@@ -85,7 +88,7 @@ export function masksCard() {
         if (!known.length) return missing(all);
         const series = [
           ...known.map(({ measured, look }) => ({ ...look, points: inside(measured.student) })),
-          ...teacherOf(known, inside),
+          ...teacherSeries(known, inside),
         ];
         if (!series.some(({ points }) => points.length))
           return [faint("No bin of quality has 20 queries of these images.")];
@@ -118,9 +121,9 @@ function inside({ masks: { inside: values, count } }) {
 
 /** The rank correlation of quality and mass, of each student and of the teacher. */
 function correlations(known) {
-  const taught = known.find(({ measured }) => measured.teacher);
+  const teacher = teacherOf(known);
   const all = known.map(({ measured, look }) => [look.title, measured.student.masks]);
-  if (taught) all.push(["teacher", taught.measured.teacher.masks]);
+  if (teacher) all.push(["teacher", teacher.masks]);
   const said = ([title, { correlation, error }]) =>
     `${title} ${fixed(correlation, 2)}${error === null ? "" : ` ± ${fixed(2 * error, 2)}`}`;
   const named = all.filter(([, { correlation }]) => correlation !== null).map(said);

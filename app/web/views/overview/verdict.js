@@ -1,4 +1,4 @@
-// What was found, in words; a click on a sentence leads to its evidence.
+// The card with the verdict in words; a click on a sentence leads to its evidence.
 import { heading, make } from "../../dom.js";
 import { faint } from "../blocks.js";
 
