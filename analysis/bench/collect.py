@@ -6,17 +6,16 @@ in five turns. `peak_mb` is the peak memory of the process after the first turn,
 """
 
 import os
-import resource
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import torch
 
 from analysis.bench import Aim, machine
+from analysis.bench._bare_passes import aim, summary, turn
 from analysis.bench._random_runs import random_run
 from analysis.query_table.collect import BATCH, collect
 from core.data.loader import evaluation
@@ -35,23 +34,10 @@ def run() -> tuple[list[dict], list[Aim]]:
         made = random_run(Path(folder) / "run", images=images // TURNS, **PAIR)
         opened = open_run(made)
         forward(opened, 2)
-        turns = [turn(opened, Path(folder) / str(k)) for k in range(TURNS)]
-    row = {"case": f"{images} images", "bare_s": round(sum(t["bare"] for t in turns), 1)}
-    row["collect_s"] = round(sum(t["collect"] for t in turns), 1)
-    row["ratio"] = round(median(t["collect"] / t["bare"] for t in turns), 3)
-    row |= {"peak_mb": turns[0]["peak"], "grown_mb": turns[-1]["peak"] - turns[0]["peak"]}
-    return [start, row], [Aim(f"at most {MOST} times the bare forward passes", row["ratio"], row["ratio"] <= MOST)]
-
-
-def turn(opened: OpenRun, out: Path) -> dict:
-    """Seconds of the bare passes and of collecting, and the peak memory of the process so far in MB."""
-    start = perf_counter()
-    forward(opened)
-    middle = perf_counter()
-    collect(opened, out)
-    end = perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"bare": middle - start, "collect": end - middle, "peak": peak}
+        folders = [Path(folder) / str(k) for k in range(TURNS)]
+        turns = [turn(partial(forward, opened), partial(collect, opened, out)) for out in folders]
+    row = summary(f"{images} images", "collect", turns)
+    return [start, row], [aim(row, MOST)]
 
 
 @torch.no_grad()

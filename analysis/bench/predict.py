@@ -6,16 +6,15 @@ writes COCO results and a picture of each photo. The detector is an AdaMixer on 
 """
 
 import os
-import resource
+from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import torch
 
 from analysis.bench import Aim, machine
+from analysis.bench._bare_passes import aim, summary, turn
 from analysis.bench._random_runs import random_detector, write_photos
 from core.data.loader import evaluation
 from core.data.shapes.dataset import Shapes
@@ -39,26 +38,17 @@ def run() -> tuple[list[dict], list[Aim]]:
         data = write_photos(folder / "photos", images // TURNS, HEIGHT, WIDTH)
         card = {"categories": [vars(c) for c in Shapes.categories], "data": data}
         save_detector(folder / "student.safetensors", random_detector("adamixer", 0, **STUDENT), card)
-        turn(folder, "warm-up")
-        turns = [turn(folder, str(k)) for k in range(TURNS)]
-    row = {"case": f"{images} photos", "bare_s": round(sum(t["bare"] for t in turns), 1)}
-    row["predict_s"] = round(sum(t["predict"] for t in turns), 1)
-    row["images_per_s"] = round(images / sum(t["predict"] for t in turns), 1)
-    row["ratio"] = round(median(t["predict"] / t["bare"] for t in turns), 3)
-    row |= {"peak_mb": turns[0]["peak"], "grown_mb": turns[-1]["peak"] - turns[0]["peak"]}
-    return [start, row], [Aim(f"at most {MOST} times the bare forward passes", row["ratio"], row["ratio"] <= MOST)]
+        names = ["warm-up", *map(str, range(TURNS))]
+        _, *turns = [turn(partial(forward, folder), partial(predict_all, folder, name)) for name in names]
+    row = summary(f"{images} photos", "predict", turns)
+    row["images_per_s"] = round(images / sum(t.work for t in turns), 1)
+    return [start, row], [aim(row, MOST)]
 
 
-def turn(folder: Path, name: str) -> dict:
-    """Seconds of the bare passes and of predicting, and the peak memory of the process so far in MB."""
-    start = perf_counter()
-    forward(folder)
-    middle = perf_counter()
+def predict_all(folder: Path, name: str) -> None:
+    """Predicts all photos into a folder of this name."""
     options = Predict(out=folder / name, batch=BATCH)
     predict(folder / "student.safetensors", [str(folder / "photos" / "images")], options, CPU)
-    end = perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"bare": middle - start, "predict": end - middle, "peak": peak}
 
 
 @torch.no_grad()
