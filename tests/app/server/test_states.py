@@ -84,8 +84,7 @@ def test_another_image_ends_the_selection(page):
 
 def test_no_figure_is_made_of_an_upload(page, tmp_path):
     upload(page, tmp_path)
-    button = page.get_by_role("button", name="Make a figure")
-    assert button.is_disabled() and "uploaded" in button.get_attribute("title")
+    page.locator("button[title*=uploaded]:disabled", has_text="Make a figure").wait_for()
 
 
 def test_a_figure_of_one_image_is_of_the_run_that_it_names(page, url):
