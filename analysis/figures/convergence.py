@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.drawing import draw, style
 from analysis.drawing.captions import BANDS, data_names, seeds_note
 from analysis.figures.base import Numbers
-from analysis.inputs.groups import Comparison, Group, with_distinct_labels
+from analysis.inputs.groups import Comparison, Group, ap_points, with_distinct_labels
 from analysis.inputs.inputs import Absent, Inputs
 
 MOST = 4  # comparisons in one figure
@@ -33,7 +33,9 @@ def rows_of(comparison: Comparison, inputs: Inputs) -> list[dict]:
     """The rows of one comparison: one for each curve, seed and evaluation, and one for the teacher's AP."""
     curves = dict(comparison.groups)
     curves |= {f"longer, {g.first.result['epochs']} epochs": g for g in longer_trainings(comparison, inputs)}
-    rows = [row | {"panel": comparison.label, "who": role} for role, group in curves.items() for row in points(group)]
+    rows = [
+        row | {"panel": comparison.label, "who": role} for role, group in curves.items() for row in ap_points(group)
+    ]
     if comparison.teacher_scores:
         rows.append({"panel": comparison.label, "who": "teacher", "ap": 100 * comparison.teacher_scores["ap"]})
     return rows
@@ -46,20 +48,6 @@ def longer_trainings(comparison: Comparison, inputs: Inputs) -> list[Group]:
     student = comparison.groups["student"].first
     alone = inputs.groups(lambda row: row.losses == frozenset() and row.student_key == student.student_key)
     return [group for group in alone if group.first.result["epochs"] > student.result["epochs"]]
-
-
-def points(group: Group) -> list[dict]:
-    """A row for each seed and evaluation; minutes are measured ones, so they include the load of the machine."""
-    rows = []
-    for row in group.rows:
-        result = row.result
-        after = result.get("measured_after", range(1, 1 + len(result["ap_by_epoch"])))
-        minutes = result["seconds"] / result["epochs"] / 60
-        rows += [
-            {"seed": row.seed, "epoch": epoch, "minutes": epoch * minutes, "ap": 100 * ap}
-            for epoch, ap in zip(after, result["ap_by_epoch"])
-        ]
-    return rows
 
 
 def make(numbers: Numbers) -> Figure:

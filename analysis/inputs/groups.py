@@ -84,3 +84,20 @@ def with_distinct_labels(comparisons: Sequence[Comparison]) -> list[Comparison]:
         counts = [labels[:k].count(label) + 1 for k, label in enumerate(labels)]
         comparisons = [replace(c, note=note(c, k)) if repeated[c.label] else c for c, k in zip(comparisons, counts)]
     return list(comparisons)
+
+
+def ap_points(group: Group) -> list[dict]:
+    """AP of each seed and evaluation, as {"seed", "epoch", "minutes", "ap"}.
+
+    Minutes are measured ones, so they include the load of the machine.
+    """
+    rows = []
+    for row in group.rows:
+        result = row.result
+        after = result.get("measured_after", range(1, 1 + len(result["ap_by_epoch"])))
+        minutes = result["seconds"] / result["epochs"] / 60
+        rows += [
+            {"seed": row.seed, "epoch": epoch, "minutes": epoch * minutes, "ap": 100 * ap}
+            for epoch, ap in zip(after, result["ap_by_epoch"])
+        ]
+    return rows

@@ -13,7 +13,6 @@ from tempfile import mkdtemp
 from threading import Lock
 from time import monotonic
 
-from analysis.figures import KINDS, render, to_csv
 from app.arguments import fitting, unit, within
 from app.jobs.diagnosis import DiagnosisJobs
 from app.jobs.figures import FigureJobs
@@ -35,7 +34,7 @@ PINNED = 5  # queries that one can choose for Figure 4
 RUNS = 16  # of which one figure is made
 NO_IMAGE = -(2**31)  # image ids may be any other number
 NONE: list = []  # a default that is never changed
-FORMS = (*KINDS, "csv")
+FORMS = ("pdf", "svg", "png", "csv")
 
 
 class Handlers:
@@ -232,6 +231,8 @@ class Handlers:
         if form not in FORMS:
             raise UserError(f"no form {form[:10]!r}; there are {', '.join(FORMS)}")
         pinned = [fitting(q, int, "a query") for q in queries[:PINNED]]
+        from analysis.figures import render, to_csv  # takes a second to import, which the first page need not wait for
+
         with self.matplotlib:
             made = masks.figure(self.teacher_level(key, run, level, -1), pinned)
             data = to_csv(made.numbers.rows) if form == "csv" else render(made.figure, form)

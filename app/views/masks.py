@@ -2,19 +2,15 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from matplotlib import rc_context
 from numpy import ndarray
 from torch import Tensor
 
-from analysis import figures
 from analysis.catalogue import FIGURES, title
-from analysis.drawing import style
-from analysis.figures import figure4
 from analysis.inputs.one_image import ReplayedImage
 from app import words
 from app.arguments import within
@@ -34,6 +30,9 @@ from core.metrics.query_masks import (
 )
 from core.metrics.query_quality import QualityParts, quality_parts
 from core.types import Targets, Trace
+
+if TYPE_CHECKING:
+    from analysis.figures import MadeFigure
 
 Combine = Literal["naive", "each", "merged"]
 
@@ -264,13 +263,15 @@ def figure_image(at: TeacherLevel) -> ImageOnLevel:
 
 def panels(at: TeacherLevel) -> list[dict]:
     """The queries that the rules of Figure 4 choose, on this level and in the last layer."""
+    from analysis.figures import figure4  # takes a second to import
+
     image = figure_image(at)
     psi, places = image.masks()
     chosen, reasons = figure4.choose(image, psi, places, image.quality().ranking()[-1, 0].numpy())
     return [{"letter": letter, "query": query, "why": reasons[letter]} for letter, query in chosen.items()]
 
 
-def figure(at: TeacherLevel, pinned: Sequence[int]) -> figures.MadeFigure:
+def figure(at: TeacherLevel, pinned: Sequence[int]) -> "MadeFigure":
     """Figure 4 of this image, with the pinned queries in place of the first that its rules choose.
 
     UserError: the image has no object, or there is no such query.
@@ -279,9 +280,14 @@ def figure(at: TeacherLevel, pinned: Sequence[int]) -> figures.MadeFigure:
         raise UserError("this image has no object, and Figure 4 is about objects; choose another image")
     for query in pinned:
         within(query, at.teacher.own.logits.shape[2], "query")
+    from matplotlib import rc_context  # these take a second to import
+
+    from analysis.drawing import style
+    from analysis.figures import MadeFigure, figure4
+
     numbers = figure4.panels(figure_image(at), dict(zip(figure4.LETTERS, pinned)))
     with rc_context(style.RC):
-        return figures.MadeFigure("figure4", title(FIGURES, "figure4"), numbers, figure4.make(numbers))
+        return MadeFigure("figure4", title(FIGURES, "figure4"), numbers, figure4.make(numbers))
 
 
 def finite(value: float) -> float | None:

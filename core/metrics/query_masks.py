@@ -12,7 +12,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from core.boxes import corners
@@ -97,6 +96,8 @@ def spatial_entropy(psi: Float[Tensor, "b q h w"], valid: Bool[Tensor, "b h w"])
 
 def rank_correlation(a: Float[ndarray, "n q"], b: Float[ndarray, "n q"]) -> Float[ndarray, " n"]:
     """Spearman's rank correlation of each row of `a` with that of `b`; NaN if one is constant or has a NaN."""
+    from scipy.stats import rankdata  # takes a second to import
+
     ranks = [rankdata(x, axis=1, nan_policy="propagate") for x in (a, b)]
     x, y = (r - r.mean(1, keepdims=True) for r in ranks)
     with np.errstate(invalid="ignore", divide="ignore"):

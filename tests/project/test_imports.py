@@ -146,7 +146,7 @@ INSIDE = {
     "core.data": {"core.data", "core.boxes", "core.limits", "core.types", "core.errors", "core.files", "core.pseudo"},
 }
 CROWDED = 12  # files in a folder, besides __init__.py
-DROP_INS = {"core/losses", "analysis/figures", "train/studies"}
+DROP_INS = {"core/losses", "analysis/figures", "analysis/bench", "train/studies"}
 DROP_INS |= {f"train/recipes/{group}" for group in ("from_papers", "on_shapes", "own_data")}
 
 

@@ -4,8 +4,7 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 
-from analysis.figures.convergence import points
-from analysis.inputs.groups import Group
+from analysis.inputs import groups
 from analysis.inputs.rows import Row, detector_title
 from analysis.inputs.sources import rows_of_run
 from app.worker.library import Source
@@ -54,7 +53,7 @@ def read(folder: Path, written: int) -> dict:
         "seed": row.seed,
         "epochs": row.result["epochs"],
         "planned": row.run["optim"]["epochs"],
-        "ap": ap_points(row),
+        "ap": ap_of_row(row),
         "teacher": scaled(row.result["teacher"] if row.result["teacher"] is not None else history.teacher_ap),
         "scores": scores_by_part(folder),
         "losses": [share.loss for share in history.loss_shares],
@@ -86,10 +85,10 @@ def row_of(folder: Path) -> Row:
     return replace(row, result=result | {"measured_after": after, "ap_by_epoch": aps})
 
 
-def ap_points(row: Row) -> list[dict]:
+def ap_of_row(row: Row) -> list[dict]:
     """AP after each epoch, and the minutes of training until then; None where the run did not time its steps."""
     timed = row.result["seconds"] > 0
-    by_epoch = points(Group((row,)))
+    by_epoch = groups.ap_points(groups.Group((row,)))
     return [{"epoch": p["epoch"], "minutes": p["minutes"] if timed else None, "ap": p["ap"]} for p in by_epoch]
 
 
