@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 from statistics import median
 from subprocess import PIPE, STDOUT, Popen
 from tempfile import TemporaryDirectory
@@ -69,7 +70,7 @@ def timed(start: Start) -> tuple[float, float]:
         process = Popen([sys.executable, *start.words], cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
         start.wait(process, Path(folder))
         wall = perf_counter() - begun
-        process.kill()
+        os.kill(process.pid, SIGKILL)  # Popen.kill would take the usage of a process that has ended
         assert process.stdout is not None, "the output is a pipe"
         process.stdout.close()
         _, status, used = os.wait4(process.pid, 0)
