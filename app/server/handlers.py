@@ -20,9 +20,11 @@ from app.jobs.training import TrainingJob
 from app.replay.display import Display, Replay
 from app.views import epochs, gallery, header, losses, masks, query, sampling, scene, stability
 from app.views.masks import TeacherLevel
+from app.views.notes import listing
 from app.views.overview.overview import Overview
 from app.worker.forward_queue import Compute, Job
 from app.worker.library import Library
+from app.worker.notes import remove
 from app.worker.samples import Samples, parse_score
 from app.worker.survey import Survey, Surveys
 from core.errors import UserError
@@ -206,6 +208,30 @@ class Handlers:
         {"clauses": [{"text", "to"}], "counts" of objects, "doctor" and "measured" of each run, "said", "done"}.
         """
         return self.overviews.verdict(run or self.library.first(), compare)
+
+    def notes(self, run: str = "", text: str = "", tag: str = "") -> dict:
+        """The notes on images and objects of a run: {"notes", "tags": {tag: count}, "total", "file"}.
+
+        Only those with a text in them, and with a tag; "" for any.
+        """
+        return listing.listing(self.samples(run), text, tag)
+
+    def note(self, key: str, text: str, tags: list = NONE, object: int = -1, run: str = "", id: str = "") -> dict:
+        """Writes a note on an image, or on one of its objects, which count from 0; returns all notes.
+
+        `id` is that of a note that it replaces.
+        """
+        listing.keep(self.samples(run), key, object, text, [fitting(tag, str, "a tag") for tag in tags], id)
+        return self.notes(run)
+
+    def unnote(self, id: str, run: str = "") -> dict:
+        """Removes a note; returns all that are left."""
+        remove(self.samples(run).run.path, id)
+        return self.notes(run)
+
+    def exported(self, form: str, run: str = "", text: str = "", tag: str = "") -> dict:
+        """The notes with a text and a tag, as json or csv: {"name", "data" in base64}."""
+        return listing.file(self.samples(run), form, text, tag)
 
     def figures(self) -> dict:
         """The figures and tables of the paper that can be made: {"pages": [{"kind", "name", "title", "image"}]}."""

@@ -17,6 +17,7 @@ VIEWS = (
     *("runs", "about", "gallery", "find", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask"),
     *("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload"),
     *("figures", "figure", "file", "figure4", "overview", "verdict"),
+    *("notes", "note", "unnote", "exported"),
 )
 UNUSED = (60, 600)  # seconds: how often, and after how long, uploads that nobody used are removed
 PAGE_ONLY = ("look",)  # no part of the API: it answers in parts, to a page that waits

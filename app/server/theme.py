@@ -12,7 +12,7 @@ STYLES = (
     *("page", "header", "gallery", "main", "stage/legend", "stage/panes", "stage/boxes", "stage/toolbar"),
     *("stage/controls", "text", "views/matches", "tables"),
     *("tiles", "views/masks", "charts", "views/stability", "views/losses", "views/diagnosis", "views/train"),
-    *("views/figures", "views/overview", "views/overview_cards"),
+    *("views/figures", "views/overview", "views/overview_cards", "views/notes"),
 )
 
 

@@ -17,11 +17,12 @@ import { figuresView } from "./views/figures/figures.js";
 import { lossesView } from "./views/losses/losses.js";
 import { masksView } from "./views/masks/masks.js";
 import { matchesView } from "./views/matches/matches.js";
+import { notesView } from "./views/notes/notes.js";
 import { overviewView } from "./views/overview/overview.js";
 import { stabilityView } from "./views/stability/stability.js";
 import { trainView } from "./views/train/train.js";
 
-const VIEWS = [overviewView, matchesView, masksView, stabilityView, lossesView, figuresView, trainView];
+const VIEWS = [overviewView, matchesView, masksView, stabilityView, lossesView, figuresView, notesView, trainView];
 
 /** The first thing that a key reaches: past the header and the images. */
 function skipLink() {

@@ -58,6 +58,8 @@
  * @property {string} figure
  * @property {string} made switches of what figures are made from, those that are not as at first
  * @property {string} of the run of a figure of one run, "" for the selected one
+ * @property {string} noted the text that listed notes have in them, "" for any
+ * @property {string} tag of the notes that are listed, "" for any
  * @property {string} others ids of further runs in the charts of the overview, with commas between them
  * @property {"epoch" | "minutes"} by x axis of AP in the overview
  * @property {string} loss whose curves the overview shows, "total" for their sum

@@ -9,7 +9,7 @@
  * @property {(value: any) => string} format
  */
 
-const TABS = ["overview", "matches", "masks", "stability", "losses", "figures", "train"];
+const TABS = ["overview", "matches", "masks", "stability", "losses", "figures", "notes", "train"];
 const LONGEST = 4096; // characters of a text
 
 /** @returns {Field} */
@@ -81,6 +81,8 @@ export const FIELDS = {
   figure: fitting("figure", /^[a-z0-9_]{1,40}$/),
   made: fitting("from", NAMES),
   of: text("of"),
+  noted: text("note"),
+  tag: text("tag"),
   others: text("also"),
   by: oneOf("by", ["epoch", "minutes"], "epoch"),
   loss: fitting("loss", /^[a-z0-9_]{1,60}$/, "total"),

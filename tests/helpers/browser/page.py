@@ -21,7 +21,12 @@ LIT = """places => { const c = document.querySelector('.dd-many'), r = c.width /
     const ink = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
     const at = (x, y) => ink[4 * (Math.round(y * r) * c.width + Math.round(x * r)) + 3];
     return places.map(([x, y]) => Math.max(at(x - 1, y), at(x, y), at(x + 1, y))); }"""
-READY = {"masks": ".dd-ranks tbody tr", "stability": ".piece", "losses": "[data-term]"}
+READY = {
+    "notes": ".dd-note-form textarea",
+    "masks": ".dd-ranks tbody tr",
+    "stability": ".piece",
+    "losses": "[data-term]",
+}
 WHOLE = {
     "overview": ".dd-words .dd-verdict > *",
     "figures": ".dd-pages button",

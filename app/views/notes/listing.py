@@ -1,0 +1,92 @@
+"""The list of a run's notes, one that is written or removed, and all of them as a file."""
+
+import csv
+import io
+import json
+from base64 import b64encode
+from collections import Counter
+
+from app.worker import notes
+from app.worker.notes import Note
+from app.worker.samples import Samples
+from core.errors import UserError
+
+FORMS = ("json", "csv")
+COLUMNS = ("image", "file", "object", "class", "text", "tags", "written")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a table program takes a cell that begins so for a formula
+
+
+def listing(samples: Samples, text: str, tag: str) -> dict:
+    """The notes with a text and a tag, "" for any: {"notes", "tags": {tag: count}, "total" of all notes, "file"}."""
+    every = notes.read(samples.run.path)
+    counts = Counter(tag for note in every for tag in note.tags)
+    return {
+        "notes": [row(samples, note) for note in notes.chosen(every, text, tag)],
+        "tags": dict(sorted(counts.items())),
+        "total": len(every),
+        "file": str(notes.path_of(samples.run.path)),
+    }
+
+
+def keep(samples: Samples, key: str, object: int, text: str, tags: list[str], id: str) -> None:
+    """Writes a note on an image, or for an `object` of at least 0 on that object.
+
+    UserError: it is not an image of the run, has no such object, or the note is not one.
+    """
+    kind, _, rest = key.partition("/")
+    if kind != "image":
+        raise UserError("notes are kept on the images of a run; an uploaded image is gone when the app ends")
+    image = samples.run.data.ids[samples.index(rest)]
+    count = len(samples.sample(key).labels)
+    if not -1 <= object < count:
+        raise UserError(f"image {image} has no object {object}: there are {count}, from 0")
+    notes.write(samples.run.path, notes.new(image, None if object < 0 else object, text, tags, id))
+
+
+def row(samples: Samples, note: Note) -> dict:
+    """A note as the page shows it; an image that the data no longer has is without a key."""
+    key = f"image/{note.image}" if str(note.image) in samples.indices else ""
+    return {
+        "id": note.id,
+        "key": key,
+        "image": note.image,
+        "file": samples.names.get(note.image, ""),
+        "object": note.object,
+        "class": class_of(samples, key, note.object),
+        "text": note.text,
+        "tags": list(note.tags),
+        "written": note.written,
+    }
+
+
+def class_of(samples: Samples, key: str, object: int | None) -> str:
+    """The class of an object; "" for a note on an image, or an object that is gone."""
+    if not key or object is None:
+        return ""
+    try:
+        labels = samples.sample(key).labels.tolist()
+    except UserError:
+        return ""
+    return samples.run.classes[labels[object]] if object < len(labels) else ""
+
+
+def file(samples: Samples, form: str, text: str, tag: str) -> dict:
+    """The notes with a text and a tag as a file: {"name", "data" in base64}. UserError: there is no such form."""
+    if form not in FORMS:
+        raise UserError(f"no form {form[:10]!r}; there are {', '.join(FORMS)}")
+    rows = [{k: x[k] for k in COLUMNS} for x in listing(samples, text, tag)["notes"]]
+    content = json.dumps(rows, indent=1) if form == "json" else as_csv(rows)
+    return {"name": f"notes.{form}", "data": b64encode(content.encode()).decode()}
+
+
+def as_csv(rows: list[dict]) -> str:
+    """The rows as CSV; tags are joined by commas, and a text that a table program would compute begins with a quote."""
+    out = io.StringIO()
+    table = csv.DictWriter(out, COLUMNS)
+    table.writeheader()
+    for x in rows:
+        cells = x | {"tags": ", ".join(x["tags"]), "object": "" if x["object"] is None else x["object"]}
+        table.writerow(
+            {k: f"'{v}" if str(v).startswith(FORMULAS) and isinstance(v, str) else v for k, v in cells.items()}
+        )
+    return out.getvalue()
