@@ -21,7 +21,10 @@ RUN = (
 TEACHER = "A run or file of weights whose detector replaces the run's own teacher."
 COMPARE = "A second run, whose student is shown beside the first's."
 DATA = "A COCO instances file whose images are shown instead of the run's validation images."
-IMAGES = "The folder with the images of --data. By default it is the folder `images` beside that file, or COCO's own."
+IMAGES = (
+    "The folder with the images of --data. By default it is the folder `images` beside that file, or COCO's own. Without "
+    "--data, a folder of pictures without annotations: those come first in which teacher and student disagree most."
+)
 PORT = "The port of the page, which only this machine can reach; 0 takes a free one (default: 7860)."
 
 

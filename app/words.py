@@ -139,6 +139,10 @@ SORTS = {
     "flips": ("Most flips", "how often an object's student query changes from one layer to the next"),
     "cost": ("Highest cost", "the highest cost of a matched student query in the last layer"),
     "loss": ("Largest loss", "the total training loss on this image alone"),
+    "disagreement": (
+        "Disagreement",
+        "the number of detections with a score of at least 0.3 that only one of teacher and student has: what to label next",
+    ),
     "missed": ("Most missed", f"the number of objects that the student does not find. {FOUND}"),
     "gained": ("Gained", f"the number of objects that the student finds and the second student does not. {FOUND}"),
     "lost": ("Lost", f"the number of objects that the second student finds and the student does not. {FOUND}"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.data.batch import collate_images
 from core.data.sample import Sample
-from core.metrics.detections import select
+from core.metrics.detections import Detections, select
 from core.metrics.gained_lost import MIN_SCORE, Changes, finding_scores
 from core.metrics.hits import Objects
 from core.metrics.instability import assigned_objects, between_layers
@@ -27,6 +27,7 @@ class Facts:
     student_instability: tuple[float, ...]
     teacher_instability: tuple[float, ...]  # empty without a teacher
     object_scores: tuple[float, ...]  # score of the student's detection that found each object, 0 where none did
+    disagreement: int  # detections that only one of teacher and student has; 0 without a teacher
 
 
 def image_facts(trace: DistillTrace, sample: Sample, cost: Float[Tensor, "l b q t"]) -> Facts:
@@ -41,6 +42,7 @@ def image_facts(trace: DistillTrace, sample: Sample, cost: Float[Tensor, "l b q 
         student_instability=layer_instability(trace.student),
         teacher_instability=() if trace.teacher is None else layer_instability(trace.teacher),
         object_scores=object_scores(trace.student.own, sample),
+        disagreement=0 if trace.teacher is None else disagreement(trace.teacher.own, trace.student.own, sample),
     )
 
 
@@ -67,6 +69,30 @@ def object_scores(p: Predictions, sample: Sample) -> tuple[float, ...]:
     """The score of the last layer's detection that found each object, 0 where none did."""
     detections = select(p, collate_images([replace(sample, original=sample.size)]))
     return tuple(finding_scores(detections, coco_objects(sample)).tolist())
+
+
+def disagreement(teacher: Predictions, student: Predictions, sample: Sample) -> int:
+    """The number of detections of at least MIN_SCORE of one detector that the other one does not find.
+
+    One finds a detection as it finds an object: by one of its class with IoU of at least 0.5 and a score of at least MIN_SCORE.
+    """
+    images = collate_images([replace(sample, original=sample.size)])
+    first, second = (confident(select(p, images)) for p in (teacher, student))
+    found = finding_scores(second, as_objects(first)), finding_scores(first, as_objects(second))
+    return int(sum((scores < MIN_SCORE).sum() for scores in found))
+
+
+def confident(detections: Detections) -> Detections:
+    """The detections of at least MIN_SCORE."""
+    return detections.at(detections.scores >= MIN_SCORE)
+
+
+def as_objects(detections: Detections) -> Objects:
+    """Detections as if they were annotations."""
+    x0, y0, x1, y1 = detections.boxes.double().numpy().reshape(-1, 4).T
+    boxes, count = np.stack([x0, y0, x1 - x0, y1 - y0], 1), len(detections)
+    ids, labels = detections.image_ids.numpy(), detections.labels.numpy()
+    return Objects(np.arange(count), ids, labels, boxes, boxes[:, 2] * boxes[:, 3], np.zeros(count, dtype=bool))
 
 
 def coco_objects(sample: Sample) -> Objects:

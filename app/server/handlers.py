@@ -230,7 +230,7 @@ class Handlers:
         return self.notes(run)
 
     def exported(self, form: str, run: str = "", text: str = "", tag: str = "") -> dict:
-        """The notes with a text and a tag, as json or csv: {"name", "data" in base64}."""
+        """The notes with a text and a tag, as json or csv, or as coco their images, to label: {"name", "data" in base64}."""
         return listing.file(self.samples(run), form, text, tag)
 
     def figures(self) -> dict:

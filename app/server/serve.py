@@ -60,13 +60,18 @@ def serve(options: Options) -> None:
 
 
 def first_selection(library: Library, second: Source | None) -> dict:
-    """The selection that the page begins with: {"run", "compare", "image"}. UserError: a run cannot be opened."""
+    """The selection that the page begins with: {"run", "compare", "image", "sort", "apart"}.
+
+    UserError: a run cannot be opened.
+    """
     first = library.first()
     show(f"opening {first} ...", flush=True)
     main = library.samples(first)
     if second:
         library.second(main, second.id)
-    return {"run": first, "compare": second.id if second else "", "image": f"image/{main.run.data.ids[0]}"}
+    shown = {"run": first, "compare": second.id if second else "", "image": f"image/{main.run.data.ids[0]}"}
+    pictures = bool(library.images and not library.data)  # without annotations: which ones are worth a look?
+    return shown | {"sort": "disagreement" if pictures else "order", "apart": pictures}
 
 
 def launch(page: gr.Blocks, port: int) -> str:

@@ -10,7 +10,7 @@ from app.worker.survey import Survey
 from core.errors import UserError
 
 PAGE = 24  # images
-SORTS = ("order", "flips", "cost", "loss", "missed", "gained", "lost")
+SORTS = ("order", "flips", "cost", "loss", "disagreement", "missed", "gained", "lost")
 OF_TWO_RUNS = ("gained", "lost")  # sorts that compare with a second run
 
 
@@ -79,7 +79,8 @@ def value(surveys: Sequence[Survey], sort: str, index: int) -> float | None:
         return None if second is None else Counter(changes(second.object_scores, student.object_scores))[sort]
     if sort == "missed":
         return Counter(changes(student.object_scores, student.object_scores))["missed"]
-    return {"flips": student.flips, "cost": student.highest_cost, "loss": student.loss}[sort]
+    values = {"flips": student.flips, "cost": student.highest_cost, "loss": student.loss}
+    return (values | {"disagreement": student.disagreement})[sort]
 
 
 def item(samples: Samples, index: int, surveys: Sequence[Survey], sort: str) -> dict:

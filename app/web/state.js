@@ -11,7 +11,14 @@ const CALM = 60; // milliseconds between two changes of the address: browsers ta
  * @returns {{state: import("./types.js").Selection, wrong: string[]}}
  */
 export function selection() {
-  const start = { ...NOTHING, run: START.run, compare: START.compare, image: START.image };
+  const start = {
+    ...NOTHING,
+    run: START.run,
+    compare: START.compare,
+    image: START.image,
+    sort: START.sort,
+    apart: START.apart,
+  };
   const watchers = [];
   const asked = read(location.search);
   let state = { ...start, ...asked.state };

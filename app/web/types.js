@@ -2,7 +2,14 @@
 
 /**
  * What the page shows first, and the colours by meaning (analysis/drawing/style.py).
- * @typedef {{run: string, compare: string, image: string, ramp: string[], colours: Record<string, string>}} Start
+ * @typedef {object} Start
+ * @property {string} run
+ * @property {string} compare
+ * @property {string} image
+ * @property {string} sort
+ * @property {boolean} apart
+ * @property {string[]} ramp
+ * @property {Record<string, string>} colours
  */
 
 /**

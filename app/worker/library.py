@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from app.worker.forward_queue import ForwardQueue
+from app.worker.pictures import Pictures
 from app.worker.samples import Samples
 from app.worker.uploads import Uploads
 from core.detectors.base import Detector
@@ -79,7 +80,10 @@ class Library:
     def __init__(
         self, given: Iterable[Source], queue: ForwardQueue, data: Path | None = None, images: Path | None = None
     ) -> None:
-        """`given` are listed first; `data` is a COCO file whose images replace those of all runs, in the folder `images`."""
+        """`given` are listed first; `data` is a COCO file whose images replace those of all runs, in the folder `images`.
+
+        `images` without `data` is a folder of pictures without annotations.
+        """
         self.given, self.queue, self.data, self.images = tuple(given), queue, data, images
         self.listed: tuple[float, dict[str, Source]] = (-FRESH, {})  # when, and what
         self.detectors, self.uploads, self.lock = Detectors(), Uploads(), Lock()
@@ -134,6 +138,8 @@ class Library:
     def open_source(self, source: Source, version: tuple[str, float]) -> Samples:
         """Opens a run, with networks from memory where they are loaded already."""
         run = open_run(source.path, self.data, self.images, teacher=source.teacher, load=self.detectors.load)
+        if self.images and not self.data:
+            run = replace(run, data=Pictures(self.images, run.data.categories))
         return Samples(run, version, self.uploads, self.queue.cache)
 
     def listing(self) -> list[dict]:

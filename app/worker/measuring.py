@@ -39,6 +39,9 @@ class Measurement:
         if not self.samples.run.path.is_dir():
             self.error = f"{self.samples.run.path} is a file of weights; open the folder of its run"
             return
+        if not self.samples.truth["annotations"]:
+            self.error = "These images have no annotated objects, so nothing can be measured on them"
+            return
         try:
             yield from self.collect(folder() / survey.fingerprint(self.samples))
         except UserError as error:

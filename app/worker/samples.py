@@ -14,11 +14,13 @@ from app import words
 from app.replay import pictures
 from app.replay.display import Replay, Truth
 from app.worker.cache import Cache
+from app.worker.pictures import Pictures
 from app.worker.uploads import Uploads
 from core.boxes import corners
 from core.data.sample import Sample
 from core.distiller import Decoded, OnDecoded
 from core.errors import UserError
+from core.metrics.gained_lost import MIN_SCORE
 from core.pseudo import PseudoRule, pseudo_objects
 from core.runs.open import OpenRun, replay
 from core.types import DistillTrace, Trace
@@ -93,15 +95,15 @@ class Samples:
     def with_truth(self, key: str, on_decoded: OnDecoded) -> tuple[Sample, Truth, str]:
         """An image with its objects, the kind of truth that these are, and a banner.
 
-        An upload has confident teacher queries as its objects, if there is a teacher.
+        An upload, or an image of unlabelled data, has confident teacher queries as its objects, if there is a teacher.
         """
         kind, rest = split_key(key)
         sample = self.sample(key)
-        if kind == "image":
+        if kind == "image" and not isinstance(self.run.data, Pictures):
             return sample, "given", ""
         if self.run.distiller.teacher is None:
             return sample, "none", words.NO_TRUTH
-        digest, _, text = rest.partition("/")
+        digest, _, text = rest.partition("/") if kind == "upload" else (key, "", str(MIN_SCORE))
         score = parse_score(text)
         teacher = self.replay_without_truth(digest, sample, on_decoded).teacher
         assert teacher is not None  # the run has one

@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.matching.costs import costs, weighted_sum
 from core.runs.open import replay
 
-FORMAT = 2  # of the files; it changes when a fact changes its name or meaning
+FORMAT = 3  # of the files; it changes when a fact changes its name or meaning
 FILES = 64  # kept on disk, the last used
 SURVEYS = 4  # at once: each holds its networks
 

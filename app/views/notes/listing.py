@@ -11,7 +11,7 @@ from app.worker.notes import Note
 from app.worker.samples import Samples
 from core.errors import UserError
 
-FORMS = ("json", "csv")
+FORMS = ("json", "csv", "coco")
 COLUMNS = ("image", "file", "object", "class", "text", "tags", "written")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a table program takes a cell that begins so for a formula
 
@@ -74,9 +74,18 @@ def file(samples: Samples, form: str, text: str, tag: str) -> dict:
     """The notes with a text and a tag as a file: {"name", "data" in base64}. UserError: there is no such form."""
     if form not in FORMS:
         raise UserError(f"no form {form[:10]!r}; there are {', '.join(FORMS)}")
-    rows = [{k: x[k] for k in COLUMNS} for x in listing(samples, text, tag)["notes"]]
+    notes_ = listing(samples, text, tag)["notes"]
+    if form == "coco":
+        return {"name": "to_label.json", "data": b64encode(json.dumps(to_label(samples, notes_)).encode()).decode()}
+    rows = [{k: x[k] for k in COLUMNS} for x in notes_]
     content = json.dumps(rows, indent=1) if form == "json" else as_csv(rows)
     return {"name": f"notes.{form}", "data": b64encode(content.encode()).decode()}
+
+
+def to_label(samples: Samples, rows: list[dict]) -> dict:
+    """The images of notes as a COCO instances dict without annotations, for a program in which they are labelled."""
+    images = {x["image"] for x in rows}
+    return samples.truth | {"images": [x for x in samples.truth["images"] if x["id"] in images], "annotations": []}
 
 
 def as_csv(rows: list[dict]) -> str:

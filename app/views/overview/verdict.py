@@ -150,6 +150,9 @@ def object_clauses(counts: dict, compared: bool) -> Iterator[Clause]:
     if not counts["known"]:
         yield clause(f"Which objects are found is being counted (0 of {counts['total']} images).", "objects")
         return
+    if not counts["objects"]:
+        yield clause("These images have no annotated objects, so none is found or missed.", "objects")
+        return
     so_far = "" if counts["known"] >= counts["total"] else f" on {counts['known']} of {counts['total']} images so far"
     of = f"Of {counts['objects']} objects{so_far} this run"
     if compared:

@@ -7,7 +7,8 @@ import { make } from "../dom.js";
  * @param {(image: string) => void} open opens an image by its key
  */
 export function fillBanner(scene, banner, open) {
-  banner.replaceChildren(scene.banner || "", scene.truth === "pseudo" ? pseudoTruthSlider(scene.key, open) : "");
+  const scored = scene.truth === "pseudo" && scene.key.startsWith("upload/");
+  banner.replaceChildren(scene.banner || "", scored ? pseudoTruthSlider(scene.key, open) : "");
   banner.hidden = !scene.banner;
 }
 

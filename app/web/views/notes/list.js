@@ -2,6 +2,8 @@
 import { button, choice, heading, make } from "../../dom.js";
 import { faint } from "../blocks.js";
 
+const LABEL = "The images of the listed notes, without annotations, for the program in which you label";
+
 /** @typedef {import("./types.js").Note} Note */
 /** @typedef {import("./types.js").Notes} Notes */
 
@@ -17,6 +19,7 @@ export function noteList(app, { change, remove, store }) {
   const body = make("ol", { class: "dd-note-list" });
   const none = faint("");
   const files = ["csv", "json"].map((form) => button(form.toUpperCase(), () => store(form)));
+  files.push(button("COCO file to label", () => store("coco"), { title: LABEL }));
   const tools = make("div", { class: "dd-few" }, find, tags, make("span", { class: "grow" }), files);
   const node = make("section", { class: "dd-card dd-notes" }, heading("Notes of this run"), tools, body, none);
 
