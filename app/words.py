@@ -4,6 +4,7 @@ What is not listed here, such as a new loss, is shown too, with its own name and
 """
 
 import sys
+from collections.abc import Sequence
 
 # Costs: (title, explanation) by part, or by kind of pair and part.
 COST_PARTS = {
@@ -93,7 +94,7 @@ NO_SAMPLING = "This detector does not report where its queries read the image."
 # Banners of images without annotations.
 NO_TRUTH = "No ground truth, and no teacher that could give pseudo truth"
 PSEUDO_TRUTH = (
-    "No ground truth: teacher queries with a score of at least {score:.2f} are used as pseudo truth (here {count})"
+    "No ground truth: teacher queries with a score of at least {least} are used as pseudo truth (here {count})"
 )
 
 # Ways to combine masks: (title, explanation, equation).
@@ -216,6 +217,13 @@ def sampling(count: int, drawn: int, drawn_weight: float, inside: float) -> str:
 def candidates(member: str, target: str) -> tuple[str, str]:
     """Title and explanation of a ranking of queries for one object; `member` is the name of one of them."""
     return f"Lowest costs for {target}", f"Weighted, lowest first. Each {member} can have one object."
+
+
+def pseudo_truth(scores: Sequence[float], count: int) -> str:
+    """Which teacher queries are used as objects, given the least score of each class."""
+    low, high = min(scores), max(scores)
+    least = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}, by class,"
+    return PSEUDO_TRUTH.format(least=least, count=count)
 
 
 def unmatched(truth: str) -> str:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 
 from core.errors import UserError
+
+PARSING = (
+    Lock()
+)  # CPython 3.11 counts one recursion depth for all threads, so two that parse at once may raise SystemError
 
 
 @dataclass(frozen=True)
@@ -94,4 +99,5 @@ def defined(path: Path) -> set[str]:
 
 def parsed(path: Path) -> ast.Module:
     """The syntax tree of a file."""
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    with PARSING:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import centers, corners, iou
+from core.errors import UserError
 from core.types import Predictions, Targets
 
 USUAL_SCORE = 0.4  # least score of a pseudo object, where nothing is known that would give a better one
@@ -27,6 +28,14 @@ class PseudoRule:
     overlap: float = (
         1.0  # IoU with a better object of its class above which a prediction repeats it; 1: nothing is taken out
     )
+
+    @staticmethod
+    def from_entry(entry: dict, where: str) -> "PseudoRule":
+        """The rule of an entry of a card. UserError: the entry is damaged; `where` is its place."""
+        try:
+            return PseudoRule(tuple(map(float, entry["scores"])), bool(entry["soft"]), float(entry["overlap"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{where} is not what a run writes ({error!r}); start a new run") from None
 
     def reached(self, scores: Float[Tensor, "*n"], labels: Int[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
         """Returns whether each score is at least that of its class."""

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from app.worker.forward_queue import ForwardQueue
-from app.worker.pictures import Pictures
 from app.worker.samples import Samples
 from app.worker.uploads import Uploads
 from core.detectors.base import Detector
@@ -137,9 +136,10 @@ class Library:
 
     def open_source(self, source: Source, version: tuple[str, float]) -> Samples:
         """Opens a run, with networks from memory where they are loaded already."""
-        run = open_run(source.path, self.data, self.images, teacher=source.teacher, load=self.detectors.load)
-        if self.images and not self.data:
-            run = replace(run, data=Pictures(self.images, run.data.categories))
+        shown: dict[str, Path | None] = (
+            {"data": self.data, "images": self.images} if self.data else {"pictures": self.images}
+        )
+        run = open_run(source.path, **shown, teacher=source.teacher, load=self.detectors.load)
         return Samples(run, version, self.uploads, self.queue.cache)
 
     def listing(self) -> list[dict]:

@@ -23,6 +23,7 @@ class Note:
 
     id: str
     image: int  # its id in the data
+    file: str  # its name in the data: other data may have another image of this id
     object: int | None  # its place among the objects of the image, from 0; None for the image as a whole
     text: str
     tags: tuple[str, ...]
@@ -40,10 +41,18 @@ def read(run: Path) -> list[Note]:
     if not path.exists():
         return []
     try:
-        content = read_json(path)
-        return [Note(**x | {"tags": tuple(x["tags"])}) for x in content["notes"]]
-    except (KeyError, TypeError, AttributeError):
+        return [note_of(entry) for entry in read_json(path)["notes"]]
+    except (KeyError, TypeError):
         raise UserError(f"{path} is not a file of notes; move it away, and a new one is begun") from None
+
+
+def note_of(entry: dict) -> Note:
+    """A note from its entry in the file. KeyError, TypeError: it is none."""
+    texts = [entry[name] for name in ("id", "file", "text", "written")] + [*entry["tags"]]
+    numbers = [entry["image"], 0 if entry["object"] is None else entry["object"]]
+    if not all(isinstance(x, str) for x in texts) or not all(type(x) is int for x in numbers):
+        raise TypeError("a note of other types")
+    return Note(**entry | {"tags": tuple(entry["tags"])})
 
 
 def write(run: Path, note: Note) -> None:
@@ -73,11 +82,11 @@ def save(run: Path, notes: Sequence[Note]) -> None:
         raise UserError(f"{path_of(run)} cannot be written ({error.strerror}); change its permissions") from None
 
 
-def new(image: int, object: int | None, text: str, tags: Sequence[str], id: str = "") -> Note:
+def new(image: int, file: str, object: int | None, text: str, tags: Sequence[str], id: str = "") -> Note:
     """A note of now; `id` is that of the note that it replaces, "" for none. Tags are kept once, without spaces around."""
     cleaned = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Note(id or uuid4().hex, image, object, text.strip(), cleaned, now)
+    return Note(id or uuid4().hex, image, file, object, text.strip(), cleaned, now)
 
 
 def check(note: Note) -> None:

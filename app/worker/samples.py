@@ -14,10 +14,10 @@ from app import words
 from app.replay import pictures
 from app.replay.display import Replay, Truth
 from app.worker.cache import Cache
-from app.worker.pictures import Pictures
 from app.worker.uploads import Uploads
 from core.boxes import corners
 from core.data.sample import Sample
+from core.data.unlabelled.pictures import Pictures
 from core.distiller import Decoded, OnDecoded
 from core.errors import UserError
 from core.metrics.gained_lost import MIN_SCORE
@@ -103,12 +103,21 @@ class Samples:
             return sample, "given", ""
         if self.run.distiller.teacher is None:
             return sample, "none", words.NO_TRUTH
-        digest, _, text = rest.partition("/") if kind == "upload" else (key, "", str(MIN_SCORE))
-        score = parse_score(text)
-        teacher = self.replay_without_truth(digest, sample, on_decoded).teacher
+        digest, _, text = rest.partition("/")
+        rule = self.rule() if kind == "image" else self.least(parse_score(text))
+        teacher = self.replay_without_truth(key if kind == "image" else digest, sample, on_decoded).teacher
         assert teacher is not None  # the run has one
-        sample = with_pseudo_truth(sample, teacher, score)
-        return sample, "pseudo", words.PSEUDO_TRUTH.format(score=score, count=len(sample.labels))
+        sample = with_pseudo_truth(sample, teacher, rule)
+        return sample, "pseudo", words.pseudo_truth(rule.scores, len(sample.labels))
+
+    def rule(self) -> PseudoRule:
+        """Which teacher queries are the objects of a picture: by the rule that the run itself learnt with, if it had one."""
+        entry = self.run.card.get("pseudo")
+        return PseudoRule.from_entry(entry, f"{self.run.path}/card.json: pseudo") if entry else self.least(MIN_SCORE)
+
+    def least(self, score: float) -> PseudoRule:
+        """The rule that takes every query of at least a score."""
+        return PseudoRule((score,) * len(self.run.classes))
 
     def replay_without_truth(self, digest: str, sample: Sample, on_decoded: OnDecoded) -> DistillTrace:
         """The training step on an upload without objects, which is cached: it is the same for every score."""
@@ -134,9 +143,9 @@ def nothing(who: str, decoded: Decoded) -> None:
     """Takes what another run has decoded, which is not shown as this run's."""
 
 
-def with_pseudo_truth(sample: Sample, teacher: Trace, score: float) -> Sample:
-    """The sample with those teacher queries of the last layer as its objects that score at least `score`."""
-    objects = pseudo_objects(teacher.own, PseudoRule((score,) * teacher.own.logits.shape[-1]))
+def with_pseudo_truth(sample: Sample, teacher: Trace, rule: PseudoRule) -> Sample:
+    """The sample with those teacher queries of the last layer as its objects that a rule chooses."""
+    objects = pseudo_objects(teacher.own, rule)
     height, width = sample.size
     boxes = corners(objects.boxes) * torch.tensor([width, height, width, height])
     return replace(sample, boxes=boxes, labels=objects.labels)

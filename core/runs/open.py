@@ -11,6 +11,7 @@ from core.data.coco.dataset import Coco
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment, eval_transform
+from core.data.unlabelled.pictures import Pictures
 from core.distiller import Distiller, OnDecoded
 from core.errors import UserError
 from core.runs.checkpoint import Load, load_detector, open_distiller
@@ -41,20 +42,22 @@ def open_run(
     data: Path | None = None,
     images: Path | None = None,
     *,
+    pictures: Path | None = None,
     teacher: Path | None = None,
     load: Load = load_detector,
 ) -> OpenRun:
-    """Opens a run's folder or a file of weights, with its validation images or those of another COCO file.
+    """Opens a run's folder or a file of weights, with its validation images or others.
 
-    `data` is an instances JSON and `images` its folder; `teacher` replaces the run's teacher. UserError: the run or its data
-    cannot be read.
+    `data` is an instances JSON and `images` its folder, or `pictures` is a folder of images without annotations; `teacher`
+    replaces the run's teacher. UserError: the run or its data cannot be read.
     """
     distiller, card, notes = open_networks(Path(path), teacher, load)
     card = card if "run" in card else card | {"run": {"data": card.get("data")}}
     if card["run"]["data"] is None:
         raise UserError(f"{path} does not say how its images were made; give a run of `python -m train fit`")
     augment = decode(Augment, card["run"]["data"]["augment"], f"{path}: data.augment")
-    return OpenRun(path, card, distiller, open_data(card, path, data, images), augment, notes)
+    shown = Pictures(pictures, categories(card)) if pictures else open_data(card, path, data, images)
+    return OpenRun(path, card, distiller, shown, augment, notes)
 
 
 def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distiller, dict, tuple[str, ...]]:
@@ -76,15 +79,20 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
         dataset = Coco(Path(source), trained["images"] and Path(trained["images"]), trained["val_limit"])
-    categories = tuple(Category(c["id"], c["name"]) for c in card["categories"])
+    learnt_categories = categories(card)
     if isinstance(dataset, Coco):
-        return dataset.relabelled(categories, str(path))
-    learnt, present = [c.name for c in categories], [c.name for c in dataset.categories]
+        return dataset.relabelled(learnt_categories, str(path))
+    learnt, present = [c.name for c in learnt_categories], [c.name for c in dataset.categories]
     if learnt != present:
         raise UserError(
             f"{path} knows the classes {learnt}, but its data has {present}; give --data with the same classes"
         )
     return dataset
+
+
+def categories(card: dict) -> tuple[Category, ...]:
+    """The classes of a card."""
+    return tuple(Category(c["id"], c["name"]) for c in card["categories"])
 
 
 @torch.no_grad()

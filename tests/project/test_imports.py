@@ -99,7 +99,7 @@ INSIDE = {
     "core.matching.hungarian": set(),
     "core.matching.margins": set(),
     "core.matching.threads": set(),
-    "core.pseudo": {"core.boxes", "core.types"},
+    "core.pseudo": {"core.boxes", "core.types", "core.errors"},
     "core.runs.transport": {"core.pseudo"},
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.hub": {"core.hub", "core.errors"},

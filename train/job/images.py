@@ -165,12 +165,11 @@ class ChosenRule:
     @staticmethod
     def from_entry(entry: dict, where: str) -> "ChosenRule":
         """The rule of an entry of a card. UserError: the entry is damaged; `where` is its place."""
+        rule = PseudoRule.from_entry(entry, where)
         try:
-            scores = tuple(map(float, entry["scores"]))
-            rule = PseudoRule(scores, bool(entry["soft"]), float(entry["overlap"]))
             return ChosenRule(rule, str(entry["origin"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{where} is not what a run writes ({error!r}); start a new run") from None
+        except KeyError:
+            raise UserError(f"{where} does not say where its scores come from; start a new run") from None
 
 
 def choose_rule(run: Run, images: Mixed, teacher: Detector | None, device: torch.device) -> ChosenRule:

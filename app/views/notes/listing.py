@@ -11,7 +11,7 @@ from app.worker.notes import Note
 from app.worker.samples import Samples
 from core.errors import UserError
 
-FORMS = ("json", "csv", "coco")
+NAMES = {"json": "notes.json", "csv": "notes.csv", "coco": "to_label.json"}  # of the file, by its form
 COLUMNS = ("image", "file", "object", "class", "text", "tags", "written")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a table program takes a cell that begins so for a formula
 
@@ -40,17 +40,21 @@ def keep(samples: Samples, key: str, object: int, text: str, tags: list[str], id
     count = len(samples.sample(key).labels)
     if not -1 <= object < count:
         raise UserError(f"image {image} has no object {object}: there are {count}, from 0")
-    notes.write(samples.run.path, notes.new(image, None if object < 0 else object, text, tags, id))
+    known = id in {
+        note.id for note in notes.read(samples.run.path)
+    }  # another tab may have removed it: then it is a new one
+    note = notes.new(image, samples.name(key), None if object < 0 else object, text, tags, id if known else "")
+    notes.write(samples.run.path, note)
 
 
 def row(samples: Samples, note: Note) -> dict:
-    """A note as the page shows it; an image that the data no longer has is without a key."""
-    key = f"image/{note.image}" if str(note.image) in samples.indices else ""
+    """A note as the page shows it; one on an image of other data, or that is gone, is without a key."""
+    key = f"image/{note.image}" if samples.names.get(note.image) == note.file else ""
     return {
         "id": note.id,
         "key": key,
         "image": note.image,
-        "file": samples.names.get(note.image, ""),
+        "file": note.file,
         "object": note.object,
         "class": class_of(samples, key, note.object),
         "text": note.text,
@@ -72,30 +76,35 @@ def class_of(samples: Samples, key: str, object: int | None) -> str:
 
 def file(samples: Samples, form: str, text: str, tag: str) -> dict:
     """The notes with a text and a tag as a file: {"name", "data" in base64}. UserError: there is no such form."""
-    if form not in FORMS:
-        raise UserError(f"no form {form[:10]!r}; there are {', '.join(FORMS)}")
-    notes_ = listing(samples, text, tag)["notes"]
-    if form == "coco":
-        return {"name": "to_label.json", "data": b64encode(json.dumps(to_label(samples, notes_)).encode()).decode()}
-    rows = [{k: x[k] for k in COLUMNS} for x in notes_]
-    content = json.dumps(rows, indent=1) if form == "json" else as_csv(rows)
-    return {"name": f"notes.{form}", "data": b64encode(content.encode()).decode()}
+    if form not in NAMES:
+        raise UserError(f"no form {form[:10]!r}; there are {', '.join(NAMES)}")
+    listed = listing(samples, text, tag)["notes"]
+    rows = [{name: x[name] for name in COLUMNS} for x in listed]
+    content = {
+        "json": lambda: json.dumps(rows, indent=1),
+        "csv": lambda: as_csv(rows),
+        "coco": lambda: json.dumps(to_label(samples, listed)),
+    }[form]()
+    return {"name": NAMES[form], "data": b64encode(content.encode()).decode()}
 
 
 def to_label(samples: Samples, rows: list[dict]) -> dict:
     """The images of notes as a COCO instances dict without annotations, for a program in which they are labelled."""
-    images = {x["image"] for x in rows}
+    images = {x["image"] for x in rows if x["key"]}
     return samples.truth | {"images": [x for x in samples.truth["images"] if x["id"] in images], "annotations": []}
 
 
 def as_csv(rows: list[dict]) -> str:
-    """The rows as CSV; tags are joined by commas, and a text that a table program would compute begins with a quote."""
+    """The rows as CSV; tags are joined by commas."""
     out = io.StringIO()
     table = csv.DictWriter(out, COLUMNS)
     table.writeheader()
     for x in rows:
         cells = x | {"tags": ", ".join(x["tags"]), "object": "" if x["object"] is None else x["object"]}
-        table.writerow(
-            {k: f"'{v}" if str(v).startswith(FORMULAS) and isinstance(v, str) else v for k, v in cells.items()}
-        )
+        table.writerow({name: harmless(value) for name, value in cells.items()})
     return out.getvalue()
+
+
+def harmless(cell: object) -> object:
+    """A cell that a table program takes for a text: one that it would compute begins with a quote."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell

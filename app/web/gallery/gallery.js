@@ -1,5 +1,6 @@
 // The images of the run as a strip, sorted by what makes them worth a look.
 import { choice, make } from "../dom.js";
+import { START } from "../gradio.js";
 import { latest, Refused } from "../server.js";
 import { finder } from "./find.js";
 import { go, thumb } from "./thumb.js";
@@ -40,6 +41,8 @@ export function gallery(host, app) {
   let again = 0;
   let built = ""; // what the choices are of
   let wanted = ""; // an image whose page is asked for
+  // Pictures that nobody has labelled begin with those that are worth it, not with the first of the folder.
+  let worth = START.sort !== "order" && app.state.get().image === START.image;
   let enter = ""; // which image of the next page is opened, "first" or "last"
 
   function turner(text, name, step) {
@@ -68,7 +71,8 @@ export function gallery(host, app) {
     const named = name === `image ${id}` ? "" : ` · ${name}`;
     title.textContent = kind === "image" ? `Image ${id}${named}` : "Uploaded image";
     title.title = `${width} × ${height} pixels`;
-    if (kind !== "image" || has(key)) return;
+    if (key !== START.image) worth = false;
+    if (kind !== "image" || has(key) || worth) return;
     wanted = key;
     load();
   }
@@ -96,6 +100,7 @@ export function gallery(host, app) {
     const { sort } = app.state.get();
     const open = page.known < page.total;
     const ordered = sort === "order";
+    worth &&= sort === START.sort && !app.state.get().side;
     if (app.state.get().page !== page.page) app.state.set({ page: page.page }, { quietly: true });
     wanted = "";
     offer(page);
@@ -110,6 +115,7 @@ export function gallery(host, app) {
     const reached = enter && (enter === "first" ? thumbs.firstElementChild : thumbs.lastElementChild);
     enter = "";
     if (reached instanceof HTMLElement) go(reached);
+    if (worth && !open && page.items.length) app.state.set({ image: page.items[0].key }, { quietly: true });
     if (open) again = setTimeout(load, ordered ? AGAIN.order : AGAIN.sorted);
   }
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.helpers.browser.axe import violations
 from tests.helpers.browser.page import shows, view
 from tests.helpers.browser.strangers import ATTACK
 
@@ -23,18 +24,19 @@ def clear(page) -> None:
 def test_a_note_is_kept_found_changed_and_removed(page, folder):
     view(page, "notes")
     write(page, f"{ATTACK}<b>bold</b>", "hard, odd")
+    assert violations(page) == []
     page.evaluate("() => dd.choose({side: 'truth', index: 1})")
     page.locator(".dd-note-form", has_text="object 1").wait_for()
     write(page, "the second object")
     assert page.locator(".dd-note-list li").count() == 2 and page.locator(".dd-note-list b").count() == 0
     page.get_by_label("Tag", exact=True).select_option("hard")
-    page.wait_for_selector(".dd-notes[data-count='1']")
+    page.wait_for_selector(".dd-kept[data-count='1']")
     assert "tag=hard" in page.url
     page.reload()
-    page.wait_for_selector(".dd-notes[data-count='1']")
+    page.wait_for_selector(".dd-kept[data-count='1']")
     page.get_by_label("Tag", exact=True).select_option("")
     page.get_by_label("Notes with the text").fill("second")
-    page.wait_for_selector(".dd-notes[data-count='1']")
+    page.wait_for_selector(".dd-kept[data-count='1']")
     page.get_by_role("button", name="Change the note").click()
     page.get_by_label("Note", exact=True).fill("the second object, changed")
     page.get_by_role("button", name="Keep the change").click()
@@ -43,7 +45,7 @@ def test_a_note_is_kept_found_changed_and_removed(page, folder):
         page.get_by_role("button", name="CSV").click()
     assert "the second object, changed" in Path(stored.value.path()).read_text(encoding="utf-8")
     page.get_by_label("Notes with the text").fill("")
-    page.wait_for_selector(".dd-notes[data-count='2']")
+    page.wait_for_selector(".dd-kept[data-count='2']")
     clear(page)
     assert (folder / "notes.json").exists()
 

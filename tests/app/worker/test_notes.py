@@ -47,7 +47,7 @@ def test_what_is_written_comes_back_and_can_be_changed_and_removed(handlers, fol
 
 def test_notes_that_are_written_at_once_are_all_kept(folder):
     def write(k: int) -> None:
-        notes.write(folder, notes.new(1, None, str(k), []))
+        notes.write(folder, notes.new(1, "a.png", None, str(k), []))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(40)))
@@ -96,7 +96,10 @@ def test_what_is_no_note_is_refused_and_nothing_is_written(handlers, folder, ask
 
 
 def test_a_damaged_file_is_named_and_kept(handlers, folder):
-    for content in ("{", "[]", '{"notes": [{"id": 1}]}', '{"notes": 3}'):
+    written = {"id": "a", "image": 1, "file": "a", "object": 0, "text": "", "tags": ["x"], "written": ""}
+    wrong = [{"id": 1}, {"image": "1"}, {"image": True}, {"object": "<b>"}, {"tags": [3]}, {"tags": None}, {"more": 1}]
+    damaged = [json.dumps({"notes": [written | entry]}) for entry in wrong]
+    for content in ("{", "[]", '{"notes": [{"id": 1}]}', '{"notes": 3}', *damaged):
         (folder / "notes.json").write_text(content)
         for ask in (handlers.notes, lambda: handlers.note("image/1", "x")):
             with pytest.raises(UserError, match="notes.json"):
@@ -105,9 +108,21 @@ def test_a_damaged_file_is_named_and_kept(handlers, folder):
 
 
 def test_a_note_on_an_image_that_is_gone_stays(handlers, folder):
-    notes.write(folder, notes.new(77, 3, "gone", []))
+    notes.write(folder, notes.new(77, "old.png", 3, "gone", []))
     (note,) = handlers.notes()["notes"]
-    assert (note["key"], note["class"], note["file"], note["image"]) == ("", "", "", 77)
+    assert (note["key"], note["class"], note["file"], note["image"]) == ("", "", "old.png", 77)
+
+
+def test_a_note_on_an_image_of_other_data_is_not_on_the_image_of_its_number(handlers, folder):
+    notes.write(folder, notes.new(1, "holiday.png", None, "of a folder of pictures", ["label"]))
+    (note,) = handlers.notes()["notes"]
+    assert (note["key"], note["file"]) == ("", "holiday.png")
+    assert json.loads(b64decode(handlers.exported("coco")["data"]))["images"] == []
+
+
+def test_a_change_of_a_note_that_another_tab_removed_is_a_new_note(handlers):
+    (note,) = handlers.note("image/1", "kept", id="x" * 100_000)["notes"]
+    assert len(note["id"]) == 32
 
 
 def test_notes_of_a_file_of_weights_are_beside_it(folder):

@@ -13,6 +13,7 @@ from analysis.bench._random_runs import random_run
 from app.replay.facts import disagreement
 from app.server.handlers import Handlers
 from app.server.serve import first_selection
+from app.worker.samples import nothing
 from app.worker.survey import Survey
 from core.data.sample import Sample
 from core.errors import UserError
@@ -75,6 +76,32 @@ def test_pictures_are_shown_with_pseudo_truth_and_sorted(handlers):
     assert "pseudo truth" in scene["banner"] and handlers.image("image/1")["name"] == "<b>0.png"
     shown = first_selection(handlers.library, None)
     assert (shown["sort"], shown["apart"]) == ("disagreement", True)
+
+
+def test_pseudo_truth_is_by_the_rule_of_the_run(handlers, folder, tmp_path):
+    """A run that learnt from images without labels shows the objects that it would have learnt."""
+    card = tmp_path / "run" / "card.json"
+    content = json.loads(card.read_text())
+    teacher = handlers.samples("").replay_without_truth("x", handlers.samples("").sample("image/1"), nothing).teacher
+    scores = sorted(teacher.own.logits[-1].sigmoid().amax(-1).flatten().tolist())
+    rule = {"scores": [(scores[2] + scores[3]) / 2] * 8, "soft": False, "overlap": 1.0, "origin": "a test"}
+    card.write_text(json.dumps(content | {"pseudo": rule}))
+    learnt = opened.handlers(tmp_path / "run", images=folder)
+    scene = learnt.scene("image/1")
+    assert "(here 3)" in scene["banner"] and f"at least {rule['scores'][0]:.2f}" in scene["banner"]
+    card.write_text(json.dumps(content | {"pseudo": rule | {"scores": "many"}}))
+    with pytest.raises(UserError, match="card.json: pseudo"):
+        opened.handlers(tmp_path / "run", images=folder).scene("image/1")
+
+
+def test_pictures_need_none_of_the_images_of_the_run(folder, tmp_path):
+    run = random_run(tmp_path / "run", queries=6, layers=2, size=48, images=2)
+    content = json.loads((run / "card.json").read_text())
+    content["run"]["data"] |= {"kind": "coco", "val": str(tmp_path / "gone.json"), "images": None}
+    (run / "card.json").write_text(json.dumps(content))
+    assert len(opened.handlers(run, images=folder).samples("").run.data) == IMAGES
+    with pytest.raises(UserError, match="gone.json"):
+        opened.handlers(run).samples("")
 
 
 def test_the_choice_is_a_coco_file_to_label(handlers, folder):

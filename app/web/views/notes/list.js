@@ -21,7 +21,7 @@ export function noteList(app, { change, remove, store }) {
   const files = ["csv", "json"].map((form) => button(form.toUpperCase(), () => store(form)));
   files.push(button("COCO file to label", () => store("coco"), { title: LABEL }));
   const tools = make("div", { class: "dd-few" }, find, tags, make("span", { class: "grow" }), files);
-  const node = make("section", { class: "dd-card dd-notes" }, heading("Notes of this run"), tools, body, none);
+  const node = make("section", { class: "dd-card dd-kept" }, heading("Notes of this run"), tools, body, none);
 
   /** @param {Notes} answer */
   function show({ notes, tags: counts, total, file }) {
@@ -48,10 +48,10 @@ export function noteList(app, { change, remove, store }) {
     };
     const name = note.key
       ? make("button", { type: "button", class: "dd-link", title: note.file, onclick: open }, place)
-      : make("span", { title: "The data no longer has this image" }, place);
+      : make("span", { title: `${note.file} is not among the images that are shown` }, place);
     const marks = note.tags.map((tag) => button(tag, () => state.set({ tag }), { class: "dd-tag" }));
     const tasks = [
-      button("Change", () => change(note), { "aria-label": `Change the note on ${place}` }),
+      note.key && button("Change", () => change(note), { "aria-label": `Change the note on ${place}` }),
       button("Remove", () => remove(note), { "aria-label": `Remove the note on ${place}` }),
     ];
     return make(

@@ -20,10 +20,10 @@ export function notesView(app) {
     return { run, text: noted, tag };
   };
 
-  /** The place of the object that is selected, -1 for none. */
+  /** The place of the annotated object that is selected, -1 for none: pseudo truth is another with each score. */
   function object() {
     const { side: of, index } = app.state.get();
-    return of === "truth" ? index : -1;
+    return of === "truth" && app.stage.scene()?.truth !== "pseudo" ? index : -1;
   }
 
   async function load() {

@@ -1,7 +1,7 @@
 // What the endpoint `notes` answers (app/views/notes/listing.py).
 
 /**
- * A note on an image, or on one of its objects; `key` is "" where the data no longer has the image.
+ * A note on an image, or on one of its objects; `key` is "" where the image is not among those that are shown.
  * @typedef {object} Note
  * @property {string} id
  * @property {string} key

@@ -21,6 +21,8 @@ export function objectsCard(app) {
     card.fill([verdict?.counts, verdict?.said, compared], () => {
       if (!verdict) return [faint("The runs are being opened.")];
       const { counts, said } = verdict;
+      if (!counts.objects && counts.known === counts.total)
+        return [faint(said || "These images have no annotated objects.")];
       const kinds = Object.entries(compared ? COMPARED : ALONE);
       const bars = kinds.map(([kind, title]) => tile(kind, title, counts));
       const known = counts.known < counts.total ? faint(`${counts.known} of ${counts.total} images analysed`) : null;

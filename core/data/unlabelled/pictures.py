@@ -1,4 +1,4 @@
-"""A folder of pictures without annotations, as the images of a run."""
+"""A folder of pictures without annotations, shown in place of the images of a run."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from core.data.unlabelled.image_files import ImageFiles
 
 
 class Pictures(ImageFiles):
-    """All images of a folder. Each is a sample without objects, to which the app gives those of the teacher."""
+    """All images of a folder. Each is a sample without objects, until a viewer gives it those of the teacher."""
 
     def __getitem__(self, index: int) -> Sample:
         """UserError: the image cannot be read."""
