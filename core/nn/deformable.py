@@ -10,7 +10,7 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from core.nn.sampling import Sample, Shapes, TableLayout, table
+from core.nn.sampling import Shapes, TableLayout, sample, table
 from core.types import Memory
 
 
@@ -72,9 +72,7 @@ class DeformableAttention(nn.Module):
         values = self.to_value(tokens)
         values = torch.where(padding[..., None], values.new_zeros(()), values)
         maps = [x.unflatten(1, shape) for x, shape in zip(values.split([h * w for h, w in shapes], dim=1), shapes)]
-        samples = Sample.apply(
-            table(maps, self.heads), self.sample_points(query, frame), self.weights(query), frame.layout
-        )
+        samples = sample(table(maps, self.heads), self.sample_points(query, frame), self.weights(query), frame.layout)
         return self.to_out(rearrange(samples, "b q h c -> b q (h c)").to(values.dtype))
 
     def sampling_locations(

@@ -7,7 +7,7 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
-from core.nn.sampling import Sample, TableLayout, table, table_layout
+from core.nn.sampling import TableLayout, sample, table, table_layout
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def sample_3d(pyramid: Pyramid, points: Float[Tensor, "b q g p 3"]) -> Float[Ten
     levels = len(pyramid.layout.size)
     at = repeat(x_y, "b q g p two -> b q two (g p l)", l=levels) / pyramid.stride - 0.5
     weights = rearrange(level_weights(z, pyramid.stride[:levels]), "b q l r -> b q r l")
-    return Sample.apply(pyramid.rows, at, weights, pyramid.layout).unflatten(2, (g, p))
+    return sample(pyramid.rows, at, weights, pyramid.layout).unflatten(2, (g, p))
 
 
 def level_weights(z: Float[Tensor, "b q 1 r"], stride: Float[Tensor, " l"]) -> Float[Tensor, "b q l r"]:

@@ -5,6 +5,7 @@ the four rows around its point, and all samples of a batch are computed at once 
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import accumulate
 from typing import Any
 
@@ -17,6 +18,8 @@ from torch import Tensor
 from core.nn.weighted_sums import weighted_sums, weighted_sums_backward
 
 Shapes = tuple[tuple[int, int], ...]  # (height, width) of each level
+HAS_TRITON = find_spec("triton") is not None  # torch's CUDA builds bring it
+CAPABILITY = 7  # of the oldest GPUs for which Triton compiles
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,23 @@ def table(maps: list[Float[Tensor, "b _ _ d"]], groups: int) -> Float[Tensor, "r
     """
     bordered = [F.pad(x, (0, 0, 1, 2, 1, 2)).flatten(1, 2) for x in maps]
     return rearrange(torch.cat(bordered, 1), "b n (g c) -> (b n g) c", g=groups)
+
+
+def sample(table: Tensor, points: Tensor, weights: Tensor, layout: TableLayout) -> Tensor:
+    """The sums of `Sample`: by the kernels of `core.nn.deformable_triton` on a GPU, otherwise by `Sample` itself."""
+    if not uses_kernels(table):
+        return Sample.apply(table, points, weights, layout)
+    from core.nn import deformable_triton  # takes time to import, and nothing else needs it
+
+    rows = layout.upper, layout.origin_row, layout.rows_to_below, layout.rows_to_right
+    return deformable_triton.sample(table, points, weights, *rows)
+
+
+def uses_kernels(table: Tensor) -> bool:
+    """Returns whether a table is on a GPU for which Triton compiles, and its gradient need not repeat to the last bit."""
+    if not (HAS_TRITON and table.is_cuda) or torch.are_deterministic_algorithms_enabled():
+        return False
+    return torch.cuda.get_device_properties(table.device).major >= CAPABILITY
 
 
 class Sample(torch.autograd.Function):
