@@ -1,16 +1,14 @@
 """The command line: `python -m analysis` makes figures, tables and measurements of runs, and runs benchmarks."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from analysis.catalogue import BENCHES, FIGURES, TABLES, in_order, title
 from core.drop_ins import summary
-from core.errors import UserError
-from core.terminal import printable, show
+from core.terminal import Parser, exit_code, printable
 
 if TYPE_CHECKING:
     from analysis.inputs.inputs import Inputs  # takes seconds to import
@@ -33,19 +31,13 @@ VENUES = ("cvpr", "neurips", "icml", "ieee", "acm")
 
 def main(words: list[str]) -> int:
     """Runs one command; returns the exit code: 0, 2 for a user's mistake, 130 for an interruption, 141 for a closed pipe."""
+    return exit_code(lambda: run(words))
+
+
+def run(words: list[str]) -> None:
+    """Runs one command."""
     options = arguments(words)
-    try:
-        options.act(options)
-        sys.stdout.flush()
-    except UserError as error:
-        show(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of the output, such as `head`, has stopped reading
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return 0
+    options.act(options)
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -81,14 +73,6 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose messages show control characters of what was typed as escapes."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the usage and the message, and exits with 2."""
-        super().error(printable(message))
-
-
 def add_table_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of a table."""
     runs = "runs, folders of runs, summaries of studies; default: the shipped ones"
@@ -121,12 +105,12 @@ def positive(text: str) -> int:
 def list_all(options: argparse.Namespace) -> None:
     """Prints every figure, table and benchmark with its title."""
     for kind, files, prefix in (("figures", FIGURES, ""), ("tables", TABLES, ""), ("bench", BENCHES, "bench ")):
-        show(f"{kind}:")
+        print(f"{kind}:")
         for name in in_order(files):
-            show(f"  {prefix + name:<20} {summary(files.docstring(name))}")
-    show("all figures and tables of the shipped runs: python -m analysis report --out report")
+            print(f"  {prefix + name:<20} {summary(files.docstring(name))}")
+    print("all figures and tables of the shipped runs: python -m analysis report --out report")
     for note in (note for files in (FIGURES, TABLES, BENCHES) for note in files.notes()):
-        show(f"note: {note}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
 
 
 def read(options: argparse.Namespace) -> "Inputs":
@@ -145,8 +129,8 @@ def run_figure(options: argparse.Namespace) -> None:
     style.VENUE.set(options.venue)
     made = figures.make(options.verb, read(options))
     written = figures.save(made, options.out, interactive=options.interactive)
-    show(made.numbers.caption)
-    show(f"written to {options.out}: {', '.join(path.name for path in written)}")
+    print(made.numbers.caption)
+    print(f"written to {options.out}: {', '.join(path.name for path in written)}")
 
 
 def run_table(options: argparse.Namespace) -> None:
@@ -156,8 +140,8 @@ def run_table(options: argparse.Namespace) -> None:
 
     made = tables.make(options.verb, read(options))
     written = tables.save(made, options.out, options.verb)
-    show(to_markdown(made))
-    show(f"written to {options.out}: {', '.join(path.name for path in written)}")
+    print(to_markdown(made))
+    print(f"written to {options.out}: {', '.join(path.name for path in written)}")
 
 
 def run_report(options: argparse.Namespace) -> None:
@@ -167,7 +151,7 @@ def run_report(options: argparse.Namespace) -> None:
 
     style.VENUE.set(options.venue)
     path = report.write(read(options), options.out, interactive=options.interactive)
-    show(f"written to {options.out}; open {path} in a browser")
+    print(f"written to {options.out}; open {path} in a browser")
 
 
 def run_collect(options: argparse.Namespace) -> None:
@@ -177,7 +161,7 @@ def run_collect(options: argparse.Namespace) -> None:
 
     run = open_run(options.run, options.data, options.images)
     out = collect(run, options.out or options.run / "collected", limit=options.limit, workers=options.workers)
-    show(f"written to {out}; figures of this run read it, and so does pandas.read_parquet('{out}')")
+    print(f"written to {out}; figures of this run read it, and so does pandas.read_parquet('{out}')")
 
 
 def run_measure(options: argparse.Namespace) -> None:
@@ -185,7 +169,7 @@ def run_measure(options: argparse.Namespace) -> None:
     from analysis.inputs.sources import write_summary
 
     out = write_summary(options.runs, options.json, options.work, limit=options.limit)
-    show(f"written to {out}; give that file to figures in place of the runs")
+    print(f"written to {out}; give that file to figures in place of the runs")
 
 
 def run_bench(options: argparse.Namespace) -> None:
@@ -194,7 +178,7 @@ def run_bench(options: argparse.Namespace) -> None:
     from core.files import write_json
 
     result = bench.run(options.name)
-    show(bench_text(result))
+    print(bench_text(result))
     if options.json:
         write_json(options.json, result)
 

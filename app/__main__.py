@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.errors import UserError
-from core.terminal import show
+from core.terminal import Parser, exit_code
 
 DESCRIPTION = (
     "Shows a run in the browser: matched pairs with their costs, query masks, the stability of matches, and losses."
@@ -30,7 +30,7 @@ PORT = "The port of the page, which only this machine can reach; 0 takes a free 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The options on the command line; exits with 2 where they do not fit."""
-    parser = argparse.ArgumentParser("python -m app", description=DESCRIPTION)
+    parser = Parser("python -m app", description=DESCRIPTION)
     parser.add_argument("run", nargs="*", type=Path, help=RUN)
     parser.add_argument("--teacher", type=Path, metavar="RUN", help=TEACHER)
     parser.add_argument("--compare", type=Path, metavar="RUN", help=COMPARE)
@@ -47,6 +47,11 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     """Serves the page until it is interrupted; returns the exit code, 0, or 2 for a user's mistake."""
+    return exit_code(lambda: run(arguments))
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Serves the page until it is interrupted. UserError: a run, its data or the port is not available."""
     options = parse_arguments(arguments)
     *teacher, student = options.run or [None]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does: it cleans up
@@ -54,17 +59,11 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(scratch, "uploads"))  # apart from the files of jobs
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads leave the cores to the browser
-        try:
+        with suppress(KeyboardInterrupt):
             from app.server.serve import Options, serve
 
             given_teacher = teacher[0] if teacher else options.teacher
             serve(Options(student, given_teacher, options.compare, options.data, options.images, options.port))
-            return 0
-        except UserError as error:
-            show(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            return 0
 
 
 if __name__ == "__main__":

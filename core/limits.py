@@ -63,6 +63,7 @@ Text = Annotated[str, Limits(0, 1_000_000)]  # of several lines
 Dropout = Annotated[float, Limits(0, 1, below=True)]
 Width = Annotated[int, Limits(32, 16_384, of=32)]  # of a detector that normalises its channels in 32 groups
 Points = Annotated[int, Limits(1, 64)]
+Workers = Annotated[int, Limits(0, 256)]  # processes that load images
 Layers = Annotated[int, Limits(1, 100)]
 LayersOrZero = Annotated[int, Limits(0, 100)]
 Divisor = Annotated[

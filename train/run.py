@@ -13,7 +13,7 @@ import tyro
 from core import detectors, losses
 from core.data.transforms import Augment
 from core.errors import UserError
-from core.limits import Count, CountOrZero, Dropout, Limits, Share, Size, Weight, refuse_outside, shown
+from core.limits import Count, CountOrZero, Dropout, Limits, Share, Size, Weight, Workers, refuse_outside, shown
 
 LONGEST_NAME = 200  # bytes; a file system takes 255, and scratch files are named after it
 
@@ -110,7 +110,7 @@ class Run:
     on_nan: Literal["stop", "skip"] = "stop"  # What to do when a loss, cost or gradient is not finite.
     gradients_every: CountOrZero = 200  # Steps between measurements of each loss's gradient; 0 is never.
     recorded: CountOrZero = 32  # Number of validation images whose matching is recorded in every epoch.
-    workers: Annotated[int, Limits(0, 256)] = 0  # Processes that load images.
+    workers: Workers = 0  # Processes that load images.
     threads: Annotated[int, Limits(0, 1024)] = 0  # CPU threads of torch; 0 leaves the choice to torch.
     device: str = "auto"  # Device to train on; auto takes cuda if there is one.
     amp: Literal["off", "bf16", "fp16"] = "off"  # Automatic mixed precision.

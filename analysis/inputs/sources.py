@@ -11,7 +11,7 @@ from core.files import read_json, write_json
 from core.metrics.coco_ap import NUMBERS
 from core.project import ASSETS
 from core.runs.results import result
-from core.terminal import show
+from core.terminal import printable
 
 
 def read_inputs(paths: Iterable[Path], scratch: Path, *, limit: int = LIMIT, image: int | None = None) -> Inputs:
@@ -46,7 +46,7 @@ def write_summary(paths: Iterable[Path], out: Path, scratch: Path, *, limit: int
     for row in inputs.rows:
         if not row.finished:
             epochs = f"{row.result['epochs']} of {row.run['optim']['epochs']} epochs so far"
-            show(f"left out: {row.folder or row.name}, {epochs}")
+            print(f"left out: {printable(row.folder or row.name)}, {epochs}")
         elif row.folder or "measured" in row.result:
             result_ = row.result | {"run": without_local_folders(row.run)} if row.run else row.result
             rows[unused_name(row, rows)] = result_ | {"measured": inputs.measurements(row), "logged": row.logged}

@@ -19,7 +19,7 @@ from app.worker.cache import Cache
 from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
 from core.errors import UserError
-from core.terminal import show
+from core.terminal import printable
 
 HOST = "127.0.0.1"
 CACHE_BYTES = 1 << 30  # of traces and masks
@@ -49,7 +49,7 @@ def serve(options: Options) -> None:
     handlers = Handlers(library, jobs)
     page = build(handlers, first_selection(library, second))
     url = launch(page, port)
-    show(f"The page is at {url}\nClick a box to see the cost of its match. Ctrl-C ends the program.", flush=True)
+    print(f"The page is at {url}\nClick a box to see the cost of its match. Ctrl-C ends the program.", flush=True)
     try:
         Event().wait()
     finally:
@@ -65,7 +65,7 @@ def first_selection(library: Library, second: Source | None) -> dict:
     UserError: a run cannot be opened.
     """
     first = library.first()
-    show(f"opening {first} ...", flush=True)
+    print(f"opening {printable(first)} ...", flush=True)
     main = library.samples(first)
     if second:
         library.second(main, second.id)

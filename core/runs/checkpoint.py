@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from core import detectors, losses
@@ -19,8 +19,8 @@ from core.files import read_json, write_bytes
 from core.limits import refuse_outside, shown
 from core.losses.base import Loss
 from core.nn.memory import physical_memory
-from core.runs.checksums import refuse_changed, with_checksums
-from core.runs.class_mapping import ClassMap, map_classes
+from core.runs.checksums import load_checked, with_checksums
+from core.runs.class_mapping import ClassMap, categories_of, map_classes
 from core.runs.config import decode, decode_detector, did_you_mean, encode
 from core.runs.last_layer import LastLayer
 
@@ -52,6 +52,8 @@ def load_detector(path: Path) -> tuple[Detector, dict]:
     refuse_outside(config, f"the card of {path}: ")
     detector = new_detector(config, f"the card of {path}")
     load_into(detector, tensors, path)
+    if "categories" in card:
+        categories_of(card, path)
     return detector.eval(), card
 
 
@@ -83,8 +85,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
         if not isinstance(card, dict):
             raise ValueError("the card in its header is not an object")
-        tensors = load(Path(path).read_bytes())
-        return tensors, refuse_changed(tensors, card, path)
+        return load_checked(Path(path).read_bytes(), card, path)
     except UserError:
         raise
     except (FileNotFoundError, IsADirectoryError):

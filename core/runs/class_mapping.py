@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.data.category import Category
 from core.detectors._wrapped import Wrapped
 from core.detectors.base import Detector
 from core.errors import UserError
+from core.runs.config import decode
 from core.types import SILENT, Memory, Predictions, Queries
 
 ClassMap = tuple[tuple[int, ...], ...]  # for each class of the student, the classes of the teacher that stand for it
@@ -95,3 +97,11 @@ def read_class_map(data: object, where: str) -> dict[str, list[str]]:
         if not isinstance(value, list) or not all(isinstance(other, str) for other in value):
             raise UserError(f"{where}: {name!r} is {value!r}; it must be a class of the teacher, or a list of them")
     return names
+
+
+def categories_of(card: dict, where: object) -> tuple[Category, ...]:
+    """The classes of a card; `where` is its file. UserError: it has none, or they are not classes of different names."""
+    categories: tuple[Category, ...] = decode(tuple[Category, ...], card.get("categories"), f"{where}: categories")
+    if not categories or len({c.name for c in categories}) < len(categories):
+        raise UserError(f"{where}: categories must be classes of different names; give a run of `python -m train fit`")
+    return categories

@@ -1,12 +1,12 @@
 """Opens a run for analysis and the app; its images are replayed by the Distiller that trained it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
 
 from core.data.batch import collate
-from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.sample import Dataset, Sample
 from core.data.shapes.dataset import Shapes
@@ -14,10 +14,27 @@ from core.data.transforms import Augment, eval_transform
 from core.data.unlabelled.pictures import Pictures
 from core.distiller import Distiller, OnDecoded
 from core.errors import UserError
+from core.limits import Count, Limits, Size, refuse_outside
 from core.runs.checkpoint import Load, load_detector, open_distiller
+from core.runs.class_mapping import categories_of
 from core.runs.config import decode
 from core.runs.side_by_side import open_alone, open_pair
 from core.types import DistillTrace
+
+
+@dataclass(frozen=True)
+class ShownData:
+    """The fields of a card's data that its validation images are opened with; `Data` of train/run.py describes them."""
+
+    kind: Literal["shapes", "coco"] = "shapes"
+    folder: Path | None = None
+    val: Path | None = None
+    images: Path | None = None
+    val_limit: Count | None = None
+    size: Size = 96
+    seed: Annotated[int, Limits(0, 2**63 - 1)] = 0
+    part: Literal["val", "test"] = "val"
+    augment: Augment = Augment()
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,9 @@ def open_run(
     card = card if "run" in card else card | {"run": {"data": card.get("data")}}
     if card["run"]["data"] is None:
         raise UserError(f"{path} does not say how its images were made; give a run of `python -m train fit`")
-    augment = decode(Augment, card["run"]["data"]["augment"], f"{path}: data.augment")
-    shown = Pictures(pictures, categories(card)) if pictures else open_data(card, path, data, images)
-    return OpenRun(path, card, distiller, shown, augment, notes)
+    trained = data_of(card["run"]["data"], path)
+    shown = Pictures(pictures, categories_of(card, path)) if pictures else open_data(card, path, data, images)
+    return OpenRun(path, card, distiller, shown, trained.augment, notes)
 
 
 def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distiller, dict, tuple[str, ...]]:
@@ -69,20 +86,20 @@ def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distill
 
 def open_data(card: dict, path: Path, data: Path | None = None, images: Path | None = None) -> Dataset:
     """The validation images of a run, or those of the COCO file `data`. UserError: their classes are not the run's."""
-    trained = card["run"]["data"]
+    trained = data_of(card["run"]["data"], path)
     dataset: Dataset
     if data:
         dataset = Coco(data, images)
-    elif trained["kind"] == "shapes":
-        dataset = Shapes(trained.get("part", "val"), trained["val_limit"], trained["size"], trained.get("seed", 0))
-    elif not (source := trained["val"] or trained.get("folder")):
+    elif trained.kind == "shapes":
+        dataset = Shapes(trained.part, trained.val_limit, trained.size, trained.seed)
+    elif not (source := trained.val or trained.folder):
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
-        dataset = Coco(Path(source), trained["images"] and Path(trained["images"]), trained["val_limit"])
-    learnt_categories = categories(card)
+        dataset = Coco(source, trained.images, trained.val_limit)
+    categories = categories_of(card, path)
     if isinstance(dataset, Coco):
-        return dataset.relabelled(learnt_categories, str(path))
-    learnt, present = [c.name for c in learnt_categories], [c.name for c in dataset.categories]
+        return dataset.relabelled(categories, str(path))
+    learnt, present = [c.name for c in categories], [c.name for c in dataset.categories]
     if learnt != present:
         raise UserError(
             f"{path} knows the classes {learnt}, but its data has {present}; give --data with the same classes"
@@ -90,12 +107,19 @@ def open_data(card: dict, path: Path, data: Path | None = None, images: Path | N
     return dataset
 
 
-def categories(card: dict) -> tuple[Category, ...]:
-    """The classes of a card."""
-    return tuple(Category(c["id"], c["name"]) for c in card["categories"])
-
-
 @torch.no_grad()
 def replay(run: OpenRun, sample: Sample, on_decoded: OnDecoded = lambda detector, decoded: None) -> DistillTrace:
     """Computes the distillation step on one image without augmentation; `on_decoded` gets each detector's part early."""
     return run.distiller(*collate([eval_transform(sample, run.augment)]), on_decoded)
+
+
+def data_of(data: Any, where: object) -> ShownData:
+    """The validation images of a card, and how they are resized; `data` is its entry of that name, and `where` its file.
+
+    UserError: a field has another type, or is outside its limits.
+    """
+    names = {f.name for f in fields(ShownData)}
+    known = {key: value for key, value in data.items() if key in names} if isinstance(data, dict) else data
+    found: ShownData = decode(ShownData, known, f"{where}: data")
+    refuse_outside(found, f"{where}: data.")
+    return found

@@ -15,7 +15,8 @@ from core.detectors.base import Detector
 from core.errors import UserError
 from core.metrics.detections import Detections, join, select
 from core.runs.checkpoint import load_detector, weights_file
-from core.runs.config import decode
+from core.runs.class_mapping import categories_of
+from core.runs.open import data_of
 from core.types import Images
 
 
@@ -68,6 +69,6 @@ def open_predictor(path: Path, device: torch.device) -> Predictor:
     detector, card = load_detector(weights_file(path))
     if "categories" not in card:
         raise UserError(f"{path} does not name its classes; take it in with: python -m train import {path} --out RUN")
-    categories = tuple(Category(c["id"], c["name"]) for c in card["categories"])
-    augment = decode(Augment, card["data"]["augment"], f"{path}: data.augment") if card.get("data") else Augment()
+    categories = categories_of(card, path)
+    augment = data_of(card["data"], path).augment if card.get("data") else Augment()
     return Predictor(path, detector.to(device), categories, augment)

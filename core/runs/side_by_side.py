@@ -8,7 +8,7 @@ from core.distiller import Distiller, map_weights
 from core.errors import UserError
 from core.losses.base import Loss
 from core.runs.checkpoint import Load, load_detector, weights_file
-from core.runs.class_mapping import class_map, map_classes
+from core.runs.class_mapping import categories_of, class_map, map_classes
 
 PAPER_LOSSES = ("logits", "features", "prior")  # of DETRDistill
 
@@ -27,7 +27,9 @@ def open_pair(student: Path, teacher: Path, load: Load = load_detector) -> tuple
     no class in common.
     """
     (student_model, card), (teacher_model, teacher_card) = load(weights_file(student)), load(weights_file(teacher))
-    classes, teacher_classes = ([c["name"] for c in x["categories"]] for x in (card, teacher_card))
+    classes, teacher_classes = (
+        [c.name for c in categories_of(x, file)] for x, file in ((card, student), (teacher_card, teacher))
+    )
     missing: dict[str, list[str]] = {name: [] for name in classes if name not in teacher_classes}
     columns = class_map(classes, teacher_classes, missing, str(teacher))
     pair, notes = untrained_distiller(student_model, map_classes(teacher_model, columns), ("detection", *PAPER_LOSSES))

@@ -21,7 +21,7 @@ from analysis.inputs.inputs import Inputs
 from analysis.inputs.rows import Row
 from analysis.tables._layout import Line, Measured, Table, render
 from core.errors import UserError
-from core.terminal import printable, show
+from core.terminal import Escaped, printable
 from tests.helpers import summaries
 from tests.helpers.hostile import NAMES
 
@@ -172,7 +172,7 @@ def test_what_is_shown_has_no_control_character_and_stays_apart(text):
     assert shown.isprintable() and (shown == text) == text.isprintable()
     assert printable(shown) == shown and escape_markdown(text).isprintable() and escape_latex(text).isprintable()
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    show(text, file=stream)
+    print(text, file=Escaped(stream))
     stream.flush()
     printed = stream.buffer.getvalue().decode("ascii").rstrip("\n").replace("\n", "").replace("\t", "")
     assert printed.isprintable()

@@ -3,7 +3,6 @@
 import sys
 import warnings
 from dataclasses import replace
-from io import TextIOWrapper
 from pathlib import Path
 
 from core.data import check
@@ -13,6 +12,7 @@ from core.data.layouts import is_layout
 from core.errors import UserError
 from core.files import write_json
 from core.progress import watched
+from core.terminal import printable
 from train.cli import check_report
 from train.cli.check_flags import Check
 
@@ -25,8 +25,6 @@ def run(path: Path, options: Check) -> int:
     UserError: a file cannot be read or written.
     """
     warnings.filterwarnings("ignore", module="PIL")  # on odd metadata of images that can be read
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names may hold characters that a terminal cannot show
     refuse_sources(path, options)
     case = open_cases(path, options)
     report = check.examine(case, options.allow)
@@ -81,17 +79,17 @@ def write_sound(case: Case, target: Path) -> None:
     """Writes a copy of a file that needs no repair: the same file, or the records of a folder as COCO's."""
     if is_layout(case.path):
         check.write_copy(case, target)
-        print(f"\nsound: {target} has the records of {case.path}")
+        print(f"\nsound: {printable(target)} has the records of {printable(case.path)}")
     else:
         check.write_same(case.path, target)
-        print(f"\nsound: {target} is the same file")
+        print(f"\nsound: {printable(target)} is the same file")
 
 
 def open_case(path: Path, images: Path | None, *, segmentations: bool = False, split: str = "train") -> Case:
     """Reads one file, and prints to the standard error if that takes a while. `segmentations` keeps them for a copy."""
     size = path.stat().st_size if path.is_file() else 0
     if size > LARGE:
-        print(f"reading {path}, {size // 10**6} MB", file=sys.stderr, flush=True)
+        print(f"reading {printable(path)}, {size // 10**6} MB", file=sys.stderr, flush=True)
     case = check.open_case(path, images, segmentations=segmentations, progress=watched, split=split)
     if size > LARGE:
         print(f"checking {len(case.file['annotations'])} annotations", file=sys.stderr, flush=True)

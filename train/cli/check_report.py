@@ -5,6 +5,7 @@ from itertools import groupby
 from core.data.check import Loss, Report
 from core.data.coco.faults import KINDS, Fault
 from core.data.coco.limits import RECIPES
+from core.terminal import printable
 
 SHOWN = 5  # faults of each kind
 CLASSES = 100  # rows of the table of classes
@@ -18,7 +19,11 @@ def text(report: Report) -> str:
         parts += ["Worth knowing, but not counted as faults:", *fault_blocks(report, report.notices)]
     if report.limits:
         size = f"{RECIPES.queries} queries and {RECIPES.short} x {RECIPES.longest} pixels"
-        parts.append("\n".join([f"Beyond the recipes coco*, with {size}:", *(f"  {limit}" for limit in report.limits)]))
+        parts.append(
+            "\n".join(
+                [f"Beyond the recipes coco*, with {size}:", *(printable(f"  {limit}") for limit in report.limits)]
+            )
+        )
     return "\n\n".join(parts)
 
 
@@ -40,7 +45,7 @@ def counts(report: Report) -> str:
         rows["not counted"] = f"{t['broken']} broken records"
     if report.note:
         rows["note"] = report.note
-    return "\n".join(f"{title:<15} {value}" for title, value in rows.items())
+    return "\n".join(f"{title:<15} {printable(value)}" for title, value in rows.items())
 
 
 def value_range(values: list[float] | None) -> str:
@@ -59,7 +64,7 @@ def class_table(rows: list[dict]) -> str:
 
 def one_line(name: str, most: int = 30) -> str:
     """The name, with escapes for what a terminal cannot show, cut to `most` characters."""
-    name = name if name.isprintable() else repr(name)[1:-1]
+    name = printable(name)
     return name if len(name) <= most else name[: most - 3] + "..."
 
 
@@ -73,7 +78,7 @@ def fault_blocks(report: Report, faults: tuple[Fault, ...]) -> list[str]:
 def fault_block(report: Report, kind: str, faults: list[Fault]) -> str:
     """The kind of fault with its number, and the first faults, a line each."""
     lines = [f"{kind}, {len(faults)}: {KINDS[kind]}"]
-    lines += [f"  {report.path}: {fault}" for fault in faults[:SHOWN]]
+    lines += [printable(f"  {report.path}: {fault}") for fault in faults[:SHOWN]]
     hidden = len(faults) - SHOWN
     return "\n".join(lines + ([f"  and {hidden} more, in the report that --json writes"] if hidden > 0 else []))
 
@@ -82,7 +87,7 @@ def advice(report: Report, data: str = "") -> str:
     """The last line: what to do next. `data` are the flags that name the data, if it is not one file."""
     if not report.faults:
         data = data or f"--data.train {report.path} --data.val ..."
-        return f"sound: train with python -m train fit coco {data}"
+        return printable(f"sound: train with python -m train fit coco {data}")
     number = number_of_faults(report.faults)
     return f"{number} found; for a repaired copy add --fix-to NEW_FILE; to accept a kind of fault add --allow KIND"
 
@@ -94,17 +99,17 @@ def number_of_faults(faults: tuple[Fault, ...]) -> str:
 
 def repaired(repairs: list[str], loss: Loss, remaining: Report) -> str:
     """The repairs, the objects lost, the faults that remain in the copy, and the command that checks it again."""
-    done = "\n".join(["Repaired:", *(f"  {repair}" for repair in repairs or ["nothing"])])
+    done = "\n".join(["Repaired:", *(printable(f"  {repair}") for repair in repairs or ["nothing"])])
     rest = ["Could not be repaired:", *fault_blocks(remaining, remaining.faults)] if remaining.faults else []
     images = f" --images {remaining.images}" if remaining.images else ""
     state = f"with {number_of_faults(remaining.faults)} left" if remaining.faults else "sound"
     written = f"written: {remaining.path}, {state}; see python -m train check {remaining.path}{images}"
-    return "\n\n".join([done, f"dropped: {loss.dropped} of {loss.objects} objects", *rest, written])
+    return "\n\n".join([done, f"dropped: {loss.dropped} of {loss.objects} objects", *rest, printable(written)])
 
 
 def refused(repairs: list[str], loss: Loss) -> str:
     """The repairs that would be made, and why no copy was written."""
-    done = "\n".join(["Repairs that were not made:", *(f"  {repair}" for repair in repairs)])
+    done = "\n".join(["Repairs that were not made:", *(printable(f"  {repair}") for repair in repairs)])
     objects = f"{loss.dropped} of {loss.objects} objects would be dropped"
     if loss.emptied:
         reason = f"nothing would be left of the {loss.emptied} ({objects}); export the annotations again"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import UserError
+from core.terminal import printable
 from train.cli.flags import flags
 
 
@@ -28,4 +29,4 @@ def run(words: list[str]) -> None:
     check.write_copy(case, options.out)
     counts = f"{len(case.file['images'])} images, {len(case.file['annotations'])} boxes"
     images = f" --images {case.folder.root}" if case.folder else ""
-    print(f"written: {options.out}, {counts}; see python -m train check {options.out}{images}")
+    print(printable(f"written: {options.out}, {counts}; see python -m train check {options.out}{images}"))

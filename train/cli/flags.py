@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import tyro
 
 from core.errors import UserError
+from core.limits import refuse_outside
 from core.runs.config import did_you_mean
-from core.terminal import show
 
 WIDTH = 100  # columns of a terminal
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
@@ -36,16 +36,16 @@ def flags(
 
     --help prints the `usual` flags, if there are any, and --help-all all of them; both exit. `short` are further flags, which
     the caller has replaced, for the help and for suggestions: the long flag of each, or a sentence where it has none.
-    UserError: an unknown flag; the nearest is suggested.
+    UserError: an unknown flag; the nearest is suggested. Or a value that is outside the limits of its field.
     """
     if usual and "--help-all" not in arguments and any(word in HELP for word in arguments):
-        show(short_help(default, prog, description or "", usual, short))
+        print(short_help(default, prog, description or "", usual, short))
         sys.exit(0)
     if "--help-all" in arguments:
-        show(f"{description}\n")
+        print(f"{description}\n")
         arguments, description = ["--help"], None
     refuse_unknown(default, arguments, short)
-    return tyro.cli(
+    chosen = tyro.cli(
         type(default),
         default=default,
         args=arguments,
@@ -53,6 +53,8 @@ def flags(
         description=description,
         config=(tyro.conf.AvoidSubcommands,),
     )
+    refuse_outside(chosen, "--")
+    return chosen
 
 
 def refuse_unknown(default: Any, arguments: list[str], short: Mapping[str, str]) -> None:

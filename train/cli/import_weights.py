@@ -15,7 +15,7 @@ from core.files import whole_folder, write_json
 from core.losses import detection
 from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
-from core.terminal import show
+from core.terminal import printable
 from train.run import Data, Losses, Run
 from train.run_folder import folder
 
@@ -37,13 +37,13 @@ def import_run(path: Path, options: Import) -> None:
     if options.out is None:
         raise UserError("say which folder to write: --out RUN")
     with whole_folder(options.out) as scratch:
-        show(f"reading {path} ..", flush=True)
+        print(f"reading {printable(path)} ..", flush=True)
         converted = open_weights(path, options.classes, hub=options.as_ == "hub")
         lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(converted.augment))]
-        report = [f"{title:<9} {text}" for title, text in lines]
-        show("\n".join(report))
+        report = [f"{title:<9} {printable(text)}" for title, text in lines]
+        print("\n".join(report))
         write_run(scratch, options.out.name, path, converted, report)
-    show(
+    print(
         f"done: {options.out}; measure it with: python -m train eval {options.out} --data INSTANCES.json --images FOLDER,"
         f" or let it teach: python -m train fit RECIPE --teacher {options.out}"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.drop_ins import DropIns
 from core.errors import UserError
 from core.runs.config import did_you_mean
-from core.terminal import show
+from core.terminal import exit_code, printable
 from train import exports, recipes, studies
 from train.cli import recipe_list
 from train.errors import Failed, Lost, NotFinite, Stopped
@@ -60,30 +60,18 @@ def main(words: list[str]) -> int:
     0 is success; 1 a loss that is not finite, or faulty data, runs or machines; 2 a user's mistake; 130 an interruption;
     128 + n signal n.
     """
-    try:
-        code = run(words) or 0
-        sys.stdout.flush()
-        return code
-    except UserError as error:
-        if prints():
-            show(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the program that read the output, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    return exit_code(lambda: run(words), prints=prints())
 
 
 def run(words: list[str]) -> int | None:
     """Runs one command; None means success."""
     verb, rest = (words[0], words[1:]) if words else ("--help", [])
     if verb in ("--help", "-h"):
-        show(USAGE, end="")
+        print(USAGE, end="")
         return None
     require_known("verb", verb, VERBS)
     if verb == "list":
-        show(recipe_list.text(rest))
+        print(recipe_list.text(rest))
         print_notes(recipes.FILES)
         return None
     if verb == "check":
@@ -99,7 +87,7 @@ def run(words: list[str]) -> int | None:
         convert_data.run(rest)
         return None
     if not rest or rest[0] in ("--help", "-h"):
-        show(usage(verb))
+        print(usage(verb))
         return None
     return start(verb, rest)
 
@@ -156,7 +144,7 @@ def start(verb: str, rest: list[str]) -> int:
                 verbs.export(Path(first), arguments, exports.FILES.names())
     except (Stopped, NotFinite, Failed, Lost) as error:
         if prints() or isinstance(error, Lost):
-            show(error, file=sys.stderr)
+            print(printable(error), file=sys.stderr)
         return getattr(error, "code", 1)
     return 0
 
@@ -175,7 +163,7 @@ def prints() -> bool:
 def print_notes(files: DropIns) -> None:
     """Names the files of a drop-in folder that were left out, and why."""
     for note in files.notes():
-        show(f"note: {note}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
 
 
 def take_path(flag: str, what: str, words: list[str]) -> tuple[Path | None, list[str]]:

@@ -13,17 +13,18 @@ from pathlib import Path
 import torch
 import tyro
 
-from core.data.category import Category
 from core.data.coco.dataset import Coco
 from core.data.loader import evaluation
 from core.data.sample import Dataset
 from core.errors import UserError
 from core.files import read_json, whole_folder, write_json
+from core.limits import Count, Workers
 from core.progress import watched
 from core.runs.checkpoint import load_detector, weights_file
+from core.runs.class_mapping import categories_of
 from core.runs.config import decode, did_you_mean
 from core.runs.diagnose import IMAGES, diagnose
-from core.terminal import show
+from core.terminal import printable
 from train import exports, recipes, studies
 from train.cli import import_weights, report_run, short_flags
 from train.cli.flags import flags
@@ -122,7 +123,7 @@ def process_group() -> AbstractContextManager[None]:
 def say(text: str) -> None:
     """Prints in the first process only."""
     if ranks().first:
-        show(text, flush=True)
+        print(printable(text), flush=True)
 
 
 def say_done(path: Path) -> None:
@@ -180,8 +181,8 @@ class Measure:
 
     data: Path | None = None  # COCO instances JSON, or a folder as for `fit`. Default: the run's validation images.
     images: Path | None = None  # Folder of its images. Default: `images` beside the JSON, or COCO's own layout.
-    batch: int = 8  # Images in a batch.
-    workers: int = 0  # Processes that load images.
+    batch: Count = 8  # Images in a batch.
+    workers: Workers = 0  # Processes that load images.
     device: str = "auto"  # Device to run on; auto takes cuda if there is one.
 
 
@@ -197,14 +198,14 @@ def evaluate(path: Path, arguments: list[str]) -> None:
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
     else:
         val = dataset(trained, "val")
-    val = with_classes(val, tuple(Category(c["id"], c["name"]) for c in card["categories"]), str(path))
+    val = with_classes(val, categories_of(card, path), str(path))
     augment = (trained or Data()).augment
     with process_group():
         scores = score(
             detector.to(device_of(options.device)), val, augment, batch=options.batch, workers=options.workers
         )
     if scores is not None and ranks().first:
-        show(table(scores))
+        print(table(scores))
     if path.is_dir():
         data = "".join(f" --{key} {x}" for key, x in (("data", options.data), ("images", options.images)) if x)
         say(f"look at it with: python -m app {path}{data}")
@@ -216,21 +217,19 @@ class Doctor:
 
     data: Path | None = None  # COCO instances JSON, or a folder as for `fit`. Default: the run's validation images.
     images: Path | None = None  # Folder of its images.
-    limit: int = IMAGES  # Number of images on which student and teacher are compared.
+    limit: Count = IMAGES  # Number of images on which student and teacher are compared.
     json: Path | None = None  # Write the whole diagnosis to this file.
 
 
 def doctor(path: Path, arguments: list[str]) -> int:
     """Prints the diagnosis of a run. Returns the exit code: 1 if there is a setting to change, 0 if not."""
     options = flags(Doctor(), arguments, f"python -m train doctor {path}")
-    if options.limit < 1:
-        raise UserError(f"--limit is {options.limit}; it takes at least one image to compare")
 
     def watch(images: Iterable, count: int) -> Iterable:
         return watched(images, "comparing student and teacher", count)
 
     diagnosis = diagnose(path, options.data, options.images, limit=options.limit, watch=watch)
-    show(report_run.text(diagnosis))
+    print(report_run.text(diagnosis))
     if options.json:
         write_json(options.json, asdict(diagnosis))
     return int(bool(diagnosis.findings))
@@ -260,11 +259,11 @@ def predict(path: Path, words: list[str], arguments: list[str]) -> int:
     if not ranks().first:
         return 0
     for fault in done.faults[:FAULTS_SHOWN]:
-        show(f"left out: {fault}", file=sys.stderr)
+        print(f"left out: {printable(fault)}", file=sys.stderr)
     if (rest := len(done.faults) - FAULTS_SHOWN) > 0:
-        show(f"left out: {rest} more, which {done.out / predictions.LIST} names", file=sys.stderr)
+        print(f"left out: {rest} more, which {done.out / predictions.LIST} names", file=sys.stderr)
     speed = f", {done.images_per_second:.3g} images a second" if done.images_per_second else ""
-    show(f"done: {done.out} with {done.predictions} predictions in {done.images} images{speed}")
+    print(f"done: {done.out} with {done.predictions} predictions in {done.images} images{speed}")
     return int(bool(done.faults))
 
 
@@ -306,8 +305,8 @@ def export(path: Path, arguments: list[str], formats: list[str]) -> None:
         hint = exports.FILES.module(options.to).export(detector, card, scratch)
         trial = _trial.trial(card, count=1)
         images, _ = next(evaluation(trial.images, trial.augment, batch=1))
-        show(_cost.text(_cost.cost(detector, images, distilled=is_distilled(path)), images), flush=True)
-    show(f"done: {options.out}; {hint.format(folder=options.out)}")
+        print(_cost.text(_cost.cost(detector, images, distilled=is_distilled(path)), images), flush=True)
+    print(f"done: {options.out}; {hint.format(folder=options.out)}")
 
 
 def is_distilled(path: Path) -> bool:

@@ -83,10 +83,12 @@ def gather_numbers(numbers: list[int]) -> list[list[int]]:
 
 def first_text(text: str) -> str:
     """The text of the first process whose text is not empty; "" if there is none."""
-    data = list(text.encode())
+    data = list(text.encode(errors="surrogatepass"))
     longest = max(n for (n,) in gather_numbers([len(data)]))
     texts = gather_numbers(data + [-1] * (longest - len(data))) if longest else []
-    return next((bytes(n for n in codes if n >= 0).decode() for codes in texts if codes[0] >= 0), "")
+    return next(
+        (bytes(n for n in codes if n >= 0).decode(errors="surrogatepass") for codes in texts if codes[0] >= 0), ""
+    )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from core.data.unlabelled.predicted import Predicted, read_predicted
 from core.distiller import run_teacher
 from core.errors import UserError
 from core.files import read_json, write_json
+from core.limits import Count, Share, Workers
 from core.metrics.coco_ap import coco_results
 from core.metrics.detections import Detections, join
 from core.metrics.pseudo_truth.least_score import as_detections
@@ -35,9 +36,9 @@ class Label:
     images: Path | None = None  # Folder of the images.
     out: Path | None = None  # COCO file to write. If it is begun already, it is completed.
     data: Path | None = None  # COCO file that lists the images. Default: all images in the folder.
-    score: float = 0.05  # Leave out predictions with a lower score.
-    batch: int = 8  # Images in a batch.
-    workers: int = 0  # Processes that load images.
+    score: Share = 0.05  # Leave out predictions with a lower score.
+    batch: Count = 8  # Images in a batch.
+    workers: Workers = 0  # Processes that load images.
     device: str = "auto"  # Device to run on; auto takes cuda if there is one.
 
 
@@ -55,7 +56,6 @@ def label(path: Path, options: Label, device: torch.device) -> int:
     """Writes `options.out`; returns the number of predictions in it. UserError: an option, the detector or an image is wrong."""
     if options.out is None or (options.images is None and options.data is None):
         raise UserError("say which images to label and which file to write: --images FOLDER --out FILE.json")
-    refuse_score(options.score)
     with share_user_errors():
         work = open_labelling(path, options, device)
     chunks = Chunks(options.out.with_name(f"{options.out.name}.parts"), len(work.data), work.identity)
@@ -66,12 +66,6 @@ def label(path: Path, options: Label, device: torch.device) -> int:
             merge(work, chunks, options.out)
     gather_numbers([0])  # the others wait for the file
     return len(read_json(options.out)["annotations"])
-
-
-def refuse_score(score: float) -> None:
-    """UserError: a score is not one."""
-    if not 0 <= score <= 1:
-        raise UserError(f"--score is {score:g}; a score is from 0 to 1")
 
 
 def open_labelling(path: Path, options: Label, device: torch.device) -> Labelling:

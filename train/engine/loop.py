@@ -25,7 +25,7 @@ from core.errors import UserError
 from core.files import scratch_of
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
 from core.runs.diagnose.findings import UNTRAINED_AP
-from core.terminal import show
+from core.terminal import printable
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel
 from train.engine.evaluate import score
@@ -60,7 +60,7 @@ def fit(run: Run, path: Path, *, note: dict | None = None, force: bool = True) -
             folder.refuse_taken(path)
             job = build(run)
         if first:
-            show(summary(job, path), flush=True)
+            print(summary(job, path), flush=True)
         teacher_results = evaluate_teacher(job, interrupt)
         if number := signal_of_any_process(interrupt):
             raise Stopped(number, "stopped before the first step; nothing was written")
@@ -145,7 +145,7 @@ class Training:
         if not self.ranks.first:
             return
         if note := assignments.drop_after(self.path, self.progress.epoch):
-            self.log.print(f"note: {note}")
+            self.log.print(f"note: {printable(note)}")
         teacher = folder.read_card(self.path)["teacher"]
         if teacher and not self.progress.lengths:
             self.log.scores("teacher", teacher["scores"], step=0, epoch=0)

@@ -21,13 +21,13 @@ from core.data.readable import ReadableBatch, readable_batches
 from core.data.unlabelled.video import VideoFrames
 from core.errors import UserError
 from core.files import read_json, write_json
+from core.limits import Count, Share, Workers
 from core.metrics.coco_ap import coco_results
 from core.metrics.detections import Detections
 from core.runs.checkpoint import sha256_of, weights_file
 from core.runs.predictor import Predictor, open_predictor
 from train.distributed.parallel import first_text, gather_numbers, ranks, share_user_errors
 from train.engine.chunks import Chunks, identity_in, is_finished
-from train.engine.label import refuse_score
 from train.engine.pictures import LONGEST, save_picture
 from train.engine.sources import Source, open_source, state_of
 from train.errors import Failed
@@ -39,12 +39,12 @@ RESULTS, LIST, PICTURES, CHUNKS = "predictions.json", "images.json", "pictures",
 class Predict:
     """Predictions of a run's student, or of a file of weights, for images that need no labels."""
 
-    score: float = (
+    score: Share = (
         0.3  # Leave out predictions with a lower score; 0 keeps the best 100 of each image, as AP counts them.
     )
     out: Path | None = None  # Folder to write; if it is begun already, it is completed. Default: predictions, or -2 ...
-    batch: int = 8  # Images in a batch.
-    workers: int = 0  # Processes that load images.
+    batch: Count = 8  # Images in a batch.
+    workers: Workers = 0  # Processes that load images.
     pictures: bool = True  # Write the images with their boxes, at most 1920 pixels wide or high.
     device: str = "auto"  # Device to run on; auto takes cuda if there is one.
 
@@ -81,7 +81,6 @@ def predict(path: Path, words: list[str], options: Predict, device: torch.device
 
     UserError: an option, the detector or a name is wrong. Raises Failed if a process that reads images is killed.
     """
-    refuse_score(options.score)
     with TemporaryDirectory() as scratch:
         with share_user_errors():
             work = open_work(path, words, options, device, Path(scratch))

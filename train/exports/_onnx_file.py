@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from core.data.transforms import Augment
 from core.detectors import hub
 from core.detectors.base import Detector
-from core.terminal import show
 from train.exports import _trial
 from train.exports._onnx_check import compare
 from train.exports._onnx_graph import refuse_missing_extra, trace
@@ -37,7 +36,7 @@ def write(
     missing, or the outputs differ.
     """
     refuse_missing_extra()
-    show("writing the graph, which takes a minute ...", flush=True)
+    print("writing the graph, which takes a minute ...", flush=True)
     trial = _trial.trial(card, image_count(card))
     side = largest_side(trial) if isinstance(detector, hub.Model) else None
     inputs, outputs = names
@@ -45,8 +44,8 @@ def write(
     program = trace(network, example(inputs, side), axes, inputs, outputs)
     program.model.metadata_props.update(metadata(detector, card))
     program.save(folder / FILE)
-    show(f"comparing it with torch on {trial} ...", flush=True)
-    show(compare(detector, folder / FILE, trial, side))
+    print(f"comparing it with torch on {trial} ...", flush=True)
+    print(compare(detector, folder / FILE, trial, side))
     return program, side
 
 

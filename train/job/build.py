@@ -27,7 +27,7 @@ from core.runs.checkpoint import (
     read_tensors,
     weights_file,
 )
-from core.runs.class_mapping import ClassMap, class_map, map_classes, read_class_map
+from core.runs.class_mapping import ClassMap, categories_of, class_map, map_classes, read_class_map
 from core.runs.config import encode
 from core.runs.last_layer import LastLayer
 from train.distributed.parallel import ranks
@@ -229,7 +229,9 @@ def teacher_class_map(card: dict, categories: tuple[Category, ...], file: Path |
     `card` is the teacher's. None if the classes are the same.
     """
     overrides = {} if file is None else read_class_map(read_json(resolve_path(file)), str(file))
-    return class_map([c.name for c in categories], [c["name"] for c in card["categories"]], overrides, str(file))
+    return class_map(
+        [c.name for c in categories], [c.name for c in categories_of(card, "the teacher")], overrides, str(file)
+    )
 
 
 def with_classes(data: Dataset, categories: tuple[Category, ...], known: str) -> Dataset:

@@ -70,8 +70,10 @@ class StoreSettings:
 
 
 def read_settings(folder: Path) -> StoreSettings | None:
-    """The settings of the store in a folder; None if there is none. UserError: they are damaged."""
+    """The settings of the store in a folder; None if there is none. UserError: they are damaged, or other files are there."""
     if not (folder / "store.json").exists():
+        if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise UserError(f"{folder} holds files that are not those of a teacher store; name another folder")
         return None
     data = read_json(folder / "store.json")
     try:

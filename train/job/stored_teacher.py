@@ -10,11 +10,12 @@ from core.data.sample import Dataset
 from core.data.transforms import Augment
 from core.detectors.base import Detector
 from core.errors import UserError
+from core.limits import Count, Workers
 from core.losses.base import Loss
 from core.runs.checkpoint import load_detector, sha256_of, weights_file
 from core.runs.class_mapping import map_classes
-from core.runs.config import decode
 from core.runs.last_layer import LastLayer
+from core.runs.open import data_of
 from train.job.build import Job, resolve_path, store_folder, teacher_class_map
 from train.job.images import training_images
 from train.job.memory import format_bytes
@@ -86,9 +87,7 @@ def store_settings(
 
 def teacher_augment(card: dict, otherwise: Augment) -> Augment:
     """How a teacher saw validation images, from its card; `otherwise` if the card does not say."""
-    return (
-        decode(Augment, card["data"]["augment"], "the teacher's card: data.augment") if card.get("data") else otherwise
-    )
+    return data_of(card["data"], "the teacher's card").augment if card.get("data") else otherwise
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ class Store:
     precision: Precision = "half"  # Numbers of 2 bytes (half) or of 4 (single); boxes always have 4.
     hidden: bool = False  # Store the hidden vectors of the queries too, which the losses features and contrast read.
     class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.
-    batch: int = 8  # Images in a batch.
-    workers: int = 0  # Processes that load images.
+    batch: Count = 8  # Images in a batch.
+    workers: Workers = 0  # Processes that load images.
     device: str = "auto"  # Device to run on; auto takes cuda if there is one.
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from core.losses.base import Loss
+from core.terminal import printable
 from train.job.build import Job
 from train.job.images import ChosenRule, kinds_of_images
 from train.job.memory import estimate_memory
@@ -35,7 +36,7 @@ def summary(job: Job, path: Path) -> str:
         "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
     rows = [*lines.items(), *(("warning", str(limit)) for limit in job.limits)]
-    return "\n".join(f"{title:<9} {text}" for title, text in rows if text)
+    return "\n".join(f"{title:<9} {printable(text)}" for title, text in rows if text)
 
 
 def describe_pseudo(chosen: ChosenRule) -> str:

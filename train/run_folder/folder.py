@@ -19,6 +19,7 @@ from core.files import read_json, sweep, whole_folder, write_json
 from core.metrics.coco_ap import NUMBERS
 from core.project import ROOT
 from core.runs.checkpoint import card_entry, save_detector, save_module, sha256_of, weights_file
+from core.runs.class_mapping import categories_of
 from core.runs.config import decode, encode
 from core.runs.last_layer import LastLayer
 from train.distributed.parallel import gather_numbers, launch_id
@@ -151,6 +152,8 @@ def load_run(path: Path) -> Run:
     """
     card = read_card(path)
     run = decode(Run, card["run"], f"{path}/card.json: run")
+    if "categories" in card:
+        categories_of(card, f"{path}/card.json")
     if card["teacher"]:
         run = replace(run, teacher=unchanged_file(path, card["teacher"]))
         refuse_bad_scores(path, card["teacher"])

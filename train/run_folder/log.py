@@ -16,7 +16,7 @@ from rich.table import Column
 
 from core.metrics.coco_ap import NUMBERS
 from core.runs.results import sum_by_loss
-from core.terminal import printable, show
+from core.terminal import behind, printable
 from train.run import Run
 from train.run_folder.trackers import Tracker, open_trackers
 from train.score_table import percent
@@ -123,7 +123,7 @@ class ProgressDisplay:
         self.step_seconds: float | None = None  # moving average
         self.data_share: float | None = None  # share of the time that is spent waiting for data; moving average
         text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-        self.live = Progress(text, console=Console(file=sys.stdout), transient=True, refresh_per_second=4)
+        self.live = Progress(text, console=Console(file=behind(sys.stdout)), transient=True, refresh_per_second=4)
         self.on_terminal = self.live.console.is_terminal
         self.task = self.live.add_task("", total=steps)
 
@@ -162,7 +162,7 @@ class ProgressDisplay:
         if self.on_terminal:
             self.live.console.print(printable(text, keep="\n\t"), markup=False, highlight=False, soft_wrap=True)
         else:
-            show(text, flush=True)
+            print(text, flush=True)
 
 
 def format_pseudo(counts: dict | None) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from core.errors import UserError
 from core.files import write_bytes
-from core.runs.checksums import KEY, refuse_changed, with_checksums
+from core.runs.checksums import KEY, load_checked, with_checksums
 from train.job.ema import WeightAverage
 from train.job.optim import trainable
 
@@ -85,9 +85,9 @@ def read(
     """
     if not path(folder).exists():
         return Progress()
-    progress, tensors = read_progress(folder), load_file(path(folder))
+    progress = read_progress(folder)
     try:
-        refuse_changed(tensors, read_header(folder), path(folder))
+        tensors, _ = load_checked(path(folder).read_bytes(), read_header(folder), path(folder))
     except UserError:
         raise
     except ValueError as error:

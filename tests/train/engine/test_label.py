@@ -135,7 +135,7 @@ def test_the_ids_of_a_file_are_kept(photos):
     "words, said",
     [
         ([], "say which images to label and which file to write"),
-        (["--images", "photos", "--out", "o.json", "--score", "2"], "--score is 2; a score is from 0 to 1"),
+        (["--images", "photos", "--out", "o.json", "--score", "2"], "--score is 2.0; it must be a number from 0 to 1"),
         (["--images", "nowhere", "--out", "o.json"], "nowhere is no folder"),
     ],
 )

@@ -285,7 +285,7 @@ def test_the_standard_input_is_an_image_or_names_of_images(photos, monkeypatch, 
     "words, said",
     [
         ([], "say which images: python -m train predict"),
-        (["photos", "--score", "2"], "--score is 2; a score is from 0 to 1"),
+        (["photos", "--score", "2"], "--score is 2.0; it must be a number from 0 to 1"),
         (["nowhere"], "nowhere: no such file or folder"),
         (["photos", "photos/0.png"], "photos is no image; give it alone, or images only"),
         (["empty"], "empty holds no image"),
