@@ -40,6 +40,7 @@ SUPPORTED = {  # entries of transformers' configurations, also of the backbone's
     "downsample_in_first_stage": False,
     "downsample_in_bottleneck": False,
 }
+WRAPPERS = ("module.", "model.", "_orig_mod.")  # of DistributedDataParallel, Lightning and torch.compile
 LARGEST = 16_384  # pixels of a side of an image
 BACKBONE = "model.backbone.conv_encoder.model."  # how names of a backbone's tensors begin in transformers' folders
 
@@ -84,13 +85,27 @@ def read_pth(path: Path) -> ForeignWeights:
     tensors = {name: x for name, x in tensors.items() if isinstance(name, str) and torch.is_tensor(x)}
     if not tensors:
         raise UserError(f"{path} holds no tensors under model or state_dict; give the file that a training wrote")
+    tensors = without_wrapper(tensors)
     options = training_options(entries.get("args"), f"{path}: args")
     return ForeignWeights(path, RELEASED, tensors, options, mmdetection_labels(entries.get("meta")))
 
 
+def without_wrapper(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without the prefixes that DistributedDataParallel, Lightning and torch.compile put before every name."""
+    for prefix in WRAPPERS:
+        if all(name.startswith(prefix) for name in tensors):
+            return without_wrapper({name.removeprefix(prefix): x for name, x in tensors.items()})
+    return tensors
+
+
 def training_options(args: Any, where: str) -> dict[str, Any]:
-    """The options of a training of the DETR family that shapes don't show. UserError: one has the wrong type."""
-    given = vars(args) if isinstance(args, Namespace) else {}
+    """The options of a training of the DETR family that shapes don't show: `args` is a Namespace, a dict or None.
+
+    UserError: it is neither, or an option has the wrong type.
+    """
+    given = vars(args) if isinstance(args, Namespace) else {} if args is None else args
+    if not isinstance(given, dict):
+        raise UserError(f"{where} must be the options of the training, not {shown(args)}")
     names = {
         "heads": ("nheads", int),
         "dropout": ("dropout", float),

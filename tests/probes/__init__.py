@@ -1,6 +1,6 @@
 """The probes of the hardening: what a stranger, a full disk or a typing error may do to each part of the program, by name.
 
-`python -m tests.probes` prints how many of each part hold; tests/probes/test_hardening_probes.py is the same list as tests.
+`python -m tests.probes` prints how many of each part hold; tests/project/test_hardening_probes.py is the same list as tests.
 """
 
 from collections.abc import Callable

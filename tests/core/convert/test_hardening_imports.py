@@ -102,3 +102,24 @@ def test_sizes_of_a_processor_are_those_of_images(key, tmp_path):
 def test_labels_that_are_none_are_refused(labels):
     with pytest.raises(UserError, match="id2label must be"):
         config_labels({"id2label": labels}, "config.json")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.module.", "model.model."])
+def test_what_a_wrapper_puts_before_every_name_is_taken_off(prefix, tmp_path):
+    model = foreign.source_detector("conditional")
+    tensors = foreign.released_tensors("conditional", model)
+    args = {"nheads": model.config.heads, "dropout": model.config.dropout}
+    torch.save({"state_dict": {prefix + name: x for name, x in tensors.items()}, "args": args}, tmp_path / "a.ckpt")
+    converted = convert(read_pth(tmp_path / "a.ckpt")).detector
+    assert converted.config.heads == model.config.heads, "of a dict of options, as of a Namespace"
+    for name, x in model.state_dict().items():
+        assert "to_class" in name or torch.equal(converted.state_dict()[name], x), name
+
+
+def test_a_prefix_of_some_names_only_is_no_wrapper(tmp_path):
+    model = foreign.source_detector("conditional")
+    tensors = foreign.released_tensors("conditional", model)
+    first = next(iter(tensors))
+    foreign.write_pth(tmp_path / "a.pth", "conditional", model, {"module." + first: tensors.pop(first)} | tensors)
+    with pytest.raises(UserError, match=f"module.{first}"):
+        convert(read_pth(tmp_path / "a.pth"))
