@@ -144,7 +144,10 @@ def test_golden_losses_and_every_gradient(case):
     expected = {rename(k): x for k, x in released(case.tensors, "grad.").items()}
     assert found.keys() == expected.keys()
     for name, theirs in expected.items():
-        assert (found[name] - theirs).abs().max() <= 1e-3 * theirs.abs().max().clamp(min=1e-3), name
+        size = (
+            theirs.abs().max()
+        )  # 0 but for rounding for a bias before a GroupNorm of one channel a group, and for the first tau
+        assert (found[name] - theirs).abs().max() <= (1e-3 * size if size > 1e-7 else 1e-5), name
 
 
 def test_golden_weights_are_all_ours_and_ours_are_all_theirs(case):
