@@ -13,6 +13,9 @@ RESNETS: dict[tuple[tuple[int, ...], bool], str] = {  # by the blocks of each st
 }
 
 
+RELEASED_POINTS = 4  # of each head and level, in every released Deformable DETR
+
+
 class StatedOptions(dict[str, Any]):
     """The options that a file states of its training and that shapes don't show.
 
@@ -71,6 +74,26 @@ def strides(tensors: RenamedTensors, projections: list[str], bottlenecks: bool) 
     return levels
 
 
+def refuse_other_points(
+    tensors: RenamedTensors, weights: int, points: int, levels: int, options: StatedOptions
+) -> None:
+    """UserError: the encoder has another number of points, or assumed heads would have other points than released ones."""
+    path = tensors.foreign.path
+    in_encoder = (
+        tensors.common_length("encoder.*.attention.to_weight.weight", 0) if tensors.count("encoder") else weights
+    )
+    if in_encoder != weights:
+        each = max(options["heads"] * levels, 1)
+        raise UserError(
+            f"{path} reads {in_encoder // each} points in the encoder and {points} in the decoder; equal numbers can be imported"
+        )
+    if "heads" in options.assumed and points != RELEASED_POINTS:
+        raise UserError(
+            f"{path} does not say how many attention heads it has, and {options['heads']} would read {points} points each; give"
+            f" --heads N (with the usual {RELEASED_POINTS} points it has {weights // (levels * RELEASED_POINTS)})"
+        )
+
+
 def adamixer(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
     """The Config of an AdaMixer, whose shapes show all of it."""
     backbone, bottlenecks = resnet(tensors)
@@ -121,11 +144,13 @@ def conditional(tensors: RenamedTensors, options: StatedOptions) -> dict[str, An
 
 
 def deformable(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
-    """The Config of a Deformable DETR. UserError: its backbone is dilated."""
+    """The Config of a Deformable DETR. UserError: its backbone is dilated, or its numbers of heads or points are not known."""
     if options["dilation"]:
         raise UserError(f"{tensors.foreign.path} is a Deformable DETR on a dilated backbone, which cannot be imported")
     levels, width = tensors.shape("level", 2)
-    points = tensors.common_length("decoder.*.reading.to_weight.weight", 0) // max(options["heads"] * levels, 1)
+    weights = tensors.common_length("decoder.*.reading.to_weight.weight", 0)  # of all heads, levels and points
+    points = weights // max(options["heads"] * levels, 1)
+    refuse_other_points(tensors, weights, points, levels, options)
     return detr_family(tensors, options) | {
         "strides": strides(tensors, [f"neck.{k}.0" for k in range(levels)], resnet(tensors)[1]),
         "queries": options["queries"] if tensors.two_stage else tensors.shape("query.weight", 2)[0],

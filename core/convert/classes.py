@@ -42,7 +42,13 @@ def choose_classes(foreign: ForeignWeights, kind: str, count: int, class_file: P
     """
     names = {k: v for k, v in foreign.labels.items() if v != f"LABEL_{k}"}  # what transformers writes without a name
     if names and sorted(foreign.labels) != list(range(count)):
-        raise UserError(f"{foreign.path} names {len(foreign.labels)} classes, but its class heads have {count} rows")
+        numbers = sorted(foreign.labels)
+        hint = (
+            f", numbered from {numbers[0]} to {numbers[-1]}; number the names of rows from 0"
+            if len(numbers) == count
+            else ""
+        )
+        raise UserError(f"{foreign.path} names {len(numbers)} classes, but its class heads have {count} rows{hint}")
     if class_file:
         return classes_from_file(class_file, foreign, kind, count, names)
     if foreign.category_ids:

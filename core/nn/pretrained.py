@@ -89,5 +89,5 @@ def download(name: str) -> dict[str, Tensor]:
         return torchvision.models.get_model(name, weights="IMAGENET1K_V1").state_dict()
     except OSError as error:
         raise UserError(
-            f"torchvision could not download ImageNet weights of {name} ({error}); give a local file: --student-weights FILE"
+            f"torchvision could not download ImageNet weights of {name} ({error}); give a local file: --init FILE"
         ) from None

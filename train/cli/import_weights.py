@@ -12,6 +12,7 @@ from core.convert.to_detector import Converted
 from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import whole_folder, write_json
+from core.limits import Limits
 from core.losses import detection
 from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
@@ -26,6 +27,7 @@ class Import:
 
     out: Path | None = None  # Folder of the new run.
     as_: Annotated[Literal["auto", "hub"], tyro.conf.arg(name="as")] = "auto"  # Detector: this project's, or `hub`.
+    heads: Annotated[int, Limits(1, 64)] | None = None  # Attention heads, where the weights do not say how many.
     classes: Path | None = None  # COCO instances file, or JSON list, that names the classes where weights do not.
 
 
@@ -38,7 +40,7 @@ def import_run(path: Path, options: Import) -> None:
         raise UserError("say which folder to write: --out RUN")
     with whole_folder(options.out) as scratch:
         print(f"reading {printable(path)} ..", flush=True)
-        converted = open_weights(path, options.classes, hub=options.as_ == "hub")
+        converted = open_weights(path, options.classes, hub=options.as_ == "hub", heads=options.heads)
         lines = [("is", describe(converted)), *converted.report, ("images", describe_sizes(converted.augment))]
         report = [f"{title:<9} {printable(text)}" for title, text in lines]
         print("\n".join(report))

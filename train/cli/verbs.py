@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 
@@ -74,6 +74,8 @@ def fit(
     arguments = short_flags.expanded(arguments, start)
     prog = f"python -m train fit {recipe or f'--card {card}'}"
     run = flags(start, arguments, prog, about, usual=USUAL, short=short_flags.HELP)
+    if (run.init or "").lower() == "none":
+        run = replace(run, init=None)
     if card:
         refuse_folders_of_card(run, card, arguments)
     if run.student.classes != start.student.classes:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from core.convert.open_weights import open_weights
 from core.convert.read import config_labels, processor_image_size, read_pth, unpickle
 from core.convert.to_detector import convert
 from core.errors import UserError
@@ -123,3 +124,38 @@ def test_a_prefix_of_some_names_only_is_no_wrapper(tmp_path):
     foreign.write_pth(tmp_path / "a.pth", "conditional", model, {"module." + first: tensors.pop(first)} | tensors)
     with pytest.raises(UserError, match=f"module.{first}"):
         convert(read_pth(tmp_path / "a.pth"))
+
+
+def without_options(path, heads: int | None, **changes):
+    """Imports a Deformable DETR of 4 heads from a file that holds tensors only."""
+    model = foreign.source_detector("deformable refine")
+    assert (model.config.heads, model.config.points) == (4, 4)
+    torch.save(foreign.released_tensors("deformable refine", model) | changes, path)
+    return model, open_weights(path, heads=heads)
+
+
+def test_heads_that_a_file_does_not_say_are_asked_for(tmp_path):
+    """Four heads of four points have the shapes of eight heads of two."""
+    with pytest.raises(UserError, match=r"give --heads N \(with the usual 4 points it has 4\)"):
+        without_options(tmp_path / "a.pth", None)
+    model, converted = without_options(tmp_path / "a.pth", 4)
+    assert (converted.detector.config.heads, converted.detector.config.points) == (4, 4)
+
+
+def test_heads_that_a_file_says_are_not_replaced(tmp_path):
+    model = foreign.source_detector("deformable refine")
+    foreign.write_pth(tmp_path / "a.pth", "deformable refine", model)
+    assert open_weights(tmp_path / "a.pth", heads=4).detector.config.heads == 4
+    with pytest.raises(UserError, match="says that it has 4 heads, not 8"):
+        open_weights(tmp_path / "a.pth", heads=8)
+
+
+def test_other_points_in_the_encoder_are_named(tmp_path):
+    model = foreign.source_detector("deformable refine")
+    halved = {
+        name: x[: len(x) // 2].clone()
+        for name, x in foreign.released_tensors("deformable refine", model).items()
+        if "encoder" in name and ("attention_weights" in name or "sampling_offsets" in name)
+    }
+    with pytest.raises(UserError, match="reads 2 points in the encoder and 4 in the decoder"):
+        without_options(tmp_path / "a.pth", 4, **halved)
