@@ -125,7 +125,7 @@ def test_a_table_of_any_names_is_well_formed(names):
 
 # Debian's texlive-latex-base has no booktabs; its rules are then those of LaTeX itself.
 BOOKTABS = r"""\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{
-\let\toprule\hline \let\midrule\hline \let\bottomrule\hline \def\cmidrule(#1)#2{\cline{#2}}}"""
+\let\toprule\hline \let\midrule\hline \let\bottomrule\hline \def\cmidrule(##1)##2{\cline{##2}}}"""
 
 
 @pytest.mark.slow
