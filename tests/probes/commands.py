@@ -7,9 +7,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+from core.errors import UserError
 from tests.helpers import runs
+from train.cli.flags import flags
 from train.cli.main import main
 from train.engine import loop
 
@@ -33,12 +38,33 @@ def copied(folder: Path) -> Path:
 def answered(*words: str) -> tuple[int, str, str]:
     """The exit code of a command, and what it prints to the output and to the error output."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), no_processes():
         try:
             code = main(list(words))
         except SystemExit as end:
             code = int(end.code or 0)
     return code, out.getvalue(), err.getvalue()
+
+
+def no_processes() -> contextlib.AbstractContextManager:
+    """While open, a process that would be started is an error: a limit that is missing must not fill the machine."""
+    return mock.patch.object(BaseProcess, "start", side_effect=AssertionError("a process was started"))
+
+
+def parsed(options: Any, *words: str, says: str) -> Callable[[Path], None]:
+    """A probe: the parser of a command, with these default options, refuses the flags; nothing is run."""
+
+    def probe(folder: Path) -> None:
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            try:
+                flags(options, list(words), "")
+            except (UserError, SystemExit) as error:
+                assert says in f"{error} {err.getvalue()}", error
+            else:
+                raise AssertionError("it was taken")
+
+    return probe
 
 
 def check_answer(code: int, out: str, err: str, *, wanted: int, says: str) -> None:

@@ -14,9 +14,13 @@ from unittest import mock
 from safetensors.torch import load_file, save
 
 from tests.helpers import runs
-from tests.probes.commands import Prepare, command, spoilt, trained
+from tests.probes.commands import Prepare, command, parsed, spoilt, trained
+from train.cli.verbs import Measure
 from train.engine import loop
+from train.engine.label import Label
+from train.engine.predict import Predict
 from train.errors import Failed
+from train.job.stored_teacher import Store
 
 ESC = "\x1b[2J"
 FEW = ("--optim.epochs", "1", "--data.train-limit", "2", "--data.val-limit", "1")
@@ -28,7 +32,6 @@ FLAGS = {
     "--optim.epochs 0": "optim.epochs",
     "--seed -1": "seed",
     "--threads -5": "threads",
-    "--workers 100000": "workers",
     "--student.width 1000000000": "student.width",
     "--student.queries 0": "student.queries",
     "--data.size 10000000": "data.size",
@@ -42,7 +45,6 @@ OTHER_FLAGS = {
     "eval RUN --batch 0": "--batch is 0",
     "eval RUN --batch -3": "--batch is -3",
     "eval RUN --workers -3": "--workers is -3",
-    "eval RUN --workers 100000": "--workers is 100000",
     f"eval RUN --device cuda:99{ESC}": "--device is",
     "doctor RUN --limit 0": "--limit is 0",
     "label RUN --images . --out x.json --score nan": "--score is nan",
@@ -55,6 +57,14 @@ OTHER_FLAGS = {
     f"convert . --split {ESC}": "",
     f"{ESC}": "no verb",
     f"list {ESC}": "no recipe",
+}
+# Options of each command that starts processes. Their number is tried at the parser alone, which must refuse it.
+TAKE_WORKERS = {
+    "fit": runs.small(),
+    "eval": Measure(),
+    "predict": Predict(),
+    "label": Label(),
+    "store": Store(),
 }
 NAMES = (
     "../../x",
@@ -209,6 +219,10 @@ def refuse_to_train(path: Path, says: str) -> None:
 PROBES = {
     **{f"fit {words}": command("fit", "shapes", *words.split(), says=says) for words, says in FLAGS.items()},
     **{words: command(*words.split(), says=says) for words, says in OTHER_FLAGS.items()},
+    **{
+        f"{verb} --workers 100000": parsed(options, "--workers", "100000", says="workers is 100000")
+        for verb, options in TAKE_WORKERS.items()
+    },
     **{f"--name {name[:20]!a}": command("fit", "shapes", f"--name={name}", says="name is") for name in NAMES},
     **path_probes(),
     **card_probes(),
