@@ -11,12 +11,13 @@ import typing
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from core.errors import UserError
 
 LONGEST = 4096  # characters of a text or a path, and values of a list: what a file system takes as a path
 CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+T = TypeVar("T")
 SHOWN = 60  # characters of a wrong value that a message shows
 
 
@@ -52,6 +53,17 @@ class Limits:
         return not self.divides or getattr(settings, self.divides) % value == 0
 
 
+@dataclass(frozen=True)
+class Items:
+    """The smallest and the largest number of values of a list."""
+
+    least: int = 0
+    most: int = LONGEST
+
+    def __str__(self) -> str:
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+
 Count = Annotated[int, Limits(1, 1_000_000)]
 CountOrZero = Annotated[int, Limits(0, 1_000_000)]
 Size = Annotated[int, Limits(1, 16_384)]  # of an image in pixels, or of a vector
@@ -82,8 +94,9 @@ def refuse_outside(settings: Any, prefix: str = "") -> None:
         if is_dataclass(value):
             refuse_outside(value, f"{prefix}{name}.")
         elif isinstance(value, tuple):
-            if len(value) > LONGEST:
-                raise UserError(f"{prefix}{name} holds {len(value)} values; it takes at most {LONGEST}")
+            items = find(Items, kind) or Items()
+            if not items.least <= len(value) <= items.most:
+                raise UserError(f"{prefix}{name} holds {len(value)} values; it takes {items}")
             for item in value:
                 refuse_value(prefix + name, item, limits, settings)
         elif value is not None or not takes_none(kind):
@@ -110,13 +123,13 @@ def refuse_value(name: str, value: Any, limits: Limits, settings: Any) -> None:
 def checked_fields(kind: Any) -> dict[str, tuple[Any, Limits]]:
     """The type and the limits of each field of a dataclass."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    return {f.name: (hints[f.name], find_limits(hints[f.name]) or Limits()) for f in fields(kind)}
+    return {f.name: (hints[f.name], find(Limits, hints[f.name]) or Limits()) for f in fields(kind)}
 
 
-def find_limits(kind: Any) -> Limits | None:
-    """The limits that a type holds, or a part of it such as the items of a tuple; None without any."""
-    own = [x for x in getattr(kind, "__metadata__", ()) if isinstance(x, Limits)]
-    inner = [found for part in typing.get_args(kind) if (found := find_limits(part))]
+def find(sort: type[T], kind: Any) -> T | None:
+    """The limits of this sort that a type holds, or a part of it such as the items of a tuple; None without any."""
+    own = [x for x in getattr(kind, "__metadata__", ()) if isinstance(x, sort)]
+    inner = [found for part in typing.get_args(kind) if (found := find(sort, part))]
     return next(iter(own + inner), None)
 
 

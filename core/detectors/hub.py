@@ -12,7 +12,7 @@ import copy
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +25,15 @@ from core.hub.families import FAMILIES
 from core.hub.settings import build_settings, import_transformers
 from core.hub.shells import Outputs, recording, shell
 from core.hub.tied import forget_second_names, restore_second_names
-from core.limits import Count, Layers, Positive, Size, Text
+from core.limits import Count, Items, Layers, Positive, Size, Text
 from core.matching.costs import Matching
 from core.nn.backbones import level_padding
 from core.types import Images, Memory, Predictions, Queries
 
 UNUSED = r"denoising_class_embed|mask_token|model\.enc_out\w*\.[1-9]"
+Strides = Annotated[tuple[Size, ...], Items(1)]
+Mean = Annotated[tuple[float, ...], Items(3, 3)]
+Deviation = Annotated[tuple[Positive, ...], Items(3, 3)]
 EPS = 1e-6  # boxes keep this distance from 0 and 1 before their logits are taken
 
 
@@ -43,9 +46,9 @@ class Config:
     queries: Count = 300  # Number of queries.
     layers: Layers = 6  # Layers of predictions: the decoder's layers, for D-FINE and DEIMv2 one more.
     width: Size = 256  # Channels of tokens and queries.
-    strides: tuple[Size, ...] = (8, 16, 32)  # Stride in pixels of each level that the decoder reads.
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # Mean of each colour, in 0 to 1, which is subtracted.
-    std: tuple[Positive, ...] = (1.0, 1.0, 1.0)  # Standard deviation of each colour, by which pixels are divided.
+    strides: Strides = (8, 16, 32)  # Stride in pixels of each level that the decoder reads.
+    mean: Mean = (0.0, 0.0, 0.0)  # Mean of each colour, in 0 to 1, which is subtracted.
+    std: Deviation = (1.0, 1.0, 1.0)  # Standard deviation of each colour, by which pixels are divided.
     divisor: Size = 32  # Images are padded to multiples of this many pixels.
     batch_norm: Literal["frozen", "live"] = "frozen"  # Statistics of BatchNorm; live needs one process and one pass.
     matching: Matching = field(default_factory=Matching)

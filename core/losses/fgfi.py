@@ -19,19 +19,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import sqrt
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.boxes import in_pixels
-from core.limits import Positive, Share, Weight
+from core.limits import Items, Positive, Share, Weight
 from core.losses._imitation import Imitation, Level, Source
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher
 from core.matching.costs import padded_targets
 from core.types import Assignment, Outcome, Targets, Trace
 
 LAMBDA = 0.01  # weight of the loss
+Some = Annotated[tuple[Positive, ...], Items(1)]
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,8 @@ class Config:
 
     weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
     psi: Share = 0.5  # Threshold as a share of an object's highest IoU: 0 takes every anchor that touches it, 1 none.
-    sides: tuple[Positive, ...] = (
-        32.0,
-        64.0,
-        128.0,
-        256.0,
-        512.0,
-    )  # Sides of the anchors, root of the area, in pixels.
-    ratios: tuple[Positive, ...] = (0.5, 1.0, 2.0)  # Heights of the anchors divided by their widths.
+    sides: Some = (32.0, 64.0, 128.0, 256.0, 512.0)  # Sides of the anchors, root of the area, in pixels.
+    ratios: Some = (0.5, 1.0, 2.0)  # Heights of the anchors divided by their widths.
     source: Source = "neck"  # Features to imitate: the encoder's (the neck's if there is no encoder), or the neck's.
 
 

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import detectors, losses
+from core.detectors import hub
 from core.errors import UserError
-from core.limits import Limits, checked_fields, refuse_outside
+from core.limits import Items, Limits, checked_fields, refuse_outside
+from core.losses import fgfi
 from core.runs import checkpoint
 from core.runs.checkpoint import load_detector, new_detector
 from core.runs.config import decode
@@ -31,6 +33,7 @@ class Settings:
     whole: int = 12
     limit: Annotated[int, Limits(1, 9)] | None = None
     sizes: tuple[Annotated[int, Limits(1, 9)], ...] = ()
+    sides: Annotated[tuple[Annotated[int, Limits(1, 9)], ...], Items(1, 2)] = (1,)
     free: float = 0.0
     path: Path | None = None
     on: bool = False
@@ -62,6 +65,9 @@ def test_a_number_is_refused_exactly_outside_its_limits(name, value):
     [
         ({"sizes": (3, 0)}, "sizes is 0"),
         ({"sizes": (3,) * 5000}, "sizes holds 5000 values"),
+        ({"sides": (3, 0)}, "sides is 0"),
+        ({"sides": ()}, "sides holds 0 values; it takes 1 to 2"),
+        ({"sides": (1, 2, 3)}, "sides holds 3 values; it takes 1 to 2"),
         ({"part": Part(3)}, "part.even is 3; it must be a number from 2 to 10, a multiple of 2"),
         ({"parts": 5}, "a divisor of whole"),
         ({"rate": None}, "rate is None"),
@@ -110,3 +116,18 @@ def test_a_detector_larger_than_the_memory_is_refused_before_it_is_made(monkeypa
 def test_a_number_too_large_for_a_float_is_refused():
     with pytest.raises(UserError, match="card.rate must be a smaller number, not a number of 401 digits"):
         decode(Settings, {"rate": 10**400}, "card")
+
+
+@pytest.mark.parametrize(
+    "settings, name",
+    [
+        (fgfi.Config, "sides"),
+        (fgfi.Config, "ratios"),
+        (hub.Config, "strides"),
+        (hub.Config, "mean"),
+        (hub.Config, "std"),
+    ],
+)
+def test_a_list_that_must_hold_something_does(settings, name):
+    with pytest.raises(UserError, match=f"{name} holds 0 values"):
+        refuse_outside(settings(**{name: ()}))
