@@ -83,10 +83,20 @@ def write_json(path: Path, value: Any, *, within: Path | None = None) -> None:
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode(), within=within)
 
 
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file. UserError: it is a device, of which some never end, such as /dev/zero."""
+    path = Path(path)
+    if path.is_char_device() or path.is_block_device():
+        raise UserError(f"{path} is a device, not a file; give another path")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file; UserError names a file that is missing or is not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path).decode())
+    except UserError:
+        raise
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such file") from None
     except OSError as error:

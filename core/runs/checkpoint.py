@@ -15,7 +15,7 @@ from core import detectors, losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights
 from core.errors import UserError
-from core.files import read_json, write_bytes
+from core.files import read_bytes, read_json, write_bytes
 from core.limits import refuse_outside, shown
 from core.losses.base import Loss
 from core.nn.memory import physical_memory
@@ -113,7 +113,7 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    return sha256(Path(path).read_bytes()).hexdigest()
+    return sha256(read_bytes(path)).hexdigest()
 
 
 def weights_file(path: Path) -> Path:

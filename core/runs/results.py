@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import read_json
+from core.files import read_bytes, read_json
 from core.limits import shown
 from core.metrics.coco_ap import NUMBERS
 
@@ -17,7 +17,7 @@ def read_lines(path: Path, *, containing: str = "") -> list[dict]:
     """
     if not path.exists():
         return []
-    *lines, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    *lines, last = read_bytes(path).decode(errors="replace").split("\n")
     if last.endswith("}"):
         lines.append(last)
     return [parse_line(line, path, number) for number, line in enumerate(lines, start=1) if containing in line]

@@ -21,6 +21,7 @@ from core.data.coco.folder import ImageFolder
 from core.data.coco.foreign import advice
 from core.data.coco.rules import find_faults
 from core.errors import UserError
+from core.files import read_bytes
 
 SEGMENTATION = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d.,eE+\-\s]*\]')  # polygons: two thirds of COCO's bytes
 
@@ -109,7 +110,8 @@ def parse_without_segmentations(path: Path) -> dict:
 def read_raw(path: Path) -> bytes:
     """The bytes of an annotation file. UserError: it cannot be read."""
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = read_bytes(path)
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path} cannot be read ({reason}); name the annotation file") from None

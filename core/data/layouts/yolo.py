@@ -8,6 +8,7 @@ import yaml
 
 from core.data.layouts.split import ALIASES, Split, image_files, records, shown_size
 from core.errors import UserError
+from core.files import read_bytes
 
 
 def find(root: Path, split: str) -> Split | None:
@@ -44,7 +45,7 @@ def the_yaml(root: Path) -> Path | None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The entries of a YAML file; none if it holds something else. UserError: it is no YAML."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(read_bytes(path).decode())
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path} is not a YAML file ({' '.join(str(error).split())[:200]}); correct it") from None
     return data if type(data) is dict else {}
@@ -69,7 +70,7 @@ def listed_images(path: Path, data: dict[str, Any], values: list) -> Iterator[Pa
         if place.is_dir():
             yield from image_files(place)
         else:
-            lines = filter(None, map(str.strip, place.read_text(encoding="utf-8").splitlines()))
+            lines = filter(None, map(str.strip, read_bytes(place).decode().splitlines()))
             yield from ((p if p.exists() else place.parent / line) for line in lines for p in [path.parent / line])
 
 

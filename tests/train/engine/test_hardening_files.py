@@ -12,7 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from core import files
-from core.files import sweep, write_bytes
+from core.data.coco.instances import read_raw
+from core.data.layouts.yolo import read_yaml
+from core.errors import UserError
+from core.files import read_bytes, read_json, sweep, write_bytes
+from core.runs.checkpoint import sha256_of
+from core.runs.results import read_lines
 from tests.helpers import runs
 from tests.helpers.processes import CONTEXT
 from train.cli import verbs
@@ -90,6 +95,14 @@ def test_a_folder_that_must_exist_is_not_made(tmp_path):
     (tmp_path / "run").mkdir()
     write_bytes(tmp_path / "run" / "b" / "a", b"1", within=tmp_path / "run")
     assert (tmp_path / "run" / "b" / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("read", [read_bytes, read_json, sha256_of, read_raw, read_yaml, read_lines])
+def test_a_device_is_no_file(read, tmp_path):
+    """Some devices never end, so they are not read; this one would be empty."""
+    (tmp_path / "link").symlink_to("/dev/null")
+    with pytest.raises(UserError, match="link is a device"):
+        read(tmp_path / "link")
 
 
 def test_only_what_dead_processes_left_is_swept(tmp_path, monkeypatch):
