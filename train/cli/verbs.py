@@ -80,6 +80,8 @@ def fit(
         refuse_folders_of_card(run, card, arguments)
     if run.student.classes != start.student.classes:
         raise UserError("the number of classes comes from the data; leave --student.classes out")
+    if run.init not in (None, "imagenet") and any(word.startswith("--student.queries") for word in arguments):
+        run = replace(run, init_queries=run.student.queries)
     if auto:
         run = fitted_to_data(run)
     if is_quick := os.environ.get("QUICK") == "1":

@@ -95,7 +95,7 @@ def starting_point(run: Run) -> Start | None:
     path = resolve_path(run.init)
     if not path.exists():
         raise UserError(f"--init {run.init}: no such file; give a file of weights, a run, a folder, or imagenet")
-    return read_start(path, run.student)
+    return read_start(path, run.student, run.init_queries)
 
 
 def make_loader(run: Run, train: Dataset, *, pin: bool) -> Loader:

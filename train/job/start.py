@@ -1,12 +1,13 @@
 """Starts a student from a trained detector: takes its architecture and weights, and makes class heads for the data's classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from core.convert.class_heads import with_classes
 from core.convert.open_weights import model_type, open_weights
+from core.convert.query_rows import query_tensors, with_queries
 from core.data.category import Category
 from core.detectors import name_of
 from core.detectors.base import Detector, DetectorConfig
@@ -21,9 +22,29 @@ class Start:
     source: Path
     detector: Detector
     classes: tuple[str, ...]
+    queries: str = ""  # a text on the queries, if it has more or fewer than its source
 
 
-def read_start(path: Path, recipe: DetectorConfig) -> Start | None:
+def read_start(path: Path, recipe: DetectorConfig, queries: int | None = None) -> Start | None:
+    """The detector at `path`, with the number of queries that is asked for; None leaves its own. None: see `open_start`."""
+    start = open_start(path, recipe)
+    if start is None or queries in (None, start.detector.config.queries):
+        return start
+    return with_number(start, queries)
+
+
+def with_number(start: Start, queries: int) -> Start:
+    """The same detector with more or fewer queries."""
+    before = start.detector.config.queries
+    text = f"{queries} queries for {before}"
+    if query_tensors(start.detector):
+        text += f", of which the first {min(before, queries)} are taken" + (
+            " and the others new" if queries > before else ""
+        )
+    return replace(start, detector=with_queries(start.detector, queries), queries=text)
+
+
+def open_start(path: Path, recipe: DetectorConfig) -> Start | None:
     """The detector at `path`: a run, a detector's file, or a folder that transformers saved. None: the file is of a backbone.
 
     A folder of a family that this project has too becomes its detector, unless the recipe's student is of the hub. UserError:
@@ -68,6 +89,8 @@ def describe_start(start: Start, categories: Sequence[Category], recipe: Detecto
             else "rows of other classes are left out"
         )
         parts.append(f"but in the class heads {made}")
+    if start.queries:
+        parts.append(start.queries)
     if changes := differences(recipe, start.detector.config):
         parts.append(f"its architecture replaces the recipe's ({changes})")
     return "; ".join(parts)
