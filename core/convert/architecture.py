@@ -146,7 +146,10 @@ def conditional(tensors: RenamedTensors, options: StatedOptions) -> dict[str, An
 def deformable(tensors: RenamedTensors, options: StatedOptions) -> dict[str, Any]:
     """The Config of a Deformable DETR. UserError: its backbone is dilated, or its numbers of heads or points are not known."""
     if options["dilation"]:
-        raise UserError(f"{tensors.foreign.path} is a Deformable DETR on a dilated backbone, which cannot be imported")
+        raise UserError(
+            f"{tensors.foreign.path} is a Deformable DETR on a dilated backbone (single-scale DC5), the one released kind that"
+            " cannot be imported; take the file of another kind"
+        )
     levels, width = tensors.shape("level", 2)
     weights = tensors.common_length("decoder.*.reading.to_weight.weight", 0)  # of all heads, levels and points
     points = weights // max(options["heads"] * levels, 1)
