@@ -104,7 +104,7 @@ def until_the_page_answers(process: "Popen[bytes]", folder: Path) -> None:
 
 
 def running(process: "Popen[bytes]") -> bool:
-    """Whether the process has not ended; it stays to be waited for."""
+    """Returns whether the process has not ended; it stays to be waited for."""
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 

@@ -76,7 +76,7 @@ STRANGERS = {
     "core.losses": {"core.nn"},  # a loss knows traces, not networks
     "core.matching": {"core.files"},
     "core.data": {"core.detectors", "core.losses", "core.matching", "core.nn", "core.distiller"},
-    "core.data.layouts": {"core.detectors", "core.losses", "core.matching", "core.nn", "core.files"},
+    "core.data.layouts": {"core.detectors", "core.losses", "core.matching", "core.nn"},
     "core.data.coco": {"core.detectors", "core.losses", "core.matching", "core.nn"},
     "core.data.shapes": {"core.detectors", "core.losses", "core.matching", "core.nn"},
     "core.data.check": {"core.detectors", "core.losses", "core.matching", "core.nn", "core.distiller"},
