@@ -28,9 +28,10 @@ endif
 	touch $@
 
 demo: env
-	$(PY) -m train study demo
+	$(PY) -m train study demo $(if $(filter 1,$(FULL)),--full)
 	$(PY) -m analysis convergence runs/demo
-	@if [ "$(SERVE)" != "0" ]; then $(PY) -m app runs/demo/distilled --compare runs/demo/alone; fi
+	@if [ "$(SERVE)" != "0" ]; then \
+	  $(PY) -m app runs/demo/$(if $(filter 1,$(FULL)),distilled --compare runs/demo/alone,few_logits --compare runs/demo/few_alone); fi
 
 chromium:
 	@command -v chromium >/dev/null || { \

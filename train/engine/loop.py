@@ -24,7 +24,7 @@ from core.distiller import Decoded, Distiller
 from core.errors import UserError
 from core.files import scratch_of
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
-from core.runs.diagnose.findings import UNTRAINED_AP
+from core.runs.diagnose.history import UNTRAINED_AP
 from core.terminal import printable
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel

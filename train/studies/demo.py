@@ -1,55 +1,74 @@
-"""Trains a student DETR alone, and the same student distilled, and compares them.
+"""Trains a student DETR on few labelled images, alone and with a teacher, and compares them at equal time.
 
-Both have the same seed, schedule, order of data and initial weights, and train side by side on the generated `shapes`, on a
-core each. A table then compares them at equal epochs and at equal time. Seconds are the number of steps times the median
-time of a step, measured in turns for both. The row of the student alone at equal time (its whole schedule, stretched) is not
-trained here, but comes from `python -m train study demo_seeds`.
+The student knows the labels of 150 of 2,400 generated images. It learns from these alone; or also from the others, whose
+objects are the teacher's predictions; or with the teacher's stored logits in addition. The teacher has learnt from other
+images, and looks at each image once. Two runs train side by side, on a core each. Seconds are the number of steps times the
+median time of a step, measured in turns for all runs, and the time in which the teacher looks at the images.
+
+Rows with all labels come from earlier studies: the student alone, for as many steps; and, for as many epochs on the images
+that the teacher learnt from, the student alone and distilled by all losses of DETRDistill. `--full` trains the last two here.
 Command: make demo (or: python -m train study demo)    Time: under 10 minutes on two cores; QUICK=1 for seconds
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from core.data.shapes.dataset import COUNTS
 from core.errors import UserError
 from core.files import read_json, write_json
+from core.losses import detection
 from core.project import ROOT
 from core.runs.checkpoint import read_tensors
 from train.recipes.on_shapes import shapes, shapes_distill
-from train.run import Run, quick
+from train.run import Losses, Pseudo, Run, quick
 from train.studies._grid import RUNS, is_finished, run_rows
-from train.studies._pace import step_seconds
+from train.studies._pace import fill_store, step_seconds
 
+FOLDER = RUNS / "demo"
 SEEDS = ROOT / "assets" / "results" / "demo_seeds.json"
+LABELLED, DRAW = 150, 1  # labelled images; their data seed, which is not that of the teacher's images
+EPOCHS = {"few_alone": 126, "few_teacher": 7, "few_logits": 7}  # 19 steps an epoch alone, or 300 with the other images
+QUICK_NOTE = "QUICK=1: each run has one epoch of 8 images, which tries the command; its numbers mean nothing."
+FULL_TITLES = {"alone": "student alone", "distilled": "student distilled"}
 TITLES = {
+    "few_alone": "150 labels, alone",
+    "few_teacher": "  and a teacher, other images",
+    "few_logits": "  and its stored logits",
+    "all_labels": "2,400 labels, alone",
     "teacher": "teacher (shipped)",
-    "alone": "student alone",
-    "distilled": "student distilled",
+    **FULL_TITLES,
     "alone_equal_time": "student alone, equal time",
 }
 
 
-TOO_SHORT = "QUICK=1: one epoch on eight images; there is nothing to conclude."
+def main(seed: int = 0, full: bool = False) -> None:
+    """Trains the students with this seed, and prints the table and what to choose.
 
-
-def main(seed: int = 0) -> None:
-    """Trains both students with this seed, and prints the table and what to choose."""
-    runs, is_quick = pair(seed), os.environ.get("QUICK") == "1"
+    Args:
+        seed: Random seed of all runs.
+        full: Also train the student alone and distilled with all labels: another 8 minutes.
+    """
+    runs, is_quick = few(seed) | (pair(seed) if full else {}), os.environ.get("QUICK") == "1"
     if is_quick:
-        runs = {name: quick(run) for name, run in runs.items()}
-    print(f"{__doc__}\n{initial_weights_note(runs['alone'])}\n", flush=True)
-    make_room(RUNS / "demo", runs)
+        runs = {name: shortened(run) for name, run in runs.items()}
+    print(f"{QUICK_NOTE if is_quick else __doc__}\n{initial_weights_note(runs['few_alone'])}\n", flush=True)
+    make_room(FOLDER, runs)
+    image_seconds = fill_store(runs["few_logits"])
     times = step_seconds(runs, steps=3 if is_quick else 30)
-    results = run_rows(runs, at_once=2, folder=RUNS / "demo")
-    rows = {"teacher": committed("teacher")}
-    rows |= {name: with_seconds(row, times[name]) for name, row in results.items()}
-    rows["alone_equal_time"] = with_seconds(committed("alone_equal_time"), times["alone"])
-    write_json(RUNS / "demo" / "summary.json", rows)
-    print(table(rows) + "\n\n" + (TOO_SHORT if is_quick else advice(rows)))
-    print(
-        f"\nwritten to {RUNS / 'demo' / 'summary.json'}; look at it with: python -m app {RUNS / 'demo' / 'distilled'}"
-    )
+    results = run_rows(runs, at_once=2, folder=FOLDER)
+    measured = {
+        name: with_seconds(row, times[name], asked(runs[name]) * image_seconds) for name, row in results.items()
+    }
+    rows = {name: measured.get(name) or committed(name) for name in TITLES}
+    write_json(FOLDER / "summary.json", rows)
+    distilled, alone = ("distilled", "alone") if full else ("few_logits", "few_alone")
+    conclusion = QUICK_NOTE if is_quick else f"{few_advice(rows)}\n{advice(rows)}"
+    print(f"{table(rows, measured)}\n\n{conclusion}")
+    print(f"\nwritten to {FOLDER / 'summary.json'}")
+    print(f"look at it with: python -m app {FOLDER / distilled} --compare {FOLDER / alone}")
 
 
 def make_room(path: Path, runs: dict[str, Run]) -> None:
@@ -63,18 +82,56 @@ def make_room(path: Path, runs: dict[str, Run]) -> None:
         print(f"the earlier {path} is now {aside}\n")
 
 
+def few(seed: int) -> dict[str, Run]:
+    """The runs with few labels, which differ in what they take from the teacher, and in their epochs."""
+    start = shapes.run()
+    data = replace(start.data, seed=DRAW, train_limit=LABELLED)
+    alone = replace(start, data=data, seed=seed, optim=replace(start.optim, epochs=EPOCHS["few_alone"]), eval_every=18)
+    teacher = replace(
+        start,
+        data=replace(data, unlabelled=("rest",)),
+        seed=seed,
+        optim=replace(start.optim, epochs=EPOCHS["few_teacher"]),
+        pseudo=Pseudo(score=0.4),
+        teacher=shapes_distill.TEACHER,
+        teacher_store=FOLDER / "store",
+    )
+    losses = Losses(detection=detection.Config(weight=1.0), logits=shapes_distill.LOGITS)
+    logits = replace(teacher, losses=losses, optim=replace(teacher.optim, epochs=EPOCHS["few_logits"]))
+    return {"few_alone": alone, "few_teacher": teacher, "few_logits": logits}
+
+
 def pair(seed: int) -> dict[str, Run]:
-    """The two runs, which differ only in the losses and the teacher."""
+    """The two runs with all labels, which differ only in the losses and the teacher."""
     return {"alone": replace(shapes.run(), seed=seed), "distilled": replace(shapes_distill.run(), seed=seed)}
 
 
+def ceiling() -> Run:
+    """The student alone with the labels of all images, for as many steps as the runs with few labels."""
+    start = shapes.run()
+    return replace(start, data=replace(start.data, seed=DRAW))
+
+
+def shortened(run: Run) -> Run:
+    """The run on a few images, all of which have labels, for one epoch."""
+    short = quick(run)
+    return replace(short, data=replace(short.data, unlabelled=()))
+
+
+def asked(run: Run) -> int:
+    """How many images the teacher looks at before training; a live teacher looks in each step."""
+    if not run.teacher_store:
+        return 0
+    return COUNTS["train"] if run.data.unlabelled or not run.data.train_limit else run.data.train_limit
+
+
 def initial_weights_note(run: Run) -> str:
-    """How the weights that both students start from were made."""
+    """How the weights that all students start from were made."""
     assert run.init is not None
     card = read_tensors(ROOT / run.init)[1]
     return (
-        f"Both start from {run.init}, made by `python -m train study backbones`: {card['made']},\n"
-        f"{card['cpu_seconds']} s of one core, not counted below. It saw the boxes and labels of the training images."
+        f"All start from {run.init}, made by `python -m train study backbones`: {card['made']},\n"
+        f"{card['cpu_seconds']} s of one core, not counted below. It saw the labels of the images that the teacher learnt from."
     )
 
 
@@ -82,34 +139,49 @@ def committed(name: str) -> dict:
     """A row of the committed results of the study demo_seeds. UserError: the file is missing."""
     if not SEEDS.exists():
         raise UserError(f"{SEEDS} is missing; make it with: python -m train study demo_seeds")
-    return read_json(SEEDS)["demo"][name]
+    row: dict = read_json(SEEDS)["demo"][name]
+    return row
 
 
-def with_seconds(row: dict, seconds: float) -> dict:
-    """The row with the time of its training, given the seconds of a step."""
-    return row | {"seconds": row["steps"] * seconds}
+def with_seconds(row: dict, step: float, before: float = 0.0) -> dict:
+    """The row with the seconds of its training, given those of a step, and of the teacher `before` the first one."""
+    return row | {"seconds": row["steps"] * step + before}
 
 
-def table(rows: dict[str, dict]) -> str:
-    """The table of all rows, with its head."""
-    head = f"{'':<26} {'AP':>6} {'AP50':>6} {'AP75':>6} {'epochs':>7} {'minutes':>8}"
-    return "\n".join([head, *(table_line(TITLES[name], row) for name, row in rows.items())])
+def table(rows: dict[str, dict], measured: Mapping[str, dict]) -> str:
+    """The table of all rows, with its head; rows that were not trained here have a star."""
+    head = f"{'':<30} {'AP':>6} {'AP50':>6} {'AP75':>6} {'epochs':>7} {'minutes':>8}"
+    lines = [table_line(TITLES[name] + ("" if name in measured else " *"), row) for name, row in rows.items()]
+    return "\n".join([head, *lines, f"* trained earlier, by: python -m train study demo_seeds ({SEEDS.name})"])
 
 
 def table_line(title: str, row: dict) -> str:
     """One line of the table: AP, AP50, AP75 in percent, epochs and minutes."""
     scores = " ".join(f"{100 * row[key]:6.1f}" for key in ("ap", "ap50", "ap75"))
-    return f"{title:<26} {scores} {row['epochs']:>7} {row['seconds'] / 60:>8.1f}"
+    return f"{title:<30} {scores} {row['epochs']:>7} {row['seconds'] / 60:>8.1f}"
+
+
+def few_advice(rows: dict[str, dict]) -> str:
+    """What a teacher is worth to somebody with few labels and many images, in words."""
+    alone, best = (
+        rows["few_alone"],
+        max((rows[name] for name in ("few_teacher", "few_logits")), key=lambda row: row["ap"]),
+    )
+    gain, ceiling_ap = 100 * (best["ap"] - alone["ap"]), 100 * rows["all_labels"]["ap"]
+    worth = "Few labels, many images: distil." if gain > 0 else "Here the teacher did not help with few labels."
+    return (
+        f"{worth} With {LABELLED} labels, {best['seconds'] / 60:.1f} minutes with the teacher give {gain:+.1f} AP over "
+        f"{alone['seconds'] / 60:.1f} minutes alone, and labels of all images would give AP {ceiling_ap:.1f}."
+    )
 
 
 def advice(rows: dict[str, dict]) -> str:
-    """Which training to choose for a time budget, in words."""
+    """What to choose where all images have labels, in words."""
     alone, distilled, longer = (rows[name] for name in ("alone", "distilled", "alone_equal_time"))
     gain = 100 * (distilled["ap"] - alone["ap"])
     best, other = sorted([("distilled", distilled), ("alone for as long", longer)], key=lambda x: -x[1]["ap"])
     return (
-        f"At equal epochs the distilled student is {gain:+.1f} AP from the student alone.\n"
-        f"With {alone['seconds'] / 60:.0f} minutes, train alone (AP {100 * alone['ap']:.1f}). With "
-        f"{distilled['seconds'] / 60:.0f} minutes, train {best[0]}: AP {100 * best[1]['ap']:.1f} against "
-        f"{100 * other[1]['ap']:.1f} {other[0]}. The images and epochs you have, not the clock, favour distilling."
+        f"All images labelled, and few epochs: at equal epochs the distilled student is {gain:+.1f} AP from the student alone.\n"
+        f"All images labelled, and time to train: in {distilled['seconds'] / 60:.0f} minutes, train {best[0]}: AP "
+        f"{100 * best[1]['ap']:.1f} against {100 * other[1]['ap']:.1f} {other[0]}."
     )

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.metrics.pseudo_truth.counts import PseudoCounts
+from core.runs.diagnose.ap_findings import is_early
 from core.runs.diagnose.data_limits import data_findings
-from core.runs.diagnose.findings import Finding, findings
+from core.runs.diagnose.finding import Finding
+from core.runs.diagnose.findings import findings
 from core.runs.diagnose.history import Epoch, History, LossShare, Term, read_history
 from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels, Watch, replay_statistics
 from core.runs.open import OpenRun, open_run
@@ -79,6 +81,11 @@ def verdict(history: History, replayed: ReplayStatistics | None, causes: tuple[F
         first, *others = causes
         rest = f"; after that, see to: {', '.join(x.title for x in others)}" if others else ""
         return f"{first.title.capitalize()}: {first.evidence}; {first.setting}{rest}."
+    if is_early(history):
+        return (
+            f"Too early to tell: the student's AP is {100 * history.best_ap:.1f} after {len(history.steps)} steps; nothing is "
+            "wrong so far. Train it for longer."
+        )
     if replayed is None:
         return "Healthy, without a teacher: the student learns."
     return f"Healthy: {healthy_evidence(history, replayed)}; no setting needs a change."

@@ -7,7 +7,7 @@ from core.data.coco.dataset import Coco
 from core.data.coco.limits import Exceeded, exceeded, run_settings
 from core.data.sample import Dataset
 from core.errors import UserError
-from core.runs.diagnose.findings import Finding
+from core.runs.diagnose.finding import Finding
 
 TITLES = {
     "objects": "there is no object",

@@ -5,20 +5,20 @@ no classes to be swapped; and the shares of the losses mean something only if st
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from core.runs.diagnose.history import History, LossShare, Term, percent
+from core.runs.diagnose.ap_findings import ap_findings
+from core.runs.diagnose.finding import Finding
+from core.runs.diagnose.history import UNTRAINED_AP, History, LossShare, Term, percent
 from core.runs.diagnose.replay import ReplayStatistics, TeacherLabels
 
 # Standard errors beyond which a slope is a trend: chance exceeds it in 3 of 1,000 runs of MIN_STEPS, and less in longer ones.
 TREND_ERRORS = 4.0
 MIN_CHANGE = 0.01  # of the mean: a loss that changes by less was not trained, however significant the trend
 MIN_STEPS = 12  # a trend over fewer steps is not significant
-UNTRAINED_AP = 0.05  # the shipped students exceed it within their first epoch
 MIN_OBJECTS = 3  # of a class: with fewer, the teacher's label for it may be chance
 MIN_WRONG_SHARE = 0.5  # of a class's objects with one wrong label: confusion of similar classes stays below
 DOMINATING_SHARE = 0.9  # of the gradient: the other losses, with the detection loss, then steer a tenth of each step
@@ -37,16 +37,6 @@ WITHOUT_WEIGHTS = (
 SUM_FIXES = {"logits": ("normalise", "sum", "pairs"), "features": ("scale", "none", "mean")}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong with a run, with its evidence and the setting to change."""
-
-    disease: str  # its kind: frozen, unfound, imprecise, untrained, swapped, dominating, idle, shrunk or data
-    title: str
-    evidence: str
-    setting: str  # what to change
-
-
 def findings(history: History, replayed: ReplayStatistics | None, run: dict) -> tuple[Finding, ...]:
     """All findings, most important first: a cause before its effects, and of one kind the strongest.
 
@@ -59,6 +49,7 @@ def findings(history: History, replayed: ReplayStatistics | None, run: dict) -> 
         dominating = [*dominating_losses(history, run)]
         every += dominating or [*idle_losses(history, run)]
         every += shrunk_terms(history)
+    every += ap_findings(history)
     return tuple(every)
 
 

@@ -1,7 +1,7 @@
 """Reads what a run logged while it trained: the terms of its loss, the gradient of each loss, and its scores."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from core.metrics.pseudo_truth.counts import PseudoCounts
 from core.runs.results import read_lines, scores
 
 ENDS_PART = 5  # the first and the last steps are a fifth of all: long enough to average over batches
+UNTRAINED_AP = 0.05  # the shipped students exceed it within their first epoch
 PLACES = ("features", "decoder")  # where the gradient of each loss is measured
 
 
@@ -57,6 +58,7 @@ class Epoch:
 
     epoch: int
     ap: float | None
+    per_class: dict[str, float | None] = field(default_factory=dict)  # AP by class; None: it has no object
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def read_history(run: Path) -> History:
     if not steps:
         raise UserError(f"{run} has no record of a step in metrics.jsonl; train it first: python -m train resume {run}")
     teacher_aps = [x["ap"] for x in records if x.get("eval") == "teacher"]
-    epochs = tuple(Epoch(x["epoch"], x["ap"]) for x in scores(run))
+    epochs = tuple(Epoch(x["epoch"], x["ap"], x.get("per_class") or {}) for x in scores(run))
     gradient_records = [x for x in records if "gradients" in x]
     return History(steps, gradient_records, epochs, teacher_aps[0] if teacher_aps else None)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
@@ -71,10 +72,31 @@ def test_the_step_is_that_of_the_shapes_recipe():
 def test_the_step_is_measured_whole_and_in_parts():
     found = bench.run("step")
     _, whole, host = found["rows"]
-    parts = ("student", "teacher", "extra", "distilled", "matching", *step.LOSSES)
+    parts = ("student", "teacher", "extra", "distilled", "matching", *step.STORED, *step.LOSSES)
     assert all(whole[f"{part}_ms"] > 0 for part in parts)
     assert all(host[f"{part}_ms"] > 0 for part in ("cost", "copy", "solve", "index"))
-    assert [a["value"] for a in found["aims"]] == [whole["ratio"]]
+    stored = [whole[f"{name}_to_student"] for name in step.STORED]
+    assert [a["value"] for a in found["aims"]] == [whole["ratio"], *stored]
+    assert stored[0] == pytest.approx(whole["stored_logits_ms"] / whole["student_ms"], abs=1e-2)
+    assert whole["images_per_second"]["student"] == pytest.approx(2000 / whole["student_ms"], rel=1e-2)
+
+
+def test_a_step_with_a_stored_teacher_is_that_with_a_live_one(monkeypatch):
+    """The same losses and gradients, but the teacher is not asked again."""
+    student, teacher = step.pair("conditional", "tiny8x1", "tiny8x1", **step.TINY)
+    batch = step.random_batch(2, 64, 64, 4)
+    stored = step.stored_step(student, teacher, step.STORED["stored_prior"], batch)
+
+    def gradient(call):
+        student.zero_grad()
+        torch.manual_seed(0)  # of dropout
+        call()
+        return torch.cat([p.grad.flatten() for p in student.parameters() if p.grad is not None])
+
+    live = step.distiller(student, step.STORED["stored_prior"], teacher)
+    want = gradient(lambda: live(*batch).total.backward())
+    monkeypatch.setattr(teacher, "encode", None)
+    assert torch.equal(gradient(stored), want) and want.abs().sum() > 0
 
 
 @pytest.mark.parametrize("kind", detectors.KINDS)

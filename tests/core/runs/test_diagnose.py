@@ -136,10 +136,12 @@ def test_each_spoilt_run_has_its_disease_and_no_other(spoil, disease, evidence, 
         assert capsys.readouterr().out.splitlines()[-1] == found.verdict
 
 
-def test_a_young_run_is_sound(doctored):
+def test_of_a_young_run_it_is_too_early_to_tell(doctored):
     found = doctored(lambda run, path: run)
     json.dumps(asdict(found), allow_nan=False)
-    assert found.findings == () and found.verdict.startswith("Healthy: the teacher has AP ")
+    assert found.findings == () and found.verdict.startswith(
+        "Too early to tell: the student's AP is 0.0 after 16 steps"
+    )
     for place in ("share", "features", "decoder"):
         assert sum(getattr(p, place) for p in found.pulls) == pytest.approx(1)
     assert {p.loss: p.decoder for p in found.pulls}["features"] == 0
@@ -161,7 +163,7 @@ def test_the_shipped_run_is_sound(tmp_path, capsys):
 
 def test_a_run_alone_has_no_teacher_to_blame(doctored):
     found = doctored(lambda run, path: replace(run, losses=Losses(), teacher=None))
-    assert found.verdict.startswith("Healthy, without a teacher") and not found.findings and found.naming is None
+    assert found.verdict.startswith("Too early to tell") and not found.findings and found.naming is None
 
 
 @pytest.mark.parametrize(
