@@ -162,7 +162,7 @@ def table_line(title: str, row: dict) -> str:
 
 
 def few_advice(rows: dict[str, dict]) -> str:
-    """What a teacher is worth to somebody with few labels and many images, in words."""
+    """Says what a teacher is worth to somebody with few labels and many images, in words."""
     alone, best = (
         rows["few_alone"],
         max((rows[name] for name in ("few_teacher", "few_logits")), key=lambda row: row["ap"]),
@@ -176,7 +176,7 @@ def few_advice(rows: dict[str, dict]) -> str:
 
 
 def advice(rows: dict[str, dict]) -> str:
-    """What to choose where all images have labels, in words."""
+    """Says what to choose where all images have labels, in words."""
     alone, distilled, longer = (rows[name] for name in ("alone", "distilled", "alone_equal_time"))
     gain = 100 * (distilled["ap"] - alone["ap"])
     best, other = sorted([("distilled", distilled), ("alone for as long", longer)], key=lambda x: -x[1]["ap"])

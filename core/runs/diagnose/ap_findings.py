@@ -14,12 +14,12 @@ SHOWN_CLASSES = 3
 
 
 def is_early(history: History) -> bool:
-    """Whether the run is too short to say anything of its result."""
+    """Returns whether the run is too short to say anything of its result."""
     return len(history.steps) < EARLY_STEPS and history.best_ap < UNTRAINED_AP
 
 
 def ap_findings(history: History) -> Iterator[Finding]:
-    """What is wrong with the measured AP, the worst first; nothing if the run is early or AP was never measured."""
+    """Yields what is wrong with the measured AP, the worst first; nothing if the run is early or AP was never measured."""
     measured = [epoch for epoch in history.epochs if epoch.ap is not None]
     if is_early(history) or not measured:
         return

@@ -1,4 +1,4 @@
-"""What a diagnosis says of one thing that is wrong."""
+"""The class Finding: one thing that a diagnosis says is wrong."""
 
 from dataclasses import dataclass
 
