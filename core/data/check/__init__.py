@@ -12,10 +12,10 @@ from pathlib import Path
 from core.data.check import boxes, classes, image_files, records, splits
 from core.data.check.case import Case, Progress, no_progress
 from core.data.check.table import table
-from core.data.coco.corrections import correct, keep_needed_outline
+from core.data.coco.corrections import correct
 from core.data.coco.faults import NOTICES, Fault
 from core.data.coco.folder import ImageFolder, find_split
-from core.data.coco.instances import garbage_collector_paused, parse, read_raw
+from core.data.coco.instances import garbage_collector_paused, parse, parse_without_segmentations, read_raw
 from core.data.coco.limits import RECIPES, exceeded
 from core.data.coco.rules import SINGULAR
 from core.errors import UserError
@@ -63,7 +63,9 @@ def open_case(
     """
     with garbage_collector_paused():
         found = find_split(path, split)
-        file = found.file or parse(found.path, read_raw(found.path), None if segmentations else keep_needed_outline)
+        file = found.file or (
+            parse(found.path, read_raw(found.path)) if segmentations else parse_without_segmentations(found.path)
+        )
         root = images or (found.images if found.images.is_dir() else None)
         folder = ImageFolder(root) if root else None
         return Case(found.path, file, folder, progress=progress, name=found.name, note=correct(file, folder))

@@ -11,7 +11,7 @@ from typing import Any
 from core.data.coco.faults import quoted
 from core.data.coco.folder import ImageFolder
 from core.data.coco.outlines import box_of
-from core.data.coco.rules import LARGEST_INTEGER, SINGULAR, is_integer, is_number, is_text
+from core.data.coco.rules import LARGEST_INTEGER, SINGULAR, are_integers, column, is_integer, is_number, is_text
 from core.data.coco.turned import turned_images
 
 WHOLE = re.compile(r"\s*-?\d{1,16}(\.0+)?\s*", re.ASCII)
@@ -68,7 +68,9 @@ def correct_ids(records: dict[str, list[dict]], corrections: Corrections) -> Non
     """Replaces ids that are texts, floats or huge, and what refers to them, by whole numbers."""
     for section in ("images", "categories"):
         key = f"{SINGULAR[section]}_id"
-        references = {a[key] for a in records["annotations"] if is_foreign_id(a.get(key))}
+        references = foreign_ids(records["annotations"], key)
+        if not references and are_integers(column(records[section], "id")):
+            continue  # as in nearly all files
         own = id_numbers(records[section], references)
         set_ids(section, records[section], own, corrections)
         known = {r["id"] for r in records[section] if is_integer(r.get("id"))}
@@ -79,10 +81,17 @@ def correct_ids(records: dict[str, list[dict]], corrections: Corrections) -> Non
         for annotation in records["annotations"]:
             if is_foreign_id(old := annotation.get(key)) and old in own:
                 corrections.replace("annotations", annotation, key, own[old])
-    foreign = {a["id"] for a in records["annotations"] if is_foreign_id(a.get("id"))}
+    if not (foreign := foreign_ids(records["annotations"], "id")):
+        return
     usual = any(is_integer(a.get("id")) for a in records["annotations"])
     own = id_numbers(records["annotations"], set() if usual else foreign)
     set_ids("annotations", records["annotations"], own, corrections)
+
+
+def foreign_ids(records: list[dict], key: str) -> set:
+    """The values of a field that are no valid ids, but might stand for one."""
+    values = column(records, key)
+    return set() if are_integers(values) else {value for value in values if is_foreign_id(value)}
 
 
 def is_foreign_id(value: object) -> bool:
@@ -130,11 +139,14 @@ def whole_number(value: object) -> int | None:
 
 def correct_numbers(records: dict[str, list[dict]], corrections: Corrections) -> None:
     """Replaces heights, widths, areas and crowd flags that are not written as numbers by the numbers that they mean."""
-    for image in records["images"]:
-        for key in ("height", "width"):
+    for key in ("height", "width"):
+        for image in records["images"] if not are_integers(column(records["images"], key)) else ():
             number = None if type(image.get(key)) is int else whole_number(image.get(key))
             if number is not None and number > 0:
                 corrections.replace("images", image, key, number)
+    flags, areas = (column(records["annotations"], key, 0) for key in ("iscrowd", "area"))
+    if not {str, list} & {*map(type, flags), *map(type, areas)}:
+        return
     for annotation in records["annotations"]:
         if type(flag := annotation.get("iscrowd", 0)) is str and whole_number(flag) in (0, 1):
             corrections.replace("annotations", annotation, "iscrowd", whole_number(flag))
@@ -156,6 +168,8 @@ def correct_class_names(categories: list[dict], corrections: Corrections) -> Non
 
 def add_boxes(annotations: list[dict], corrections: Corrections) -> None:
     """Gives annotations without a box the box of their outline."""
+    if all(column(annotations, "bbox")):
+        return
     for annotation in annotations:
         if lacks_box(annotation) and (box := box_of(annotation.get("segmentation"))):
             annotation["bbox"] = [round(number, 4) for number in box]

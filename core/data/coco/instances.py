@@ -98,13 +98,12 @@ def parse_without_segmentations(path: Path) -> dict:
 
     Polygons are cut out before the JSON is parsed, which saves most of the time and memory. They stay in records without a box.
     """
-    raw = read_raw(path)
     try:
-        data = json.loads(SEGMENTATION.sub(b'"segmentation":0', raw), object_hook=drop_segmentation)
+        data = json.loads(SEGMENTATION.sub(b'"segmentation":0', read_raw(path)), object_hook=drop_segmentation)
     except (ValueError, RecursionError):
-        return parse(path, raw)  # its error names the position in the file as it is
+        return parse(path, read_raw(path))  # its error names the position in the file as it is
     file = require_lists(path, data)
-    return parse(path, raw, keep_needed_outline) if any_lacks_box(file) else file
+    return parse(path, read_raw(path), keep_needed_outline) if any_lacks_box(file) else file
 
 
 def read_raw(path: Path) -> bytes:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
+from math import isnan
 from typing import TypeGuard
 
 from core.data.coco.faults import Fault, quoted
@@ -29,7 +31,8 @@ def find_faults(file: dict) -> Iterator[Fault]:
     yield from repeated_names(file["categories"])
     yield from faults_in("images", file["images"], image_violations)
     known = {f"{SINGULAR[section]}_id": valid_ids(file[section]) for section in ("images", "categories")}
-    yield from faults_in("annotations", file["annotations"], lambda record: annotation_violations(record, known))
+    if not are_sound(file["annotations"], known):
+        yield from faults_in("annotations", file["annotations"], lambda record: annotation_violations(record, known))
 
 
 def faults_in(section: str, records: list, violations: Callable[[dict], Violations]) -> Iterator[Fault]:
@@ -99,6 +102,48 @@ def annotation_violations(record: dict, known: dict[str, set[int]]) -> Violation
         yield "field", "area", "it must be a number, or left out"
     if record.get("iscrowd", 0) not in (0, 1):
         yield "field", "iscrowd", "it must be 0 or 1, or left out"
+
+
+def are_sound(annotations: list, known: dict[str, set[int]]) -> bool:
+    """Returns whether no annotation breaks a rule or repeats an id; False also for some sound ones that are written unusually.
+
+    It looks at whole columns, which takes a fraction of the time that looking at each record takes.
+    """
+    if set(map(type, annotations)) - {dict}:
+        return False
+    ids, boxes = column(annotations, "id"), column(annotations, "bbox")
+    if set(map(type, boxes)) - {list} or set(map(len, boxes)) - {4}:
+        return False
+    references = {key: column(annotations, key) for key in known}
+    numbers = list(chain.from_iterable(boxes))
+    return (
+        are_integers(ids)
+        and len(set(ids)) == len(ids)
+        and all(are_integers(x) and known[key].issuperset(x) for key, x in references.items())
+        and are_numbers(numbers)
+        and min(numbers[2::4], default=0) >= 0
+        and min(numbers[3::4], default=0) >= 0
+        and are_numbers(column(annotations, "area", 0))
+        and set(map(type, flags := column(annotations, "iscrowd", 0))) <= {int, bool}
+        and set(flags) <= {0, 1}
+    )
+
+
+def column(records: list[dict], key: str, default: object = None) -> list:
+    """The values of a field in all records, with the default where one lacks it."""
+    return [record.get(key, default) for record in records]
+
+
+def are_integers(values: list) -> bool:
+    """Returns whether `is_integer` is true for all values."""
+    return set(map(type, values)) <= {int} and (not values or is_integer(min(values)) and is_integer(max(values)))
+
+
+def are_numbers(values: list) -> bool:
+    """Returns whether `is_number` is true for all values. Their sum is not NaN if none is."""
+    if not values or set(map(type, values)) - {int, float}:
+        return not values
+    return is_number(min(values)) and is_number(max(values)) and not isnan(sum(values))
 
 
 def valid_ids(records: list) -> set[int]:

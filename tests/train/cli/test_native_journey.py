@@ -64,7 +64,9 @@ def downloaded(case: str, form: str) -> Path:
 def command(*words) -> None:
     """Runs the trainer in a process of its own, where no check of shapes stops an export."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-m", "train", *map(str, words)], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "train", *map(str, words)], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
