@@ -1,4 +1,4 @@
-"""What the benchmark of growth measures: each case prepares its input for a size, and returns the call to be measured."""
+"""The cases of the benchmark of growth: each prepares its input for a size, and returns the call to be measured."""
 
 import json
 import re
@@ -123,7 +123,7 @@ def matched(queries: int, folder: Path) -> Call:
 
 
 def page_of_queries(queries: int, folder: Path) -> Call:
-    """What the app sends of one image in all layers, once the forward pass is done."""
+    """The answer of the app for one image in all layers, once the forward pass is done."""
     run = random_run(folder / f"{queries} queries", queries=queries, images=1)
     handlers = handlers_of(run)
     handlers.scene("image/1")  # the forward pass, whose result is kept
@@ -166,7 +166,7 @@ def gallery_page(images: int, folder: Path) -> Call:
     samples = samples_of(data, folder / f"gallery {images}")
     survey = Survey(samples)
     flips = [100 if k < PAGE else k % 90 for k in range(images)]  # the first ones have pictures
-    survey.known = {k: Facts(0.0, 0.0, n, (), (), ()) for k, n in enumerate(flips)}
+    survey.known = {k: Facts(0.0, 0.0, n, (), (), (), 0) for k, n in enumerate(flips)}
     return lambda: gallery(samples, [survey], "flips", "", 0, "")
 
 
