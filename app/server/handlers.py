@@ -16,9 +16,9 @@ from time import monotonic
 from app.arguments import fitting, unit, within
 from app.jobs.diagnosis import DiagnosisJobs
 from app.jobs.figures import FigureJobs
-from app.jobs.training import TrainingJob
+from app.jobs.train import TrainingJob
 from app.replay.display import Display, Replay
-from app.views import epochs, gallery, header, losses, masks, query, sampling, scene, stability
+from app.views import epochs, gallery, header, losses, masks, matches, sampling, scene, stability
 from app.views.masks import TeacherLevel
 from app.views.notes import listing
 from app.views.overview.overview import Overview
@@ -115,7 +115,7 @@ class Handlers:
         """Each object with the queries that are matched with it in one layer, and the cost of each pair."""
         display = self.display(key, run, compare)
         within(layer, display.layers, "layer")
-        return query.overview(display, layer)
+        return matches.overview(display, layer)
 
     def query(self, key: str, layer: int, side: str, index: int, run: str = "", compare: str = "") -> dict:
         """One query in one layer: class scores, box, and for each of its matches cost by part, margin and runner-up.
@@ -126,7 +126,7 @@ class Handlers:
         display = self.display(key, run, compare)
         member(display.counts, side, index)
         within(layer, display.layers, "layer")
-        return query.target(display, layer, index) if side == "truth" else query.query(display, layer, side, index)
+        return matches.target(display, layer, index) if side == "truth" else matches.query(display, layer, side, index)
 
     def reading(self, key: str, layer: int, side: str, index: int, run: str = "", compare: str = "") -> dict:
         """The sampling locations of one query in one layer: {"places": [(x, y, weight)], "share" inside its box, "says"}.

@@ -23,7 +23,7 @@ from app.replay import pictures
 from app.replay.display import Display
 from app.server.handlers import Handlers
 from app.server.page import answer as reply
-from app.views import query as query_view
+from app.views import matches as matches_view
 from app.views import sampling
 from app.views import scene as scene_view
 from app.words import term
@@ -176,7 +176,7 @@ def test_lines_are_the_assignments(display):
         assert sorted(drawn) == rows and len(rows) > 0
         for layer, pairs in enumerate(lines[name]["layers"]):
             for query, _, cost in pairs[::3]:
-                matches = query_view.query(display, layer, start, query)["matches"]
+                matches = matches_view.query(display, layer, start, query)["matches"]
                 assert cost == pytest.approx(next(m["total"] for m in matches if m["line"] == name), abs=2e-4)
 
 
@@ -242,7 +242,7 @@ def test_the_cost_of_a_pair_of_unequal_depth_is_that_of_its_own_layers(uneven):
         a = display.trace.outcomes["logits"].pairs[name]
         rows = zip(a.layer.tolist(), a.target_layer.tolist(), a.query.tolist(), a.target.tolist())
         for layer, other, q, k in list(rows)[::5]:
-            found = [m for m in query_view.query(display, layer, "student", q)["matches"] if m["line"] == name]
+            found = [m for m in matches_view.query(display, layer, "student", q)["matches"] if m["line"] == name]
             boxes = (box_convert(x[[i]], "cxcywh", "xyxy") for x, i in ((s.boxes[layer, 0], q), (t.boxes[other, 0], k)))
             l1 = torch.cdist(*boxes, p=1).item()
             match = min(found, key=lambda m: abs(m["parts"][-2]["cost"] - l1))
@@ -281,7 +281,7 @@ def test_the_cost_of_a_match_is_the_one_that_was_solved(display):
             here = of.assignment.of(layer=layer, image=0)
             total = 0.0
             for q, t in zip(here.query.tolist(), here.target.tolist()):
-                match = query_view.query(display, layer, side, q)["matches"][0]
+                match = matches_view.query(display, layer, side, q)["matches"][0]
                 assert match["line"] == f"{side}-truth" and match["other"]["index"] == t
                 for row in match["parts"]:
                     assert row["cost"] == pytest.approx(parts[row["part"]][q, t].item(), rel=1e-3, abs=1e-5)
@@ -301,7 +301,7 @@ def test_the_cost_of_a_pair_with_a_teacher_query_is_the_one_that_was_solved(disp
     for name in ("positive", "negative"):
         a = display.trace.outcomes["logits"].pairs[name]
         for layer, q, k in list(zip(a.layer.tolist(), a.query.tolist(), a.target.tolist()))[::3]:
-            match = next(m for m in query_view.query(display, layer, "student", q)["matches"] if m["line"] == name)
+            match = next(m for m in matches_view.query(display, layer, "student", q)["matches"] if m["line"] == name)
             assert match["other"] == {"side": "teacher", "index": k, "role": "teacher"}
             seen = {row["part"]: row["cost"] for row in match["parts"]}
             mine, theirs = (box_convert(p.boxes[layer, 0, [i]], "cxcywh", "xyxy") for p, i in ((s, q), (t, k)))
@@ -315,7 +315,7 @@ def test_the_cost_of_a_pair_with_a_teacher_query_is_the_one_that_was_solved(disp
                     torch.distributions.Bernoulli(logits=p.logits[layer, 0, i].double()) for p, i in ((s, q), (t, k))
                 )
                 assert seen["class"] == pytest.approx(torch.distributions.kl_divergence(y, x).sum().item(), abs=1e-3)
-            other = next(m for m in query_view.query(display, layer, "teacher", k)["matches"] if m["line"] == name)
+            other = next(m for m in matches_view.query(display, layer, "teacher", k)["matches"] if m["line"] == name)
             assert other["total"] == match["total"] and other["other"]["index"] == q
     assert matching.weights == {"class": 2.0, "l1": 5.0, "giou": 2.0}
 
@@ -323,7 +323,7 @@ def test_the_cost_of_a_pair_with_a_teacher_query_is_the_one_that_was_solved(disp
 def test_a_prior_query_answers_for_what_it_answered_for_in_the_teacher(display):
     a = display.trace.teacher.assignment.of(layer=1, image=0)
     for q, t in zip(a.query.tolist(), a.target.tolist()):
-        match = query_view.query(display, 1, "prior", q)["matches"][0]
+        match = matches_view.query(display, 1, "prior", q)["matches"][0]
         parts = naive_costs(
             display.trace.student.predictions["prior"],
             1,
@@ -339,7 +339,7 @@ def test_every_query_has_scores_a_box_and_says_when_it_has_no_match(display):
     pairs = display.trace.outcomes["logits"].pairs.values()
     paired = {q for a in pairs for q in a.of(layer=0, image=0).query.tolist()}
     for q in range(QUERIES):
-        view = query_view.query(display, 0, "student", q)
+        view = matches_view.query(display, 0, "student", q)
         values = [s["score"] for s in view["scores"]]
         assert values == sorted(values, reverse=True) and len(values) == 5
         assert values[0] == pytest.approx(display.trace.student.own.logits[0, 0, q].sigmoid().max().item())
@@ -386,14 +386,14 @@ def test_of_many_places_the_weightiest_are_told(handlers, monkeypatch):
 
 def test_an_object_and_the_overview_show_the_costs_of_its_queries(display):
     for layer in range(LAYERS):
-        overview = query_view.overview(display, layer)
+        overview = matches_view.overview(display, layer)
         assert [side["title"] for side in overview["sides"]] == ["Student", "Teacher", "Prior"]
         for index, row in enumerate(overview["rows"]):
-            matches = query_view.target(display, layer, index)["matches"]
+            matches = matches_view.target(display, layer, index)["matches"]
             assert [(m["other"], m["total"]) for m in matches] == [(a["other"], a["total"]) for a in row["answers"]]
             for answer in row["answers"]:
                 other = answer["other"]
-                view = query_view.query(display, layer, other["side"], other["index"])
+                view = matches_view.query(display, layer, other["side"], other["index"])
                 assert view["matches"][0]["total"] == answer["total"]
 
 
@@ -421,7 +421,7 @@ def test_the_margin_of_a_match_and_its_runner_up_are_those_of_every_other_assign
                 best, _ = cheapest(price)
                 here = a.of(layer=layer, image=0)
                 for q, t in zip(here.query.tolist(), here.target.tolist()):
-                    match = query_view.query(display, layer, side, q)["matches"][0]
+                    match = matches_view.query(display, layer, side, q)["matches"][0]
                     second, rows = cheapest(price, forbidden=(q, t))
                     assert match["margin"] == pytest.approx(second - best, abs=1e-4) and match["margin"] >= 0
                     assert match["runner_up"]["other"]["index"] == rows[t] != q
@@ -441,7 +441,7 @@ def test_the_margin_of_a_pair_counts_only_the_queries_that_were_to_be_had(displa
 
 def test_what_keeps_its_object_has_no_margin(display):
     a = display.trace.teacher.assignment.of(layer=1, image=0)
-    assert all(query_view.query(display, 1, "prior", q)["matches"][0]["margin"] is None for q in a.query.tolist())
+    assert all(matches_view.query(display, 1, "prior", q)["matches"][0]["margin"] is None for q in a.query.tolist())
 
 
 # Uploads --------------------------------------------------------------------------------------------------------------

@@ -50,3 +50,11 @@ def test_another_content_has_another_address(tmp_path, monkeypatch):
 
 def test_every_sheet_is_in_the_page():
     assert sorted(WEB / "styles" / f"{name}.css" for name in STYLES) == SHEETS
+
+
+def test_a_view_has_one_name_on_both_sides():
+    """A tab is a folder of web/views, and a file or folder of app/views, or of app/jobs where it runs in the background."""
+    tabs = re.search(r"const TABS = \[(.*?)\]", (WEB / "link/address.js").read_text(encoding="utf-8"))
+    folders = {path.name for path in (WEB / "views").iterdir() if path.is_dir()}
+    answers = {path.stem for folder in ("views", "jobs") for path in (WEB.parent / folder).iterdir()}
+    assert tabs and set(re.findall(r"\w+", tabs[1])) <= folders <= answers

@@ -1,4 +1,4 @@
-// What app/views/query.py sends of one query or object, and of all objects.
+// What app/views/matches.py sends of one query or object, and of all objects.
 
 /**
  * A query or object that a link leads to.

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.bench._random_runs import random_run
 from app.arguments import checked
-from app.jobs import training, training_log
+from app.jobs import train, training_log
 from app.jobs.training_log import Log, report
 from app.worker.library import RUNS
 from core.errors import UserError
@@ -131,7 +131,7 @@ def test_a_run_that_ends_at_once_is_told(tmp_path, monkeypatch, folder):
 
 def test_few_logs_are_followed_at_once(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "LOGS", 2)
+    monkeypatch.setattr(train, "LOGS", 2)
     handlers = opened.handlers(folder)
     for k in range(4):
         card = {"run": {"optim": {"epochs": 2, "batch": 4}, "data": {"kind": "coco", "train_limit": None}}}
