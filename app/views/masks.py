@@ -1,6 +1,6 @@
 """The masks of the teacher's queries on one level of its features, computed by the functions of the loss `features` itself."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -80,13 +80,21 @@ class TeacherLevel:
 
     def psi(self, config: features.Config) -> Float[Tensor, "1 q h w"]:
         """The masks of all queries, for the features and the similarity that these options name."""
-        key = (*self.cache_key, self.level, self.layer, config.mask, config.source)
-        psi = self.cache.get(key)
-        if psi is None:
-            memory, queries = self.teacher.memory.maps(config.source)[self.level], self.teacher.own.hidden[self.layer]
-            psi = features.similarity_masks(memory, queries, config.mask)
-            self.cache.put(key, psi)
-        return psi
+        memory, queries = self.teacher.memory.maps(config.source)[self.level], self.teacher.own.hidden[self.layer]
+        return self.kept("masks", config, lambda: features.similarity_masks(memory, queries, config.mask))
+
+    def spread(self) -> Float[Tensor, "2 q"]:
+        """The share of each mask's mass inside objects' boxes, and the spatial entropy of each mask."""
+        return self.kept("spread", self.config, lambda: mask_spread(self))
+
+    def kept(self, name: str, config: features.Config, make: Callable[[], Tensor]) -> Tensor:
+        """What is made of the masks of these options, made at most once while it is in the cache."""
+        key = (*self.cache_key, self.level, self.layer, name, config.mask, config.source)
+        value = self.cache.get(key)
+        if value is None:
+            value = make()
+            self.cache.put(key, value)
+        return value
 
     def weight(self, config: features.Config, gamma: float) -> Float[Tensor, "h w"]:
         """The weight W that the feature loss gives each place, with these options."""
@@ -123,7 +131,7 @@ def teacher_level(
 def overview(at: TeacherLevel, gamma: float) -> dict:
     """Every query with its quality and mask statistics, the combined weight three ways, and the map of the feature loss."""
     parts = quality_parts(at.teacher, at.targets)
-    inside, entropy = mask_spread(at)
+    inside, entropy = at.spread()
     return {
         "level": at.level,
         "stage": at.layer,
@@ -148,7 +156,7 @@ def weighed(at: TeacherLevel, gamma: float) -> dict:
         "gamma": gamma,
         "quality": quality_values(at, parts.ranking(gamma)),
         "counts": [finite(x) for x in parts.assigned(gamma)[at.layer, 0].tolist()],
-        "correlation": correlation(at, parts, gamma, mask_spread(at)[0]),
+        "correlation": correlation(at, parts, gamma, at.spread()[0]),
         "heat": combined_weight(at, "each", gamma)["heat"],
     }
 
@@ -197,10 +205,10 @@ def most_of_masks(at: TeacherLevel) -> float:
     return (at.psi(at.config) * at.valid[:, None]).max().item()
 
 
-def mask_spread(at: TeacherLevel) -> tuple[Float[Tensor, " q"], Float[Tensor, " q"]]:
-    """The share of each mask's mass inside objects' boxes, and the spatial entropy of each mask."""
+def mask_spread(at: TeacherLevel) -> Float[Tensor, "2 q"]:
+    """As `TeacherLevel.spread`, without the cache."""
     psi = at.psi(at.config).clamp(min=0) * at.valid[:, None]
-    return mass_inside(psi, at.inside_objects)[0], spatial_entropy(psi, at.valid)[0]
+    return torch.stack([mass_inside(psi, at.inside_objects)[0], spatial_entropy(psi, at.valid)[0]])
 
 
 def correlation(at: TeacherLevel, parts: QualityParts, gamma: float, inside: Float[Tensor, " q"]) -> float | None:

@@ -5,6 +5,8 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import TypedDict
 
+from scipy.special import stdtrit  # the quantile of scipy.stats.t, whose module takes a second to import
+
 
 class Gain(TypedDict):
     """Mean difference of two rows, and half the width of its 95% confidence interval (None for a single seed)."""
@@ -15,11 +17,9 @@ class Gain(TypedDict):
 
 def paired_gain(values: Sequence[float], base: Sequence[float]) -> Gain:
     """The gain of `values` over `base`, seed by seed, with Student's t interval; ValueError if the lengths differ."""
-    from scipy.stats import t  # takes a second to import
-
     differences = [a - b for a, b in zip(values, base, strict=True)]
     n = len(differences)
-    half = float(t.ppf(0.975, n - 1)) * stdev(differences) / sqrt(n) if n > 1 else None
+    half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / sqrt(n) if n > 1 else None
     return {"mean": mean(differences), "half": half}
 
 

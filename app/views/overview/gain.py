@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from analysis.inputs.rows import Row
-from analysis.inputs.sources import rows_at, rows_of_run
+from analysis.inputs.sources import rows_at
+from app.views.overview.rows import read_row
 from app.worker.library import Source
 from core.errors import UserError
 from core.files import read_json
@@ -53,7 +54,7 @@ def gain(run: Source, other: Source, listed: Iterable[Source]) -> Gain | None:
 
 def scores_by_seed(row: Row, candidates: Iterable[Row]) -> dict[int | None, float]:
     """The last AP, 0 to 1, of each seed of a row's setting; that of the row's own seed is the row's own."""
-    same = [x for x in candidates if x.setting_key == row.setting_key and (x.folder or of_one_commit(x, row))]
+    same = [x for x in candidates if (x.folder or of_one_commit(x, row)) and x.setting_key == row.setting_key]
     scored = [x for x in map(measured, same) if x.finished]
     return {x.seed: ap for x in (*scored, row) if (ap := x.score()) is not None}
 
@@ -67,13 +68,13 @@ def measured(row: Row) -> Row:
     """The row with its scores, which one of a card alone lacks; a run without scores stays as it is."""
     if row.folder is None or "ap" in row.result:
         return row
-    return next(iter(rows_of_run(row.folder)), row)
+    return read_row(row.folder) or row
 
 
 def row(source: Source) -> Row | None:
     """A run as a row of figures and tables; None where it is a file of weights, or has no AP, or another teacher now."""
     is_run = source.path.is_dir() and source.teacher is None
-    return next(iter(rows_of_run(source.path)), None) if is_run else None
+    return read_row(source.path) if is_run else None
 
 
 def row_of_card(source: Source) -> Row | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.inputs import groups
 from analysis.inputs.rows import Row, detector_title
-from analysis.inputs.sources import rows_of_run
+from app.views.overview.rows import read_row
 from app.worker.library import Source
 from core.errors import UserError
 from core.runs.diagnose.history import History, read_history
@@ -76,7 +76,7 @@ def step_time(row: Row, history: History) -> dict:
 
 def row_of(folder: Path) -> Row:
     """The run as a row of figures and tables, measured evaluations only. UserError: it has none."""
-    row = next(iter(rows_of_run(folder)), None)
+    row = read_row(folder)
     if row is None:
         raise UserError(f"{folder} has no AP yet; go on with it by: python -m train resume {folder}")
     result = row.result

@@ -2,8 +2,11 @@
 import { draw } from "../dom.js";
 import { paintBoard, prepare } from "./paint/canvas.js";
 import { densities } from "./paint/density.js";
-import { hoverNodes, overlayNodes } from "./paint/overlay.js";
+import { followBoxes } from "./paint/labels.js";
+import { hoverNodes, overlayLabels, overlayNodes } from "./paint/overlay.js";
 import { fillFrame, placePanes, showHeat } from "./paint/panes.js";
+
+const REST = 120; // milliseconds without a change after which a gesture is at rest
 
 /**
  * @param {import("./scene/model.js").Model} model
@@ -12,9 +15,12 @@ import { fillFrame, placePanes, showHeat } from "./paint/panes.js";
 export function painter(model, { board, frame, canvas, overlay }) {
   /** @type {import("./paint/canvas.js").Drawn} */
   let drawn = { items: [], pairs: [], dim: false };
-  let labels = { shown: 0, all: 0 };
-  const hovered = draw("g", { class: "dd-hovered" });
+  /** @type {import("./paint/labels.js").Labels} */
+  let labels = { nodes: [], anchored: [], shown: 0, all: 0 };
+  const [shapes, named, hovered] = ["dd-shapes", "dd-named", "dd-hovered"].map((name) => draw("g", { class: name }));
+  overlay.replaceChildren(shapes, named, hovered);
   let waiting = 0;
+  let resting = 0;
 
   /** Finds what is visible, and paints it. */
   function paint() {
@@ -33,15 +39,27 @@ export function painter(model, { board, frame, canvas, overlay }) {
   /** Paints what was visible where it is now. */
   function repaint() {
     cancelAnimationFrame(waiting);
+    clearTimeout(resting);
     model.size = { width: board.clientWidth, height: board.clientHeight };
     model.aim();
+    labels = overlayLabels(model);
+    named.replaceChildren(...labels.nodes);
+    paintImage();
+  }
+
+  /** Paints all but the labels. */
+  function paintImage() {
     placePanes(frame, model);
     overlay.classList.toggle("zoomed", model.view.zoom.scale > 1);
     paintBoard(prepare(canvas, model.size), model, drawn);
-    const over = overlayNodes(model);
-    labels = over.labels;
-    overlay.replaceChildren(...over.nodes, hovered);
+    shapes.replaceChildren(...overlayNodes(model));
     paintHover();
+  }
+
+  /** Paints a frame of a gesture, in which labels keep their place beside their boxes. */
+  function paintFrame() {
+    followBoxes(model, labels.anchored);
+    paintImage();
   }
 
   function paintHover() {
@@ -60,14 +78,16 @@ export function painter(model, { board, frame, canvas, overlay }) {
     showHeat(frame, model);
   }
 
-  /** At most once a frame; what asks where the image is knows at once. */
+  /** Paints at most once a frame, and labels anew at rest; what asks where the image is knows at once. */
   function repaintSoon(done) {
     model.aim();
     cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(() => {
+    clearTimeout(resting);
+    waiting = requestAnimationFrame(paintFrame);
+    resting = setTimeout(() => {
       repaint();
       done();
-    });
+    }, REST);
   }
 
   return {

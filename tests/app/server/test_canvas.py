@@ -308,3 +308,19 @@ def test_the_canvas_as_seen_is_a_picture(photos, tmp_path):
     text = Path(download.value.path()).read_text(encoding="utf-8")
     assert text.startswith("<svg") and "oklab" not in text and "var(--" not in text and "data:image/" in text
     assert text.count("<rect") > 4 * QUERIES
+
+
+def test_labels_keep_to_their_boxes_while_the_image_moves_and_find_new_places_at_rest(page):
+    page.locator("[data-tool=nearer]").click()
+    page.wait_for_function("() => ![...document.querySelectorAll('.dd-name')].some(e => e.hasAttribute('transform'))")
+    moved = page.evaluate("""async () => {
+        const left = () => document.querySelector('.dd-pane img').getBoundingClientRect().left;
+        const overlay = document.querySelector('.dd-overlay'), before = left();
+        overlay.focus();
+        overlay.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', shiftKey: true, bubbles: true}));
+        await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);
+        const by = [...document.querySelectorAll('.dd-name')].map(e => e.getAttribute('transform'));
+        return {image: left() - before, by}; }""")
+    shifts = [float(re.match(r"translate\(([-\d.]+) 0\)", text)[1]) for text in moved["by"]]
+    assert shifts and abs(moved["image"]) > 5 and all(abs(x - moved["image"]) <= 1 for x in shifts)
+    page.wait_for_function("() => ![...document.querySelectorAll('.dd-name')].some(e => e.hasAttribute('transform'))")

@@ -9,6 +9,12 @@ const CORNERS = { truth: "sw", teacher: "ne", other: "se" };
 /** @typedef {import("../scene/model.js").Model} Model */
 /** @typedef {import("../scene/types.js").Item} Item */
 
+/**
+ * A node of a label, beside a corner of its item's box that was at `left` and `top`.
+ * @typedef {{node: SVGElement, item: Item, pane: number, left: number, top: number}} Anchored
+ * @typedef {{nodes: SVGElement[], anchored: Anchored[], shown: number, all: number}} Labels
+ */
+
 const widths = new Map(); // pixels by text
 let ruler = null;
 document.fonts.addEventListener("loadingdone", () => widths.clear());
@@ -26,13 +32,15 @@ function widthOf(text) {
  * Labels of the chosen item first, then of the truth, then by score; of the boxes that are in view.
  * @param {Model} model
  * @param {Item[]} named
- * @returns {{nodes: SVGElement[], shown: number, all: number}}
+ * @returns {Labels}
  */
 export function labels(model, named) {
   const { chosen, layout, visible, view } = model;
   const order = (item) => (item === chosen ? 3 : item.side === "truth" ? 2 : 0) + item.score;
   const sorted = [...named].sort((a, b) => order(b) - order(a));
+  /** @type {Anchored[]} */
   const plates = [];
+  /** @type {Anchored[]} */
   const leaders = [];
   let all = 0;
   for (let pane = 0; pane < view.count; pane++) {
@@ -52,11 +60,27 @@ export function labels(model, named) {
     const places = placeLabels(wanted, [...boxes.values()], rim, model.covered);
     all += inView.length;
     places.forEach((place, k) => {
-      if (place) plates.push(plateNode(model, inView[k], place, wanted[k].width));
-      if (place?.leader) leaders.push(leaderNode(inView[k], place));
+      const { left, top } = wanted[k].box;
+      const at = { item: inView[k], pane, left, top };
+      if (place) plates.push({ ...at, node: plateNode(model, inView[k], place, wanted[k].width) });
+      if (place?.leader) leaders.push({ ...at, node: leaderNode(inView[k], place) });
     });
   }
-  return { nodes: [...leaders, ...plates], shown: plates.length, all };
+  const anchored = [...leaders, ...plates];
+  return { nodes: anchored.map(({ node }) => node), anchored, shown: plates.length, all };
+}
+
+/**
+ * Moves labels with their boxes, without looking for better places: quick enough for each frame of a gesture.
+ * @param {Model} model
+ * @param {Anchored[]} anchored
+ */
+export function followBoxes({ view }, anchored) {
+  for (const { node, item, pane, left, top } of anchored) {
+    const now = view.box(item.box, pane);
+    node.setAttribute("transform", `translate(${now.left - left} ${now.top - top})`);
+    node.setAttribute("display", meet(now, view.pane(pane)) ? "inline" : "none");
+  }
 }
 
 /** Each role has its own corner of the box, so that the labels of matched boxes are apart. */

@@ -8,25 +8,38 @@ import { labels } from "./labels.js";
 /** @typedef {import("../scene/model.js").Model} Model */
 /** @typedef {import("../scene/types.js").Item} Item */
 
+/** The chosen item and what belongs to it. @param {Model} model */
+function apartItems({ chosen, options, visible: { items, near } }) {
+  return chosen ? items.filter((item) => item === chosen || (options.look === "boxes" && near.has(item))) : [];
+}
+
 /**
- * What lies over the canvas; `labels` says how many boxes in view have theirs.
+ * The labels over the canvas.
+ * @param {Model} model
+ */
+export function overlayLabels(model) {
+  const { chosen, options, visible } = model;
+  if (chosen) return labels(model, apartItems(model));
+  const wanted = options.look === "boxes" ? visible.items : visible.items.filter(({ side }) => side === "truth");
+  return labels(model, options.names ? wanted : []);
+}
+
+/**
+ * What lies over the canvas, but for labels.
  * @param {Model} model
  */
 export function overlayNodes(model) {
-  const { items, pairs, near } = model.visible;
   const { chosen, options } = model;
+  const { pairs } = model.visible;
   const plain = options.look === "boxes";
-  const apart = chosen ? items.filter((item) => item === chosen || (plain && near.has(item))) : [];
+  const apart = apartItems(model);
   const boxes = [...apart]
     .sort((a, b) => Number(a === chosen) - Number(b === chosen) || area(b.box) - area(a.box))
     .flatMap((item) => boxNodes(model, item));
   const lines = plain ? pairs.filter((pair) => pair.ends).flatMap((pair, nth) => lineNode(model, pair, nth)) : [];
-  const wanted = plain ? items : items.filter(({ side }) => side === "truth");
-  const named = labels(model, chosen ? apart : options.names ? wanted : []);
   const trail = plain ? trailNodes(model, chosen) : [];
   const panes = Array.from({ length: model.view.count }, (_, k) => clip(model, k));
-  const nodes = [draw("defs", null, panes), ...boxes, ...samplingNodes(model, chosen), ...trail, ...lines];
-  return { nodes: [...nodes, ...named.nodes], labels: named };
+  return [draw("defs", null, panes), ...boxes, ...samplingNodes(model, chosen), ...trail, ...lines];
 }
 
 function clip({ view }, k) {

@@ -30,16 +30,17 @@ export function placePanes(frame, { view }) {
   [...frame.children].forEach((node, k) => {
     const pane = view.pane(k);
     const image = view.image(k);
-    put(/** @type {HTMLElement} */ (node), pane);
+    put(/** @type {HTMLElement} */ (node), pane, 1);
     const plane = /** @type {HTMLElement} */ (node.querySelector(".dd-plane"));
-    put(plane, { ...image, left: image.left - pane.left, top: image.top - pane.top });
+    put(plane, { ...image, left: image.left - pane.left, top: image.top - pane.top }, view.zoom.scale);
   });
 }
 
-function put({ style }, { left, top, width, height }) {
-  style.width = `${width}px`;
-  style.height = `${height}px`;
-  style.transform = `translate(${left}px, ${top}px)`;
+/** Only a transform differs between the frames of a gesture: nothing is laid out anew. */
+function put({ style }, { left, top, width, height }, scale) {
+  style.width = `${width / scale}px`;
+  style.height = `${height / scale}px`;
+  style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
 }
 
 /**

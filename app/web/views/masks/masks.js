@@ -84,7 +84,7 @@ export function masksView(app) {
       Object.assign(view, { gamma: answer.gamma, correlation: answer.correlation });
       view.weights.find(({ id }) => id === "each").heat = answer.heat;
       rank();
-      weights.show();
+      weights.follow();
     }
     if (changed?.has("pins")) await panels.show();
     controls.sync();

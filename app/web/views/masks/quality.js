@@ -56,7 +56,10 @@ export function qualityCard({ app, view, gamma, chosen, choose }) {
 
   /** Sorts the queries, the best first. */
   function rank() {
-    body.replaceChildren(...ranked(view().queries).map((query, k) => rowOf(query).fill(query, k)));
+    ranked(view().queries).forEach((query, k) => {
+      const node = rowOf(query).fill(query, k);
+      if (body.children[k] !== node) body.insertBefore(node, body.children[k] || null);
+    });
   }
 
   function rowOf(query) {
@@ -95,12 +98,12 @@ function queryRow({ index, class: name }, choose) {
 
   /** @param {MaskQuery} q */
   function fill(q, k) {
-    rank.textContent = String(k + 1);
-    score.textContent = q.score.toFixed(3);
-    overlap.textContent = q.overlap === null ? "–" : q.overlap.toFixed(3);
-    text.textContent = q.quality === null ? "–" : q.quality.toFixed(3);
+    write(rank, String(k + 1));
+    write(score, q.score.toFixed(3));
+    write(overlap, q.overlap === null ? "–" : q.overlap.toFixed(3));
+    write(text, q.quality === null ? "–" : q.quality.toFixed(3));
+    write(inside, q.inside === null ? "–" : share(q.inside));
     bar.style.width = `${(100 * q.quality).toFixed(1)}%`;
-    inside.textContent = q.inside === null ? "–" : share(q.inside);
     node.classList.toggle("counts", q.counts > 0);
     node.title =
       q.counts > 0
@@ -110,6 +113,11 @@ function queryRow({ index, class: name }, choose) {
   }
 
   return { node, fill };
+}
+
+/** Sets a text that is another: the browser lays out what is set, also if it is the same. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 /** Scrolls the list alone: the page stays where it is. */

@@ -16,21 +16,22 @@ export function weightsCard({ app, view }) {
   const node = card("weights", heading("Where the feature loss compares student and teacher", SAYS), tiles);
 
   function show() {
-    const picture = app.stage.picture();
     const { weights, loss } = view();
-    const ways = weights.map(({ id, title, says, equation, own, heat }) =>
-      tile(picture, heat, {
-        id,
-        title: title + (own ? " · used by this run" : ""),
-        says,
-        equation,
-        bar: colourBar(heat.most),
-      }),
-    );
-    tiles.replaceChildren(...ways, lossTile(picture, loss));
+    tiles.replaceChildren(...weights.map(wayTile), lossTile(app.stage.picture(), loss));
   }
 
-  return { node, show };
+  function wayTile({ id, title, says, equation, own, heat }) {
+    const name = title + (own ? " · used by this run" : "");
+    return tile(app.stage.picture(), heat, { id, title: name, says, equation, bar: colourBar(heat.most) });
+  }
+
+  /** Another gamma changes the weight by quality alone. */
+  function follow() {
+    const at = view().weights.findIndex(({ id }) => id === "each");
+    tiles.children[at].replaceWith(wayTile(view().weights[at]));
+  }
+
+  return { node, show, follow };
 }
 
 function lossTile(picture, loss) {
