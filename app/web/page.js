@@ -114,10 +114,12 @@ function page(root) {
   linkHover(root, app.stage.hover);
   keepRoom(root, [boxes.header, board.node, guide.node, bar, boxes.gallery]);
   place();
-  current().load();
+  const first = Promise.resolve(current().load());
   state.watch(update);
   if (wrong.length) board.say(`The link asks for ${wrong.join(", ")}, which this page does not know.`);
-  images.load(true);
+  // What fills the page comes before the image behind it, whose networks would slow it down.
+  if (current().full) first.finally(() => images.load(true));
+  else images.load(true);
   head.list();
 }
 
