@@ -88,7 +88,7 @@ class TeacherLevel:
         return self.kept("spread", self.config, lambda: mask_spread(self))
 
     def kept(self, name: str, config: features.Config, make: Callable[[], Tensor]) -> Tensor:
-        """What is made of the masks of these options, made at most once while it is in the cache."""
+        """A tensor that `make` makes of the masks of these options, once as long as it is in the cache."""
         key = (*self.cache_key, self.level, self.layer, name, config.mask, config.source)
         value = self.cache.get(key)
         if value is None:
@@ -206,7 +206,7 @@ def most_of_masks(at: TeacherLevel) -> float:
 
 
 def mask_spread(at: TeacherLevel) -> Float[Tensor, "2 q"]:
-    """As `TeacherLevel.spread`, without the cache."""
+    """The share of each mask's mass inside objects' boxes, and its spatial entropy, computed anew."""
     psi = at.psi(at.config).clamp(min=0) * at.valid[:, None]
     return torch.stack([mass_inside(psi, at.inside_objects)[0], spatial_entropy(psi, at.valid)[0]])
 
