@@ -11,7 +11,7 @@ EXTRA ?= dev,timm
 export OMP_WAIT_POLICY ?= passive
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: demo test test-all lint docs env chromium clean
+.PHONY: demo test test-all test-gpu lint docs env chromium clean
 
 env: .venv/.made
 
@@ -54,6 +54,12 @@ test: env chromium lint docs
 
 test-all: env chromium lint docs
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m ""
+
+# Needs no `make env`: make test-gpu PY=python3 takes a machine's own torch. DEVICE=cpu runs it as far as a CPU goes.
+DEVICE ?= cuda
+test-gpu:
+	$(if $(filter cpu,$(DEVICE)),TRITON_INTERPRET=1) $(PY) -m pytest -o addopts=--import-mode=importlib -m cuda -rs \
+	  --device $(DEVICE) tests/gpu
 
 clean:
 	rm -rf .venv build site *.egg-info

@@ -8,8 +8,6 @@ from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
-import tyro
-
 from core import detectors, losses
 from core.data.transforms import Augment
 from core.errors import UserError
@@ -20,8 +18,12 @@ LONGEST_NAME = 200  # bytes; a file system takes 255, and scratch files are name
 if TYPE_CHECKING:
     from core.detectors.base import DetectorConfig as Student
 else:
+    try:
+        from tyro.conf import subcommand
+    except ImportError:  # flags alone need tyro; a program that trains by Python need not have it
+        subcommand = str
     Student = Union[  # noqa: UP007
-        tuple(Annotated[detectors.module(name).Config, tyro.conf.subcommand(name)] for name in detectors.names())
+        tuple(Annotated[detectors.module(name).Config, subcommand(name)] for name in detectors.names())
     ]
 Losses = make_dataclass(
     "Losses",

@@ -5,13 +5,17 @@ The numbers equal those of pycocotools to 1e-9; faster_coco_eval, its port to C+
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from faster_coco_eval import COCO, COCOeval_faster
 
 from core.data.category import Category
 from core.metrics.detections import Detections
+
+if TYPE_CHECKING:
+    from faster_coco_eval import COCO, COCOeval_faster
 
 NUMBERS = ("ap", "ap50", "ap75", "aps", "apm", "apl")  # the first six of COCOeval.stats
 # Ranges of the number of objects in an image, ends included.
@@ -23,8 +27,12 @@ def average_precision(truth: dict, detections: list[Detections], categories: Seq
     """AP over IoU 0.5 to 0.95, at 0.5, at 0.75, of small, medium and large objects (NUMBERS), and "per_class" by name.
 
     Each is 0 .. 1, or None if the truth has no such object. `truth` is a COCO instances dict; labels of detections are positions
-    in `categories`.
+    in `categories`. All are None on a machine without faster-coco-eval, of which `note_on_ap` tells.
     """
+    if note_on_ap():
+        return dict.fromkeys(NUMBERS) | {"per_class": {}}
+    from faster_coco_eval import COCOeval_faster
+
     results = truth | {"annotations": coco_results(detections, categories)}
     evaluation = COCOeval_faster(coco_index(numbered(truth)), coco_index(results), "bbox")
     evaluation.evaluate()
@@ -32,6 +40,11 @@ def average_precision(truth: dict, detections: list[Detections], categories: Seq
     evaluation.summarize()
     numbers = {key: none_if_undefined(value) for key, value in zip(NUMBERS, evaluation.stats)}
     return numbers | {"per_class": per_class(evaluation, categories)}
+
+
+def note_on_ap() -> str:
+    """A sentence if AP cannot be measured on this machine; "" if it can."""
+    return "" if find_spec("faster_coco_eval") else "AP is not measured: pip install faster-coco-eval"
 
 
 def ap_by_object_count(
@@ -69,8 +82,10 @@ def numbered(truth: dict) -> dict:
     return truth | {"annotations": [a | {"id": k} for k, a in enumerate(truth["annotations"], start=1)]}
 
 
-def coco_index(dataset: dict) -> COCO:
+def coco_index(dataset: dict) -> "COCO":
     """A COCO object over a dict, without a file."""
+    from faster_coco_eval import COCO
+
     coco = COCO()
     coco.dataset = dataset
     coco.createIndex()
@@ -100,7 +115,7 @@ def coco_result(id: int, box: list[float], score: float, category: int, image: i
     }
 
 
-def per_class(evaluation: COCOeval_faster, categories: Sequence[Category]) -> dict[str, float | None]:
+def per_class(evaluation: "COCOeval_faster", categories: Sequence[Category]) -> dict[str, float | None]:
     """AP over IoU 0.5 to 0.95 of each class, by name; None for a class without objects."""
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # IoU, recall, class; all sizes, most detections
     column = {id: precision[:, :, k] for k, id in enumerate(evaluation.params.catIds)}

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from faster_coco_eval.core import mask
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
@@ -118,6 +117,8 @@ def overlaps(a: Float[ndarray, "n 4"], b: Float[ndarray, "t 4"], *, crowd: bool)
     """IoU of every pair of boxes (x, y, width, height); for crowd regions `b`, the share of `a` inside. COCO's own function."""
     if not len(a) or not len(b):
         return np.zeros((len(a), len(b)))
+    from faster_coco_eval.core import mask  # a machine that only trains need not have it
+
     return np.asarray(mask.iou(a, b, [crowd] * len(b)))
 
 

@@ -1,39 +1,18 @@
 """What `pip install detrdistill` brings is enough to train, to measure and to look: no extra is imported."""
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 
 from core.project import ROOT
+from tests.helpers import blocked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WANTED = [name for names in PROJECT["optional-dependencies"].values() for name in names]
 EXTRAS = {re.split(r"[\[><=~ ]", name)[0].replace("-", "_") for name in WANTED}
 
-RUN = f"""
-import runpy, sys
-from importlib.machinery import PathFinder
-find = PathFinder.find_spec
-def find_others(name, path=None, target=None):
-    return None if name.split(".")[0] in {sorted(EXTRAS)!r} else find(name, path, target)
-PathFinder.find_spec = find_others
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
-
 
 def start(*words, cwd):
-    environment = os.environ | {"QUICK": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, *words],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return blocked.start(*words, cwd=cwd, without=EXTRAS)
 
 
 def test_fit_eval_and_app_need_no_extra(tmp_path):

@@ -7,10 +7,9 @@ import textwrap
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
-
-import tyro
 
 from core.errors import UserError
 from core.limits import refuse_outside
@@ -45,6 +44,9 @@ def flags(
         print(f"{description}\n")
         arguments, description = ["--help"], None
     refuse_unknown(default, arguments, short)
+    if not arguments and find_spec("tyro") is None:
+        return default
+    tyro = parser()
     chosen = tyro.cli(
         type(default),
         default=default,
@@ -55,6 +57,15 @@ def flags(
     )
     refuse_outside(chosen, "--")
     return chosen
+
+
+def parser() -> Any:
+    """The module tyro. UserError: it is not installed."""
+    try:
+        import tyro
+    except ImportError:
+        raise UserError("flags need tyro: pip install tyro, or leave them out") from None
+    return tyro
 
 
 def refuse_unknown(default: Any, arguments: list[str], short: Mapping[str, str]) -> None:

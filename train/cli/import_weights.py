@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from torch import nn
 
 from core.convert.open_weights import open_weights
@@ -18,6 +17,11 @@ from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
 from core.terminal import printable
 from train.run import Data, Losses, Run
+
+try:
+    from tyro.conf import arg
+except ImportError:  # flags alone need tyro
+    arg = dict
 from train.run_folder import folder
 
 
@@ -26,7 +30,7 @@ class Import:
     """Turns weights that were trained elsewhere into a run."""
 
     out: Path | None = None  # Folder of the new run.
-    as_: Annotated[Literal["auto", "hub"], tyro.conf.arg(name="as")] = "auto"  # Detector: this project's, or `hub`.
+    as_: Annotated[Literal["auto", "hub"], arg(name="as")] = "auto"  # Detector: this project's, or `hub`.
     heads: Annotated[int, Limits(1, 64)] | None = None  # Attention heads, where the weights do not say how many.
     classes: Path | None = None  # COCO instances file, or JSON list, that names the classes where weights do not.
 

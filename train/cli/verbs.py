@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path
 
 import torch
-import tyro
 
 from core.data.coco.dataset import Coco
 from core.data.loader import evaluation
@@ -19,6 +19,7 @@ from core.data.sample import Dataset
 from core.errors import UserError
 from core.files import read_json, whole_folder, write_json
 from core.limits import Count, Workers
+from core.metrics.coco_ap import note_on_ap
 from core.progress import watched
 from core.runs.checkpoint import load_detector, weights_file
 from core.runs.class_mapping import categories_of
@@ -27,7 +28,7 @@ from core.runs.diagnose import IMAGES, diagnose
 from core.terminal import printable
 from train import exports, recipes, studies
 from train.cli import import_weights, report_run, short_flags
-from train.cli.flags import flags
+from train.cli.flags import flags, parser
 from train.distributed import parallel
 from train.distributed.parallel import first_text, ranks, restarted
 from train.engine import label as labels
@@ -210,6 +211,8 @@ def evaluate(path: Path, arguments: list[str]) -> None:
         )
     if scores is not None and ranks().first:
         print(table(scores))
+        if note := note_on_ap():
+            print(f"note: {note}")
     if path.is_dir():
         data = "".join(f" --{key} {x}" for key, x in (("data", options.data), ("images", options.images)) if x)
         say(f"look at it with: python -m app {path}{data}")
@@ -321,4 +324,8 @@ def is_distilled(path: Path) -> bool:
 
 def study(name: str, arguments: list[str]) -> None:
     """Runs a study; its flags are the arguments of its `main`."""
-    tyro.cli(studies.FILES.module(name).main, args=arguments, prog=f"python -m train study {name}")
+    main = studies.FILES.module(name).main
+    if not arguments and find_spec("tyro") is None:
+        main()
+    else:
+        parser().cli(main, args=arguments, prog=f"python -m train study {name}")

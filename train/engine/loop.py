@@ -23,6 +23,7 @@ from core.detectors.base import Detector
 from core.distiller import Decoded, Distiller
 from core.errors import UserError
 from core.files import scratch_of
+from core.metrics.coco_ap import note_on_ap
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
 from core.runs.diagnose.history import UNTRAINED_AP
 from core.terminal import printable
@@ -43,6 +44,10 @@ from train.run_folder.assignments import AssignmentRecorder
 from train.run_folder.log import Log
 
 MAX_SKIPPED = 20  # steps in a row that may be skipped
+OUT_OF_MEMORY = (
+    "the GPU's memory ran out; start the run again with twice the --optim.passes, which changes no result, with smaller"
+    " --data.augment.sizes, or with --amp bf16"
+)
 Passes = list[tuple[Images, Targets]]
 Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
 
@@ -144,6 +149,8 @@ class Training:
         self.log.continue_from(self.progress.lengths, self.progress.step)
         if not self.ranks.first:
             return
+        for note in filter(None, (note_on_ap(), self.job.run.recorded and assignments.note_on_recording())):
+            self.log.print(f"note: {note}")
         if note := assignments.drop_after(self.path, self.progress.epoch):
             self.log.print(f"note: {printable(note)}")
         teacher = folder.read_card(self.path)["teacher"]
@@ -283,6 +290,8 @@ class Training:
         columns = recorder.gather_columns()
         if not self.ranks.first:
             return
+        if note_on_ap():
+            self.progress.best = None  # without AP the last student is kept
         self.log.scores("student", scores, step=step, epoch=epoch, seconds=perf_counter() - begun)
         if recorder.images:
             instability = recorder.instability(columns, assignments.rows_before(self.path, epoch))
@@ -414,7 +423,7 @@ def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distille
 
 @contextmanager
 def explain_failures(path: Path) -> Iterator[None]:
-    """Turns a full disk, a run's folder that is gone or cannot be written, or a killed data-loading process, into Failed.
+    """Turns a full disk or GPU, a run's folder that is gone or cannot be written, or a killed loading process, into Failed.
 
     Its sentence holds the command that resumes the run. What was saved before stays whole.
     """
@@ -429,6 +438,8 @@ def explain_failures(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOENT, errno.ESTALE, errno.ENOTDIR):
             raise Failed(f"{error.filename} is gone, so {path} cannot go on; start the run again") from error
         raise Failed(f"{path} cannot be written ({error.strerror}); make it writable and {hint}") from error
+    except torch.OutOfMemoryError as error:
+        raise Failed(f"{path}: {OUT_OF_MEMORY}") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
@@ -55,4 +54,6 @@ def draw_box(pen: ImageDraw.ImageDraw, size: tuple[int, int], box: list[float], 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """A font with the letters of most alphabets, which matplotlib brings."""
+    import matplotlib  # a machine that only trains need not have it
+
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

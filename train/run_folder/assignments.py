@@ -6,6 +6,7 @@ core.matching.margins).
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,23 @@ def assignment_rows(
 
 
 def append(folder: Path, who: str, epoch: int, columns: Columns) -> None:
-    """Adds the pairs of the "student" or the "teacher" in an epoch; the file is replaced, so that it is always whole."""
+    """Adds the pairs of the "student" or the "teacher" in an epoch; the file is replaced, so that it is always whole.
+
+    Without pyarrow nothing is recorded, of which `note_on_recording` tells.
+    """
+    if note_on_recording():
+        return
     import pyarrow as pa  # slow to import
 
     count = len(columns["place"])
     head = {"who": pa.array([who] * count, pa.string()), "epoch": np.full(count, epoch, np.int32)}
     table, old = pa.table(head | columns), read(folder)
     write(folder, table if old is None else pa.concat_tables([old, table]))
+
+
+def note_on_recording() -> str:
+    """A sentence if assignments cannot be recorded on this machine; "" if they can."""
+    return "" if find_spec("pyarrow") else f"{FILE} is not written: pip install pyarrow"
 
 
 def drop_after(folder: Path, epoch: int) -> str:
@@ -154,10 +165,12 @@ def rows_before(folder: Path, epoch: int) -> Columns | None:
 
 def read(folder: Path) -> Any:
     """The file as a pyarrow Table; None if it does not exist."""
+    path = folder / FILE
+    if not path.exists():
+        return None
     import pyarrow.parquet as pq
 
-    path = folder / FILE
-    return pq.read_table(path) if path.exists() else None
+    return pq.read_table(path)
 
 
 def write(folder: Path, table: Any) -> None:

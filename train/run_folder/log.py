@@ -10,9 +10,6 @@ from time import perf_counter
 from typing import Any, BinaryIO
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, TextColumn
-from rich.table import Column
 
 from core.metrics.coco_ap import NUMBERS
 from core.runs.results import sum_by_loss
@@ -122,10 +119,9 @@ class ProgressDisplay:
         self.steps, self.printed_at = steps, perf_counter()
         self.step_seconds: float | None = None  # moving average
         self.data_share: float | None = None  # share of the time that is spent waiting for data; moving average
-        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-        self.live = Progress(text, console=Console(file=behind(sys.stdout)), transient=True, refresh_per_second=4)
-        self.on_terminal = self.live.console.is_terminal
-        self.task = self.live.add_task("", total=steps)
+        self.live = live_line()
+        self.on_terminal = self.live is not None and self.live.console.is_terminal
+        self.task = self.live and self.live.add_task("", total=steps)
 
     def __enter__(self) -> "ProgressDisplay":
         if self.on_terminal:
@@ -163,6 +159,18 @@ class ProgressDisplay:
             self.live.console.print(printable(text, keep="\n\t"), markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, flush=True)
+
+
+def live_line() -> Any:
+    """A progress line of rich that is replaced; None without rich, which a machine that only trains need not have."""
+    try:
+        from rich.console import Console
+        from rich.progress import Progress, TextColumn
+        from rich.table import Column
+    except ImportError:
+        return None
+    text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    return Progress(text, console=Console(file=behind(sys.stdout)), transient=True, refresh_per_second=4)
 
 
 def format_pseudo(counts: dict | None) -> str:

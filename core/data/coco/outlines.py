@@ -2,8 +2,6 @@
 
 import re
 
-from pycocotools import mask
-
 from core.data.coco.rules import is_integer, is_number
 
 # Characters of a compressed mask; the last one must end its number, or the decoder would read past the end.
@@ -29,6 +27,8 @@ def box_of_polygons(polygons: list) -> list[float] | None:
 
 def box_of_mask(rle: object) -> list[float] | None:
     """The box around a mask {"size": [height, width], "counts": ...}, whose counts are a list or a compressed text."""
+    from pycocotools import mask  # a machine that only trains need not have it
+
     size, counts = (rle.get("size"), rle.get("counts")) if type(rle) is dict else (None, None)
     if type(size) is not list or len(size) != 2 or not all(is_integer(s, 1) and s <= LARGEST_SIDE for s in size):
         return None

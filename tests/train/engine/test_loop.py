@@ -20,6 +20,7 @@ from core.runs.checkpoint import load_detector, open_distiller
 from core.runs.config import decode, encode
 from tests.helpers import runs, tiny
 from train.engine import loop
+from train.errors import Failed
 from train.job import optim
 from train.job.build import build, build_distiller
 from train.run import Data, Losses, Optim, Run
@@ -471,3 +472,15 @@ def test_a_teacher_of_other_classes_is_refused(taught, tmp_path):
 def test_runs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         runs.small().seed = 1
+
+
+def test_a_full_gpu_is_one_sentence_with_the_flag_to_change(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(loop.Training, "forward_backward", full)
+    with pytest.raises(
+        Failed, match="the GPU's memory ran out; start the run again with twice the --optim.passes"
+    ) as e:
+        loop.fit(runs.small(), tmp_path / "run")
+    assert str(e.value).count("\n") == 0
