@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 RUN = """
-import runpy, sys
+import functools, runpy, sys
 from importlib.machinery import PathFinder
 find = PathFinder.find_spec
 def find_others(name, path=None, target=None):
     return None if name.split(".")[0] in {names} else find(name, path, target)
-PathFinder.find_spec = find_others
+PathFinder.find_spec = functools.partial(find_others)  # which a class that keeps it doesn't bind
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """

@@ -48,8 +48,9 @@ def test_the_tests_of_a_gpu_start_without_the_tools_of_the_others():
     """Those that need no more than torch and pytest; the ones of matching on a device run here to their end."""
     words = ["-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib", "-m", "cuda", "tests/gpu"]
     without = (*ABSENT, "hypothesis", "beartype", "xdist", "onnxruntime")
+    plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins of what is absent are installed here
     chosen = ("-k", "waits or has_the_same_total or graph or ends_equal or torchrun")
-    with blocked.start("pytest", *words, "--device", "cpu", *chosen, cwd=ROOT, without=without) as process:
+    with blocked.start("pytest", *words, "--device", "cpu", *chosen, cwd=ROOT, without=without, **plain) as process:
         said = process.communicate(timeout=500)[0]
     assert process.returncode == 0, said[-3000:]
     assert "10 passed" in said and "failed" not in said
