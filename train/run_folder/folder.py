@@ -22,6 +22,7 @@ from core.runs.checkpoint import card_entry, save_detector, save_module, sha256_
 from core.runs.class_mapping import categories_of
 from core.runs.config import decode, encode
 from core.runs.last_layer import LastLayer
+from core.runs.results import scores
 from train.distributed.parallel import gather_numbers, launch_id
 from train.job.build import Job, resolve_path
 from train.job.images import ChosenRule
@@ -81,6 +82,8 @@ def unfinished(path: Path) -> str:
         return ""
     epochs = decode(Run, card_entry(read_json(card), "run", dict, path), f"{card}: run").optim.epochs
     done = state.read_progress(path).epoch if state.path(path).exists() else 0
+    if not done and (path / "student.safetensors").exists() and any(x["epoch"] == epochs for x in scores(path)):
+        return ""  # it was copied without its checkpoint, as the runs that come with the project
     return f"epoch {done} of {epochs}" if done < epochs else ""
 
 

@@ -57,6 +57,16 @@ def test_a_teacher_that_is_not_finished_is_refused(stopped, capsys, monkeypatch)
     assert main([*words, "--force"]) == 0 and main(["fit", "shapes_distill", "--teacher", str(TEACHER)]) == 0
 
 
+def test_a_run_without_its_checkpoint_is_finished_if_its_last_epoch_was_measured(here):
+    """As the runs that come with the project, which are small enough to be copied."""
+    assert folder.unfinished(ROOT / "assets/runs/shapes") == ""
+    assert main(["fit", "shapes"]) == 0
+    state.path(Path("runs/shapes")).unlink()
+    assert folder.unfinished(Path("runs/shapes")) == ""
+    Path("runs/shapes/student.safetensors").unlink()
+    assert folder.unfinished(Path("runs/shapes")) == "epoch 0 of 1"
+
+
 def test_force_reaches_the_loop_and_quick_stands_for_it(here, monkeypatch):
     seen = []
     monkeypatch.setattr(loop, "fit", lambda run, path, force: seen.append(force))
