@@ -14,7 +14,7 @@ import torch
 
 from core import losses
 from core.errors import UserError
-from core.limits import Limits, checked_fields
+from core.limits import Items, Limits, checked_fields, find
 from core.losses import contrast, kd_detr, mgd
 from core.runs.checkpoint import load_detector, open_distiller
 from core.runs.config import decode, encode
@@ -160,18 +160,23 @@ def best(path: Path) -> dict:
 # ---- the card
 
 
-def draw(kind, rng: random.Random, limits: Limits | None = None):
-    """A random value of a type, within the limits of its field."""
+ANY_NUMBER = Items()
+
+
+def draw(kind, rng: random.Random, limits: Limits | None = None, items: Items = ANY_NUMBER):
+    """A random value of a type, within the limits of its field; a tuple has as many items as `items` allows."""
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{n: draw(hints[n], rng, checked) for n, (_, checked) in checked_fields(kind).items()})
+        checked = checked_fields(kind).items()
+        return kind(**{n: draw(hints[n], rng, limits, find(Items, t) or ANY_NUMBER) for n, (t, limits) in checked})
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return rng.choice(parts)
     if origin is tuple:
-        return tuple(draw(parts[0], rng, limits) for _ in range(rng.randrange(4)))
+        count = rng.randint(items.least, min(items.most, items.least + 3))
+        return tuple(draw(parts[0], rng, limits) for _ in range(count))
     if parts:
-        return draw(rng.choice(parts), rng, limits)
+        return draw(rng.choice(parts), rng, limits, items)
     low, high = max(limits.least, -9), min(limits.most, 999)
     whole = 1 if limits.divides else limits.of * rng.randint(-(-low // limits.of), int(high) // limits.of)
     simple = {float: rng.uniform(low, high), int: whole, bool: rng.random() < 0.5, str: f"é{rng.random()}"}
