@@ -105,9 +105,7 @@ class Run:
     teacher_cache: Path | None = None  # Former name of teacher_store.
     class_map: Path | None = None  # JSON file that maps each class of the data to one or more classes of the teacher.
     init: str | None = None  # Start: `imagenet`, a backbone's file, or a run or transformers' folder to fine-tune.
-    init_queries: Count | None = (
-        None  # Queries of a detector that is fine-tuned; --queries sets them. Default: its own.
-    )
+    init_queries: Count | None = None  # Queries of a detector from --init; --queries sets them. Default: its own.
     seed: Annotated[int, Limits(0, 2**63 - 1)] = 0  # Random seed.
     eval_every: Count = 1  # Epochs between evaluations.
     checkpoint_every: Count = 200  # Steps between checkpoints.
