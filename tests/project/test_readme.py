@@ -15,7 +15,10 @@ from tests.helpers.coco_folder import write_folder
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = {page: re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) for page in PAGES}
-COMMANDS = {page: [c.split("#")[0].strip() for b in blocks for c in b.splitlines()] for page, blocks in BLOCKS.items()}
+COMMANDS = {  # lines that are comments are none
+    page: [command for b in blocks for line in b.splitlines() if (command := line.split("#")[0].strip())]
+    for page, blocks in BLOCKS.items()
+}
 README = COMMANDS[PAGES[0]]
 ALL = list(
     dict.fromkeys(command for commands in COMMANDS.values() for command in commands)

@@ -60,6 +60,7 @@ def test_the_canvas_is_a_few_keys_away(page):
     page.evaluate("document.querySelector('.dd-skip').focus()")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.classList.contains('dd-overlay')")
+    page.locator(".dd-gallery .thumb[tabindex='0']").wait_for()
     assert page.locator(".dd-gallery .thumb[tabindex='0']").count() == 1
     page.locator(".dd-gallery .thumb[tabindex='0']").focus()
     page.keyboard.press("ArrowRight")

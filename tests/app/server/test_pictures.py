@@ -29,7 +29,8 @@ def url(tmp_path_factory) -> Iterator[str]:
         Image.fromarray(pixels).save(folder / f"<b>{k}.png")
     run = tmp_path_factory.mktemp("run") / "shapes_distill"
     shutil.copytree(library.SHIPPED / "shapes_distill", run)  # in which the note is written
-    with served(run, "--images", str(folder)) as address:
+    teacher = library.ASSETS / "teacher_shapes.safetensors"  # the run's card names it by a path relative to the run
+    with served(run, "--teacher", str(teacher), "--images", str(folder)) as address:
         yield address
 
 
