@@ -13,9 +13,8 @@ from types import ModuleType
 
 from core.errors import UserError
 
-PARSING = (
-    Lock()
-)  # CPython 3.11 counts one recursion depth for all threads, so two that parse at once may raise SystemError
+# CPython 3.11 counts one recursion depth for all threads, so two that parse at once may raise SystemError.
+PARSING = Lock()
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def checked_fields(kind: Any) -> dict[str, tuple[Any, Limits]]:
 def find(sort: type[T], kind: Any) -> T | None:
     """The limits of this sort that a type holds, or a part of it such as the items of a tuple; None without any."""
     own = [x for x in getattr(kind, "__metadata__", ()) if isinstance(x, sort)]
-    inner = [found for part in typing.get_args(kind) if (found := find(sort, part))]
+    inner = [limits for part in typing.get_args(kind) if (limits := find(sort, part))]
     return next(iter(own + inner), None)
 
 

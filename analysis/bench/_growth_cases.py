@@ -9,14 +9,14 @@ from time import process_time
 from typing import Any
 
 import torch
-from numpy.random import default_rng
+from PIL import Image
 
 from analysis.bench import coco, matching, step
 from analysis.bench._random_runs import loss_configs, random_detector, random_run, write_run
 from analysis.query_table.collect import collect
 from app.replay.facts import Facts
 from app.server.handlers import Handlers
-from app.views.gallery import gallery
+from app.views.gallery import PAGE, gallery
 from app.worker.cache import Cache
 from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
@@ -40,7 +40,6 @@ SHORT = 1.0  # seconds: a shorter call is repeated
 REPEATS = 5
 MODEL: dict[str, Any] = {"backbone": "tiny8x1", "frozen": 0, "strides": (16,), "layers": 6, "encoder_layers": 1}
 PICTURE = (320, 480)  # height and width of the image of a step, in pixels
-PAGE = 24  # images of a page of the gallery
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,9 @@ def timed(call: Call) -> float:
 
 def peak_bytes() -> int:
     """The peak memory of this process until now."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    assert found is not None, "Linux says the peak memory of a process"
-    return 1024 * int(found[1])
+    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert peak is not None, "Linux states the peak memory of a process in kB"
+    return 1024 * int(peak[1])
 
 
 def file_of(size: int, folder: Path) -> Path:
@@ -125,27 +124,14 @@ def matched(queries: int, folder: Path) -> Call:
 def page_of_queries(queries: int, folder: Path) -> Call:
     """The answer of the app for one image in all layers, once the forward pass is done."""
     run = random_run(folder / f"{queries} queries", queries=queries, images=1)
-    handlers = handlers_of(run)
+    handlers = Handlers(Library([Source(run)], ForwardQueue(Cache(1 << 30))))
     handlers.scene("image/1")  # the forward pass, whose result is kept
     return lambda: json.dumps(handlers.scene("image/1"))
 
 
-def handlers_of(run: Path) -> Handlers:
-    """The endpoints of the app with one run open."""
-    queue = ForwardQueue(Cache(1 << 30))
-    return Handlers(Library([Source(run)], queue))
-
-
 def evaluated(images: int, folder: Path) -> Call:
     """AP of COCO's shape: 80 classes, 100 detections and 7 objects an image."""
-    rng = default_rng(images)
-    records = list(coco.annotations(rng, images, 7 * images))
-    truth = {
-        "images": [coco.image(k) for k in range(images)],
-        "annotations": [{k: v for k, v in record.items() if k != "segmentation"} for record in records],
-        "categories": [vars(c) for c in coco.CATEGORIES],
-    }
-    detections = coco.random_detections(rng, truth)
+    truth, detections = coco.random_truth_and_detections(images)
     return lambda: average_precision(truth, detections, coco.CATEGORIES)
 
 
@@ -172,8 +158,6 @@ def gallery_page(images: int, folder: Path) -> Call:
 
 def coco_picture(path: Path) -> None:
     """Writes a grey picture of COCO's size."""
-    from PIL import Image
-
     Image.new("RGB", (coco.WIDTH, coco.HEIGHT), (128, 128, 128)).save(path)
 
 

@@ -138,15 +138,7 @@ def annotations(rng: Generator, images: int, boxes: int) -> Iterator[dict]:
 
 def evaluating(images: int) -> dict:
     """Processor seconds of both evaluations, and their largest difference, with 7 objects and 100 detections in each image."""
-    rng = default_rng(images)
-    truth = {
-        "images": [image(k) for k in range(images)],
-        "annotations": [
-            {k: v for k, v in a.items() if k != "segmentation"} for a in annotations(rng, images, 7 * images)
-        ],
-        "categories": [vars(c) for c in CATEGORIES],
-    }
-    detections = random_detections(rng, truth)
+    truth, detections = random_truth_and_detections(images)
     times: dict[str, list[float]] = {"ours": [], "pycocotools": []}
     numbers: dict[str, dict] = {}
     for _ in range(3 if images <= 500 else 1):
@@ -161,6 +153,19 @@ def evaluating(images: int) -> dict:
         "ratio": round(seconds["pycocotools"] / seconds["ours"], 1),
         "difference": float(max(abs(numbers["ours"][key] - numbers["pycocotools"][key]) for key in NUMBERS)),
     }
+
+
+def random_truth_and_detections(images: int) -> tuple[dict, list[Detections]]:
+    """A COCO instances dict with 7 objects in each image, and TOP detections in each."""
+    rng = default_rng(images)
+    truth = {
+        "images": [image(k) for k in range(images)],
+        "annotations": [
+            {k: v for k, v in a.items() if k != "segmentation"} for a in annotations(rng, images, 7 * images)
+        ],
+        "categories": [vars(c) for c in CATEGORIES],
+    }
+    return truth, random_detections(rng, truth)
 
 
 def random_detections(rng: Generator, truth: dict) -> list[Detections]:

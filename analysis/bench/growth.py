@@ -41,17 +41,17 @@ def measured(name: str, size: int, folder: str) -> dict:
     words = [sys.executable, "-c", MEASURE, name, str(size), folder]
     variables = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=variables)
-    found: dict = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def row(name: str, by_size: dict[int, dict]) -> dict:
     """The row of a case: seconds and memory at each size, and the exponent."""
     return {
         "case": name,
-        **{f"{size}_seconds": float(f"{found['seconds']:.3g}") for size, found in by_size.items()},
-        **{f"{size}_MB": round(found["bytes"] / 1e6, 1) for size, found in by_size.items()},
-        "exponent": round(exponent({size: found["seconds"] for size, found in by_size.items()}), 2),
+        **{f"{size}_seconds": float(f"{result['seconds']:.3g}") for size, result in by_size.items()},
+        **{f"{size}_MB": round(result["bytes"] / 1e6, 1) for size, result in by_size.items()},
+        "exponent": round(exponent({size: result["seconds"] for size, result in by_size.items()}), 2),
     }
 
 

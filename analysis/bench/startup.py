@@ -97,8 +97,8 @@ def until_the_page_answers(process: "Popen[bytes]", folder: Path) -> None:
     """Waits for the address that the app prints, and takes the page there."""
     assert process.stdout is not None, "the output is a pipe"
     for line in process.stdout:
-        if found := ADDRESS.search(line):
-            with urlopen(found[0].decode()) as page:
+        if address := ADDRESS.search(line):
+            with urlopen(address[0].decode()) as page:
                 page.read()
             return
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
@@ -78,8 +79,8 @@ def disagreement(teacher: Predictions, student: Predictions, sample: Sample) -> 
     """
     images = collate_images([replace(sample, original=sample.size)])
     first, second = (confident(select(p, images)) for p in (teacher, student))
-    found = finding_scores(second, as_objects(first)), finding_scores(first, as_objects(second))
-    return int(sum((scores < MIN_SCORE).sum() for scores in found))
+    best_scores = finding_scores(second, as_objects(first)), finding_scores(first, as_objects(second))
+    return int(sum((scores < MIN_SCORE).sum() for scores in best_scores))
 
 
 def confident(detections: Detections) -> Detections:
@@ -89,20 +90,20 @@ def confident(detections: Detections) -> Detections:
 
 def as_objects(detections: Detections) -> Objects:
     """Detections as if they were annotations."""
-    x0, y0, x1, y1 = detections.boxes.double().numpy().reshape(-1, 4).T
-    boxes, count = np.stack([x0, y0, x1 - x0, y1 - y0], 1), len(detections)
-    ids, labels = detections.image_ids.numpy(), detections.labels.numpy()
-    return Objects(np.arange(count), ids, labels, boxes, boxes[:, 2] * boxes[:, 3], np.zeros(count, dtype=bool))
+    return annotated_objects(detections.boxes, detections.labels, detections.image_ids)
 
 
 def coco_objects(sample: Sample) -> Objects:
     """The objects of a sample as annotations in COCO's form, none of them a crowd region."""
-    x0, y0, x1, y1 = sample.boxes.double().numpy().reshape(-1, 4).T
-    boxes, count = np.stack([x0, y0, x1 - x0, y1 - y0], 1), len(sample.labels)
-    not_crowd = np.zeros(count, dtype=bool)
-    return Objects(
-        np.arange(count), np.full(count, sample.id), sample.labels.numpy(), boxes, boxes[:, 2] * boxes[:, 3], not_crowd
-    )
+    return annotated_objects(sample.boxes, sample.labels, torch.full_like(sample.labels, sample.id))
+
+
+def annotated_objects(boxes: Float[Tensor, "n 4"], labels: Int[Tensor, " n"], image_ids: Int[Tensor, " n"]) -> Objects:
+    """Objects in COCO's form from boxes (x0, y0, x1, y1) in pixels; none is a crowd region."""
+    x0, y0, x1, y1 = boxes.double().numpy().reshape(-1, 4).T
+    sides, count = np.stack([x0, y0, x1 - x0, y1 - y0], 1), len(labels)
+    areas, crowd = sides[:, 2] * sides[:, 3], np.zeros(count, dtype=bool)
+    return Objects(np.arange(count), image_ids.numpy(), labels.numpy(), sides, areas, crowd)
 
 
 def changes(before: Sequence[float], after: Sequence[float]) -> list[str]:

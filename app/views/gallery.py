@@ -79,8 +79,9 @@ def value(surveys: Sequence[Survey], sort: str, index: int) -> float | None:
         return None if second is None else Counter(changes(second.object_scores, student.object_scores))[sort]
     if sort == "missed":
         return Counter(changes(student.object_scores, student.object_scores))["missed"]
-    values = {"flips": student.flips, "cost": student.highest_cost, "loss": student.loss}
-    return (values | {"disagreement": student.disagreement})[sort]
+    columns = {"flips": "flips", "cost": "highest_cost", "loss": "loss", "disagreement": "disagreement"}
+    number: float = getattr(student, columns[sort])
+    return number
 
 
 def item(samples: Samples, index: int, surveys: Sequence[Survey], sort: str) -> dict:

@@ -45,6 +45,41 @@ def share(fraction, FAR: tl.constexpr):
 
 @triton.jit
 @no_type_check
+def sampled_point(
+    points,
+    weights,
+    upper,
+    origin_row,
+    rows_to_below,
+    rows_to_right,
+    m,
+    k,
+    queries,
+    inside,
+    HEADS: tl.constexpr,
+    POINTS: tl.constexpr,
+    ACCURACY: tl.constexpr,
+):
+    """Point `k` of sums `m`: its weight, where its x is stored, x and y as `coordinate` gives them, and its place in the table.
+
+    The place is the width and the height of its map, the table row of its upper left corner, and the number of rows to the
+    place below. Its y is stored HEADS * POINTS after its x.
+    """
+    query, n = m // HEADS, m % HEADS * POINTS + k
+    start = query * 2 * HEADS * POINTS + n
+    width = tl.load(upper + n, mask=inside, other=0.0).to(ACCURACY)
+    height = tl.load(upper + HEADS * POINTS + n, mask=inside, other=0.0).to(ACCURACY)
+    given_x, x, left = coordinate(points, start, width, inside)
+    given_y, y, top = coordinate(points, start + HEADS * POINTS, height, inside)
+    below = tl.load(rows_to_below + n, mask=inside, other=0)
+    corner = tl.load(origin_row + query // queries * HEADS * POINTS + n, mask=inside, other=0)
+    corner += left.to(tl.int32) * rows_to_right + top.to(tl.int32) * below
+    weight = tl.load(weights + m * POINTS + k, mask=inside, other=0.0).to(ACCURACY)
+    return weight, start, given_x, x, left, given_y, y, top, width, height, corner, below
+
+
+@triton.jit
+@no_type_check
 def forward_kernel(
     out,
     table,
@@ -67,20 +102,23 @@ def forward_kernel(
     m = tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     c = tl.arange(0, BLOCK_C)[None, :]
     inside = m < sums
-    query, head = m // HEADS, m % HEADS
-    image = query // queries
     total = tl.zeros((BLOCK_M, BLOCK_C), ACCURACY)
     for k in range(POINTS):
-        n = head * POINTS + k
-        width = tl.load(upper + n, mask=inside, other=0.0).to(ACCURACY)
-        height = tl.load(upper + HEADS * POINTS + n, mask=inside, other=0.0).to(ACCURACY)
-        start = query * 2 * HEADS * POINTS + n
-        _, x, left = coordinate(points, start, width, inside)
-        _, y, top = coordinate(points, start + HEADS * POINTS, height, inside)
-        below = tl.load(rows_to_below + n, mask=inside, other=0)
-        corner = tl.load(origin_row + image * HEADS * POINTS + n, mask=inside, other=0)
-        corner += left.to(tl.int32) * rows_to_right + top.to(tl.int32) * below
-        weight = tl.load(weights + m * POINTS + k, mask=inside, other=0.0).to(ACCURACY)
+        weight, _, _, x, left, _, y, top, width, height, corner, below = sampled_point(
+            points,
+            weights,
+            upper,
+            origin_row,
+            rows_to_below,
+            rows_to_right,
+            m,
+            k,
+            queries,
+            inside,
+            HEADS,
+            POINTS,
+            ACCURACY,
+        )
         for j in tl.static_range(4):
             row, within = corner_row(left, top, corner, width, height, below, rows_to_right, inside, j % 2, j // 2)
             values = tl.load(table + row[:, None] * CHANNELS + c, mask=within[:, None] & (c < CHANNELS), other=0.0)
@@ -116,21 +154,24 @@ def backward_kernel(
     m = tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     c = tl.arange(0, BLOCK_C)[None, :]
     inside = m < sums
-    query, head = m // HEADS, m % HEADS
-    image = query // queries
     to_sum = tl.load(gradient + m[:, None] * CHANNELS + c, mask=inside[:, None] & (c < CHANNELS), other=0.0)
     to_sum = to_sum.to(ACCURACY)
     for k in range(POINTS):
-        n = head * POINTS + k
-        width = tl.load(upper + n, mask=inside, other=0.0).to(ACCURACY)
-        height = tl.load(upper + HEADS * POINTS + n, mask=inside, other=0.0).to(ACCURACY)
-        start = query * 2 * HEADS * POINTS + n
-        given_x, x, left = coordinate(points, start, width, inside)
-        given_y, y, top = coordinate(points, start + HEADS * POINTS, height, inside)
-        below = tl.load(rows_to_below + n, mask=inside, other=0)
-        corner = tl.load(origin_row + image * HEADS * POINTS + n, mask=inside, other=0)
-        corner += left.to(tl.int32) * rows_to_right + top.to(tl.int32) * below
-        weight = tl.load(weights + m * POINTS + k, mask=inside, other=0.0).to(ACCURACY)
+        weight, start, given_x, x, left, given_y, y, top, width, height, corner, below = sampled_point(
+            points,
+            weights,
+            upper,
+            origin_row,
+            rows_to_below,
+            rows_to_right,
+            m,
+            k,
+            queries,
+            inside,
+            HEADS,
+            POINTS,
+            ACCURACY,
+        )
         to_weight = tl.zeros((BLOCK_M,), ACCURACY)
         slope_x = tl.zeros((BLOCK_M,), ACCURACY)  # of the product of the sum's gradient and this point's sample
         slope_y = tl.zeros((BLOCK_M,), ACCURACY)

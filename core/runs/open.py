@@ -73,7 +73,7 @@ def open_run(
     if card["run"]["data"] is None:
         raise UserError(f"{path} does not say how its images were made; give a run of `python -m train fit`")
     trained = data_of(card["run"]["data"], path)
-    shown = Pictures(pictures, categories_of(card, path)) if pictures else open_data(card, path, data, images)
+    shown = Pictures(pictures, categories_of(card, path)) if pictures else open_data(trained, card, path, data, images)
     return OpenRun(path, card, distiller, shown, trained.augment, notes)
 
 
@@ -84,9 +84,8 @@ def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distill
     return (*(open_alone(path, load) if path.is_file() else open_distiller(path, load)), ())
 
 
-def open_data(card: dict, path: Path, data: Path | None = None, images: Path | None = None) -> Dataset:
+def open_data(trained: ShownData, card: dict, path: Path, data: Path | None, images: Path | None) -> Dataset:
     """The validation images of a run, or those of the COCO file `data`. UserError: their classes are not the run's."""
-    trained = data_of(card["run"]["data"], path)
     dataset: Dataset
     if data:
         dataset = Coco(data, images)
@@ -120,6 +119,6 @@ def data_of(data: Any, where: object) -> ShownData:
     """
     names = {f.name for f in fields(ShownData)}
     known = {key: value for key, value in data.items() if key in names} if isinstance(data, dict) else data
-    found: ShownData = decode(ShownData, known, f"{where}: data")
-    refuse_outside(found, f"{where}: data.")
-    return found
+    shown: ShownData = decode(ShownData, known, f"{where}: data")
+    refuse_outside(shown, f"{where}: data.")
+    return shown

@@ -31,5 +31,5 @@ def run_python(phase: str, information: dict) -> None:
 def test_threads_parse_at_once(switching):
     """CPython 3.11 raises SystemError in about one of twenty of these without a lock."""
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(drop_ins.defined, repeat(Path(drop_ins.__file__), 200)))
-    assert all("DropIns" in names for names in found)
+        names_of_each = list(pool.map(drop_ins.defined, repeat(Path(drop_ins.__file__), 200)))
+    assert all("DropIns" in names for names in names_of_each)

@@ -25,7 +25,7 @@ def totals(case: str, device, dtype, *, distilled: bool) -> list[float]:
     optimizer = optim.optimizer(step, Optim(lr=1e-4))
     scaler = torch.amp.GradScaler(device.type, init_scale=SCALE, enabled=dtype == torch.float16)
     images, targets = (x.to(device) for x in tiny.batch())
-    found = []
+    totals = []
     for number in range(STEPS):
         torch.manual_seed(number)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
@@ -36,9 +36,9 @@ def totals(case: str, device, dtype, *, distilled: bool) -> list[float]:
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-        found.append(float(total.detach()))
+        totals.append(float(total.detach()))
     assert all(p.isfinite().all() for p in student.parameters())
-    return found
+    return totals
 
 
 @pytest.mark.parametrize("distilled", [False, True], ids=["alone", "distilled"])

@@ -25,6 +25,12 @@ NAMES: tuple[str, ...] = (
 )  # fmt: skip
 
 
+# Names of a run that would leave runs/, or that a terminal or a file system takes amiss.
+RUN_NAMES: tuple[str, ...] = (
+    "../../x", "/tmp/x", "x" * 300, "-x", "a\x1b[2J", "a\nb", "", ".", "..", "a/../b", ".hidden", "a//b", "a\\b", "a\u202eb",
+)  # fmt: skip
+
+
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
     """The path of every value in JSON data, those of objects and lists included."""
     if path:

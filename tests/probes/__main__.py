@@ -23,10 +23,10 @@ def main(names: list[str]) -> int:
     warnings.filterwarnings("ignore")
     failed = 0
     for part in names or PARTS:
-        faults = {name: found for name, probe in PARTS[part].items() if (found := fault(probe))}
+        faults = {name: text for name, probe in PARTS[part].items() if (text := fault(probe))}
         print(f"{part}: {len(PARTS[part]) - len(faults)} of {len(PARTS[part])}", flush=True)
-        for name, found in faults.items():
-            print(f"  {name!a}: {found!a}")
+        for name, text in faults.items():
+            print(f"  {name!a}: {text!a}")
         failed += len(faults)
     return int(failed > 0)
 

@@ -14,6 +14,7 @@ from unittest import mock
 from safetensors.torch import load_file, save
 
 from tests.helpers import runs
+from tests.helpers.hostile import RUN_NAMES
 from tests.probes.commands import Prepare, command, parsed, spoilt, trained
 from train.cli.verbs import Measure
 from train.engine import loop
@@ -66,22 +67,6 @@ TAKE_WORKERS = {
     "label": Label(),
     "store": Store(),
 }
-NAMES = (
-    "../../x",
-    "/tmp/x",
-    "x" * 300,
-    "-x",
-    "a\x1b[2J",
-    "a\nb",
-    "",
-    ".",
-    "..",
-    "a/../b",
-    ".hidden",
-    "a//b",
-    "a\\b",
-    "a\u202eb",
-)
 
 
 def path_probes() -> dict:
@@ -223,7 +208,7 @@ PROBES = {
         f"{verb} --workers 100000": parsed(options, "--workers", "100000", says="workers is 100000")
         for verb, options in TAKE_WORKERS.items()
     },
-    **{f"--name {name[:20]!a}": command("fit", "shapes", f"--name={name}", says="name is") for name in NAMES},
+    **{f"--name {name[:20]!a}": command("fit", "shapes", f"--name={name}", says="name is") for name in RUN_NAMES},
     **path_probes(),
     **card_probes(),
     **weights_card_probes(),

@@ -17,12 +17,12 @@ from core.runs.checkpoint import save_detector, save_module, sha256_of
 from core.runs.config import encode
 from core.terminal import printable
 from train.run import Data, Losses, Run
+from train.run_folder import folder
 
 try:
     from tyro.conf import arg
 except ImportError:  # flags alone need tyro
     arg = dict
-from train.run_folder import folder
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections import Counter
 
+from analysis.drawing.cells import FORMULA
 from app.worker import notes
 from app.worker.notes import Note
 from app.worker.samples import Samples
@@ -13,7 +14,6 @@ from core.errors import UserError
 
 NAMES = {"json": "notes.json", "csv": "notes.csv", "coco": "to_label.json"}  # of the file, by its form
 COLUMNS = ("image", "file", "object", "class", "text", "tags", "written")
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a table program takes a cell that begins so for a formula
 
 
 def listing(samples: Samples, text: str, tag: str) -> dict:
@@ -40,9 +40,8 @@ def keep(samples: Samples, key: str, object: int, text: str, tags: list[str], id
     count = len(samples.sample(key).labels)
     if not -1 <= object < count:
         raise UserError(f"image {image} has no object {object}: there are {count}, from 0")
-    known = id in {
-        note.id for note in notes.read(samples.run.path)
-    }  # another tab may have removed it: then it is a new one
+    # Another tab may have removed the note that is changed: then this is a new one.
+    known = any(note.id == id for note in notes.read(samples.run.path))
     note = notes.new(image, samples.name(key), None if object < 0 else object, text, tags, id if known else "")
     notes.write(samples.run.path, note)
 
@@ -107,4 +106,4 @@ def as_csv(rows: list[dict]) -> str:
 
 def harmless(cell: object) -> object:
     """A cell that a table program takes for a text: one that it would compute begins with a quote."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

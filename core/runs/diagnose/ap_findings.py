@@ -1,4 +1,4 @@
-"""Findings on AP: it is 0 or has stopped growing, classes are never found, or the teacher has nothing more to teach."""
+"""Findings on average precision (AP): AP of 0, AP that has stopped growing, classes never found, a teacher that is reached."""
 
 from collections.abc import Iterator
 

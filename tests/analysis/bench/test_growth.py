@@ -17,8 +17,8 @@ def test_an_exponent_is_that_of_a_power(power):
 def test_every_case_is_measured(name, tmp_path, capsys):
     """At its smallest size; a second call must do the same work, as short calls are repeated."""
     measure(name, CASES[name].quick[0], str(tmp_path))
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert 0 < found["seconds"] < 60 and found["bytes"] >= 0
+    measured = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 0 < measured["seconds"] < 60 and measured["bytes"] >= 0
 
 
 def test_a_row_has_all_sizes_and_aims_read_the_largest():
@@ -37,11 +37,11 @@ def test_a_row_has_all_sizes_and_aims_read_the_largest():
 
 
 @pytest.mark.parametrize("seconds, megabytes, met", [(3.0, 1400, [True, True]), (4.0, 1600, [False, False])])
-def test_the_largest_file_is_opened_in_all_three_ways(seconds, megabytes, met):
+def test_two_aims_are_on_the_largest_file_read_checked_and_indexed(seconds, megabytes, met):
     largest = max(CASES[growth.READS[0]].sizes)
     rows = [
         {"case": name, f"{largest}_seconds": seconds, f"{largest}_MB": megabytes - 100 * k, "exponent": 1.0}
         for k, name in enumerate(growth.READS)
     ]
-    found = growth.aims(rows)[-2:]
-    assert [aim.value for aim in found] == [3 * seconds, megabytes / 1000] and [aim.met for aim in found] == met
+    last_two = growth.aims(rows)[-2:]
+    assert [aim.value for aim in last_two] == [3 * seconds, megabytes / 1000] and [aim.met for aim in last_two] == met

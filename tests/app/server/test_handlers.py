@@ -243,10 +243,10 @@ def test_the_cost_of_a_pair_of_unequal_depth_is_that_of_its_own_layers(uneven):
         a = display.trace.outcomes["logits"].pairs[name]
         rows = zip(a.layer.tolist(), a.target_layer.tolist(), a.query.tolist(), a.target.tolist())
         for layer, other, q, k in list(rows)[::5]:
-            found = [m for m in matches_view.query(display, layer, "student", q)["matches"] if m["line"] == name]
+            on_this_line = [m for m in matches_view.query(display, layer, "student", q)["matches"] if m["line"] == name]
             boxes = (box_convert(x[[i]], "cxcywh", "xyxy") for x, i in ((s.boxes[layer, 0], q), (t.boxes[other, 0], k)))
             l1 = torch.cdist(*boxes, p=1).item()
-            match = min(found, key=lambda m: abs(m["parts"][-2]["cost"] - l1))
+            match = min(on_this_line, key=lambda m: abs(m["parts"][-2]["cost"] - l1))
             seen = {row["part"]: row["cost"] for row in match["parts"]}
             assert seen["l1"] == pytest.approx(l1, rel=1e-4, abs=1e-5) and match["other"]["index"] == k
             assert match["total"] == pytest.approx(sum(r["weighted"] for r in match["parts"]), rel=1e-4, abs=1e-5)

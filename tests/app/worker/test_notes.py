@@ -57,13 +57,13 @@ def test_notes_that_are_written_at_once_are_all_kept(folder):
 def test_notes_are_found_by_text_and_tag_and_exported(handlers):
     for k, (text, tags) in enumerate([("Small cat", ["hard"]), ("dog", ["hard", "odd"]), ("=1+1", [])]):
         handlers.note(f"image/{k + 1}", text, tags)
-    found = lambda **asked: [x["text"] for x in handlers.notes(**asked)["notes"]]  # noqa: E731
+    texts = lambda **asked: [x["text"] for x in handlers.notes(**asked)["notes"]]  # noqa: E731
     assert (
-        found(text="CAT") == ["Small cat"]
-        and found(tag="hard") == ["dog", "Small cat"]
-        and found(text="odd") == ["dog"]
+        texts(text="CAT") == ["Small cat"]
+        and texts(tag="hard") == ["dog", "Small cat"]
+        and texts(text="odd") == ["dog"]
     )
-    assert found(text="cat", tag="odd") == [] and handlers.notes(tag="odd")["total"] == 3
+    assert texts(text="cat", tag="odd") == [] and handlers.notes(tag="odd")["total"] == 3
     rows = json.loads(b64decode(handlers.exported("json", tag="hard")["data"]))
     assert [(x["image"], x["text"], x["tags"]) for x in rows] == [
         (2, "dog", ["hard", "odd"]),

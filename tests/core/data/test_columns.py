@@ -23,7 +23,7 @@ ODD = st.one_of(
 
 
 def sound_one_by_one(annotations: list) -> bool:
-    """What the rules say of each record by itself."""
+    """Returns whether each record, looked at by itself, breaks no rule."""
     return not [*rules.faults_in("annotations", annotations, lambda x: rules.annotation_violations(x, KNOWN))]
 
 

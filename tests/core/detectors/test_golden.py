@@ -140,14 +140,13 @@ def test_golden_losses_and_every_gradient(case):
         assert by_layer.tolist() == pytest.approx(expected, rel=1e-4)
     assert trace.total.item() == pytest.approx(case.about["total_loss"], rel=1e-4)
     trace.total.backward()
-    found = {name: p.grad for name, p in case.model.named_parameters()}
+    ours = {name: p.grad for name, p in case.model.named_parameters()}
     expected = {rename(k): x for k, x in released(case.tensors, "grad.").items()}
-    assert found.keys() == expected.keys()
+    assert ours.keys() == expected.keys()
     for name, theirs in expected.items():
-        size = (
-            theirs.abs().max()
-        )  # 0 but for rounding for a bias before a GroupNorm of one channel a group, and for the first tau
-        assert (found[name] - theirs).abs().max() <= (1e-3 * size if size > 1e-7 else 1e-5), name
+        # Rounding alone for a bias before a GroupNorm of one channel a group, and for the first tau: both are 0 in exact numbers.
+        size = theirs.abs().max()
+        assert (ours[name] - theirs).abs().max() <= (1e-3 * size if size > 1e-7 else 1e-5), name
 
 
 def test_golden_weights_are_all_ours_and_ours_are_all_theirs(case):

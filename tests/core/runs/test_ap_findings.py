@@ -93,6 +93,6 @@ def test_a_teacher_that_is_hardly_better_is_named(teacher, expected):
     ],
 )
 def test_classes_that_are_never_found_are_named(per_class, named):
-    found = list(ap_findings(history(0.4, per_class=per_class)))
-    assert [x.disease for x in found] == ["class"] * bool(named)
-    assert not named or named in found[0].evidence
+    findings = list(ap_findings(history(0.4, per_class=per_class)))
+    assert [x.disease for x in findings] == ["class"] * bool(named)
+    assert not named or named in findings[0].evidence

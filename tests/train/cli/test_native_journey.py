@@ -90,24 +90,23 @@ def test_from_a_download_to_a_deployed_student(case, form, backbone, here, capsy
     photo = tiny.batch(((64, 80),), (1,), seed=4)[0].pixels[0].permute(1, 2, 0).numpy()
     Image.fromarray(photo).save("photo.png")
     assert run_command("predict", "runs/student", "photo.png", "--score", "0", "--out", "found") == 0
-    found = json.loads(Path("found/predictions.json").read_text())
-    found = found["annotations"] if isinstance(found, dict) else found
-    boxes = {tuple(np.round(d["bbox"], 2)) for d in found}
+    predictions = json.loads(Path("found/predictions.json").read_text())
+    boxes = {tuple(np.round(d["bbox"], 2)) for d in predictions}
     assert len(boxes) > 3
     command("export", "runs/student", "--to", "onnx", "--out", "onnx")
-    assert_equal(found, by_onnx(photo))
+    assert_equal(predictions, by_onnx(photo))
     if backbone == RESNET and kind != "adamixer":
         command("export", "runs/student", "--to", "hf", "--out", "hf")
-        assert_equal(found, by_transformers(photo))
+        assert_equal(predictions, by_transformers(photo))
 
 
-def assert_equal(found: list[dict], other: dict[tuple[int, int], np.ndarray]) -> None:
+def assert_equal(predictions: list[dict], other: dict[str, np.ndarray]) -> None:
     """Each prediction is, to 1e-3 pixels and with its score, among the others, and they are as many."""
-    assert len(found) == len(other["scores"])
-    order = np.argsort([-d["score"] for d in found], kind="stable")
-    scores = np.array([found[k]["score"] for k in order])
+    assert len(predictions) == len(other["scores"])
+    order = np.argsort([-d["score"] for d in predictions], kind="stable")
+    scores = np.array([predictions[k]["score"] for k in order])
     np.testing.assert_allclose(scores, other["scores"], atol=1e-4)
-    x, y, w, h = np.array([found[k]["bbox"] for k in order]).T
+    x, y, w, h = np.array([predictions[k]["bbox"] for k in order]).T
     mine = np.stack([x, y, x + w, y + h], 1)
     for box, score in zip(mine, scores):  # equal scores may have another order
         near = np.abs(other["scores"] - score) < 2e-4
@@ -130,8 +129,8 @@ def by_transformers(photo: np.ndarray) -> dict[str, np.ndarray]:
     with torch.no_grad():
         out = model(**processor(images=Image.fromarray(photo), return_tensors="pt"))
     size = torch.tensor([photo.shape[:2]])
-    found = processor.post_process_object_detection(out, threshold=0.0, target_sizes=size)[0]
-    return ranked(found["boxes"].numpy(), found["scores"].numpy())
+    detections = processor.post_process_object_detection(out, threshold=0.0, target_sizes=size)[0]
+    return ranked(detections["boxes"].numpy(), detections["scores"].numpy())
 
 
 def ranked(boxes: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
