@@ -10,12 +10,14 @@ Command: python -m train study demo_seeds    Time: 75 minutes on two cores. Resu
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from core.files import write_json
 from core.runs.results import result
 from train.run import Run
 from train.studies._grid import RUNS, run_rows
 from train.studies._pace import fill_store, step_seconds
-from train.studies.demo import TITLES, asked, ceiling, few, pair, table_line, with_seconds
+from train.studies.demo import STEP_OF, TITLES, asked, ceiling, few, pair, table_line, with_seconds
 
 SEEDS = (0, 1, 2)
 LONGER = 18  # epochs of the student alone in the time of the distilled one: 8 times 2.2, the ratio of their step times
@@ -24,11 +26,12 @@ TEACHER = RUNS / "shapes_teacher"  # `python -m train fit shapes_teacher`: the r
 
 def main(at_once: int = 2, out: Path = Path("assets/results/demo_seeds.json")) -> None:
     """Trains all rows, `at_once` of them side by side, prints their table and writes them to `out`."""
+    torch.set_num_threads(1)
     runs = rows()
     image_seconds = fill_store(runs["few_logits-0"])
     results = run_rows(runs, at_once=at_once)
     times = step_seconds(few(0) | pair(0))
-    times |= {"all_labels": times["alone"], "alone_equal_time": times["alone"]}
+    times |= {name: times[step] for name, step in STEP_OF.items()}
     results = {
         name: with_seconds(row, times[name.rpartition("-")[0]], asked(runs[name]) * image_seconds)
         for name, row in results.items()

@@ -86,6 +86,15 @@ def test_rows_that_were_trained_earlier_have_a_star():
     assert lines[1].split()[-5:] == ["30.0", "30.0", "30.0", "8", "2.0"]
 
 
+def test_rows_that_were_trained_earlier_are_timed_here():
+    """Else the table would compare seconds of two machines."""
+    times = {"few_alone": 1.0, "alone": 0.5, "distilled": 2.0}
+    rows = read_json(demo.SEEDS)["demo"]
+    for name, step in (("all_labels", 0.5), ("alone", 0.5), ("alone_equal_time", 0.5), ("distilled", 2.0)):
+        assert demo.timed_again(name, times) == rows[name] | {"seconds": rows[name]["steps"] * step}
+    assert demo.timed_again("teacher", times) == rows["teacher"]
+
+
 def test_committed_rows_are_those_of_the_study():
     """A row of another student, schedule or seed would make the demo's table compare what it does not say."""
     committed = read_json(demo.SEEDS)
