@@ -98,6 +98,7 @@ export function overviewView(app) {
   /** Asks for what the images say, until all of it is known, or another view or run is chosen. */
   async function look() {
     clearTimeout(timer);
+    if (app.current() !== "overview") return;
     const { run, compare } = chosen();
     const name = JSON.stringify([run, compare]);
     if (verdict?.done && images === name) return;
