@@ -122,7 +122,9 @@ def last_layer(model: nn.Module, images: Images) -> Callable[[], Predictions]:
     """A call that returns the last layer's predictions; pixels for transformers are normalised beforehand, outside the timing."""
     if isinstance(model, Detector):
         return lambda: Predictions(*(x[-1:] for x in vars(model(images)).values()))
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    device = images.pixels.device
+    channels = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in channels)
     inputs = {"pixel_values": (images.pixels / 255 - mean) / std, "pixel_mask": (~images.padding).long()}
 
     def forward() -> Predictions:

@@ -18,6 +18,7 @@ PACKAGES = {
 MEASURES = {
     "analysis/bench/train.py": {"train"},
     "analysis/bench/predict.py": {"train"},
+    "analysis/bench/_gpu_steps.py": {"train"},
     "analysis/bench/_growth_cases.py": {"app"},
 }  # a benchmark may import what it measures
 NOT_IN_CORE = {"matplotlib", "plotly", "gradio", "tyro", "rich", "tensorboard"}
