@@ -32,7 +32,7 @@ SAMPLING = [
     sampling.SamplingSize("AdaMixer, 16 images", 16, 300, LEVELS, 128, 4, 1, 64),
 ]
 SMALL: dict[str, Any] = {"queries": 20, "layers": 2, "width": 32, "heads": 4, "feedforward": 32}
-QUICK_STEPS = steps.StepSize(SMALL, "resnet18", "resnet18", 64, 96, (2,), 64, "eager", ("conditional",), ("fp32",))
+QUICK_STEPS = steps.StepSize(SMALL, "resnet18", "resnet18", 64, 96, (2,), 64, "eager", (), ("fp32",))
 QUICK_LOADING = loading.LoadingSize(8, 48, 64, (48,), (0, 1), 2)
 QUICK_SAMPLING = [
     sampling.SamplingSize("encoder", 2, 7, ((4, 5), (2, 3)), 2, 2, 2, 4),

@@ -24,9 +24,10 @@ def draw(folder: Path, split: str, count: int, size: int, workers: int = 8) -> P
     if path.exists():
         return path
     firsts = range(0, count, CHUNK)
-    chunk = partial(draw_chunk, folder, split, size, count)
+    ends = [min(first + CHUNK, count) for first in firsts]
+    chunk = partial(draw_chunk, folder, split, size)
     with ProcessPoolExecutor(min(workers, os.cpu_count() or 1, len(firsts)), get_context("spawn")) as pool:
-        done = list(watched(pool.map(chunk, firsts), f"drawing shapes {split}", count, each=CHUNK))
+        done = list(watched(pool.map(chunk, firsts, ends), f"drawing shapes {split}", count, each=CHUNK))
     records = [read_json(file) for file in done]
     annotations = [a for record in records for a in record["annotations"]]
     numbered = [a | {"id": number} for number, a in enumerate(annotations, start=1)]
@@ -36,14 +37,14 @@ def draw(folder: Path, split: str, count: int, size: int, workers: int = 8) -> P
     return path
 
 
-def draw_chunk(folder: Path, split: str, size: int, count: int, first: int) -> Path:
-    """Draws the images from `first` on, unless they are there; returns the file of their records, written last."""
+def draw_chunk(folder: Path, split: str, size: int, first: int, end: int) -> Path:
+    """Draws the images from `first` to before `end`, unless they are there; returns the file of their records, written last."""
     path = folder / "chunks" / f"{split}-{first}.json"
     if path.exists():
         return path
     images: list[dict] = []
     annotations: list[dict] = []
-    for index in range(first, min(first + CHUNK, count)):
+    for index in range(first, end):
         name = f"{split}/{index + 1:06}.jpg"
         images.append({"id": index + 1, "file_name": name, "height": size, "width": size})
         annotations += draw_image(folder / name, split, size, index)

@@ -10,6 +10,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGTERM
 from time import monotonic
 from typing import Any
 
@@ -30,7 +31,7 @@ from train.studies.twins import TWINS, is_quick
 FOLDER = RUNS / "gpu"
 PHOTOS = FOLDER / "images"
 IMAGES, LABELLED, SIZE, BATCH, EPOCHS = 50_000, 5_000, 160, 64, 6
-STOPPED = 128 + 15  # the exit code of a row that has saved itself on SIGTERM
+STOPPED = (128 + SIGTERM, -SIGTERM)  # exit codes of a row that has saved itself, or has not begun, on SIGTERM
 SAVING = 30.0  # seconds for that
 
 
@@ -45,7 +46,9 @@ def main(minutes: float = 8.0, device: str = "cuda", out: Path = Path("assets/re
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device here")
     out = RUNS / "gpu.json" if is_quick() else out
-    wanted = {name: replace(run, device=device) for name, run in rows().items()}
+    wanted = {
+        name: replace(run, device=device, amp=run.amp if device == "cuda" else "off") for name, run in rows().items()
+    }
     draw_images()
     name = next((name for name, run in wanted.items() if not is_finished(FOLDER / name, run)), None)
     if name:
@@ -71,7 +74,7 @@ def train_for(path: Path, run: Run, *, seconds: float) -> None:
     except subprocess.TimeoutExpired:
         child.terminate()
     finally:
-        if child.wait() != STOPPED:
+        if child.wait() not in STOPPED:
             refuse_failure(path, child.returncode)
     print(f"{path}: {last_line(log_file(path))}")
 
