@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from analysis.__main__ import main
-from analysis.bench import _gpu_place, _gpu_sampling, gpu
+from analysis.bench import _gpu_place, _gpu_sampling, _gpu_steps, gpu
 from analysis.bench._gpu_place import Place, by_host, measured, operations
 from core.errors import UserError
 from core.project import ROOT
@@ -41,6 +42,7 @@ def test_without_a_gpu_it_is_one_sentence(capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_every_row_is_made_at_a_tiny_size(rows):
     assert not [row for row in rows if "error" in row]
     cases = [row["case"] for row in rows]
@@ -54,6 +56,7 @@ def test_every_row_is_made_at_a_tiny_size(rows):
     assert len(steps) == 5 and all(row["images_s"] > 0 < row["share_of_peak"] for row in steps)
 
 
+@pytest.mark.slow
 def test_a_distilled_step_is_measured_with_its_parts(rows):
     row = next(row for row in rows if row["case"].startswith("distilled, deformable"))
     ms = {name: row[f"{name}_ms"] for name in ("student", "teacher", "extra", "distilled", "stored", "logits")}
@@ -62,6 +65,7 @@ def test_a_distilled_step_is_measured_with_its_parts(rows):
     assert 0 < row["waits"] < 1
 
 
+@pytest.mark.slow
 def test_aims_are_of_the_rows(rows):
     aims = {a.aim: a for a in gpu.aims(rows)}
     assert len(aims) == 6
@@ -70,6 +74,11 @@ def test_aims_are_of_the_rows(rows):
     ours, theirs = (known[f"deformable, {side}, step, fp32, batch 2, eager"]["ms"] for side in ("ours", "theirs"))
     assert ratio.value == pytest.approx(ours / theirs, abs=1e-3) and ratio.met == (ratio.value <= 0.5)
     assert not gpu.aims([{"case": "device"}])
+
+
+def test_one_distilled_step_of_tiny_detectors_is_measured():
+    row = _gpu_steps.distilled_row(replace(CPU, times=1, warm=0), gpu.QUICK_STEPS, "deformable", 1)
+    assert row["ratio"] > 0 < row["stored_to_student"] and 0 < row["waits"] < 1 and "error" not in row.values()
 
 
 def test_memory_is_compared_where_it_is_known():

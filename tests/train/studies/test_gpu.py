@@ -1,6 +1,7 @@
 """The study of a GPU: its rows, and that a row which is stopped goes on; at tiny sizes on the CPU."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -40,6 +41,7 @@ def test_rows_are_those_of_the_issue(monkeypatch):
     assert rows["resnet18-distilled"].student.backbone == "resnet18" and rows["resnet18-distilled"].init is None
 
 
+@pytest.mark.slow
 def test_a_call_trains_one_row_and_the_next_one_goes_on(capsys, monkeypatch):
     """All rows but the last three of the twins' would take minutes; those chosen have a teacher, a store and no labels."""
     names = ("adamixer-teacher", "adamixer-stored", "adamixer-unlabelled", "resnet18-alone")
@@ -57,6 +59,7 @@ def test_a_call_trains_one_row_and_the_next_one_goes_on(capsys, monkeypatch):
     assert "not finished" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_row_that_takes_too_long_is_saved_and_resumed(monkeypatch, capsys):
     monkeypatch.delenv("QUICK")
     run = gpu.replace(gpu.quick(gpu.rows()["adamixer-alone"]), device="cpu", workers=0, checkpoint_every=1)
@@ -72,6 +75,7 @@ def test_a_row_that_takes_too_long_is_saved_and_resumed(monkeypatch, capsys):
 
 def test_the_files_are_the_images_of_shapes(tmp_path, monkeypatch):
     monkeypatch.setattr(_drawn, "CHUNK", 2)
+    monkeypatch.setattr(_drawn, "ProcessPoolExecutor", lambda workers, context: ThreadPoolExecutor(workers))
     path = _drawn.draw(tmp_path / "drawn", "train", 5, 64, workers=1)
     files, shapes = Coco(path, tmp_path / "drawn"), Shapes("train", 5, 64)
     assert len(files) == 5 and [c.name for c in files.categories] == [c.name for c in shapes.categories]
