@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from core.data.coco.dataset import Coco
 from core.data.coco.limits import Objects, run_settings, suggested_queries, suggested_size, tiny_shares
+from core.data.transforms import Augment
 from core.runs.config import encode
+from train.job.build import starting_point
 from train.job.images import dataset
 from train.run import Run
 
@@ -12,17 +14,28 @@ from train.run import Run
 def fitted_to_data(run: Run) -> Run:
     """The run with at least as many queries as its training images need, and a size at which their objects are not tiny.
 
-    The sizes of the augmentation are all enlarged by one factor. Generated images are left as they are.
+    The sizes of the augmentation are all enlarged by one factor. A detector that `init` names keeps its own number of queries
+    where that is enough. Generated images are left as they are.
     """
     train = dataset(run.data, "train")
     if not isinstance(train, Coco):
         return run
-    objects, settings = Objects(train.instances), run_settings(encode(run))
-    if objects.counts.max(initial=0) > run.student.queries:
-        run = replace(run, student=replace(run.student, queries=suggested_queries(objects)))
+    objects, start = Objects(train.instances), starting_point(run)
+    student = start.detector.config if start else run.student
+    if objects.counts.max(initial=0) > student.queries:
+        queries = suggested_queries(objects)
+        asked = {"init_queries": queries} if start else {"student": replace(run.student, queries=queries)}
+        run = replace(run, **asked)
+    settings = run_settings(encode(replace(run, student=student)))
     if tiny_shares(objects, settings):
-        short, longest = suggested_size(objects, settings)
-        old = run.data.augment.sizes or (short,)
-        sizes = tuple(round(size * short / max(old)) for size in old)
-        run = replace(run, data=replace(run.data, augment=replace(run.data.augment, sizes=sizes, longest=longest)))
+        run = replace(
+            run, data=replace(run.data, augment=enlarged(run.data.augment, *suggested_size(objects, settings)))
+        )
     return run
+
+
+def enlarged(augment: Augment, short: int, longest: int) -> Augment:
+    """The augmentation whose largest short side is `short`; its other sizes grow by the same factor."""
+    old = augment.sizes or (short,)
+    sizes = tuple(round(size * short / max(old)) for size in old)
+    return replace(augment, sizes=sizes, longest=longest)

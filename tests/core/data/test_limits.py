@@ -26,12 +26,14 @@ from core.data.coco.limits import (
     suggested_size,
 )
 from core.data.transforms import resized_size
+from core.detectors import adamixer
 from core.errors import UserError
+from core.runs.checkpoint import save_detector
 from core.runs.config import encode
 from core.runs.diagnose.data_limits import data_findings
 from train.__main__ import main
 from train.job.auto import fitted_to_data
-from train.job.build import data_limits
+from train.job.build import data_limits, starting_point
 from train.recipes.own_data import coco
 from train.run import Data
 
@@ -230,6 +232,18 @@ def test_auto_takes_what_is_suggested(tmp_path):
     assert len(new.data.augment.sizes) == len(run.data.augment.sizes)
     assert [x.kind for x in data_limits(new, Coco(run.data.train), Coco(run.data.val))] == ["detections"]
     assert fitted_to_data(new) == new and fitted_to_data(replace(run, data=Data())) == replace(run, data=Data())
+
+
+def test_auto_gives_a_pretrained_detector_the_queries_it_lacks(tmp_path):
+    run = run_on(tmp_path)
+    config = adamixer.Config(classes=3, backbone="tiny8x1", width=32, layers=1, strides=(8,), queries=40)
+    file = tmp_path / "pretrained.safetensors"
+    for own, asked in ((20, 50), (60, None)):
+        save_detector(file, adamixer.Model(replace(config, queries=own)), {"categories": [{"id": 1, "name": "red"}]})
+        new = fitted_to_data(replace(run, init=str(file)))
+        assert new.init_queries == asked and new.student == run.student
+        started = starting_point(new)
+        assert started is not None and started.detector.config.queries == max(own, asked or 0)
 
 
 # ---- class ids that mean other names in the other split

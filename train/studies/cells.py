@@ -1,0 +1,91 @@
+"""Trains a teacher, and a student alone and distilled, on drawn photos of blood cells, with queries and size from the data.
+
+Each photo of 640 x 480 pixels has up to 36 cells, and one of the three classes is 12 pixels wide: with the 30 queries and 144 x
+192 pixels of the recipes it cannot be learnt, which `check` and `fit` say. The recipes are coco_teacher, coco and coco_distill
+with `--auto`, fewer epochs and two images a step. If it is stopped and started again, it continues; finished rows are not
+trained again.
+Command: python -m train study cells    Time: 80 minutes on two cores; QUICK=1 for seconds. Result: assets/results/cells.json
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.data.coco.dataset import Coco
+from core.runs.results import scores
+from train.job.auto import fitted_to_data
+from train.job.build import data_limits
+from train.run import Run
+from train.studies._cells import CLASSES, write_photos
+from train.studies._grid import RUNS, Rows, result_writer, row_folder, run_rows
+from train.studies.twins import is_quick, recipe, shortened
+
+SEEDS = (0, 1, 2)
+IMAGES = {"train": 80, "val": 40}  # photos, drawn from seeds 0 and 1
+EPOCHS, TEACHER_EPOCHS, BATCH, WARMUP = 6, 10, 2, 40
+FOLDER = RUNS / "cells"
+
+
+def main(at_once: int = 2, out: Path = Path("assets/results/cells.json")) -> None:
+    """Draws the photos, trains all rows, `at_once` of them side by side, prints their table and writes them to `out`."""
+    out = RUNS / "cells.json" if is_quick() else out
+    draw_photos()
+    limits = recipe_limits()
+    print("\n".join(["With the settings of the recipe coco:", *limits]), flush=True)
+    write, teacher = result_writer(out, command="python -m train study cells", limits=limits), on_cells("coco_teacher")
+    alone = {f"alone-{seed}": on_cells("coco", seed=seed) for seed in SEEDS}
+    rows = run_rows({"teacher": teacher, **alone}, at_once=at_once)
+    distilled = {
+        f"distilled-{seed}": on_cells("coco_distill", seed=seed, teacher=row_folder(teacher)) for seed in SEEDS
+    }
+    rows |= run_rows(distilled, at_once=at_once)
+    runs = {"teacher": teacher} | alone | distilled
+    rows = {name: row | {"per_class": class_scores(runs[name])} for name, row in rows.items()}
+    write(rows)
+    print(f"{table(rows)}\nwritten to {out}")
+
+
+def draw_photos() -> None:
+    """Draws the photos, where they are not there yet."""
+    for seed, (part, images) in enumerate(IMAGES.items()):
+        if not instances(part).exists():
+            write_photos(FOLDER / part, 8 if is_quick() else images, seed=seed)
+
+
+def on_cells(name: str, **changes: Any) -> Run:
+    """The run of a recipe on the photos, with the queries and the size that `--auto` takes."""
+    return fitted_to_data(replace(unfitted(name), **changes))
+
+
+def unfitted(name: str) -> Run:
+    """The run of a recipe on the photos, with its own queries and size."""
+    run = recipe(name)
+    data = replace(run.data, train=instances("train"), val=instances("val"))
+    epochs = TEACHER_EPOCHS if name.endswith("_teacher") else EPOCHS
+    optim = replace(run.optim, epochs=epochs, batch=BATCH, warmup=WARMUP)
+    return shortened(replace(run, data=data, optim=optim))
+
+
+def recipe_limits() -> list[str]:
+    """What `fit` says of the recipe `coco` on these photos without `--auto`: too few queries, too small a size."""
+    limits = data_limits(unfitted("coco"), Coco(instances("train")), Coco(instances("val")))
+    return [str(limit) for limit in limits]
+
+
+def instances(part: str) -> Path:
+    """The file of a part's boxes."""
+    return FOLDER / part / "instances.json"
+
+
+def class_scores(run: Run) -> dict[str, float]:
+    """AP of each class after the last epoch, 0 to 1."""
+    return scores(row_folder(run))[-1]["per_class"]
+
+
+def table(rows: Rows) -> str:
+    """A line of AP for each row: of all classes, and of each."""
+    lines = [" ".join([f"{'':<14}", f"{'AP':>6}", *(f"{name:>9}" for name in CLASSES)])]
+    for name, row in rows.items():
+        values = " ".join(f"{100 * row['per_class'][kind]:9.1f}" for kind in CLASSES)
+        lines.append(f"{name:<14} {100 * row['ap']:6.1f} {values}")
+    return "\n".join(lines)
