@@ -14,6 +14,7 @@ from core.runs.checkpoint import load_detector, open_distiller, save_detector
 from core.runs.config import encode
 from core.runs.open import open_run, replay
 from tests.core.convert.test_convert import run_command
+from tests.core.data import test_layouts
 from tests.helpers import foreign
 from tests.helpers.coco_folder import write_folder
 from train.run import Data
@@ -67,6 +68,22 @@ def reread(folder: Path):
 def same(a, b) -> bool:
     theirs = b.state_dict()
     return all(torch.equal(x, theirs[name]) for name, x in a.state_dict().items())
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("yolo", "voc")]
+
+
+@pytest.mark.parametrize("layout", ["roboflow", *SLOW])
+def test_the_four_commands_from_a_folder_as_it_was_downloaded(layout, here, capsys):
+    """No step lies between the download and the training: each command is that of the README with `--data FOLDER`."""
+    getattr(test_layouts, layout)(here / "my", test_layouts.sources(here / "source"))
+    data = ["--data", "my", "--size", "64"]
+    assert run_command("fit", "coco_teacher", *data) == 0
+    assert run_command("fit", "coco_distill", "--teacher", "runs/coco_teacher", *data) == 0
+    assert run_command("eval", "runs/coco_distill") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "look at it with: python -m app runs/coco_distill"
+    run = open_run(Path("runs/coco_distill"))
+    assert replay(run, run.data[0]).total.isfinite()
 
 
 def test_an_imported_detector_is_measured(here, capsys):
