@@ -67,7 +67,7 @@ def unfitted(name: str) -> Run:
 
 
 def recipe_limits() -> list[str]:
-    """What `fit` says of the recipe `coco` on these photos without `--auto`: too few queries, too small a size."""
+    """The sentences of `fit` on the recipe `coco` without `--auto`: too few queries, and too small a size."""
     limits = data_limits(unfitted("coco"), Coco(instances("train")), Coco(instances("val")))
     return [str(limit) for limit in limits]
 
