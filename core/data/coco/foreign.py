@@ -4,6 +4,16 @@ from typing import Any
 
 EXPORT = "export the annotations as COCO, or as YOLO or VOC, and give that folder by --data"
 
+LVIS = (
+    "it is a file of LVIS, where each image is labelled with some classes only, which training and AP here do not know; to use it"
+    " as if all were labelled, remove not_exhaustive_category_ids and give each image the file_name that ends its coco_url"
+)
+
+
+def is_lvis(images: list) -> bool:
+    """Returns whether images say which classes are labelled only in part, as those of LVIS do."""
+    return bool(images) and type(images[0]) is dict and "not_exhaustive_category_ids" in images[0]
+
 
 def advice(data: Any) -> str:
     """The name of the format of a JSON value, with what to do; "" if it is unknown."""

@@ -18,7 +18,7 @@ from numpy import ndarray
 from core.data.category import Category
 from core.data.coco.corrections import any_lacks_box, correct, keep_needed_outline
 from core.data.coco.folder import ImageFolder
-from core.data.coco.foreign import advice
+from core.data.coco.foreign import LVIS, advice, is_lvis
 from core.data.coco.rules import find_faults
 from core.errors import UserError
 from core.files import read_bytes
@@ -128,11 +128,13 @@ def parse(path: Path, raw: bytes, hook: Callable[[dict], dict] | None = None) ->
 
 
 def require_lists(path: Path, data: Any) -> dict:
-    """The data. UserError: it lacks one of the three lists of an instances file."""
+    """The data. UserError: it lacks one of the three lists of an instances file, or it is of LVIS."""
     for section in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(section), list):
             reason = advice(data) or "it must be a COCO instances file"
             raise UserError(f"{path} has no list of {section}; {reason}")
+    if is_lvis(data["images"]):
+        raise UserError(f"{path} is not read: {LVIS}")
     return data
 
 

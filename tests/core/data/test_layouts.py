@@ -286,6 +286,16 @@ FOREIGN = {
     "VIA": ({"a.jpg123": {"filename": "a.jpg", "regions": []}}, "VIA"),
     "Label Studio": ([{"id": 1, "annotations": [], "data": {"image": "a.jpg"}}], "Label Studio"),
     "results": ([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "results"),
+    "LVIS": (
+        {
+            "images": [
+                {"id": 1, "coco_url": "http://x/1.jpg", "width": 9, "height": 9, "not_exhaustive_category_ids": []}
+            ],
+            "annotations": [],
+            "categories": [{"id": 1, "name": "ant", "frequency": "r"}],
+        },
+        "LVIS",
+    ),
 }
 
 
