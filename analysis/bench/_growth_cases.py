@@ -16,7 +16,8 @@ from analysis.bench._random_runs import loss_configs, random_detector, random_ru
 from analysis.query_table.collect import collect
 from app.replay.facts import Facts
 from app.server.handlers import Handlers
-from app.views.gallery import PAGE, gallery
+from app.views.gallery.filters import Filters
+from app.views.gallery.gallery import PAGE, gallery
 from app.worker.cache import Cache
 from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
@@ -143,7 +144,7 @@ def collected(images: int, folder: Path) -> Call:
 
 
 def gallery_page(images: int, folder: Path) -> Call:
-    """The first page of the gallery, of images with one class, most flips first, when all have been analysed."""
+    """The first page of the gallery, most flips first, when all images have been analysed."""
     path, pictures = file_of(images, folder), folder / f"images of {images}"
     indexing(images, folder)
     data = Coco(path, pictures)
@@ -152,8 +153,9 @@ def gallery_page(images: int, folder: Path) -> Call:
     samples = samples_of(data, folder / f"gallery {images}")
     survey = Survey(samples)
     flips = [100 if k < PAGE else k % 90 for k in range(images)]  # the first ones have pictures
-    survey.known = {k: Facts(0.0, 0.0, n, (), (), (), 0) for k, n in enumerate(flips)}
-    return lambda: gallery(samples, [survey], "flips", "", 0, "")
+    scores = [(0.5,) * count for count in samples.columns.counts.tolist()]
+    survey.known = {k: Facts(0.0, 0.0, n, (), (), scores[k], 0) for k, n in enumerate(flips)}
+    return lambda: gallery(samples, [survey], "flips", Filters(), 0, "")
 
 
 def coco_picture(path: Path) -> None:

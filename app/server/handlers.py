@@ -18,7 +18,10 @@ from app.jobs.diagnosis import DiagnosisJobs
 from app.jobs.figures import FigureJobs
 from app.jobs.train import TrainingJob
 from app.replay.display import Display, Replay
-from app.views import epochs, gallery, header, losses, masks, matches, sampling, scene, stability
+from app.views import epochs, header, losses, masks, matches, sampling, scene, stability
+from app.views.gallery import gallery
+from app.views.gallery.filters import Filters, parse_filters
+from app.views.gallery.histograms import histograms
 from app.views.masks import TeacherLevel
 from app.views.notes import listing
 from app.views.overview.overview import Overview
@@ -69,18 +72,43 @@ class Handlers:
         category: str = "",
         page: int = 0,
         near: str = "",
+        objects: str = "",
+        size: str = "",
+        score: str = "",
+        change: str = "",
     ) -> dict:
         """One page of the run's images in some order: {"items", "page", "pages", "where", "known", "total", "sorts"}.
 
         `sort` is order, flips, cost, loss or missed, and with a second run gained or lost. Images are evaluated in the
-        background: `known` of `total` are so far. `category` is the name of a class, or "" for all; `near` is the key of an
-        image whose page is wanted.
+        background: `known` of `total` are so far. `near` is the key of an image whose page is wanted. The filters are those of
+        `filters`.
         """
         both = self.both_samples(run, compare)
         if sort not in gallery.SORTS or (len(both) == 1 and sort in gallery.OF_TWO_RUNS):
             sorts = ", ".join(gallery.SORTS)
             raise UserError(f"no sort {sort[:40]!r}; there are {sorts}, the last two beside another run")
-        return gallery.gallery(both[0], self.surveys_of(both), sort, category, page, near)
+        asked = filters_of(both, category, objects, size, score, change)
+        return gallery.gallery(both[0], self.surveys_of(both), sort, asked, page, near)
+
+    def filters(
+        self,
+        run: str = "",
+        compare: str = "",
+        category: str = "",
+        objects: str = "",
+        size: str = "",
+        score: str = "",
+        change: str = "",
+    ) -> dict:
+        """How many images pass all filters, and histograms of what there is to filter by; "" stands for any.
+
+        An image passes if one of its objects is of the class `category`, of the `size` (the root of its area in pixels), found by a
+        detection of the `score`, and gained, lost, kept or missed as `change` says, of which gained and lost need a second run;
+        and if it has as many `objects`. Ranges are texts "FROM-TO", ends included, either of which may be missing.
+        Returns {"matching", "images", "known", "analysed", "changes", "histograms": [{"id", "width", "most", "bars"}]}.
+        """
+        both = self.both_samples(run, compare)
+        return histograms(self.surveys_of(both), filters_of(both, category, objects, size, score, change))
 
     def find(self, text: str, run: str = "") -> str:
         """The key of the image with this id or file name, or of the first whose file name contains the text."""
@@ -321,6 +349,12 @@ class Handlers:
         """A level of the teacher's features of an image."""
         cache_key = self.samples(run).version, key
         return masks.teacher_level(self.display(key, run, "").main, level, layer, self.queue.cache, cache_key)
+
+
+def filters_of(both: Sequence[Samples], category: str, objects: str, size: str, score: str, change: str) -> Filters:
+    """The filters that a request asks for, of a run or of two."""
+    ranges = {"objects": objects, "size": size, "score": score}
+    return parse_filters(both[0].run.classes, category, change, ranges, len(both) > 1)
 
 
 def member(counts: dict[str, int], side: str, index: int) -> None:

@@ -14,9 +14,9 @@ from app.server.modules import address
 from core.errors import UserError
 
 VIEWS = (
-    *("runs", "about", "gallery", "find", "image", "scene", "matches", "query", "reading", "masks", "weighed", "mask"),
-    *("stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch", "upload"),
-    *("figures", "figure", "file", "figure4", "overview", "verdict"),
+    *("runs", "about", "gallery", "filters", "find", "image", "scene", "matches", "query", "reading", "masks"),
+    *("weighed", "mask", "stability", "epochs", "losses", "term", "doctor", "recipes", "train", "stop", "watch"),
+    *("upload", "figures", "figure", "file", "figure4", "overview", "verdict"),
     *("notes", "note", "unnote", "exported"),
 )
 UNUSED = (60, 600)  # seconds: how often, and after how long, uploads that nobody used are removed

@@ -1,7 +1,6 @@
 """The images of a run that can be displayed, by key: its validation images, and uploaded images."""
 
 import json
-from collections import Counter
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from app import words
 from app.replay import pictures
 from app.replay.display import Replay, Truth
 from app.worker.cache import Cache
+from app.worker.columns import Columns, columns
 from app.worker.uploads import Uploads
 from core.boxes import corners
 from core.data.sample import Sample
@@ -45,13 +45,9 @@ class Samples:
         return sha256(json.dumps(self.truth).encode()).hexdigest()
 
     @cached_property
-    def class_counts(self) -> list[Counter[str]]:
-        """The number of objects of each class in each image."""
-        names = {c.id: c.name for c in self.run.data.categories}
-        counts: dict[int, Counter[str]] = {id: Counter() for id in self.run.data.ids}
-        for annotation in self.truth["annotations"]:
-            counts[annotation["image_id"]][names[annotation["category_id"]]] += 1
-        return list(counts.values())
+    def columns(self) -> Columns:
+        """The annotated objects of all images."""
+        return columns(self.truth)
 
     def with_run(self, run: OpenRun, version: tuple[Hashable, ...]) -> "Samples":
         """The same images in another run. UserError: that run has other classes."""

@@ -5,14 +5,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Generator, Hashable
 from dataclasses import asdict
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from jaxtyping import Float
+from numpy import ndarray
+
 from app.replay.facts import Facts, image_facts
 from app.worker.background import requested
 from app.worker.forward_queue import ForwardQueue
+from app.worker.object_scores import ObjectScores
 from app.worker.samples import Samples
 from core.errors import UserError
 from core.matching.costs import costs, weighted_sum
@@ -32,10 +37,19 @@ class Survey:
         self.unreadable: set[int] = set()  # indices of images without facts
         self.stopped = False
 
+    @cached_property
+    def scores(self) -> ObjectScores:
+        """The scores of the objects as a column, which grows with what is known."""
+        return ObjectScores(self.samples.columns)
+
     @property
     def done(self) -> int:
         """The number of images that were looked at."""
         return len(self.known) + len(self.unreadable)
+
+    def object_scores(self) -> Float[ndarray, " t"]:
+        """The score of the detection that found each object of `Samples.columns`; NaN where the image is not known yet."""
+        return self.scores.upto(self.known)
 
     def steps(self) -> Generator:
         """Computes the facts of one image after another; the first step reads those from disk."""

@@ -11,7 +11,7 @@ import torch
 from analysis.bench._random_runs import random_run
 from app.replay.facts import changes, object_scores
 from app.server.handlers import Handlers
-from app.views import gallery
+from app.views.gallery import gallery
 from app.worker import survey as surveys
 from app.worker.survey import Survey
 from core.boxes import corners, iou
