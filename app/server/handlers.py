@@ -102,7 +102,7 @@ class Handlers:
     ) -> dict:
         """How many images pass all filters, and histograms of what there is to filter by; "" stands for any.
 
-        An image passes if one of its objects is of the class `category`, of the `size` (the root of its area in pixels), found by a
+        An image passes if one of its objects is of the class `category`, of the `size` (root of its area in pixels), found by a
         detection of the `score`, and gained, lost, kept or missed as `change` says, of which gained and lost need a second run;
         and if it has as many `objects`. Ranges are texts "FROM-TO", ends included, either of which may be missing.
         Returns {"matching", "images", "known", "analysed", "changes", "histograms": [{"id", "width", "most", "bars"}]}.

@@ -9,7 +9,7 @@ from analysis.drawing import style
 WEB = Path(__file__).parents[1] / "web"
 # In the order in which one rule overrides another.
 STYLES = (
-    *("page", "header", "gallery", "main", "stage/legend", "stage/panes", "stage/boxes", "stage/toolbar"),
+    *("page", "header", "gallery", "filters", "main", "stage/legend", "stage/panes", "stage/boxes", "stage/toolbar"),
     *("stage/controls", "text", "views/matches", "tables"),
     *("tiles", "views/masks", "charts", "views/stability", "views/losses", "views/diagnosis", "views/train"),
     *("views/figures", "views/overview", "views/overview_cards", "views/notes"),

@@ -1,6 +1,7 @@
 // Which run, which other run to compare it with, what they are, and the upload of an image.
 
 import { make } from "./dom.js";
+import { NO_FILTERS } from "./gallery/filters/range.js";
 import { copyLinkButton } from "./link/copy.js";
 import { ask } from "./server.js";
 
@@ -120,7 +121,7 @@ function pick(selection, key, value) {
   const nothing = { side: "", index: 0 };
   if (key === "compare") return selection.set({ compare: value, ...(state.side === "other" ? nothing : {}) });
   const compare = state.compare === value ? "" : state.compare;
-  selection.set({ run: value, image: "", compare, ...nothing, layer: null, having: "", page: 0 });
+  selection.set({ run: value, image: "", compare, ...nothing, layer: null, ...NO_FILTERS, page: 0 });
 }
 
 function uploadButton(app) {

@@ -54,6 +54,11 @@
  * @property {string} hide those that are switched off
  * @property {string} sort order of the images
  * @property {string} having class of which they have an object, "" for all
+ * @property {string} count range of the number of objects of an image, as "FROM-TO", "" for any
+ * @property {string} size range of the size of one of their objects, in pixels
+ * @property {string} found range of the score of the detection that found it
+ * @property {"" | "kept" | "gained" | "lost" | "missed"} change whether the compared runs find it
+ * @property {boolean} filtering the panel of filters is open
  * @property {number} page of the images
  * @property {number | null} level of features, whose masks are shown
  * @property {number | null} stage the teacher's decoder layer whose masks are shown; null for the last

@@ -1,14 +1,20 @@
 // The images of the run as a strip, sorted by what makes them worth a look.
-import { choice, make } from "../dom.js";
+import { button, make } from "../dom.js";
 import { START } from "../gradio.js";
 import { latest, Refused } from "../server.js";
+import { filters } from "./filters/filters.js";
+import { NO_FILTERS, used } from "./filters/range.js";
 import { finder } from "./find.js";
 import { go, thumb } from "./thumb.js";
+import { tools } from "./tools.js";
 
 /** Milliseconds until the strip is asked for again while images are analysed. */
 const AGAIN = { order: 15000, sorted: 1000 };
-const ASKED = ["run", "compare", "sort", "having", "page"]; // keys of the state on which the strip depends
-const PAIRED = ["gained", "lost"]; // sorts that need a second run
+const CALM = 150; // milliseconds after the last change of a range
+// Keys of the state on which the strip depends; ranges change many times a second.
+const ASKED = ["run", "compare", "sort", "having", "page", "change"];
+const RANGES = ["count", "size", "found"];
+const PAIRED = ["gained", "lost"]; // sorts and changes that need a second run
 
 /** @typedef {{key: string, name: string, picture: string, badge: string}} GalleryItem */
 
@@ -30,7 +36,9 @@ const PAIRED = ["gained", "lost"]; // sorts that need a second run
  */
 export function gallery(host, app) {
   const question = latest("gallery");
-  const tools = make("div", { class: "tools" });
+  const chosen = tools(app);
+  const narrowed = filters(app);
+  const empty = make("div", { class: "empty", role: "status" });
   const thumbs = make("div", { class: "thumbs", role: "listbox", "aria-label": "Images" });
   const where = make("span", { class: "where" });
   const known = make("span", { class: "known" });
@@ -39,7 +47,6 @@ export function gallery(host, app) {
   const title = make("b", { class: "name" });
   const find = finder(app);
   let again = 0;
-  let built = ""; // what the choices are of
   let wanted = ""; // an image whose page is asked for
   // Pictures that nobody has labelled begin with those that are worth it, not with the first of the folder.
   let worth = START.sort !== "order" && app.state.get().image === START.image;
@@ -52,10 +59,12 @@ export function gallery(host, app) {
 
   async function load() {
     clearTimeout(again);
-    const { run, compare, sort, having, page } = app.state.get();
+    const { run, compare, sort, having, page, count, size, found, change } = app.state.get();
     if (!compare && PAIRED.includes(sort)) return app.state.set({ sort: "order" }, { quietly: true });
+    if (!compare && PAIRED.includes(change)) return app.state.set({ change: "" }, { quietly: true });
+    const passing = { category: having, objects: count, size, score: found, change };
     try {
-      const answer = await question({ run, compare, sort, category: having, page, near: wanted });
+      const answer = await question({ run, compare, sort, page, near: wanted, ...passing });
       if (answer) show(answer);
     } catch (error) {
       fail(error);
@@ -87,24 +96,25 @@ export function gallery(host, app) {
     app.state.set({ page: app.state.get().page + step });
   }
 
-  /** A class or an order that is not there gives way to all images in the order of the data. */
+  /** A filter or an order that is not there gives way to all images in the order of the data. */
   function fail(error) {
-    const { sort, having } = app.state.get();
-    if (!(error instanceof Refused) || (sort === "order" && !having)) return app.notify(error.message);
+    const state = app.state.get();
+    if (!(error instanceof Refused) || (state.sort === "order" && !used(state))) return app.notify(error.message);
     app.missing(`${error.message}. All images are shown in the order of the data.`);
-    app.state.set({ sort: "order", having: "", page: 0 }, { quietly: true });
+    app.state.set({ ...NO_FILTERS, sort: "order", page: 0 }, { quietly: true });
   }
 
   /** @param {GalleryPage} page */
   function show(page) {
-    const { sort } = app.state.get();
+    const { sort, change, found } = app.state.get();
     const open = page.known < page.total;
-    const ordered = sort === "order";
+    const ordered = sort === "order" && !change && !found;
     worth &&= sort === START.sort && !app.state.get().side;
     if (app.state.get().page !== page.page) app.state.set({ page: page.page }, { quietly: true });
     wanted = "";
-    offer(page);
+    chosen.offer(page);
     fill(page.items);
+    say(page, ordered);
     where.textContent = page.where;
     known.textContent = open && !ordered ? `${page.known} of ${page.total} images analysed` : "";
     known.title = "Images are analysed one by one while the app is idle; until then they come last";
@@ -119,6 +129,21 @@ export function gallery(host, app) {
     if (open) again = setTimeout(load, ordered ? AGAIN.order : AGAIN.sorted);
   }
 
+  /**
+   * Says what to do where no image passes.
+   * @param {GalleryPage} page
+   * @param {boolean} ordered no facts of the images are asked for
+   */
+  function say({ items, known, total }, ordered) {
+    const none = !items.length;
+    const soon = !ordered && known < total ? ` ${known} of ${total} images are analysed so far; the rest follow.` : "";
+    const text = none ? `No image passes all filters.${soon} Widen a range, or clear the filters.` : "";
+    thumbs.hidden = none;
+    if (empty.dataset.text === text) return;
+    empty.replaceChildren(...(none ? [text, button("Show all images", narrowed.clearAll)] : []));
+    empty.dataset.text = text;
+  }
+
   /** Shows the images, unless they are shown already; the focus stays on its image. */
   function fill(items) {
     const texts = items.map(({ key, badge, picture }) => key + badge + picture.length).join();
@@ -128,31 +153,6 @@ export function gallery(host, app) {
     thumbs.dataset.texts = texts;
     const node = focused && [...thumbs.children].find((child) => child.getAttribute("data-image") === focused);
     if (node instanceof HTMLElement) node.focus({ preventScroll: true });
-  }
-
-  /** Offers the choices; they stay while they are the same, so that an open list is not closed. */
-  function offer(page) {
-    const { sort, having } = app.state.get();
-    const now = JSON.stringify([page.sorts, app.about()?.classes, sort, having]);
-    if (now !== built) tools.replaceChildren(...toolNodes(page));
-    built = now;
-  }
-
-  /** @param {GalleryPage} page */
-  function toolNodes({ sorts }) {
-    const classes = [
-      { id: "", title: "any object" },
-      ...(app.about()?.classes || []).map((c) => ({ id: c, title: c })),
-    ];
-    const { sort, having } = app.state.get();
-    const { says } = sorts.find(({ id }) => id === sort) || {};
-    const set = (change) => app.state.set({ ...change, page: 0 });
-    return [
-      choice("Sort by", sorts, sort, (sort) => set({ sort }), { says }),
-      choice("Images with", classes, having, (having) => set({ having }), {
-        says: "Only images with an object of this class",
-      }),
-    ];
   }
 
   /** Marks the image that is shown, and scrolls the strip to it. One image of the strip is reached by Tab. */
@@ -169,10 +169,14 @@ export function gallery(host, app) {
   }
 
   const space = make("span", { class: "grow" });
-  host.replaceChildren(make("div", { class: "bar" }, tools, find, title, space, known, where, previous, next), thumbs);
+  const shown = [chosen.node, narrowed.opener, narrowed.clear, find, title, space, known, where, previous, next];
+  host.replaceChildren(make("div", { class: "bar" }, shown), narrowed.panel, thumbs, empty);
   app.state.watch((_, changed) => {
     if (ASKED.some((key) => changed.has(key))) load();
-    else if (changed.has("image")) mark();
+    else if (RANGES.some((key) => changed.has(key))) {
+      clearTimeout(again);
+      again = setTimeout(load, CALM);
+    } else if (changed.has("image")) mark();
   });
-  return { load, follow };
+  return { load: () => Promise.all([load(), narrowed.load()]), follow };
 }

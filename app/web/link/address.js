@@ -48,6 +48,7 @@ const counted = (name, initial) =>
 
 const whole = (name, initial) => field(name, initial, (given) => (/^\d{1,5}$/.test(given) ? Number(given) : undefined));
 
+const RANGE = /^(?=.*\d)(\d{0,9}(\.\d{1,6})?)-(\d{0,9}(\.\d{1,6})?)$/; // FROM-TO, either end of which may be missing
 const NAMES = /^[a-z0-9_,-]{1,400}$/; // ids with commas between them
 
 /** @type {Record<string, Field>} by the key of the state; `side` and `index` are one field, "query" */
@@ -70,6 +71,11 @@ export const FIELDS = {
   hide: fitting("hide", NAMES),
   sort: fitting("sort", /^[a-z]{1,20}$/, "order"),
   having: text("with"),
+  count: fitting("objects", RANGE),
+  size: fitting("size", RANGE),
+  found: fitting("found", RANGE),
+  change: oneOf("change", ["", "kept", "gained", "lost", "missed"], ""),
+  filtering: yes("filters", false),
   page: counted("page", 0),
   level: whole("level", null),
   stage: counted("teacher", null),

@@ -1,5 +1,6 @@
 // How many objects the run finds, and the compared one does not; each number opens the images.
 import { make } from "../../dom.js";
+import { NO_FILTERS } from "../../gallery/filters/range.js";
 import { ask } from "../../server.js";
 import { faint } from "../blocks.js";
 import { evidence } from "./card.js";
@@ -47,7 +48,7 @@ export function objectsCard(app) {
     const { run, compare } = app.state.get();
     try {
       const { items } = await ask("gallery", { run, compare, sort });
-      app.state.set({ tab: "matches", sort, having: "", page: 0, ...(items.length ? { image: items[0].key } : {}) });
+      app.state.set({ tab: "matches", sort, ...NO_FILTERS, page: 0, ...(items.length ? { image: items[0].key } : {}) });
     } catch (error) {
       app.notify(error.message);
     }
