@@ -17,7 +17,7 @@ from core.errors import UserError
 from core.metrics.gained_lost import MIN_SCORE, Changes
 
 ALL = (0.0, float("inf"))
-RANGE = re.compile(r"(\d{0,9}(?:\.\d{1,6})?)-(\d{0,9}(?:\.\d{1,6})?)")
+RANGE = re.compile(r"([0-9]{0,9}(?:\.[0-9]{1,6})?)-([0-9]{0,9}(?:\.[0-9]{1,6})?)")
 Range = tuple[float, float]  # ends included
 CHANGES = {"kept": "found by both", "gained": "gained", "lost": "lost", "missed": "missed by both"}
 ALONE = {"kept": "found", "missed": "missed"}  # of one run

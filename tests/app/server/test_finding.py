@@ -1,6 +1,16 @@
-"""Images are found: by name, by id, and with the arrow keys beyond the end of the strip."""
+"""Images are found: by name, by id, with filters, and with the arrow keys beyond the end of the strip."""
 
+import re
+
+import pytest
+
+from app.worker import library
+from core.runs.open import open_run
+from tests.helpers.browser.axe import violations
 from tests.helpers.browser.page import SHIPPED, shows
+
+SCORE = "[aria-label='Score'][role=group]"
+SIZE = "[aria-label='Object size'][role=group]"
 
 
 def test_an_image_is_opened_by_its_id_and_the_strip_follows(page, url):
@@ -29,3 +39,92 @@ def test_arrow_keys_go_on_to_the_next_page_and_back(page, url):
         page.keyboard.press(key)
         shows(page, f"image/{image}")
         page.wait_for_function("image => document.activeElement.dataset.image === image", arg=f"image/{image}")
+
+
+def filtering(page, url: str, asked: str = "") -> None:
+    """The shipped run with its filters open."""
+    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/100&filters=yes{asked}")
+    page.wait_for_selector("#dd-filters[data-matching]")
+
+
+def left(page, matching: int) -> None:
+    """Until so many images are left, in the panel and in the strip."""
+    page.wait_for_selector(f"#dd-filters[data-matching='{matching}']")
+    page.locator(".dd-gallery .where", has_text=f" of {matching}").wait_for()
+
+
+def passing(**asked: str) -> int:
+    """How many images of the shipped run pass, counted object by object."""
+    data = open_run(library.SHIPPED / "shapes_distill").data
+    low, high = map(float, asked.get("objects", "0-99").split("-"))
+    small, large = map(float, asked.get("size", "0-999").split("-"))
+    sides = [(s.boxes[:, 2:] - s.boxes[:, :2]).double().prod(1).sqrt() for s in map(data.__getitem__, range(len(data)))]
+    return sum(low <= len(x) <= high and bool(((x >= small) & (x <= large)).any()) for x in sides)
+
+
+def test_a_histogram_is_brushed_by_a_drag_and_by_keys_and_the_address_restores_it(page, url):
+    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/100")
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.wait_for_selector("#dd-filters[data-matching='500']")
+    area = page.locator(f"{SIZE} svg").bounding_box()
+    page.mouse.move(area["x"] + 0.55 * area["width"], area["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.75 * area["width"], area["y"] + 20, steps=6)
+    page.mouse.up()
+    page.wait_for_function("location.search.includes('size=')")
+    size = re.search(r"[?&]size=(\d+-\d+)", page.url)[1]
+    left(page, passing(size=size))
+    assert page.locator(f"{SIZE} output").text_content() == f"{size.replace('-', ' to ')} px"
+    page.get_by_label("Number of objects, from").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.search.includes('objects=3-')")
+    left(page, both := passing(size=size, objects="3-99"))
+    assert 0 < both < passing(size=size) < 500
+    assert page.get_by_role("button", name="Filters (2)").get_attribute("aria-expanded") == "true"
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    left(page, both)
+    assert page.get_by_label("Number of objects, from").input_value() == "3"
+    page.get_by_role("button", name="Clear filters").click()
+    left(page, 500)
+    assert not re.search("size=|objects=", page.url)
+    page.go_back()
+    left(page, both)
+
+
+def test_filters_of_scores_say_how_many_images_are_analysed(page, url):
+    filtering(page, url, "&found=0.9-")
+    said = page.locator(
+        "#dd-filters [role=status]", has_text=re.compile("of the [1-9][0-9]* of 500 images analysed so far")
+    )
+    said.wait_for()
+    known = int(re.search(r"the (\d+) of", said.text_content())[1])
+    assert known < 500 and int(said.text_content().split()[0]) <= known
+    assert page.get_by_label("Objects that are").locator("option").all_text_contents() == ["any", "found", "missed"]
+    assert page.locator(f"{SCORE} output").text_content() == "0.9 to 1"
+
+
+def test_where_no_image_passes_the_strip_says_what_to_do(page, url):
+    filtering(page, url, "&objects=1-1&size=1-2")
+    page.get_by_text("No image passes all filters. Widen a range, or clear the filters.").wait_for()
+    assert page.locator(".dd-gallery .thumb").count() == 0
+    page.get_by_role("button", name="Show all images").click()
+    left(page, 500)
+    page.wait_for_selector(".dd-gallery .thumb")
+    assert page.evaluate("document.activeElement.textContent") == "Filters"
+
+
+def test_a_filter_that_is_none_is_named(page, url):
+    page.goto(f"{url}?size=wide&objects=-&change=won")
+    page.get_by_text("The link asks for objects=-, size=wide, change=won, which this page does not know.").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_filters(page, url, theme):
+    filtering(page, url, f"&objects=2-4&__theme={theme}")
+    assert violations(page) == []
+    filtering(page, url, f"&size=1-2&objects=1-1&__theme={theme}")
+    page.get_by_text("No image passes all filters.").wait_for()
+    assert violations(page) == []

@@ -145,7 +145,7 @@ export function filters(app) {
 }
 
 /** How many images pass, and of how many that could be said. @param {Left} answer */
-export function said({ matching, images, known, analysed }) {
+function said({ matching, images, known, analysed }) {
   const of = analysed && known < images ? `the ${known} of ${images} images analysed so far` : `${images} images`;
   return `${matching} of ${of}`;
 }

@@ -89,6 +89,7 @@ export function histogramField({ title, says, of, step, unit = "", whole }, chan
 
   /** Shows a range, also before the server knows what it leaves. */
   function mark(text) {
+    if (!shown.bars.length) return;
     const limits = ends(text, shown.most);
     [low, high].forEach((slider, k) => {
       if (Number(slider.value) !== limits[k]) slider.value = String(limits[k]);

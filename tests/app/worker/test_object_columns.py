@@ -1,0 +1,46 @@
+"""The columns of objects hold those of every sample, in its order."""
+
+import json
+
+import numpy as np
+
+from app.worker.columns import columns
+from core.data.coco.dataset import Coco
+from core.data.shapes.dataset import Shapes
+
+
+def test_they_are_the_objects_of_the_samples(tmp_path):
+    """Boxes that lie partly or wholly outside, crowd regions, images without objects, and annotations in any order."""
+    rng = np.random.default_rng(0)
+    images = [{"id": 3 * k - 20, "file_name": f"{k}.png", "height": 50 + k, "width": 90} for k in range(12)]
+    annotations = []
+    for k in range(60):
+        x, y, w, h = (float(v) for v in rng.uniform((-40, -30, 1, 1), (120, 70, 40, 40)))
+        box = {"bbox": [x, y, w, h], "area": float(rng.uniform(1, w * h)), "iscrowd": int(rng.uniform() < 0.2)}
+        image = int(rng.choice([x["id"] for x in images[1:]]))
+        annotations.append({"id": k, "image_id": image, "category_id": int(rng.choice([4, 9]))} | box)
+    truth = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 9, "name": "b"}, {"id": 4, "name": "a"}],
+    }
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps(truth))
+    for image in images:
+        (tmp_path / image["file_name"]).touch()
+    data = Coco(file, tmp_path)
+    found = columns(data.truth())
+    assert found.counts.sum() < 60 and found.counts.min() == 0
+    for index in range(len(data)):
+        labels = data.objects(index)[1]
+        assert found.label[found.image == index].tolist() == labels.tolist() and found.counts[index] == len(labels)
+
+
+def test_sides_are_those_of_coco(tmp_path):
+    data = Shapes("val", 5, 96)
+    found = columns(data.truth())
+    first = found.first.tolist()
+    for index in range(5):
+        x0, y0, x1, y1 = data[index].boxes.double().numpy().T
+        mine = found.side[first[index] : first[index] + found.counts[index]]
+        np.testing.assert_allclose(mine, np.sqrt((x1 - x0) * (y1 - y0)))
