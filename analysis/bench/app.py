@@ -1,10 +1,10 @@
 """Response times of the app in Chromium.
 
-Timed are the first paint, a new image, single steps, the frames of zooming and moving, and the overview of three runs. The app
-runs in a process of its own. Three runs are opened: one with random weights (AdaMixer, 300 queries, 6 layers) on photos of
-800 x 1333 pixels, with all of its 900 boxes drawn; the run that the project ships or `make demo` made, if there is one; and a
-pair of full size (Deformable DETR, ResNet-101 and ResNet-50), of which the times until the first signs of progress are
-measured. QUICK=1 takes small photos.
+Timed are the first paint, a new image, single steps, the frames of zooming and moving, the overview of three runs, and a brush
+over a histogram of 5,000 images whose facts are made up. The app runs in a process of its own. Three runs are opened: one with
+random weights (AdaMixer, 300 queries, 6 layers) on photos of 800 x 1333 pixels, with all of its 900 boxes drawn; the run that the
+project ships or `make demo` made, if there is one; and a pair of full size (Deformable DETR, ResNet-101 and ResNet-50), of which
+the times until the first signs of progress are measured. QUICK=1 takes small photos.
 """
 
 import os
@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from analysis.bench import Aim
+from analysis.bench._app_brush import brush_times, surveyed_run
 from analysis.bench._app_frames import frame_times
 from analysis.bench._random_runs import TINY, loss_configs, random_detector, write_photos, write_run
 from core.errors import UserError
@@ -128,6 +129,8 @@ def run() -> tuple[list[dict], list[Aim]]:
     if (overview := overview_of_three()) is not None:
         rows.append(overview)
         aims.append(Aim("overview of three runs within 1.5 s", *below([overview], "overview_median_ms", 1500)))
+    rows.append(brush := brushing(60 if quick() else 5000))
+    aims.append(Aim("brush a histogram of 5,000 images within 200 ms, median", *below([brush], "brush_median_ms", 200)))
     at_once = full["image_ms"] < 1500 and full["first_boxes_ms"] < full["whole_ms"]
     return rows, [*aims, Aim("full size: image at once, first boxes before the rest", full["image_ms"], at_once)]
 
@@ -207,6 +210,20 @@ def overview_of_three() -> dict | None:
             page.wait_for_selector(".dd-verdicts[data-shown] .dd-curves", timeout=WAIT)
             times.append(page.evaluate("performance.now()"))
     return {"case": "overview of three runs", "overview_median_ms": round(median(times))}
+
+
+def brushing(images: int) -> dict:
+    """Milliseconds from a step of a brush over the sizes of objects until the page says how many images are left."""
+    with TemporaryDirectory() as folder:
+        cache = Path(folder) / "cache"
+        run = surveyed_run(Path(folder) / "run", cache, images)
+        with served(run, environment={"XDG_CACHE_HOME": str(cache)}) as url, browser() as page:
+            page.goto(f"{url}?filters=yes")
+            page.wait_for_selector(f"#dd-filters[data-known='{images}'][data-shown]", timeout=WAIT)
+            page.wait_for_selector(".dd-stage[data-whole]", timeout=WAIT)
+            times = sorted(brush_times(page))
+    late = round(times[int(0.95 * len(times))])
+    return {"case": f"brush, {images} images", "brush_median_ms": round(median(times)), "brush_p95_ms": late}
 
 
 def quick() -> bool:

@@ -82,7 +82,9 @@ export function filters(app) {
     if (!filtering) return;
     try {
       const answer = await question({ run, compare, category: having, objects: count, size, score: found, change });
-      if (answer) show(answer);
+      if (!answer) return;
+      show(answer);
+      panel.dataset.shown = [having, count, size, found, change].join("|");
     } catch (error) {
       if (!(error instanceof Refused)) app.notify(error.message); // the strip says what is refused
     }
