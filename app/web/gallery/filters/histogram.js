@@ -28,15 +28,18 @@ export function histogramField({ title, says, of, step, unit = "", whole }, chan
     draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" })
   );
   const said = make("output");
+  const last = make("span");
   const limits = { min: 0, max: 1, step };
   const low = range(limits, `${title}, from`, (value) => choose(value, Math.max(value, Number(high.value))));
   const high = range(limits, `${title}, to`, (value) => choose(Math.min(value, Number(low.value)), value));
   const head = make("div", { class: "head" }, make("span", null, title), said);
+  const axis = make("div", { class: "axis", "aria-hidden": "true" }, make("span", null, "0"), last);
   const node = make(
     "div",
     { class: "dd-histogram", role: "group", "aria-label": title, title: says },
     head,
     svg,
+    axis,
     low,
     high,
   );
@@ -84,6 +87,7 @@ export function histogramField({ title, says, of, step, unit = "", whole }, chan
     svg.replaceChildren(...bars.map(bar));
     svg.setAttribute("aria-label", `${bars.reduce((sum, count) => sum + count, 0)} ${of}, ${title.toLowerCase()}`);
     for (const slider of [low, high]) slider.max = String(most);
+    last.textContent = most + unit;
     mark(text);
   }
 
