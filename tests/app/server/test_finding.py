@@ -71,8 +71,8 @@ def test_a_histogram_is_brushed_by_a_drag_and_by_keys_and_the_address_restores_i
     page.mouse.down()
     page.mouse.move(area["x"] + 0.75 * area["width"], area["y"] + 20, steps=6)
     page.mouse.up()
-    page.wait_for_function("location.search.includes('size=')")
-    size = re.search(r"[?&]size=(\d+-\d+)", page.url)[1]
+    size = "-".join(page.get_by_label(f"Object size, {end}").input_value() for end in ("from", "to"))
+    page.wait_for_function("size => location.search.includes(`size=${size}`)", arg=size)
     left(page, passing(size=size))
     assert page.locator(f"{SIZE} output").text_content() == f"{size.replace('-', ' to ')} px"
     page.get_by_label("Number of objects, from").focus()

@@ -34,8 +34,8 @@ const KINDS = {
 };
 const SAYS = "An image passes if one of its objects has the class, the size, the score and the change that are chosen.";
 const CHANGE =
-  "Found: by a detection of the class with IoU of at least 0.5 and a score of at least 0.3. Gained: by this run alone; " +
-  "lost: by the compared run alone";
+  "Found: by a detection of the class with IoU of at least 0.5 and a score of at least 0.3. Gained: by this run " +
+  "alone; lost: by the compared run alone";
 
 /**
  * How many images are left, and what there is to filter by.
