@@ -104,7 +104,7 @@ function page(root) {
     else if ((current().needs || []).some((key) => changed.has(key))) current().load(changed);
   }
 
-  const column = make("div", { class: "dd-column" }, boxes.switches, boxes.side);
+  const column = make("div", { class: "dd-column" }, strip.filters, boxes.switches, boxes.side);
   const bar = make("div", { class: "dd-bar-of-tabs" }, boxes.tabs, head.facts);
   const main = make("div", { class: "dd-main" }, boxes.stage, column, boxes.wide);
   const panel = make("div", { class: "dd-view", role: "tabpanel", id: PANEL }, boxes.gallery, main, boxes.full);

@@ -170,7 +170,7 @@ export function gallery(host, app) {
 
   const space = make("span", { class: "grow" });
   const shown = [chosen.node, narrowed.opener, narrowed.clear, find, title, space, known, where, previous, next];
-  host.replaceChildren(make("div", { class: "bar" }, shown), narrowed.panel, thumbs, empty);
+  host.replaceChildren(make("div", { class: "bar" }, shown), thumbs, empty);
   app.state.watch((_, changed) => {
     if (ASKED.some((key) => changed.has(key))) load();
     else if (RANGES.some((key) => changed.has(key))) {
@@ -178,5 +178,5 @@ export function gallery(host, app) {
       again = setTimeout(load, CALM);
     } else if (changed.has("image")) mark();
   });
-  return { load: () => Promise.all([load(), narrowed.load()]), follow };
+  return { load: () => Promise.all([load(), narrowed.load()]), follow, filters: narrowed.panel };
 }

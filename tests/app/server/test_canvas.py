@@ -61,6 +61,13 @@ def test_the_canvas_has_most_of_the_window_beside_the_panel_which_scrolls(page, 
         page.locator(".dd-column").evaluate("e => e.scrollTo(0, 1e6)")
         assert page.locator(".dd-column").evaluate("e => e.scrollTop") > 0
         assert page.locator(".dd-board").bounding_box() == board
+        page.get_by_role("button", name="Filters", exact=True).click()
+        page.wait_for_selector("#dd-filters[data-shown]")
+        assert page.evaluate("document.activeElement.id") == "dd-filters"
+        assert page.locator(".dd-board").bounding_box() == board
+        page.keyboard.press("Escape")
+        page.locator("#dd-filters").wait_for(state="hidden")
+        assert page.evaluate("document.activeElement.textContent") == "Filters"
     finally:
         page.set_viewport_size({"width": 1280, "height": 900})
 

@@ -52,8 +52,10 @@ const CHANGE =
 export function filters(app) {
   const { state } = app;
   const question = latest("filters");
-  const toggle = () => state.set({ filtering: !state.get().filtering });
-  const opener = button("Filters", toggle, { "aria-controls": "dd-filters", "aria-expanded": "false" });
+  const opener = button("Filters", () => open(!state.get().filtering), {
+    "aria-controls": "dd-filters",
+    "aria-expanded": "false",
+  });
   const clear = button("Clear filters", clearAll);
   const left = make("b", { role: "status" });
   const choices = make("span", { class: "choices" });
@@ -67,9 +69,15 @@ export function filters(app) {
     { class: "histograms" },
     fields.map((field) => field.node),
   );
-  const panel = make("div", { id: "dd-filters", role: "group", "aria-label": "Filters", hidden: true }, head, row);
+  const panel = make("div", { id: "dd-filters", role: "group", "aria-label": "Filters", tabindex: -1 }, head, row);
   let again = 0;
   let built = ""; // what the choices are of
+
+  /** The panel stands away from its button: beside the canvas, which keeps its place. */
+  function open(filtering) {
+    state.set({ filtering });
+    (filtering ? panel : opener).focus();
+  }
 
   function clearAll() {
     state.set({ ...NO_FILTERS, page: 0 });
@@ -137,6 +145,9 @@ export function filters(app) {
     for (const field of fields) field.mark(now[field.key]);
   }
 
+  panel.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") open(false);
+  });
   mark();
   state.watch((_, changed) => {
     if (!ASKED.some((key) => changed.has(key))) return;
