@@ -42,7 +42,7 @@ def columns(truth: dict) -> Columns:
 
 
 def visible(boxes: Float[ndarray, "t 4"], sizes: Float[ndarray, "t 2"]) -> Bool[ndarray, " t"]:
-    """Whether a part of a box (x, y, width, height) is inside its image, which is (height, width) pixels large."""
+    """Says of each box (x, y, width, height) whether a part of it is inside its image, which is (height, width) pixels large."""
     limits = sizes[:, ::-1]
     low, high = boxes[:, :2].clip(0, limits), (boxes[:, :2] + boxes[:, 2:]).clip(0, limits)
     return (high > low).all(1)

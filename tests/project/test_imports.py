@@ -20,6 +20,7 @@ MEASURES = {
     "analysis/bench/predict.py": {"train"},
     "analysis/bench/_gpu_steps.py": {"train"},
     "analysis/bench/_growth_cases.py": {"app"},
+    "analysis/bench/_app_brush.py": {"app"},
 }  # a benchmark may import what it measures
 NOT_IN_CORE = {"matplotlib", "plotly", "gradio", "tyro", "rich", "tensorboard"}
 DRAWS_PROGRESS = {"core/progress.py": {"rich"}}

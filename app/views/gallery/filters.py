@@ -25,7 +25,7 @@ ALONE = {"kept": "found", "missed": "missed"}  # of one run
 
 @dataclass(frozen=True)
 class Filters:
-    """What is asked for; "" stands for any, and so does the range ALL."""
+    """The filters that are chosen; "" stands for any, and so does the range ALL."""
 
     label: int | None = None
     change: str = ""
@@ -37,7 +37,7 @@ class Filters:
 
     @property
     def of_facts(self) -> bool:
-        """Whether an image can only pass once it has been analysed."""
+        """True where an image can only pass once it has been analysed."""
         return bool(self.change) or "score" in self.ranges
 
 
