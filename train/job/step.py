@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from core.detectors.base import Detector
 from core.distiller import Decoded, Distiller, in_float32, run_teacher
 from core.types import DistillTrace, Images, Targets
 from train.job.build import Job
@@ -42,13 +43,17 @@ class TeacherAnswers:
         if teacher is None or not (targets.pending or self.store):
             return targets, None
         with torch.no_grad(), autocast(self.job):
-            if self.store:
-                memory = teacher.encode(images.to(device)) if self.reads_memory else None
-                decoded = self.store.store.decoded(images, device, memory)
-            else:
-                decoded = run_teacher(teacher, images.to(device))
+            decoded = self.stored(teacher, images) if self.store else run_teacher(teacher, images.to(device))
         with in_float32(device.type):
             return self.job.distiller.with_objects(targets.to(device), decoded), decoded
+
+    def stored(self, teacher: Detector, images: Images) -> Decoded:
+        """What the store holds of the images, with the live teacher's memory if a loss reads it."""
+        assert self.store
+        device = self.job.device
+        memory = teacher.encode(images.to(device)) if self.reads_memory else None
+        with in_float32(device.type):  # autocast to bf16 cannot stack the float16 numbers of a store
+            return self.store.store.decoded(images, device, memory)
 
 
 class TrainingPass(nn.Module):
