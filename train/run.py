@@ -118,6 +118,8 @@ class Run:
     device: str = "auto"  # Device to train on; auto takes cuda if there is one.
     amp: Literal["off", "bf16", "fp16"] = "off"  # Automatic mixed precision.
     channels_last: bool = False  # Use the channels-last memory format, faster on recent GPUs.
+    tf32: Literal["convolutions", "all", "off"] = "convolutions"  # What a GPU computes in TF32 where it is in float32.
+    prefetch: bool = False  # Copy the next step's images to a GPU on a stream of their own while this step computes.
     compile: bool = False  # Compile encoders and decoders with torch.compile; slow to start, results differ slightly.
     tensorboard: bool = False  # Log to TensorBoard, in the run's folder.
     trackio: bool = False  # Log to trackio, on this machine (needs the extra `trackio`).

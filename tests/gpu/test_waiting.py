@@ -5,9 +5,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from core.data.loader import Loader
+from core.data.shapes.dataset import Shapes
+from core.data.transforms import Augment
 from core.matching import solving
 from tests.helpers import tiny
 from tests.helpers.devices import DETECTORS
+from train.engine.ahead import CopiedAhead
 from train.job import optim
 from train.run import Optim
 
@@ -66,3 +70,15 @@ def test_a_distilled_step_waits_for_matching_alone(case, device, copies):
 def test_the_watch_sees_a_wait(gpu):
     with pytest.raises(RuntimeError, match="synchroniz"), refused_waits(gpu):
         torch.ones(3, device=gpu).sum().item()
+
+
+def test_images_that_are_copied_ahead_are_those_of_the_loader(device):
+    loader = Loader(Shapes("train", 12, 64), Augment(), 4, pin=device.type == "cuda")
+    plain, ahead = (list(loader.steps(0, 0, until=1)) for _ in range(2))
+    found = []
+    for step in (batches := CopiedAhead(iter(ahead), device)):
+        batches.begin()
+        found.append([(images.pixels.to(device) + 0, images.padding.to(device) + 0) for images, _ in step])
+    for one, other in zip(plain, found, strict=True):
+        for (images, _), (pixels, padding) in zip(one, other, strict=True):
+            assert torch.equal(images.pixels, pixels.cpu()) and torch.equal(images.padding, padding.cpu() > 0)

@@ -29,6 +29,7 @@ from core.runs.diagnose.history import UNTRAINED_AP
 from core.terminal import printable
 from core.types import DistillTrace, Images, Targets
 from train.distributed import parallel
+from train.engine.ahead import CopiedAhead, Passes
 from train.engine.evaluate import score
 from train.engine.gradient_checks import GradientChecks
 from train.engine.interrupt import Interrupt
@@ -48,7 +49,6 @@ OUT_OF_MEMORY = (
     "the GPU's memory ran out; start the run again with twice the --optim.passes, which changes no result, with smaller"
     " --data.augment.sizes, or with --amp bf16"
 )
-Passes = list[tuple[Images, Targets]]
 Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
 
 
@@ -136,7 +136,8 @@ class Training:
         self.checks = GradientChecks(job.distiller)
         with parallel.share_user_errors():
             self.answers = TeacherAnswers(job)
-        self.batches = job.loader.steps(self.progress.epoch, self.progress.position, until=job.run.optim.epochs)
+        steps = job.loader.steps(self.progress.epoch, self.progress.position, until=job.run.optim.epochs)
+        self.batches = CopiedAhead(steps, job.device) if job.run.prefetch else steps
 
     @property
     def evaluated(self) -> Distiller:
@@ -214,6 +215,8 @@ class Training:
             self.forward_backward(*batch, answer, k, last=k + 1 == len(passes))
             for k, (batch, answer) in enumerate(zip(passes, answers))
         ]
+        if isinstance(self.batches, CopiedAhead):
+            self.batches.begin()  # before the step's record waits for the GPU
         self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
         record = step_record(maps, norm, distiller) | pseudo_record(self.job, passes)

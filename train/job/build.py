@@ -58,12 +58,14 @@ class Job:
 def build(run: Run, rule: ChosenRule | None = None) -> Job:
     """Reads the data, the teacher and the initial weights, and builds the networks on the device.
 
-    `rule` is that of the pseudo truth, if it was chosen before. Also sets torch's number of threads, and makes the process keep
-    freed memory. UserError: a file, a flag or a combination of flags is wrong.
+    `rule` is that of the pseudo truth, if it was chosen before. Also sets torch's number of threads and use of TF32, and lets the
+    process keep freed memory. UserError: a file, a flag or a combination of flags is wrong.
     """
     device = device_of(run.device)
     refuse_missing_extras(run)
     keep_freed_memory()
+    if device.type == "cuda":
+        allow_tf32(run.tf32)
     if run.threads:
         torch.set_num_threads(run.threads)
     loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
@@ -168,6 +170,12 @@ def device_of(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
         raise UserError(f"no device {name!r} here; leave --device at auto, or say cpu") from None
+
+
+def allow_tf32(what: str) -> None:
+    """Says what GPUs compute with 10 bits of mantissa: `convolutions` (torch's default), products as well (`all`), or nothing."""
+    torch.backends.cudnn.allow_tf32 = what != "off"
+    torch.backends.cuda.matmul.allow_tf32 = what == "all"
 
 
 def build_distiller(run: Run, teacher: Detector | None, student: Detector | None = None) -> Distiller:

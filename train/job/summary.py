@@ -48,7 +48,8 @@ def describe_pseudo(chosen: ChosenRule) -> str:
 def describe_device(job: Job) -> str:
     """The device, what is special about how it is used, and the number of processes."""
     run, processes = job.run, job.loader.processes
-    extras = {"channels last": run.channels_last, "compiled": run.compile, run.amp: run.amp != "off"}
+    extras = {"channels last": run.channels_last, "compiled": run.compile, "images copied ahead": run.prefetch}
+    extras |= {run.amp: run.amp != "off", f"TF32 {run.tf32}": job.device.type == "cuda"}
     words = [f"on {job.device.type}", *(name for name, asked in extras.items() if asked)]
     return ", ".join([*words, f"{processes} processes"] if processes > 1 else words)
 

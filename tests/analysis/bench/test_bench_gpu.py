@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from analysis.__main__ import main
-from analysis.bench import _gpu_place, _gpu_sampling, _gpu_steps, gpu
+from analysis.bench import _gpu_options, _gpu_place, _gpu_sampling, _gpu_steps, gpu
 from analysis.bench._gpu_place import Place, by_host, measured, operations
 from core.errors import UserError
 from core.project import ROOT
@@ -79,6 +79,22 @@ def test_aims_are_of_the_rows(rows):
 def test_one_distilled_step_of_tiny_detectors_is_measured():
     row = _gpu_steps.distilled_row(replace(CPU, times=1, warm=0), gpu.QUICK_STEPS, "deformable", 1)
     assert row["ratio"] > 0 < row["stored_to_student"] and 0 < row["waits"] < 1 and "error" not in row.values()
+
+
+def test_every_option_has_a_row_beside_the_same_without_it():
+    size = _gpu_options.OptionSize(gpu.QUICK_STEPS, 2, compile_teacher=False)
+    rows = list(_gpu_options.rows(replace(CPU, times=1, warm=0), size))
+    cases = [row["case"] for row in rows]
+    for option, plain in {
+        "AdamW, fused": "AdamW, one by one",
+        "gradient norm, groups": "gradient norm, one by one",
+        "2 steps, images copied one step ahead": "2 steps, images copied when asked for",
+        "student's step, fp32, TF32 convolutions and products": "student's step, fp32, TF32 off",
+        "student's step, bf16, channels_last": "student's step, bf16, contiguous_format",
+        "teacher, bf16": "teacher, fp32",
+    }.items():
+        assert option in cases and plain in cases
+    assert all(row["ms"] > 0 for row in rows) and rows[-1]["tflops"] > 0
 
 
 def test_memory_is_compared_where_it_is_known():

@@ -22,7 +22,8 @@ from tests.helpers import runs, tiny
 from train.engine import loop
 from train.errors import Failed
 from train.job import optim
-from train.job.build import build, build_distiller
+from train.job.build import allow_tf32, build, build_distiller
+from train.job.summary import describe_device, summary
 from train.run import Data, Losses, Optim, Run
 from train.run_folder.log import ProgressDisplay
 
@@ -355,6 +356,27 @@ def test_passes_train_as_one(taught, tmp_path):
     one, two = (runs.steps(loop.fit(run, tmp_path / str(run.optim.passes))) for run in runs_of)
     assert two[0]["terms"] == pytest.approx(one[0]["terms"], rel=1e-4, abs=1e-6)
     assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-3)
+
+
+@pytest.fixture
+def torchs_tf32():
+    """Sets what a run has set of TF32 back to torch's default, after a test."""
+    yield
+    allow_tf32("convolutions")
+
+
+@pytest.mark.parametrize("what, convolutions, products", [("all", 1, 1), ("off", 0, 0), ("convolutions", 1, 0)])
+def test_tf32_is_what_is_asked(what, convolutions, products, torchs_tf32):
+    """torch's own switches, which are there without a GPU."""
+    allow_tf32(what)
+    assert torch.backends.cudnn.allow_tf32 == convolutions and torch.backends.cuda.matmul.allow_tf32 == products
+
+
+def test_the_summary_says_tf32_where_it_counts():
+    job = build(runs.small(tf32="all", prefetch=True))
+    assert not torch.backends.cuda.matmul.allow_tf32, "a CPU leaves torch's switches alone"
+    assert "on cpu, images copied ahead, seed" in summary(job, Path("runs/x"))
+    assert describe_device(replace(job, device=torch.device("cuda"))) == "on cuda, images copied ahead, TF32 all"
 
 
 def test_channels_last_is_the_same_step(tmp_path):
