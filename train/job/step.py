@@ -48,7 +48,7 @@ class TeacherAnswers:
             return self.job.distiller.with_objects(targets.to(device), decoded), decoded
 
     def stored(self, teacher: Detector, images: Images) -> Decoded:
-        """What the store holds of the images, with the live teacher's memory if a loss reads it."""
+        """Reads what the store holds of the images, with the live teacher's memory if a loss reads it."""
         assert self.store
         device = self.job.device
         memory = teacher.encode(images.to(device)) if self.reads_memory else None
