@@ -19,6 +19,7 @@ MEASURES = {
     "analysis/bench/train.py": {"train"},
     "analysis/bench/predict.py": {"train"},
     "analysis/bench/_gpu_steps.py": {"train"},
+    "analysis/bench/_gpu_options.py": {"train"},
     "analysis/bench/_growth_cases.py": {"app"},
     "analysis/bench/_app_brush.py": {"app"},
 }  # a benchmark may import what it measures
