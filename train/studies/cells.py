@@ -1,9 +1,9 @@
 """Trains a teacher, and a student alone and distilled, on drawn photos of blood cells, with queries and size from the data.
 
 Each photo of 640 x 480 pixels has up to 36 cells, and one of the three classes is 12 pixels wide: with the 30 queries and 144 x
-192 pixels of the recipes it cannot be learnt, which `check` and `fit` say. The recipes are
-coco_deformable_teacher, coco_deformable and coco_deformable_distill with `--auto`, fewer epochs and one image a step. If it is stopped and started again, it continues; finished rows are not
-trained again.
+192 pixels of the recipes it cannot be learnt, which `check` and `fit` say. The recipes are coco_deformable_teacher,
+coco_deformable and coco_deformable_distill with `--auto`, fewer epochs and one image a step; epochs were chosen from the student
+alone. If it is stopped and started again, it continues; finished rows are not trained again.
 Command: python -m train study cells    Time: 80 minutes on two cores; QUICK=1 for seconds. Result: assets/results/cells.json
 """
 
@@ -20,7 +20,7 @@ from train.studies._cells import CLASSES, write_photos
 from train.studies._grid import RUNS, Rows, result_writer, row_folder, run_rows
 from train.studies.twins import is_quick, recipe, shortened
 
-SEEDS = (0, 1, 2)
+SEEDS, RECIPE = (0, 1, 2), "coco_deformable"
 IMAGES = {"train": 80, "val": 30}  # photos, drawn from seeds 0 and 1
 EPOCHS, TEACHER_EPOCHS, BATCH, WARMUP = 6, 8, 1, 80
 FOLDER = RUNS / "cells"
@@ -31,17 +31,14 @@ def main(at_once: int = 2, out: Path = Path("assets/results/cells.json")) -> Non
     out = RUNS / "cells.json" if is_quick() else out
     draw_photos()
     limits = recipe_limits()
-    print("\n".join(["With the settings of the recipe coco_deformable:", *limits]), flush=True)
+    print("\n".join([f"With the settings of the recipe {RECIPE}:", *limits]), flush=True)
     write, teacher = (
         result_writer(out, command="python -m train study cells", limits=limits),
-        on_cells("coco_deformable_teacher"),
+        on_cells("_teacher"),
     )
-    alone = {f"alone-{seed}": on_cells("coco_deformable", seed=seed) for seed in SEEDS}
+    alone = {f"alone-{seed}": on_cells("", seed=seed) for seed in SEEDS}
     rows = run_rows({"teacher": teacher, **alone}, at_once=at_once)
-    distilled = {
-        f"distilled-{seed}": on_cells("coco_deformable_distill", seed=seed, teacher=row_folder(teacher))
-        for seed in SEEDS
-    }
+    distilled = {f"distilled-{seed}": on_cells("_distill", seed=seed, teacher=row_folder(teacher)) for seed in SEEDS}
     rows |= run_rows(distilled, at_once=at_once)
     runs = {"teacher": teacher} | alone | distilled
     rows = {name: row | {"per_class": class_scores(runs[name])} for name, row in rows.items()}
@@ -56,23 +53,23 @@ def draw_photos() -> None:
             write_photos(FOLDER / part, 8 if is_quick() else images, seed=seed)
 
 
-def on_cells(name: str, **changes: Any) -> Run:
-    """The run of a recipe on the photos, with the queries and the size that `--auto` takes."""
-    return fitted_to_data(replace(unfitted(name), **changes))
+def on_cells(role: str, **changes: Any) -> Run:
+    """The run of the recipe of a role on the photos, with the queries and the size that `--auto` takes."""
+    return fitted_to_data(replace(unfitted(role), **changes))
 
 
-def unfitted(name: str) -> Run:
-    """The run of a recipe on the photos, with its own queries and size."""
-    run = recipe(name)
+def unfitted(role: str) -> Run:
+    """The run of the recipe of a role ("", "_teacher", "_distill") on the photos, with its own queries and size."""
+    run = recipe(RECIPE + role)
     data = replace(run.data, train=instances("train"), val=instances("val"))
-    epochs = TEACHER_EPOCHS if name.endswith("_teacher") else EPOCHS
+    epochs = TEACHER_EPOCHS if role == "_teacher" else EPOCHS
     optim = replace(run.optim, epochs=epochs, batch=BATCH, warmup=WARMUP)
     return shortened(replace(run, data=data, optim=optim, eval_every=epochs))
 
 
 def recipe_limits() -> list[str]:
-    """The sentences of `fit` on the recipe `coco_deformable` without `--auto`: too few queries, and too small a size."""
-    limits = data_limits(unfitted("coco_deformable"), Coco(instances("train")), Coco(instances("val")))
+    """The sentences of `fit` on the recipe without `--auto`: too few queries, and too small a size."""
+    limits = data_limits(unfitted(""), Coco(instances("train")), Coco(instances("val")))
     return [str(limit) for limit in limits]
 
 

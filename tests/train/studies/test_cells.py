@@ -41,10 +41,10 @@ def test_the_recipe_is_told_what_it_lacks_and_auto_takes_it(here, monkeypatch):
     cells.draw_photos()
     queries, tiny = cells.recipe_limits()
     assert "--student.queries 50" in queries and "100% of 'platelet'" in tiny
-    run, own = cells.on_cells("coco_deformable_distill", seed=2), cells.unfitted("coco_deformable_distill")
+    run, own = cells.on_cells("_distill", seed=2), cells.unfitted("_distill")
     assert (run.student.queries, own.student.queries) == (50, 30) and run.losses == own.losses
     assert run.data.augment.sizes[-1] == 768 and run.seed == 2
-    assert run.optim.epochs == cells.EPOCHS < cells.on_cells("coco_deformable_teacher").optim.epochs
+    assert run.optim.epochs == cells.EPOCHS < cells.on_cells("_teacher").optim.epochs
     most = Objects(Coco(cells.instances("train")).instances).counts.max()
     assert 30 < most <= sum(high for _, high in COUNTS.values())
 
