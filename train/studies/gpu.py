@@ -46,9 +46,7 @@ def main(minutes: float = 8.0, device: str = "cuda", out: Path = Path("assets/re
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device here")
     out = RUNS / "gpu.json" if is_quick() else out
-    wanted = {
-        name: replace(run, device=device, amp=run.amp if device == "cuda" else "off") for name, run in rows().items()
-    }
+    wanted = {name: replace(run, device=device) for name, run in rows().items()}
     draw_images()
     name = next((name for name, run in wanted.items() if not is_finished(FOLDER / name, run)), None)
     if name:
