@@ -1,7 +1,7 @@
 // Axes of a plain chart: ticks at round numbers, grid lines and labels.
 import { draw, minus } from "../dom.js";
 
-const SIZE = { width: 480, height: 260, left: 44, right: 12, top: 10, bottom: 34 };
+const SIZE = { width: 480, height: 260, left: 44, right: 12, top: 10, bottom: 37 };
 const INNER = { width: SIZE.width - SIZE.left - SIZE.right, height: SIZE.height - SIZE.top - SIZE.bottom };
 const [LEFT, RIGHT] = [SIZE.left, SIZE.left + INNER.width];
 const [TOP, BOTTOM] = [SIZE.top, SIZE.top + INNER.height];
@@ -50,7 +50,7 @@ export function axes([x0, x1, y0, y1], labels, { whole, log } = {}) {
 
 function verticalTick(x, value) {
   const line = draw("line", { x1: x, x2: x, y1: TOP, y2: BOTTOM });
-  const text = draw("text", { x, y: SIZE.height - 18, "text-anchor": "middle" }, numeral(value));
+  const text = draw("text", { x, y: SIZE.height - 21, "text-anchor": "middle" }, numeral(value));
   return draw("g", { class: "tick" }, line, text);
 }
 

@@ -13,6 +13,7 @@
 
 const MOST = 0.98; // of the values are below the end of the axis
 const ROOM = 1.08; // above that value
+const HEAD = 1.04; // above the highest value, which would else lie on the edge
 
 /** The points that have a value. */
 export const measured = (points) => points.filter(([, value]) => value !== null);
@@ -44,7 +45,8 @@ export function rangeOf(series, { zero, log, most, view }) {
   const low = zero && !log ? Math.min(0, ys[0]) : ys[0];
   const usual = ys[Math.floor(MOST * (ys.length - 1))];
   const last = ys[ys.length - 1];
-  const high = most && !log ? Math.min(last, low + ROOM * (usual - low)) : last;
+  const all = log ? last : low + HEAD * (last - low);
+  const high = most && !log ? Math.min(all, low + ROOM * (usual - low)) : all;
   const [from, to] = view || [xs.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b))];
   return [from, to, low, high <= low ? last + (log ? low : 1) : high];
 }

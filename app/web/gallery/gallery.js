@@ -169,7 +169,8 @@ export function gallery(host, app) {
   }
 
   const space = make("span", { class: "grow" });
-  const shown = [chosen.node, narrowed.opener, narrowed.clear, find, title, space, known, where, previous, next];
+  const pager = make("span", { class: "pager" }, where, previous, next);
+  const shown = [chosen.node, narrowed.opener, narrowed.clear, find, title, space, known, pager];
   host.replaceChildren(make("div", { class: "bar" }, shown), thumbs, empty);
   app.state.watch((_, changed) => {
     if (ASKED.some((key) => changed.has(key))) load();

@@ -96,5 +96,6 @@ function viewOptions({ scene, options }, change) {
   const detectors = scene.groups.filter((group) => group.id !== "truth" && !group.extra);
   const way = options.sideBySide ? "apart" : "one";
   const layout = segments("Layout", WAYS, way, (way) => change({ apart: way === "apart" }));
-  return detectors.length > 1 ? [layout, names, sampling] : [names, sampling];
+  const marks = make("span", { class: "marks" }, names, sampling);
+  return detectors.length > 1 ? [layout, marks] : [marks];
 }

@@ -45,7 +45,7 @@ export function lookCard({ app, look }) {
     const limits = { type: "range", min: 0.2, max: 1, step: 0.05 };
     const slider = make("input", { ...limits, "aria-label": "Opacity of the mask", oninput });
     slider.value = String(look().opacity);
-    return slider;
+    return make("label", { class: "dd-opacity" }, make("span", null, "Opacity"), slider);
   }
 
   return { node, build, sync };

@@ -30,12 +30,15 @@ export function showOverview(panel, app, view) {
 
 function objects(app, { sides, rows }) {
   const heads = sides.map(({ role, title }) =>
-    make("th", { scope: "col", title }, make("i", { class: `swatch ${role}` }), title),
+    make("th", { scope: "col", title }, make("i", { class: `swatch ${role}` }), breakable(title)),
   );
   const head = make("tr", null, make("th", { scope: "col" }, "Object"), heads);
   const body = rows.map((row) => objectRow(app, row));
   return make("table", { class: "dd-table dd-overview" }, make("thead", null, head), make("tbody", null, body));
 }
+
+/** A name that may go on in a second line after each underscore or hyphen. */
+const breakable = (name) => name.split(/(?<=[_-])/).flatMap((part) => [part, make("wbr")]);
 
 function objectRow(app, { name, other, change, answers }) {
   const head = make("th", { scope: "row" }, itemLink(app, other, name), changeMark(change));

@@ -44,8 +44,7 @@ export function lossCard(app) {
       choice("Loss", options, names.includes(loss) ? loss : "total", (id) => state.set({ loss: id })),
       make("label", { class: "dd-floor" }, make("span", null, "Smoothing"), slider),
       check("Log axis", log, (on) => state.set({ log: on }), { id: "log" }),
-      steps("From step", 0),
-      steps("to", 1),
+      make("span", { class: "ends" }, steps("From step", 0), steps("to", 1)),
       button("All steps", () => state.set({ steps: "" })),
     );
     sync();
