@@ -60,5 +60,5 @@ def make(numbers: Numbers) -> Figure:
         draw.bars(ax, [NAMES[kind] for kind in KINDS], series)
         ax.set(ylabel="cost in AP50", title=panel if len(panels) > 1 else "")
         ax.margins(x=0.02, y=0.12)
-        ax.legend()
+        ax.legend(loc="best")
     return figure

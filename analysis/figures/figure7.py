@@ -78,5 +78,5 @@ def make(numbers: Numbers) -> Figure:
                 ax.set_xticks(stages, [f"{k - 1} to {k}" for k in stages])
         ax.set(xlabel="decoder stages", ylabel="instability per image", ylim=(0, None))
         ax.margins(x=0.12)
-        ax.legend()
+        ax.legend(loc="best")
     return figure

@@ -62,5 +62,5 @@ def make(numbers: Numbers) -> Figure:
         draw.level(ax, mean(alone), label=style.ROLE_NAMES["student"], look=style.ROLE_STYLES["student"])
     ax.set(xlabel="γ (0: IoU only, 1: score only)", ylabel="AP", xticks=gammas)
     ax.margins(x=0.06, y=0.25)
-    ax.legend()
+    ax.legend(loc="best")
     return figure

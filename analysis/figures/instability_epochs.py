@@ -54,5 +54,5 @@ def make(numbers: Numbers) -> Figure:
             draw.curve(ax, epochs, values, label=style.ROLE_NAMES[role], look=style.ROLE_STYLES[role])
     ax.set(xlabel="epoch", ylabel="instability per image", ylim=(0, None))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend()
+    ax.legend(loc="best")
     return figure
