@@ -35,12 +35,12 @@ def copied(folder: Path) -> Path:
     return Path(shutil.copytree(trained(), folder / "run"))
 
 
-def answered(*words: str) -> tuple[int, str, str]:
+def answered(*words: str, program: Callable[[list[str]], int] = main) -> tuple[int, str, str]:
     """The exit code of a command, and what it prints to the output and to the error output."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), no_processes():
         try:
-            code = main(list(words))
+            code = program(list(words))
         except SystemExit as end:
             code = int(end.code or 0)
     return code, out.getvalue(), err.getvalue()

@@ -4,8 +4,10 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -29,6 +31,12 @@ from train.run_folder import state
 ONE_STEP = {"optim": replace(runs.OPTIM, epochs=1), "keep": 2, "data": replace(runs.DATA, train_limit=4, val_limit=1)}
 
 
+@pytest.fixture(autouse=True)
+def without_estimate(monkeypatch):
+    """The estimate of the memory takes half of the time of such a short run."""
+    monkeypatch.setattr(loop, "summary", lambda job, path: "")
+
+
 def at_step(number: int, act):
     """`loop.step_record` that does something in a step."""
     real, calls = loop.step_record, iter(range(1, 10**6))
@@ -41,7 +49,7 @@ def at_step(number: int, act):
     return step_record
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 9])
+@pytest.mark.parametrize("step", [1, 3, 9])
 def test_a_folder_that_disappears_stops_the_run_and_stays_away(step, tmp_path, monkeypatch):
     path = tmp_path / "run"
     monkeypatch.setattr(loop, "step_record", at_step(step, lambda: shutil.rmtree(path)))
@@ -66,9 +74,8 @@ def test_the_exit_code_of_a_run_without_a_folder_is_1(tmp_path, monkeypatch, cap
     assert "is gone" in printed.err and "done:" not in printed.out
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
-@pytest.mark.parametrize("call", [0, 1, 3])
-def test_a_folder_that_cannot_be_written_is_named(number, call, tmp_path, monkeypatch):
+@pytest.mark.parametrize("call, number", [(0, errno.EROFS), (1, errno.EACCES), (3, errno.EIO), (3, errno.EROFS)])
+def test_a_folder_that_cannot_be_written_is_named(call, number, tmp_path, monkeypatch):
     path, real, calls = tmp_path / "run", os.replace, iter(range(99))
 
     def refuse(source, target):
@@ -118,62 +125,95 @@ def test_only_what_dead_processes_left_is_swept(tmp_path, monkeypatch):
 
 def test_a_process_is_alive_until_it_ends():
     assert files.is_alive(os.getpid()) and files.is_alive(1) and not files.is_alive(2**40)
-    child = CONTEXT.Process(target=int)
-    child.start()
-    child.join()
+    with subprocess.Popen(["true"]) as child:
+        child.wait()
     assert not files.is_alive(child.pid)
 
 
-def begin(run, path: Path, fatal: int | None, count: Path) -> None:
-    """In a child: trains, and dies at a rename, before it or after it; writes the number of renames to a file."""
-    real, calls = os.replace, []
+def fit_and_copy(run, path: Path, copies: Path, *, after: bool, dead: int = 2**40) -> list[Path]:
+    """Trains, and copies the folder around the run before (and `after`) each rename: what SIGKILL leaves there.
+
+    Returns the copies. Scratch files bear the number `dead`, of no process, as those of a killed one do.
+    """
+    real, found = os.replace, []
+
+    def copy() -> None:
+        found.append(copies / str(len(found)))
+        shutil.copytree(path.parent, found[-1])
+
+    def rename(source, target) -> None:
+        copy()
+        real(source, target)
+        if after:
+            copy()
+
+    with mock.patch.object(os, "getpid", lambda: dead), mock.patch.object(os, "replace", rename):
+        loop.fit(run, path)
+    return found
+
+
+def go_on(run, path: Path) -> Path:
+    """What a user does next: resume what is a run, start what is none."""
+    return loop.resume(path) if path.exists() else loop.fit(run, path)
+
+
+def check_same_end(run, path: Path, whole: Path) -> None:
+    """Checks that a run that went on has the weights of the one that was never stopped, and no scratch file."""
+    for name in ("student.safetensors", "last/state.safetensors"):
+        tensors, expected = load_file(path / name), load_file(whole / name)
+        assert tensors.keys() == expected.keys() and all(torch.equal(x, expected[n]) for n, x in tensors.items())
+    assert state.read_progress(path).epoch == run.optim.epochs
+    assert not [p for p in path.parent.rglob(".*") if p.name != ".claim"]
+
+
+def test_killed_at_every_rename(tmp_path):
+    run, whole = runs.small(**ONE_STEP), tmp_path / "whole" / "run"
+    copies = fit_and_copy(run, whole, tmp_path / "copies", after=False)
+    assert len(copies) > 5 and [p for copy in copies for p in copy.rglob(".*safetensors*")], "kills in mid-write"
+    for copy in copies:
+        check_same_end(run, go_on(run, copy / "run"), whole)
+
+
+def begin(run, path: Path, fatal: int) -> None:
+    """In a child: trains, and dies at a rename, before it (a number from 1) or after it (a negative number)."""
+    real, calls = os.replace, iter(range(1, 10**6))
 
     def rename(*arguments):
-        calls.append(arguments)
-        if fatal and len(calls) == abs(fatal):
-            if fatal < 0:
-                real(*arguments)
+        if (number := next(calls)) == -fatal:
+            real(*arguments)
+        if number == abs(fatal):
             os.kill(os.getpid(), signal.SIGKILL)
         real(*arguments)
 
     os.replace = rename
     loop.fit(run, path)
-    count.write_text(str(len(calls)))
 
 
-def finish(work, *arguments) -> int:
+def finish(work, *arguments) -> tuple[int, int]:
+    """The exit code of the work in a child, and the child's number."""
     child = CONTEXT.Process(target=work, args=arguments)
     child.start()
     child.join()
-    return child.exitcode
+    return child.exitcode, child.pid
 
 
-def go_on(run, path: Path) -> None:
-    """What a user does next: resume what is a run, start what is none."""
-    loop.resume(path) if path.exists() else loop.fit(run, path)
-
-
-def check_every_rename(run, folder: Path, *, after: bool) -> None:
-    """Kills a run before (and `after`) each of its renames; it goes on to the same weights, and no scratch file stays."""
-    assert finish(begin, run, folder / "whole", None, folder / "count") == 0
-    count = int((folder / "count").read_text())
-    assert count > 5
-    for fatal in [sign * k for k in range(1, count + 1) for sign in ((1, -1) if after else (1,))]:
-        path = folder / f"killed{fatal}" / "run"
-        assert finish(begin, run, path, fatal, folder / "none") == -signal.SIGKILL
-        assert finish(go_on, run, path) == 0, f"killed at rename {fatal}"
-        for name in ("student.safetensors", "last/state.safetensors"):
-            tensors, expected = load_file(path / name), load_file(folder / "whole" / name)
-            assert tensors.keys() == expected.keys() and all(torch.equal(x, expected[n]) for n, x in tensors.items())
-        assert state.read_progress(path).epoch == run.optim.epochs
-        assert not [p for p in path.parent.rglob(".*") if p.name != ".claim"], f"killed at rename {fatal}"
-
-
-def test_killed_at_every_rename(tmp_path):
-    check_every_rename(runs.small(**ONE_STEP), tmp_path, after=False)
+def shape_of(folder: Path, process: int) -> dict[str, bytes | None]:
+    """Names and contents of all files that a run of this process has left; of a card, which says when, the name alone."""
+    found = [p for p in folder.rglob("*") if p.is_file()]
+    return {
+        str(p.relative_to(folder)).replace(str(process), "PROCESS"): p.read_bytes() if "safetensors" in p.name else None
+        for p in found
+    }
 
 
 @pytest.mark.slow
 def test_killed_at_every_rename_of_a_distilled_run(tmp_path):
-    teacher = loop.fit(runs.small(), tmp_path / "teacher")
-    check_every_rename(runs.small(teacher=teacher, keep=2), tmp_path, after=True)
+    """By SIGKILL, before and after each rename; and each leaves what the copies of the quick form hold."""
+    run = runs.small(teacher=loop.fit(runs.small(), tmp_path / "teacher"), keep=2)
+    whole = tmp_path / "whole" / "run"
+    copies = fit_and_copy(run, whole, tmp_path / "copies", after=True)
+    for k, copy in enumerate(copies):
+        path = tmp_path / f"killed{k}" / "run"
+        code, process = finish(begin, run, path, (k // 2 + 1) * (-1) ** k)
+        assert code == -signal.SIGKILL and shape_of(path.parent, process) == shape_of(copy, 2**40), f"killed {k}"
+        check_same_end(run, go_on(run, path), whole)
