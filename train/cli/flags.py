@@ -1,11 +1,15 @@
 """Fields of dataclasses as flags of the command line. Imports no torch."""
 
 import ast
+import contextlib
 import inspect
+import io
+import itertools
+import re
 import sys
 import textwrap
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +20,14 @@ from core.limits import refuse_outside
 from core.runs.config import did_you_mean
 
 WIDTH = 100  # columns of a terminal
+SIDE, RULE = " │", "─-╰╯"  # of the boxes that tyro draws, on terminals that know no more than ASCII too
+PLAIN = (  # what it writes in them, and what a sentence says instead
+    (r"^Error parsing (--\S+): *", r"\1: "),
+    (r"^Error parsing \w+: *", "--"),
+    (r"invalid literal for int\(\) with base 10: (.+)", r"\1 is no whole number"),
+    (r"could not convert string to float: (.+)", r"\1 is no number"),
+    (r" +(?=[.;,])", ""),
+)
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
 HELP = ("-h", "--help", "--help-all")
 NO_SHORT: Mapping[str, str] = {}
@@ -47,16 +59,45 @@ def flags(
     if not arguments and find_spec("tyro") is None:
         return default
     tyro = parser()
-    chosen = tyro.cli(
-        type(default),
-        default=default,
-        args=arguments,
-        prog=prog,
-        description=description,
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    with refusals_as_sentences():
+        chosen = tyro.cli(
+            type(default),
+            default=default,
+            args=arguments,
+            prog=prog,
+            description=description,
+            config=(tyro.conf.AvoidSubcommands,),
+        )
     refuse_outside(chosen, "--")
     return chosen
+
+
+@contextlib.contextmanager
+def refusals_as_sentences() -> Iterator[None]:
+    """While open, what tyro refuses is a UserError, not a box and an exit."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    except SystemExit as end:
+        if end.code:
+            raise UserError(sentence_in(said.getvalue())) from None
+        raise
+
+
+def sentence_in(box: str) -> str:
+    """The text of a box before its first rule, in one line and plain words."""
+    lines = [line.strip(SIDE) for line in box.splitlines()[1:]]  # without the title
+    parts = [list(part) for ruled, part in itertools.groupby(lines, is_rule) if not ruled]
+    text = " ".join(parts[0] if parts else box.split())
+    for pattern, plain in PLAIN:
+        text = re.sub(pattern, plain, text)
+    return text.removesuffix(".") + "; --help shows the flags"
+
+
+def is_rule(line: str) -> bool:
+    """Returns whether a line of a box has no text."""
+    return not line.strip(RULE)
 
 
 def parser() -> Any:

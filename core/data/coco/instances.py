@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import io
 import json
 import re
 import zlib
@@ -23,6 +24,8 @@ from core.data.coco.rules import find_faults
 from core.errors import UserError
 from core.files import read_bytes
 
+MOST_EXPANDED = 2 * 2**30  # bytes of a .gz file's content; COCO's largest annotation file has 0.5 * 2**30
+CHUNK = 2**20  # bytes that are expanded at once
 SEGMENTATION = re.compile(rb'"segmentation"\s*:\s*\[[\[\]\d.,eE+\-\s]*\]')  # polygons: two thirds of COCO's bytes
 
 
@@ -107,13 +110,27 @@ def parse_without_segmentations(path: Path) -> dict:
 
 
 def read_raw(path: Path) -> bytes:
-    """The bytes of an annotation file. UserError: it cannot be read."""
+    """The bytes of an annotation file, expanded if its name ends in .gz. UserError: it cannot be read, or expands too far."""
     try:
-        raw = read_bytes(path)
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+        return expanded(path) if path.suffix == ".gz" else read_bytes(path)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path} cannot be read ({reason}); name the annotation file") from None
+
+
+def expanded(path: Path) -> bytes:
+    """The content of a .gz file. UserError: it has more than MOST_EXPANDED bytes, which a file of a thousandth can hold."""
+    file, left = gzip.GzipFile(fileobj=io.BytesIO(read_bytes(path))), MOST_EXPANDED
+    chunks: list[bytes] = []
+    while chunk := file.read(CHUNK):
+        chunks.append(chunk)
+        left -= len(chunk)
+        if left < 0:
+            raise UserError(
+                f"{path} expands to more than {MOST_EXPANDED / 2**30:.3g} GiB; if it is meant to, expand it by gunzip and"
+                " name the .json file"
+            )
+    return b"".join(chunks)
 
 
 def parse(path: Path, raw: bytes, hook: Callable[[dict], dict] | None = None) -> dict:

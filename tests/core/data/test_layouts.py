@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from numpy.random import default_rng
 from PIL import Image
 
+from core.data.coco import instances
 from core.data.coco.dataset import Coco
 from core.errors import UserError
 from core.runs.config import decode, encode
@@ -318,6 +320,21 @@ def test_compressed_files_are_read_and_lines_of_json_named(tmp_path):
     put('{"a": 1}\n{"a": 2}', tmp_path / "a.jsonl")
     with pytest.raises(UserError, match="a JSON object a line"):
         Coco(tmp_path / "a.jsonl", images)
+
+
+def test_a_compressed_file_that_expands_without_end_is_refused_early(tmp_path, monkeypatch):
+    """By a sentence, after no more than the limit and a little has been expanded."""
+    monkeypatch.setattr(instances, "MOST_EXPANDED", 2**21)
+    for size in (2**21, 2**21 + 1, 2**26):
+        (tmp_path / f"{size}.json.gz").write_bytes(gzip.compress(bytes(size), mtime=0))
+    assert instances.read_raw(tmp_path / f"{2**21}.json.gz") == bytes(2**21)
+    tracemalloc.start()
+    for size in (2**21 + 1, 2**26):
+        with pytest.raises(UserError, match=f"{size}.json.gz expands to more than .* by gunzip"):
+            instances.read_raw(tmp_path / f"{size}.json.gz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
 def test_the_short_flag_is_the_field_of_the_card():
