@@ -81,13 +81,20 @@ def test_300_drawn_cards_are_refused_or_trained(seed):
         (["--losses.detection.weight", "-1"], "losses.detection.weight"),
         (["--student.matching.alpha", "nan"], "student.matching.alpha"),
         (["--student.backbone", "tiny99999x99", "--data.train-limit", "3", "--data.val-limit", "2"], "backbone"),
-        (["--keep", "0"], "keep"),
+        (["--keep", "0"], "error: --keep is 0; it must be"),
+        (["--seed", "abc"], "--seed: 'abc' is no whole number;"),
+        (["--optim.lr", "abc"], "--optim.lr: 'abc' is no number;"),
+        (["--on-nan", "x"], "'--on-nan'. Expected one of ('stop', 'skip');"),
+        (["--seed"], "Missing value for argument '--seed'"),
+        (["stray"], "Unrecognized options: stray;"),
     ],
 )
 def test_flags_outside_their_limits_leave_nothing(words, name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert code("fit", "shapes", *words) == 2
-    assert name in capsys.readouterr().err.replace("\n", "") and not list(tmp_path.iterdir())
+    said = capsys.readouterr().err
+    assert name in said and not list(tmp_path.iterdir())
+    assert said.startswith("error: ") and said.count("\n") == 1, "one sentence, and no box"
 
 
 @pytest.mark.parametrize("name", RUN_NAMES)
