@@ -203,7 +203,7 @@ def test_a_mistake_is_one_sentence(words, said, here, capsys):
 
 def test_a_value_of_the_wrong_kind(here, capsys):
     assert code("fit", "shapes", "--optim.lr", "fast") == 2
-    assert "could not convert string to float: 'fast'" in capsys.readouterr().err and not list(here.iterdir())
+    assert "--optim.lr: 'fast' is no number" in capsys.readouterr().err and not list(here.iterdir())
 
 
 def test_the_usual_flags_of_a_recipe(here, capsys):
