@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
 from core.terminal import escaped_output
 from detrdistill.model import Model, load
 from train import recipes
@@ -28,11 +27,8 @@ def fit(
     """
     require_known("recipe", recipe, recipes.names())
     words = [word for name, value in {**flags, **(settings or {})}.items() for word in flag_words(name, value)]
-    try:
-        with escaped_output():
-            return load(verbs.fit(recipe, None, Path(out) if out else None, words, auto=auto, force=force))
-    except SystemExit as error:
-        raise UserError("a flag has a value of the wrong kind; the lines above say which") from error
+    with escaped_output():
+        return load(verbs.fit(recipe, None, Path(out) if out else None, words, auto=auto, force=force))
 
 
 def flag_words(name: str, value: Any) -> list[str]:

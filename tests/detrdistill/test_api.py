@@ -165,7 +165,7 @@ def test_fit_is_the_command(tmp_path, monkeypatch):
     [
         ("shpes", {}, "no recipe 'shpes'; perhaps you meant shapes"),
         ("shapes", {"sed": 1}, "no flag --sed; perhaps you meant --seed"),
-        ("shapes", {"seed": "x"}, "a flag has a value of the wrong kind"),
+        ("shapes", {"seed": "x"}, "--seed: 'x' is no whole number"),
     ],
 )
 def test_mistakes_of_fit_are_one_sentence(recipe, flags, text, tmp_path, monkeypatch):
