@@ -9,10 +9,11 @@ from copy import deepcopy
 import pytest
 import torch
 
+from analysis.bench._gpu_place import tf32
 from core import losses
 from core.matching.solving import solve
 from tests.helpers import tiny
-from tests.helpers.devices import DETECTORS, copied, distance, exact_products, moved
+from tests.helpers.devices import DETECTORS, copied, distance, moved
 
 
 def build(case: str, **more):
@@ -21,7 +22,7 @@ def build(case: str, **more):
 
 @pytest.fixture(autouse=True)
 def exact():
-    with exact_products():
+    with tf32(False):
         yield
 
 

@@ -1,7 +1,6 @@
 """What the tests of tests/gpu compare: the same small work on two devices."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -42,14 +41,3 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     """The norm of the difference of two tensors, as a share of that of the second."""
     a, b = a.detach().cpu().double(), b.detach().cpu().double()
     return float((a - b).norm() / b.norm().clamp(min=1e-12))
-
-
-@contextmanager
-def exact_products():
-    """While open, no matrix product or convolution is made in TF32."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
