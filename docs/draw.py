@@ -106,7 +106,7 @@ def draw(graph: Graph) -> Figure:
     ax.set(xlim=(-0.2, width + WIDTH + 0.2), ylim=(-0.2, height + HEIGHT + 0.2))
     ax.axis("off")
     for box, names in graph.items():
-        for name in names:
+        for name in sorted(names):  # a set has another order in each process, and the drawing would differ
             start, end = (at[box][0] + WIDTH / 2, at[box][1]), (at[name][0] + WIDTH / 2, at[name][1] + HEIGHT)
             style = {"arrowstyle": "->", "color": COLOURS[box.split(".")[0]], "lw": 0.7, "alpha": 0.7}
             ax.annotate("", xy=end, xytext=start, arrowprops=style, zorder=0)
