@@ -72,43 +72,43 @@ def measured_rows(place: Place, *, quick: bool, budget: float) -> list[dict]:
 def aims(rows: list[dict]) -> list[Aim]:
     """The aims whose rows were measured."""
     known = {row["case"]: row for row in rows}
-    found = []
+    measured: list[Aim] = []
     for kind, most in (("deformable", 0.5), ("conditional", 0.7)):
         for how in ("eager", "compiled"):
             pairs = beside(known, kind, how)
             if pairs:
-                found.append(at_most(f"{kind}'s step, {how}: of transformers' time", max(t for t, _ in pairs), most))
+                measured.append(at_most(f"{kind}'s step, {how}: of transformers' time", max(t for t, _ in pairs), most))
             memory = [m for _, m in pairs if m is not None]
             if kind == "deformable" and memory:
-                found.append(at_most(f"{kind}'s step, {how}: of transformers' memory", max(memory), 0.6))
+                measured.append(at_most(f"{kind}'s step, {how}: of transformers' memory", max(memory), 0.6))
     distilled = [row for row in rows if "waits" in row]
     if distilled:
-        found.append(at_most("distilled step: of its parts", max(r["ratio"] for r in distilled), 1.05))
-        found.append(
+        measured.append(at_most("distilled step: of its parts", max(r["ratio"] for r in distilled), 1.05))
+        measured.append(
             at_most("with stored logits: of the student's", max(r["stored_to_student"] for r in distilled), 1.1)
         )
-        found.append(at_most("share in which the GPU waits for matching", max(r["waits"] for r in distilled), 0.05))
+        measured.append(at_most("share in which the GPU waits for matching", max(r["waits"] for r in distilled), 0.05))
     loads = [row["images_s"] for row in rows if row["case"].startswith("loader")]
     step_rates = [row["images_s"] for row in rows if ", ours, step" in row["case"] and "images_s" in row]
     if loads and step_rates:
         wait = loading.data_wait(max(step_rates), max(loads))
-        found.append(at_most("share of a step that waits for data", round(wait, 3), 0.05))
-    return found
+        measured.append(at_most("share of a step that waits for data", round(wait, 3), 0.05))
+    return measured
 
 
 def beside(known: dict[str, dict], kind: str, how: str) -> list[tuple[float, float | None]]:
     """The ratios of time and memory of our steps to transformers' in the same row."""
     pairs = []
     for case, ours in known.items():
-        theirs = known.get(case.replace(", ours,", ", theirs,"))
+        transformers = known.get(case.replace(", ours,", ", theirs,"))
         if (
             case.startswith(f"{kind}, ours, step")
             and case.endswith(how)
-            and theirs
-            and {"ms"} <= ours.keys() & theirs.keys()
+            and transformers
+            and {"ms"} <= ours.keys() & transformers.keys()
         ):
-            memory = ours["peak_mb"] / theirs["peak_mb"] if "peak_mb" in ours else None
-            pairs.append((round(ours["ms"] / theirs["ms"], 3), memory and round(memory, 3)))
+            memory = ours["peak_mb"] / transformers["peak_mb"] if "peak_mb" in ours else None
+            pairs.append((round(ours["ms"] / transformers["ms"], 3), memory and round(memory, 3)))
     return pairs
 
 

@@ -103,14 +103,14 @@ def passing_objects(table: Table, filters: Filters) -> Bool[ndarray, " t"]:
 
 def matching(table: Table, filters: Filters) -> Bool[ndarray, " t"]:
     """Which objects pass the filters of objects."""
-    found = inside(table.columns.side, filters.ranges.get("size", ALL))
+    passing = inside(table.columns.side, filters.ranges.get("size", ALL))
     if filters.label is not None:
-        found &= table.columns.label == filters.label
+        passing &= table.columns.label == filters.label
     if "score" in filters.ranges:
-        found &= inside(table.score, filters.ranges["score"])
+        passing &= inside(table.score, filters.ranges["score"])
     if filters.change:
-        found &= of_kind(table, filters.change)
-    return found
+        passing &= of_kind(table, filters.change)
+    return passing
 
 
 def of_kind(table: Table, kind: str) -> Bool[ndarray, " t"]:

@@ -1,4 +1,4 @@
-"""Findings on average precision (AP): AP of 0, AP that has stopped growing, classes never found, a teacher that is reached."""
+"""Finds what is wrong with a run's AP: it is 0 or grows no more, a class is never found, or the student equals its teacher."""
 
 from collections.abc import Iterator
 

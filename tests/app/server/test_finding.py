@@ -1,4 +1,4 @@
-"""Images are found: by name, by id, with filters, and with the arrow keys beyond the end of the strip."""
+"""A user finds images by name, by id, with filters, and with the arrow keys beyond the end of the strip."""
 
 import re
 

@@ -29,18 +29,19 @@ def test_they_are_the_objects_of_the_samples(tmp_path):
     for image in images:
         (tmp_path / image["file_name"]).touch()
     data = Coco(file, tmp_path)
-    found = columns(data.truth())
-    assert found.counts.sum() < 60 and found.counts.min() == 0
+    objects = columns(data.truth())
+    assert objects.counts.sum() < 60 and objects.counts.min() == 0
     for index in range(len(data)):
         labels = data.objects(index)[1]
-        assert found.label[found.image == index].tolist() == labels.tolist() and found.counts[index] == len(labels)
+        assert objects.label[objects.image == index].tolist() == labels.tolist()
+        assert objects.counts[index] == len(labels)
 
 
 def test_sides_are_those_of_coco(tmp_path):
     data = Shapes("val", 5, 96)
-    found = columns(data.truth())
-    first = found.first.tolist()
+    objects = columns(data.truth())
+    first = objects.first.tolist()
     for index in range(5):
         x0, y0, x1, y1 = data[index].boxes.double().numpy().T
-        mine = found.side[first[index] : first[index] + found.counts[index]]
+        mine = objects.side[first[index] : first[index] + objects.counts[index]]
         np.testing.assert_allclose(mine, np.sqrt((x1 - x0) * (y1 - y0)))

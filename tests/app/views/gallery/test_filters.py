@@ -70,9 +70,9 @@ def passes(truth: dict, surveys: list[Survey], image: int, asked: Filters) -> li
     low, high = asked.ranges.get("objects", ALL)
     if not low <= len(objects) <= high:
         return None
-    found = [k for k, (label, side) in enumerate(objects) if good(surveys, image, k, label, side, asked)]
+    passing = [k for k, (label, side) in enumerate(objects) if good(surveys, image, k, label, side, asked)]
     of_objects = asked.label is not None or asked.change or {"size", "score"} & set(asked.ranges)
-    return found if found or not of_objects else None
+    return passing if passing or not of_objects else None
 
 
 def good(surveys: list[Survey], image: int, k: int, label: int, side: float, asked: Filters) -> bool:
@@ -92,11 +92,11 @@ def good(surveys: list[Survey], image: int, k: int, label: int, side: float, ask
 
 
 def every_choice() -> list[Filters]:
-    found = []
+    choices = []
     for label, change, *limits in product(*CHOICES.values()):
         ranges = {name: r for name, r in zip(("objects", "size", "score"), limits) if r != ALL}
-        found.append(Filters(label, change, ranges))
-    return found
+        choices.append(Filters(label, change, ranges))
+    return choices
 
 
 @pytest.mark.parametrize("seed, known", [(0, (IMAGES, IMAGES)), (1, (25, 31)), (2, (0, 9)), (3, (22,))])
