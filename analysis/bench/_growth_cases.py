@@ -58,7 +58,8 @@ def measure(name: str, size: int, folder: str) -> None:
     call = CASES[name].prepare(size, Path(folder))
     before = peak_bytes()
     seconds = [timed(call)]
-    grown = max(0, peak_bytes() - before)  # Linux adds up each core's count of pages late: a peak may read lower than before
+    # Linux adds up each core's count of pages late, so a peak may read lower than before.
+    grown = max(0, peak_bytes() - before)
     if seconds[0] < SHORT:
         seconds += [timed(call) for _ in range(REPEATS)]
     print(json.dumps({"seconds": min(seconds), "bytes": grown}))
