@@ -126,7 +126,7 @@ def matched(queries: int, folder: Path) -> Call:
 def page_of_queries(queries: int, folder: Path) -> Call:
     """The answer of the app for one image in all layers, once the forward pass is done."""
     run = random_run(folder / f"{queries} queries", queries=queries, images=1)
-    handlers = Handlers(Library([Source(run)], ForwardQueue(Cache(1 << 30))))
+    handlers = Handlers(Library([Source(run)], ForwardQueue(Cache(1 << 30))), folder)
     handlers.scene("image/1")  # the forward pass, whose result is kept
     return lambda: json.dumps(handlers.scene("image/1"))
 

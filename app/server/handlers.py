@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
 from threading import Lock
 from time import monotonic
 
@@ -45,11 +44,10 @@ FORMS = ("pdf", "svg", "png", "csv")
 class Handlers:
     """The endpoints, and what they share: open runs, the queue of forward passes, surveys and jobs."""
 
-    def __init__(self, library: Library, scratch: Path | None = None) -> None:
-        """`scratch` is a folder for files of jobs."""
+    def __init__(self, library: Library, scratch: Path) -> None:
+        """`scratch` is a folder for files of jobs, which the caller removes."""
         self.library, self.queue = library, library.queue
         self.surveys, self.diagnosis_jobs = Surveys(self.queue), DiagnosisJobs(self.queue)
-        scratch = scratch or Path(mkdtemp(prefix="detrdistill-"))
         self.training, self.figure_jobs = TrainingJob(library, scratch), FigureJobs(library, scratch)
         self.overviews = Overview(library, self.diagnosis_jobs.known, self.surveys_of)
         self.matplotlib = Lock()  # its settings are global
