@@ -59,7 +59,7 @@ class Handlers:
         return {"runs": self.library.listing(), "first": self.library.first()}
 
     def about(self, run: str = "") -> dict:
-        """The header of a run: its detectors, AP, classes, feature levels, and its first image."""
+        """The header of a run: its detectors, AP, classes, feature levels, and the image that it opens on ("first")."""
         return header.about(run or self.library.first(), self.samples(run))
 
     def gallery(

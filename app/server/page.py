@@ -7,7 +7,7 @@ from functools import wraps
 import gradio as gr
 from gradio.events import api
 
-from analysis.drawing.style import PAGE_COLOURS, RAMP
+from analysis.drawing.style import DARK_COLOURS, PAGE_COLOURS, RAMP
 from app.arguments import checked
 from app.server.handlers import Handlers
 from app.server.modules import address
@@ -50,7 +50,7 @@ import(location.origin + "%(gradio)s")
 
 def script(start: dict) -> str:
     """Returns the script that gives the page's modules what they need, and then starts `page.js`."""
-    given = start | {"ramp": RAMP, "colours": PAGE_COLOURS}
+    given = start | {"ramp": RAMP, "colours": PAGE_COLOURS, "dark": DARK_COLOURS}
     return SCRIPT % {"gradio": address("gradio.js"), "start": json.dumps(given), "page": address("page.js")}
 
 

@@ -69,7 +69,7 @@ def first_selection(library: Library, second: Source | None) -> dict:
     main = library.samples(first)
     if second:
         library.second(main, second.id)
-    shown = {"run": first, "compare": second.id if second else "", "image": f"image/{main.run.data.ids[0]}"}
+    shown = {"run": first, "compare": second.id if second else "", "image": main.opening}
     pictures = bool(library.images and not library.data)  # without annotations: which ones are worth a look?
     return shown | {"sort": "disagreement" if pictures else "order", "apart": pictures}
 

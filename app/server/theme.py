@@ -1,5 +1,6 @@
 """The theme and the style sheet of the page. Fonts come with gradio; nothing is fetched from elsewhere."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gradio as gr
@@ -29,6 +30,11 @@ def theme() -> gr.themes.Base:
 
 def css() -> str:
     """The style sheet; it begins with the colours as variables, which are named by their meaning."""
-    variables = "".join(f"--dd-{name}: {colour};" for name, colour in style.PAGE_COLOURS.items())
+    light, dark = variables(style.PAGE_COLOURS), variables(style.DARK_COLOURS)
     sheets = [(WEB / "styles" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES]
-    return "\n".join([f":root {{{variables}}}", *sheets])
+    return "\n".join([f":root {{{light}}}", f".dark {{{dark}}}", *sheets])
+
+
+def variables(colours: Mapping[str, str]) -> str:
+    """The declarations of colours, by name."""
+    return "".join(f"--dd-{name}: {colour};" for name, colour in colours.items())

@@ -20,7 +20,7 @@ def about(id: str, samples: Samples) -> dict:
         "layers": run.distiller.student.config.layers,
         "classes": list(run.classes),
         "images": len(run.data.ids),
-        "first": f"image/{run.data.ids[0]}",
+        "first": samples.opening,
         "notes": list(run.notes),
         "strides": [] if teacher is None else list(teacher.strides),
         "gamma": loss.config.gamma if isinstance(loss, features.Model) else GAMMA,

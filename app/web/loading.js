@@ -67,7 +67,7 @@ export function loader(app, { onAbout, onPicture, onScene }) {
     state.set({ run: first, compare, image, side: "", index: 0, layer: null }, { quietly: true });
   }
 
-  /** What cannot be opened gives way: a second run to none, an image to the first one if nothing is shown yet. */
+  /** What cannot be opened gives way: a second run to none, an image to the one that the run opens on if nothing is shown yet. */
   function fail(error) {
     app.stage.wait("");
     const { image, compare } = state.get();
@@ -77,7 +77,7 @@ export function loader(app, { onAbout, onPicture, onScene }) {
       app.missing(`${error.message}. The run is shown alone.`);
       state.set({ compare: "" }, { quietly: true });
     } else if (!app.stage.scene() && about && image !== about.first) {
-      app.missing(`${error.message}. The first image is shown instead.`);
+      app.missing(`${error.message}. Image ${about.first.split("/")[1]} is shown instead.`);
       state.set({ image: about.first }, { quietly: true });
     } else app.notify(error.message);
   }

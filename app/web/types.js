@@ -10,6 +10,7 @@
  * @property {boolean} apart
  * @property {string[]} ramp
  * @property {Record<string, string>} colours
+ * @property {Record<string, string>} dark those that are other ones on the dark theme
  */
 
 /**

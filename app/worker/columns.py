@@ -6,6 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+LOOKED_AT = 200  # images, among which one worth opening is looked for
+FEW, MANY = 3, 8  # objects of an image worth opening
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -20,6 +23,16 @@ class Columns:
     def first(self) -> Int[ndarray, " i"]:
         """The row of each image's first object."""
         return np.cumsum(self.counts) - self.counts
+
+    def telling(self) -> int:
+        """The index of an image worth opening, of the first `LOOKED_AT`.
+
+        It is one with 3 to 8 objects of the most classes, as enough is there to be seen and nothing is crowded, or one with
+        objects of the most classes where none has so many; of several the first.
+        """
+        counts = self.counts[:LOOKED_AT]
+        kinds = [len(np.unique(self.label[first : first + n])) for first, n in zip(self.first, counts)]
+        return max(range(len(counts)), key=lambda k: (FEW <= counts[k] <= MANY, kinds[k]))
 
 
 def columns(truth: dict) -> Columns:

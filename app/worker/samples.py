@@ -49,6 +49,11 @@ class Samples:
         """The annotated objects of all images."""
         return columns(self.truth)
 
+    @cached_property
+    def opening(self) -> str:
+        """The key of the image that the page opens on: one that is worth it, by its annotations alone."""
+        return f"image/{self.run.data.ids[self.columns.telling()]}"
+
     def with_run(self, run: OpenRun, version: tuple[Hashable, ...]) -> "Samples":
         """The same images in another run. UserError: that run has other classes."""
         if run.classes != self.run.classes:

@@ -4,6 +4,22 @@ import { START } from "../gradio.js";
 /** Red, green and blue of "#rrggbb". */
 export const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 
+/** The colour of a role, on the theme that the page has now. @param {string} role */
+export const colourOf = (role) => (isDark() && START.dark[role]) || START.colours[role];
+
+const isDark = () => document.body.classList.contains("dark");
+
+/** Tells of each change of the theme. @param {() => void} tell */
+export function watchTheme(tell) {
+  let was = isDark();
+  const look = () => {
+    if (isDark() === was) return;
+    was = !was;
+    tell();
+  };
+  new MutationObserver(look).observe(document.body, { attributeFilter: ["class"] });
+}
+
 /** The colour between two others, 0 for the first. */
 export const blend = (a, b, part) => a.map((c, k) => c + part * (b[k] - c));
 

@@ -1,6 +1,7 @@
 // The image under its boxes, which every view of one image shares.
 // A scene holds all layers, so the slider needs no server.
 import { make } from "../dom.js";
+import { watchTheme } from "../drawing/colours.js";
 import { itemName, markItem } from "../link/hover.js";
 import { boardNodes } from "./board.js";
 import { filters } from "./filters.js";
@@ -155,6 +156,7 @@ export function stage(host, switches, app) {
     if (board.clientWidth !== model.size.width || board.clientHeight !== model.size.height) paint();
   }).observe(board);
   document.fonts.addEventListener("loadingdone", paint); // labels were measured in another font
+  watchTheme(paint);
   board.append(tip, ...tools.nodes);
   const strip = make("div", { class: "dd-strip" }, layers.node, restrict.below);
   host.replaceChildren(board, strip, live);

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from torchvision.ops import box_convert, generalized_box_iou
 
 from analysis.bench._random_runs import random_run
-from analysis.drawing.style import PAGE_COLOURS
+from analysis.drawing.style import DARK_COLOURS, PAGE_COLOURS
 from app.arguments import checked
 from app.replay import pictures
 from app.replay.display import Display
@@ -622,6 +622,9 @@ def test_colours_by_meaning_are_distinct_and_on_the_page():
 
     assert len(set(PAGE_COLOURS.values())) == len(PAGE_COLOURS) >= 7
     assert all(f"--dd-{name}: {colour};" in css() for name, colour in PAGE_COLOURS.items())
+    dark = PAGE_COLOURS | DARK_COLOURS
+    assert len(set(dark.values())) == len(dark) and set(DARK_COLOURS) <= set(PAGE_COLOURS)
+    assert f".dark {{{''.join(f'--dd-{name}: {colour};' for name, colour in DARK_COLOURS.items())}}}" in css()
 
 
 def test_a_stranger_s_mistake_on_the_command_line_is_one_sentence(tmp_path, capsys):

@@ -16,6 +16,7 @@ from tests.helpers.browser.page import SHIPPED, chosen, pick, shows, view
 from tests.helpers.browser.strangers import QUERIES
 
 ALONE = short_path(library.SHIPPED / "shapes")
+OPENING = "image/3"  # of the shipped runs: the first that has eight objects of eight classes
 PARTS = "x => x.map(e => e.getAttribute('class').split(' ').find(c => /^(student|distilled|teacher|truth|loss.|prior)$/.test(c)))"
 
 
@@ -45,7 +46,7 @@ def test_open_this_run_leads_from_train_to_its_matches(shipped):
     shipped.locator("button[data-tab=train]").click()
     shipped.get_by_label("Watch").select_option(ALONE)
     shipped.get_by_role("button", name="Open this run").click()
-    shows(shipped, "image/1")
+    shows(shipped, OPENING)
     assert shipped.locator("button[data-tab=matches]").get_attribute("aria-selected") == "true"
     assert shipped.locator(".dd-stage").is_visible() and shipped.locator(".dd-train").count() == 0
     assert shipped.get_by_label("Run", exact=True).input_value() == ALONE
@@ -56,7 +57,7 @@ def test_the_runs_to_watch_are_listed_anew_and_the_open_one_is_watched(shipped):
     shipped.locator(".dd-progress", has_text=f"{SHIPPED}:").wait_for()
     shipped.locator("button[data-tab=matches]").click()
     shipped.get_by_label("Run", exact=True).select_option(ALONE)
-    shows(shipped, "image/1")
+    shows(shipped, OPENING)
     shipped.locator("button[data-tab=train]").click()
     shipped.locator(".dd-progress", has_text=f"{ALONE}:").wait_for()
     assert shipped.get_by_label("Watch").input_value() == ALONE and shipped.locator(".dd-log").is_hidden()
@@ -70,7 +71,7 @@ def test_the_run_is_compared_with_all_others_after_a_change_of_run(shipped):
     )
     assert SHIPPED not in other.locator("option").evaluate_all("x => x.map(e => e.value)")
     shipped.get_by_label("Run", exact=True).select_option(ALONE)
-    shows(shipped, "image/1")
+    shows(shipped, OPENING)
     listed = other.locator("option").evaluate_all("x => x.map(e => e.value)")
     assert SHIPPED in listed and ALONE not in listed and other.input_value() == ""
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from app.worker.columns import columns
+from app.worker.columns import Columns, columns
 from core.data.coco.dataset import Coco
 from core.data.shapes.dataset import Shapes
 
@@ -45,3 +45,20 @@ def test_sides_are_those_of_coco(tmp_path):
         x0, y0, x1, y1 = data[index].boxes.double().numpy().T
         mine = objects.side[first[index] : first[index] + objects.counts[index]]
         np.testing.assert_allclose(mine, np.sqrt((x1 - x0) * (y1 - y0)))
+
+
+def test_the_image_worth_opening_is_the_first_with_most_classes_among_those_with_a_few_objects():
+    """Neither the image of one object, nor the crowded one, nor one past the first 200, however many classes they have."""
+    draw = np.random.default_rng(1)
+    for images in (1, 5, 60, 500):
+        labels = [draw.integers(0, 20, draw.choice([0, 1, 2, 3, 5, 8, 9, 40])).tolist() for _ in range(images)]
+        few = [k for k, own in enumerate(labels[:200]) if 3 <= len(own) <= 8] or range(len(labels[:200]))
+        most = max(len(set(labels[k])) for k in few)
+        assert of(labels).telling() == next(k for k in few if len(set(labels[k])) == most)
+
+
+def of(labels: list[list[int]]) -> Columns:
+    """The columns of images whose objects have these labels."""
+    counts = np.array([len(own) for own in labels])
+    label = np.array([x for own in labels for x in own], dtype=int)
+    return Columns(np.repeat(np.arange(len(labels)), counts), label, np.ones(len(label)), counts)

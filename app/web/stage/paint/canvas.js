@@ -1,5 +1,5 @@
 // All boxes and lines but those of the chosen item: hundreds, so on a canvas.
-import { START } from "../../gradio.js";
+import { colourOf } from "../../drawing/colours.js";
 import { costColour, DARK, relativeCost } from "../scene/costs.js";
 import { center } from "../scene/items.js";
 import { paintDensity } from "./density.js";
@@ -76,7 +76,7 @@ function strokeBox(pen, model, item, pane, { strength, many }) {
     pen.strokeRect(left, top, width, height);
   }
   pen.setLineDash((!many && BOX_DASHES[group.extra ? "extra" : group.id]) || []); // dashes of many run into each other
-  pen.strokeStyle = START.colours[group.role];
+  pen.strokeStyle = colourOf(group.role);
   pen.lineWidth = thin * (group.id === "truth" ? 2.5 : 2);
   pen.strokeRect(left, top, width, height);
 }
@@ -101,6 +101,6 @@ function strokeLine(pen, model, pair, strength) {
   strokePath(pen, ends, cost > DARK ? "rgb(255 255 255 / .7)" : "rgb(0 0 0 / .55)", 3.8, []);
   strokePath(pen, ends, costColour(cost), 2.2, LINE_DASHES[pair.line.look] || []);
   [pair.from, pair.to].forEach((item, k) => {
-    fillDot(pen, ends[k], START.colours[item.group.role]);
+    fillDot(pen, ends[k], colourOf(item.group.role));
   });
 }

@@ -14,8 +14,9 @@ import { holds } from "../scene/view.js";
  * @typedef {{left: number, top: number, leader: [number, number][] | null}} Place
  */
 
-/** At most so many labels a pane: more would hide the image. */
-export const MOST = 40;
+const MOST = 40; // labels of a pane: more would hide the image
+const ROOM = 12_000; // square pixels of a pane for each of its labels, so that a small one, as on a phone, has fewer
+const FEWEST = 4; // that a pane has where they fit, however small it is
 const TRIED = 240; // labels for which room is looked for
 const AWAY = [10, 26, 44]; // pixels from a box's corner to a plate with a leader
 /** @type {Corner[]} */
@@ -33,8 +34,9 @@ const CORNERS = ["nw", "ne", "sw", "se"];
  */
 export function placeLabels(wanted, boxes, pane, covered) {
   const taken = [...covered];
+  const most = Math.max(FEWEST, Math.min(MOST, Math.floor((pane.width * pane.height) / ROOM)));
   return wanted.map((label, k) => {
-    if (taken.length - covered.length >= MOST || k >= TRIED) return null;
+    if (taken.length - covered.length >= most || k >= TRIED) return null;
     const size = { width: label.width, height: label.height };
     const isFree = ({ left, top }) => inside({ left, top, ...size }, pane) && isApart({ left, top, ...size }, taken);
     const own = clipped(label.box, pane);

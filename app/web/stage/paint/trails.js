@@ -1,5 +1,5 @@
 // All decoder layers at once: the boxes of one query or object over the layers, or the paths of all boxes' centres.
-import { START } from "../../gradio.js";
+import { colourOf } from "../../drawing/colours.js";
 import { center } from "../scene/items.js";
 import { MANY, opacity } from "./opacity.js";
 import { fillDot, strokePath } from "./strokes.js";
@@ -62,8 +62,8 @@ function paintPath(pen, { view }, pane, { role, stops }) {
   const path = stops.map(({ box }) => view.place(center(box), pane));
   if (!path.length) return;
   strokePath(pen, path, "rgb(0 0 0 / .55)", 3.4, []);
-  strokePath(pen, path, START.colours[role], 1.8, []);
-  fillDot(pen, path[path.length - 1], START.colours[role], 2.8);
+  strokePath(pen, path, colourOf(role), 1.8, []);
+  fillDot(pen, path[path.length - 1], colourOf(role), 2.8);
 }
 
 /** A box of one layer with its number; later layers are stronger. */
@@ -75,14 +75,14 @@ function paintStop(pen, model, pane, { side, role }, { layer, box }) {
   pen.strokeStyle = "rgb(0 0 0 / .5)";
   pen.lineWidth = 4;
   pen.strokeRect(left, top, width, height);
-  pen.strokeStyle = START.colours[role];
+  pen.strokeStyle = colourOf(role);
   pen.lineWidth = layer === model.layer ? 3.5 : 1.8;
   pen.strokeRect(left, top, width, height);
   pen.globalAlpha = 1;
   const { right, low } = CORNERS[side] || { right: false, low: false };
   const along = 15 * layer;
   const x = right ? left + width - 14 - along : left + along;
-  paintNumber(pen, String(layer + 1), x, low ? top + height : top, START.colours[role]);
+  paintNumber(pen, String(layer + 1), x, low ? top + height : top, colourOf(role));
 }
 
 /** The number of a layer, on a plate in an edge of the box: each detector has its corner, each layer its place. */
