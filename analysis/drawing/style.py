@@ -22,7 +22,7 @@ LOSSES = {"loss1": "#AA4466", "loss2": "#8C8C1A", "loss3": "#7A6FD0", "loss4": "
 # Colours of the app, by the name of the CSS variable.
 PAGE_COLOURS = COLOURS | LOSSES | {"distilled": DISTILLED, "prior": PRIOR, "low_cost": LOW_COST, "high_cost": HIGH_COST}
 # Those that the app has on its dark theme instead, where they would be dim.
-DARK_COLOURS = {"distilled": "#3D8BE8"}
+DARK_COLOURS = {"distilled": "#3D7EF5"}
 # Colours of the app's heat maps, from low to high: matplotlib's inferno.
 RAMP = ("#000004", "#420a68", "#932667", "#dd513a", "#fca50a", "#fcffa4")
 

@@ -47,9 +47,10 @@ export function gallery(host, app) {
   const title = make("b", { class: "name" });
   const find = finder(app);
   let again = 0;
-  let wanted = ""; // an image whose page is asked for
   // Pictures that nobody has labelled begin with those that are worth it, not with the first of the folder.
-  let worth = START.sort !== "order" && app.state.get().image === START.image;
+  const opening = app.state.get().run === START.run && app.state.get().image === START.image;
+  let worth = START.sort !== "order" && opening;
+  let wanted = opening && !worth ? START.image : ""; // an image whose page is asked for
   let enter = ""; // which image of the next page is opened, "first" or "last"
 
   function turner(text, name, step) {

@@ -120,7 +120,7 @@ def test_the_page_polls_no_more_once_another_view_is_open(page, url, handlers: H
     asked = []
     page.on("request", lambda r: r.method == "POST" and "verdict" in (r.post_data or "") and asked.append(r.url))
     page.locator("button[data-tab=matches]").click()
-    shows(page, page.evaluate("new URLSearchParams(location.search).get('image') || 'image/3'"))
+    shows(page, page.evaluate("new URLSearchParams(location.search).get('image') || 'image/99'"))
     asked.clear()
     page.wait_for_timeout(2500)  # longer than the pause between two questions
     assert asked == []
