@@ -51,7 +51,11 @@ const whole = (name, initial) => field(name, initial, (given) => (/^\d{1,5}$/.te
 const RANGE = /^(?=.*\d)(\d{0,9}(\.\d{1,6})?)-(\d{0,9}(\.\d{1,6})?)$/; // FROM-TO, either end of which may be missing
 const NAMES = /^[a-z0-9_,-]{1,400}$/; // ids with commas between them
 
-/** @type {Record<string, Field>} by the key of the state; `side` and `index` are one field, "query" */
+/**
+ * By the key of the state; `side` and `index` are one field, "query". gradio answers an address with `page` or `deep_link`
+ * itself, so no field has these names.
+ * @type {Record<string, Field>}
+ */
 export const FIELDS = {
   run: text("run"),
   compare: text("compare"),
@@ -76,7 +80,7 @@ export const FIELDS = {
   found: fitting("found", RANGE),
   change: oneOf("change", ["", "kept", "gained", "lost", "missed"], ""),
   filtering: yes("filters", false),
-  page: counted("page", 0),
+  page: counted("strip", 0),
   level: whole("level", null),
   stage: counted("teacher", null),
   over: oneOf("over", ["query", "each", "none"], "query"),

@@ -255,6 +255,10 @@ def test_all_layers_at_once(page, handlers):
     text = Path(download.value.path()).read_text(encoding="utf-8")
     numbers = re.findall(r"<text[^>]*text-anchor=\"middle\"[^>]*>(\d)</text>", text)
     assert numbers == ["1", "2", "3"] and "draw=layers" in page.url
+    places = re.findall(r'<text x="([-\d.]+)" y="([-\d.]+)"[^>]*text-anchor="middle"[^>]*>\d</text>', text)
+    plates = [plate["box"] for plate in page.locator(".dd-name[data-of]").evaluate_all(PLATES)]
+    assert len(places) == 3 and plates
+    assert not [1 for x, y in places for a, b, c, d in plates if a < float(x) < c and b < float(y) - 4 < d]
     area, group = image_area(page), next(g for g in handlers.scene("image/7")["groups"] if g["id"] == "student")
     for layer in group["layers"]:
         x0, y0, x1, y1 = on_screen(page, area, layer["boxes"][2])

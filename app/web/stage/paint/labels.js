@@ -1,6 +1,7 @@
 // Class and score beside boxes, on plates that can be read over any image.
 import { draw } from "../../dom.js";
 import { placeLabels } from "./place_labels.js";
+import { platesOf } from "./trails.js";
 
 const HEIGHT = 17; // pixels of a plate
 const SIDES = 12; // pixels left and right of a text, with the stripe of its colour
@@ -57,7 +58,7 @@ export function labels(model, named) {
       box: boxes.get(item),
       corner: cornerOf(item),
     }));
-    const places = placeLabels(wanted, [...boxes.values()], rim, model.covered);
+    const places = placeLabels(wanted, [...boxes.values()], rim, [...model.covered, ...platesOf(model, pane)]);
     all += inView.length;
     places.forEach((place, k) => {
       const { left, top } = wanted[k].box;

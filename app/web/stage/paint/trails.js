@@ -14,6 +14,7 @@ const CORNERS = {
   other: { right: true, low: true },
   prior: { right: false, low: true },
 };
+const PLATE = { width: 14, height: 15, apart: 15 }; // pixels of a number
 const FONT = "600 11px system-ui, sans-serif";
 
 /**
@@ -79,20 +80,36 @@ function paintStop(pen, model, pane, { side, role }, { layer, box }) {
   pen.lineWidth = layer === model.layer ? 3.5 : 1.8;
   pen.strokeRect(left, top, width, height);
   pen.globalAlpha = 1;
-  const { right, low } = CORNERS[side] || { right: false, low: false };
-  const along = 15 * layer;
-  const x = right ? left + width - 14 - along : left + along;
-  paintNumber(pen, String(layer + 1), x, low ? top + height : top, colourOf(role));
+  paintNumber(pen, String(layer + 1), plateOf({ left, top, width, height }, side, layer), colourOf(role));
 }
 
-/** The number of a layer, on a plate in an edge of the box: each detector has its corner, each layer its place. */
-function paintNumber(pen, text, left, top, colour) {
+/** The plate of a layer's number, in an edge of the box: each detector has its corner, each layer its place. */
+function plateOf({ left, top, width, height }, side, layer) {
+  const { right, low } = CORNERS[side] || { right: false, low: false };
+  const along = PLATE.apart * layer;
+  const x = right ? left + width - PLATE.width - along : left + along;
+  return { left: x, top: (low ? top + height : top) - 8, width: PLATE.width, height: PLATE.height };
+}
+
+/**
+ * The plates of all numbers in a pane, which no label may cover.
+ * @param {Model} model
+ */
+export function platesOf(model, pane) {
+  if (model.options.look !== "layers" || !model.chosen) return [];
+  const trails = trailsOf(model).filter(({ side }) => model.layout.paneOf(side) === pane);
+  return trails.flatMap(({ side, stops }) =>
+    stops.map(({ layer, box }) => plateOf(model.view.box(box, pane), side, layer)),
+  );
+}
+
+function paintNumber(pen, text, { left, top, width, height }, colour) {
   pen.fillStyle = "rgb(13 17 23 / .88)";
-  pen.fillRect(left, top - 8, 14, 15);
+  pen.fillRect(left, top, width, height);
   pen.fillStyle = colour;
-  pen.fillRect(left, top + 5, 14, 3);
+  pen.fillRect(left, top + height - 2, width, 3);
   pen.fillStyle = "#ffffff";
   pen.font = FONT;
   pen.textAlign = "center";
-  pen.fillText(text, left + 7, top + 3);
+  pen.fillText(text, left + width / 2, top + 11);
 }

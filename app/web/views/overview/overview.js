@@ -31,19 +31,13 @@ export function overviewView(app) {
   const findings = findingsCard();
   const layers = layersCard();
   const masks = masksCard();
-  const columns = [[runs, objects, findings, gradient], [ap, loss], [parts, masks], [layers]];
-  const column = (cards) =>
-    make(
-      "div",
-      null,
-      cards.map((card) => card.node),
-    );
-  const full = make(
-    "div",
-    { class: "dd-verdicts" },
-    words.node,
-    make("div", { class: "dd-cards" }, columns.map(column)),
-  );
+  const columns = (...all) => {
+    const column = (cards) => cards.map((card) => card.node);
+    const nodes = all.map((cards) => make("div", null, column(cards)));
+    return make("div", { class: "dd-cards" }, nodes);
+  };
+  const top = make("div", { class: "dd-first-cards" }, words.node, columns([runs, objects], [findings]));
+  const full = make("div", { class: "dd-verdicts" }, top, columns([ap, loss], [parts, masks], [layers, gradient]));
   const question = latest("overview");
   /** @type {Recorded | null} */
   let recorded = null;
