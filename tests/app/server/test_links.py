@@ -111,6 +111,7 @@ def test_copy_link_copies_the_address(page, chromium):
         ("tab=%3Cimg%3E&gamma=x", "The link asks for tab=<img>, gamma=x, which this page does not know"),
         ("sort=nothing", "no sort 'nothing'"),
         ("with=nothing", "there is no class 'nothing' in this data"),
+        ("tab=losses&term=a/b", "The loss of this run has no term a/b; the first one is shown"),
         ("tab=figures&figure=nothing", "There is no figure or table nothing"),
     ],
 )

@@ -37,6 +37,7 @@ export function lossesView(app) {
         if (!answer || app.stage.scene() !== scene) return;
         [view, shown] = [answer, scene.key + run];
       }
+      checkTerm();
       diagnosis.show(run);
       keepFocus(
         list,
@@ -57,6 +58,14 @@ export function lossesView(app) {
     const ids = terms().map(({ id }) => id);
     const { term } = app.state.get();
     return ids.includes(term) ? term : ids[0] || "";
+  }
+
+  /** A term that the loss does not have gives way to the first one, and the page says so. */
+  function checkTerm() {
+    const { term } = app.state.get();
+    if (!term || term === chosen()) return;
+    app.missing(`The loss of this run has no term ${term}; the first one is shown.`);
+    app.state.set({ term: "" }, { quietly: true });
   }
 
   const choose = (term) => app.state.set({ term });
