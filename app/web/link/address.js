@@ -52,8 +52,8 @@ const RANGE = /^(?=.*\d)(\d{0,9}(\.\d{1,6})?)-(\d{0,9}(\.\d{1,6})?)$/; // FROM-T
 const NAMES = /^[a-z0-9_,-]{1,400}$/; // ids with commas between them
 
 /**
- * By the key of the state; `side` and `index` are one field, "query". gradio answers an address with `page` or `deep_link`
- * itself, so no field has these names.
+ * By the key of the state; `side` and `index` are one field, "query". gradio answers an address with `page` or
+ * `deep_link` itself, so no field has these names.
  * @type {Record<string, Field>}
  */
 export const FIELDS = {

@@ -14,7 +14,7 @@ const CORNERS = {
   other: { right: true, low: true },
   prior: { right: false, low: true },
 };
-const PLATE = { width: 14, height: 15, apart: 15 }; // pixels of a number
+const PLATE = { width: 14, height: 15, apart: 15, off: 4 }; // pixels: of a number, to the next one, to its box
 const FONT = "600 11px system-ui, sans-serif";
 
 /**
@@ -57,6 +57,8 @@ export function paintTrails(pen, model, pane) {
     paintPath(pen, model, pane, trail);
     if (model.chosen) for (const stop of trail.stops) paintStop(pen, model, pane, trail, stop);
   }
+  pen.globalAlpha = 1;
+  for (const plate of platesOf(model, pane)) paintNumber(pen, plate);
 }
 
 function paintPath(pen, { view }, pane, { role, stops }) {
@@ -67,8 +69,8 @@ function paintPath(pen, { view }, pane, { role, stops }) {
   fillDot(pen, path[path.length - 1], colourOf(role), 2.8);
 }
 
-/** A box of one layer with its number; later layers are stronger. */
-function paintStop(pen, model, pane, { side, role }, { layer, box }) {
+/** A box of one layer; later layers are stronger. */
+function paintStop(pen, model, pane, { role }, { layer, box }) {
   const { left, top, width, height } = model.view.box(box, pane);
   const last = Math.max(1, model.scene.layers - 1);
   pen.globalAlpha = 0.35 + 0.65 * (layer / last);
@@ -79,16 +81,15 @@ function paintStop(pen, model, pane, { side, role }, { layer, box }) {
   pen.strokeStyle = colourOf(role);
   pen.lineWidth = layer === model.layer ? 3.5 : 1.8;
   pen.strokeRect(left, top, width, height);
-  pen.globalAlpha = 1;
-  paintNumber(pen, String(layer + 1), plateOf({ left, top, width, height }, side, layer), colourOf(role));
 }
 
-/** The plate of a layer's number, in an edge of the box: each detector has its corner, each layer its place. */
+/** The plate of a layer's number, at an edge of the box: each detector has its corner, each layer its place. */
 function plateOf({ left, top, width, height }, side, layer) {
   const { right, low } = CORNERS[side] || { right: false, low: false };
   const along = PLATE.apart * layer;
   const x = right ? left + width - PLATE.width - along : left + along;
-  return { left: x, top: (low ? top + height : top) - 8, width: PLATE.width, height: PLATE.height };
+  const y = low ? top + height + PLATE.off : top - PLATE.height - PLATE.off;
+  return { left: x, top: y, width: PLATE.width, height: PLATE.height };
 }
 
 /**
@@ -98,18 +99,18 @@ function plateOf({ left, top, width, height }, side, layer) {
 export function platesOf(model, pane) {
   if (model.options.look !== "layers" || !model.chosen) return [];
   const trails = trailsOf(model).filter(({ side }) => model.layout.paneOf(side) === pane);
-  return trails.flatMap(({ side, stops }) =>
-    stops.map(({ layer, box }) => plateOf(model.view.box(box, pane), side, layer)),
+  return trails.flatMap(({ side, role, stops }) =>
+    stops.map(({ layer, box }) => ({ ...plateOf(model.view.box(box, pane), side, layer), role, layer })),
   );
 }
 
-function paintNumber(pen, text, { left, top, width, height }, colour) {
+function paintNumber(pen, { left, top, width, height, role, layer }) {
   pen.fillStyle = "rgb(13 17 23 / .88)";
   pen.fillRect(left, top, width, height);
-  pen.fillStyle = colour;
+  pen.fillStyle = colourOf(role);
   pen.fillRect(left, top + height - 2, width, 3);
   pen.fillStyle = "#ffffff";
   pen.font = FONT;
   pen.textAlign = "center";
-  pen.fillText(text, left + width / 2, top + 11);
+  pen.fillText(String(layer + 1), left + width / 2, top + 11);
 }
