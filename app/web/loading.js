@@ -67,7 +67,7 @@ export function loader(app, { onAbout, onPicture, onScene }) {
     state.set({ run: first, compare, image, side: "", index: 0, layer: null }, { quietly: true });
   }
 
-  /** What cannot be opened gives way: a second run to none, an image to the run's opening one if nothing is shown yet. */
+  /** What cannot be opened gives way: a second run to none, an image to the run's opening one if none is shown yet. */
   function fail(error) {
     app.stage.wait("");
     const { image, compare } = state.get();
