@@ -149,7 +149,8 @@ def case(name: str, folder: Path) -> dict:
         times["first_paint"] = [first_paint(page, url) for _ in range(LOADS)]
         page.wait_for_selector(".dd-stage[data-whole]", timeout=WAIT)
         keys = page.locator(".dd-gallery .thumb").evaluate_all("x => x.map(e => e.dataset.image)")
-        times["image"] = [page.evaluate(IMAGE, key) for key in keys[1 : 1 + IMAGES]]
+        opened = page.locator(".dd-stage").get_attribute("data-whole")
+        times["image"] = [page.evaluate(IMAGE, key) for key in [key for key in keys if key != opened][:IMAGES]]
         drawn, layers = page.evaluate(EVERYTHING), int(page.locator(".dd-layer input").get_attribute("max") or 0)
         times["layer"] = [page.evaluate(LAYER, i % layers) for i in range(MOVES)]
         times["layer_panel"] = [page.evaluate(PANEL, i % layers) for i in range(MOVES)]
