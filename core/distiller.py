@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.losses.base import Loss
-from core.matching.solving import match_to_truth, solve
+from core.matching.solving import begin_match_to_truth, solve
 from core.pseudo import PseudoRule, with_pseudo_truth
-from core.types import DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
+from core.types import Assignment, DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
 
 Weights = dict[str, dict[str, float]]  # of each map, by loss and map
 
@@ -23,14 +23,13 @@ class Decoded:
     """Everything that a detector computed for a batch before its queries are matched with objects."""
 
     memory: Memory
-    queries: dict[str, Queries]
-    predictions: dict[str, Predictions]
+    queries: dict[str, Queries] = field(default_factory=dict)
+    predictions: dict[str, Predictions] = field(default_factory=dict)
     valid: Bool[Tensor, "b q"] | None = None  # of its own queries, as in Trace
 
 
 # Called with "teacher" or "student" as soon as that detector's own queries are decoded.
 OnDecoded = Callable[[str, Decoded], None]
-Ask = Callable[[Queries], dict[str, Queries]]  # further groups to decode, given the detector's own queries
 
 
 class Distiller(nn.Module):
@@ -72,29 +71,23 @@ class Distiller(nn.Module):
         Images without labels get the teacher's predictions as their objects. `decoded_teacher` is what the teacher computed,
         if it is known already. FloatingPointError, naming detector, layer and image: a matching cost is not finite.
         """
-        losses = cast(dict[str, Loss], dict(self.losses.items()))
         if decoded_teacher is None and self.teacher is not None:
             decoded_teacher = run_teacher(self.teacher, images)
         if decoded_teacher is not None:
             on_decoded("teacher", decoded_teacher)
         targets = self.with_objects(targets, decoded_teacher)
-
-        def ask(own: Queries) -> dict[str, Queries]:
-            queries = None if decoded_teacher is None else decoded_teacher.queries["own"]
-            return {name: q for loss in losses.values() for name, q in loss.ask(own, queries, targets).items()}
-
-        decoded_student = decode(self.student, images, ask)
-        on_decoded("student", decoded_student)
-        if decoded_teacher is not None and self.teacher is not None:
-            asked = (loss.ask_teacher(decoded_student.queries, targets) for loss in losses.values())
-            further = {name: q for groups in asked for name, q in groups.items()}
-            decoded_teacher = decode_further(self.teacher, decoded_teacher, further)
+        student, teacher = self.traces(images, targets, decoded_teacher, on_decoded)
+        losses = self.named_losses
         with in_float32(images.pixels.device.type):
-            student, teacher = self.matched(decoded_student, decoded_teacher, targets)
             problems = {name: loss.problems(student, teacher, targets) for name, loss in losses.items()}
             pairs = solve(problems)
             outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in losses.items()}
             return DistillTrace(student, teacher, targets, outcomes, total(outcomes, self.weights))
+
+    @property
+    def named_losses(self) -> dict[str, Loss]:
+        """The losses by name."""
+        return cast(dict[str, Loss], dict(self.losses.items()))
 
     def with_objects(self, targets: Targets, teacher: Decoded | None) -> Targets:
         """The targets with the objects of unlabelled images, made from what the teacher computed for them."""
@@ -103,17 +96,48 @@ class Distiller(nn.Module):
         assert teacher is not None and self.pseudo is not None, "images without labels need a teacher and its rule"
         return with_pseudo_truth(targets, teacher.predictions["own"], self.pseudo)
 
-    def matched(self, student: Decoded, teacher: Decoded | None, targets: Targets) -> tuple[Trace, Trace | None]:
-        """The traces of both detectors, whose own queries are matched with the objects in one copy to the host."""
-        predictions = {"student": (student.predictions["own"], self.student.matching)}
-        if teacher is not None and self.teacher is not None:
-            predictions["teacher"] = teacher.predictions["own"], self.teacher.matching
-        valid = {} if teacher is None else {"teacher": teacher.valid}
-        assignments = match_to_truth(predictions, targets, valid)
-        return (
-            Trace(**vars(student), assignment=assignments["student"]),
-            None if teacher is None else Trace(**vars(teacher), assignment=assignments["teacher"]),
-        )
+    def traces(
+        self, images: Images, targets: Targets, decoded_teacher: Decoded | None, on_decoded: OnDecoded
+    ) -> tuple[Trace, Trace | None]:
+        """The traces of both detectors, whose own queries are matched with the objects.
+
+        Matching begins as soon as these are decoded, and ends last: meanwhile the host gives a GPU all the rest to decode,
+        and then solves while the GPU works.
+        """
+        teacher_pairs = None
+        if self.teacher is not None and decoded_teacher is not None:
+            teacher_pairs = begin_matching("teacher", self.teacher, decoded_teacher, targets)
+        memory = self.student.encode(images)
+        own = self.student.propose(memory)
+        asked = self.ask(own, decoded_teacher, targets)
+        student = decode(self.student, Decoded(memory), {"own": own})
+        student_pairs = begin_matching("student", self.student, student, targets)
+        student = decode(self.student, student, asked)
+        on_decoded("student", student)
+        teacher = self.with_asked(decoded_teacher, student, targets)
+        trace_of_teacher = Trace(**vars(teacher), assignment=teacher_pairs()) if teacher and teacher_pairs else None
+        return Trace(**vars(student), assignment=student_pairs()), trace_of_teacher
+
+    def ask(self, own: Queries, teacher: Decoded | None, targets: Targets) -> dict[str, Queries]:
+        """The further groups of queries that losses ask the student to decode, given its own queries."""
+        queries = None if teacher is None else teacher.queries["own"]
+        return {name: q for loss in self.named_losses.values() for name, q in loss.ask(own, queries, targets).items()}
+
+    @torch.no_grad()
+    def with_asked(self, teacher: Decoded | None, student: Decoded, targets: Targets) -> Decoded | None:
+        """What the teacher computed, with the further groups that losses ask it to decode."""
+        if self.teacher is None or teacher is None:
+            return teacher
+        asked = (loss.ask_teacher(student.queries, targets) for loss in self.named_losses.values())
+        return decode(self.teacher, teacher, {name: q.detach() for groups in asked for name, q in groups.items()})
+
+
+def begin_matching(who: str, detector: Detector, decoded: Decoded, targets: Targets) -> Callable[[], Assignment]:
+    """Begins to match a detector's own queries with the objects; the call that is returned ends it."""
+    own = decoded.predictions["own"]
+    with in_float32(own.boxes.device.type):
+        matched = begin_match_to_truth({who: (own, detector.matching)}, targets, {who: decoded.valid})
+    return lambda: matched()[who]
 
 
 def in_float32(device: str) -> AbstractContextManager:
@@ -130,23 +154,14 @@ def run_teacher(teacher: Detector, images: Images) -> Decoded:
 
     Under no_grad, not in inference mode, since the student's backward pass needs tensors of the teacher.
     """
-    return decode(teacher, images, ask=lambda own: {})
+    memory = teacher.encode(images)
+    return decode(teacher, Decoded(memory), {"own": teacher.propose(memory)})
 
 
-@torch.no_grad()
-def decode_further(teacher: Detector, decoded: Decoded, further: dict[str, Queries]) -> Decoded:
-    """Adds further groups of queries, and their predictions, to those that the teacher has decoded; without gradient."""
-    queries = {name: q.detach() for name, q in further.items()}
-    predictions = {name: teacher.decode(decoded.memory, q) for name, q in queries.items()}
+def decode(detector: Detector, decoded: Decoded, queries: dict[str, Queries]) -> Decoded:
+    """Adds groups of queries, and their predictions, to what the detector has computed for the images."""
+    predictions = {name: detector.decode(decoded.memory, q) for name, q in queries.items()}
     return replace(decoded, queries=decoded.queries | queries, predictions=decoded.predictions | predictions)
-
-
-def decode(detector: Detector, images: Images, ask: Ask) -> Decoded:
-    """Encodes the images, then decodes the detector's own queries and each group that `ask` returns for them."""
-    memory = detector.encode(images)
-    own = detector.propose(memory)
-    queries = {"own": own, **ask(own)}
-    return Decoded(memory, queries, {name: detector.decode(memory, q) for name, q in queries.items()})
 
 
 def total(outcomes: dict[str, Outcome], weights: Weights) -> Tensor:

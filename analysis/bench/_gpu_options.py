@@ -24,7 +24,7 @@ class OptionSize:
 
     step: StepSize
     copies: int  # steps for which batches are copied
-    compile_teacher: bool
+    compiled: bool  # whether there are rows of what torch compiles
 
 
 def rows(place: Place, size: OptionSize) -> Iterator[dict]:
@@ -36,6 +36,8 @@ def rows(place: Place, size: OptionSize) -> Iterator[dict]:
     yield from copy_rows(place, size, step)
     yield from precision_rows(place, size.step, step)
     yield from teacher_rows(place, size)
+    if size.compiled:
+        yield from compiled_rows(place, size.step)
     yield mixing_row(place, size.step)
 
 
@@ -62,19 +64,25 @@ def norm_of(parameters: list[nn.Parameter], groups: bool) -> Call:
 
 
 def copy_rows(place: Place, size: OptionSize, step: Distiller) -> Iterator[dict]:
-    """Milliseconds of several steps, whose batches are copied from pinned memory when they are asked for, or one step ahead."""
-    batch = pinned(place, size)
-    for name, ahead in (("when asked for", False), ("one step ahead", True)):
+    """Milliseconds of several steps, whose batches are copied when they are asked for, or one step ahead.
+
+    They are copied from page-locked memory, as a run does, and from ordinary memory.
+    """
+    plain = random_batch(size.step.batches[0], size.step.height, size.step.width, 80)
+    locked = page_locked(*plain) if place.device.type == "cuda" else plain
+    ways = (
+        ("when asked for", locked, False),
+        ("one step ahead", locked, True),
+        ("when asked for, from ordinary memory", plain, False),
+    )
+    for name, batch, ahead in ways:
         row = measured(place, steps_of(place, step, batch, size.copies, ahead=ahead))
         yield {"case": f"{size.copies} steps, images copied {name}"} | row
 
 
-def pinned(place: Place, size: OptionSize) -> tuple[Images, Targets]:
-    """A batch as a loader gives it: on the host, and page-locked if there is a GPU."""
-    images, targets = random_batch(size.step.batches[0], size.step.height, size.step.width, 80)
-    if place.device.type == "cuda":
-        images = replace(images, pixels=images.pixels.pin_memory(), padding=images.padding.pin_memory())
-    return images, targets
+def page_locked(images: Images, targets: Targets) -> tuple[Images, Targets]:
+    """A batch as a loader gives it if there is a GPU."""
+    return replace(images, pixels=images.pixels.pin_memory(), padding=images.padding.pin_memory()), targets
 
 
 def steps_of(place: Place, step: Distiller, batch: tuple[Images, Targets], count: int, *, ahead: bool) -> Call:
@@ -105,6 +113,19 @@ def precision_rows(place: Place, size: StepSize, step: Distiller) -> Iterator[di
         yield {"case": f"student's step, bf16, {str(layout).removeprefix('torch.')}"} | measured(place, cast_call)
 
 
+def compiled_rows(place: Place, size: StepSize) -> Iterator[dict]:
+    """The student's step in bf16: compiled, and compiled with CUDA graphs."""
+    for name, mode in (("compiled", None), ("compiled with CUDA graphs", "reduce-overhead")):
+        student = built(place, KIND, size.student, size.options).train()
+        student.encode = torch.compile(student.encode, mode=mode)  # type: ignore[method-assign]
+        student.decode = torch.compile(student.decode, mode=mode)  # type: ignore[method-assign]
+        call = step_of(
+            distiller(student, LOSSES[:1]).to(place.device), *batch_on(place, size, size.batches[0], student)
+        )
+        cast_call = torch.autocast(place.device.type, torch.bfloat16)(call)
+        yield {"case": f"student's step, bf16, {name}"} | measured(place, cast_call)
+
+
 def teacher_rows(place: Place, size: OptionSize) -> Iterator[dict]:
     """The teacher's forward pass in float32, in bf16, and compiled in bf16."""
     teacher = built(place, KIND, size.step.teacher, size.step.options).eval()
@@ -112,7 +133,7 @@ def teacher_rows(place: Place, size: OptionSize) -> Iterator[dict]:
     half = torch.autocast(place.device.type, torch.bfloat16)
     yield {"case": "teacher, fp32"} | measured(place, lambda: run_teacher(teacher, images))
     yield {"case": "teacher, bf16"} | measured(place, half(lambda: run_teacher(teacher, images)))
-    if size.compile_teacher:
+    if size.compiled:
         teacher.encode = torch.compile(teacher.encode)  # type: ignore[method-assign]
         teacher.decode = torch.compile(teacher.decode)  # type: ignore[method-assign]
         yield {"case": "teacher, bf16, compiled"} | measured(place, half(lambda: run_teacher(teacher, images)))

@@ -1,12 +1,11 @@
 """Training steps on a GPU: of each detector beside transformers' own, and distilled."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
@@ -162,7 +161,7 @@ def distilled_row(place: Place, size: StepSize, kind: str, batch: int) -> dict:
     ms = {name: time["ms"] for name, time in times.items()}
     row |= {"ratio": round(ms["distilled"] / (ms["student"] + ms["teacher"] + ms["extra"]), 3)}
     row |= {f"{name}_to_student": round(ms[name] / ms["student"], 3) for name in ("distilled", "stored", *LOSSES[1:])}
-    return row | {"waits": round(waiting(cast(parts["distilled"]), place.times) / (ms["distilled"] * place.times), 4)}
+    return row | {"waits": round(share_of_waits(place, cast(parts["distilled"]), ms["distilled"]), 4)}
 
 
 def step_of(step: Distiller, images: Images, targets: Targets, answer: Any = None) -> Callable[[], object]:
@@ -175,26 +174,23 @@ def step_of(step: Distiller, images: Images, targets: Targets, answer: Any = Non
     return call
 
 
-def waiting(call: Callable[[], object], times: int) -> float:
-    """Milliseconds in which calls solve matchings on the host, after the GPU has handed over its costs and has no work."""
-    with solver_clock() as seconds:
-        for _ in range(times):
-            call()
-    return 1e3 * sum(seconds)
+def share_of_waits(place: Place, call: Callable[[], object], ms: float) -> float:
+    """The share of a step's `ms` that it does not take if the solver's answers are known: in it the GPU waits for the host."""
+    answers = solutions_of(call)
+    with patch.object(solving, "assign", lambda *args, **kwargs: next(answers)):
+        known = measured(place, call)
+    return max(0.0, 1 - known["ms"] / ms)
 
 
-@contextmanager
-def solver_clock() -> Iterator[list[float]]:
-    """While open, adds the seconds of each solution of matchings to a list."""
-    seconds: list[float] = []
+def solutions_of(call: Callable[[], object]) -> Iterator[Any]:
+    """The solutions of all matchings of one call, in order, again and again."""
+    found: list[Any] = []
     real = solving.assign
 
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        begun = perf_counter()
-        try:
-            return real(*args, **kwargs)
-        finally:
-            seconds.append(perf_counter() - begun)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        found.append(real(*args, **kwargs))
+        return found[-1]
 
-    with patch.object(solving, "assign", timed):
-        yield seconds
+    with patch.object(solving, "assign", noted):
+        call()
+    return cycle(found)

@@ -3,9 +3,10 @@
 Times are medians between events of the GPU after warm-up. Steps of the three detectors, forward and backward without the
 optimiser, in bf16 and fp32 (without TF32), eager and compiled, stand beside those of transformers' Deformable and Conditional
 DETR with the same weights. `share_of_peak` compares a step's operations with those of a product of large matrices on the same
-device. The distilled step stands beside its parts; `waits` is the share in which the host solves matchings and the GPU has
-nothing to do. Deformable sampling is made in three ways. What a step may be asked to do otherwise has a row each: TF32, layout,
-optimiser, images copied ahead, a compiled teacher. Rows that the budget of time leaves no room for say so.
+device. The distilled step stands beside its parts; `waits` is the share that it does not take if the solutions of its matchings
+are known: in it the GPU waits for the host. Deformable sampling is made in three ways. What a step may be asked to do otherwise
+has a row each: TF32, layout, optimiser, images copied ahead or from ordinary memory, CUDA graphs, a compiled teacher. Rows that
+the budget of time leaves no room for say so.
 """
 
 import os
@@ -57,7 +58,7 @@ def measured_rows(place: Place, *, quick: bool, budget: float) -> list[dict]:
         sampling.rows(place, sizes[0], 2**12 if quick else 2**28),
         steps.distilled_rows(place, sizes[1]),
         loading.rows(place, sizes[2]),
-        options.rows(place, options.OptionSize(sizes[1], 4, compile_teacher=not quick)),
+        options.rows(place, options.OptionSize(sizes[1], 4, compiled=not quick)),
         steps.rows(place, sizes[1]),
     )
     begun, rows = perf_counter(), [{"case": "device", "name": place.name}]

@@ -217,7 +217,7 @@ def matching_parts(images: int, queries: int) -> dict:
     pairs = solve_all()
     calls: dict[str, Callable[[], object]] = {
         "cost": cost,
-        "copy": lambda: in_one_copy([x for p in problems.values() for x in (p.cost, p.columns)]),
+        "copy": lambda: in_one_copy([x for p in problems.values() for x in (p.cost, p.columns)])(),
         "solve": solve_all,
         "index": lambda: to_device({"": pairs}, {"": problems}),
     }

@@ -1,18 +1,22 @@
-"""Exact assignment for many images and layers at once, with one copy to the host and one back."""
+"""Exact assignment for many images and layers at once, with one copy to the host and one back. On a GPU it can be begun early."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.matching.costs import Matching, first_objects, in_chunks, padded_targets, pair_costs, weighted_sum
 from core.matching.hungarian import optimal_assignment
 from core.matching.threads import map_on_threads, solver_threads
 from core.types import Assignment, Predictions, Problem, Targets
+
+T = TypeVar("T")
+Arrived = Callable[[], T]  # waits for what was begun, and returns it
 
 THREADED = 64  # queries and objects from which problems are solved on several threads
 
@@ -27,12 +31,23 @@ def match_to_truth(
 
     `valid` tells by the detector's name which of its queries may be matched; by default all.
     """
+    return begin_match_to_truth(predictions, targets, valid)()
+
+
+@torch.no_grad()
+def begin_match_to_truth(
+    predictions: Mapping[str, tuple[Predictions, Matching]],
+    targets: Targets,
+    valid: Mapping[str, Bool[Tensor, "b q"] | None] | None = None,
+) -> Arrived[dict[str, Assignment]]:
+    """Begins `match_to_truth`, whose costs a GPU computes and copies now; the call that is returned solves and returns it."""
     problems = {name: truth_problem(p, targets, matching) for name, (p, matching) in predictions.items()}
     for name, rows in (valid or {}).items():
         if rows is not None:
             layers = len(predictions[name][0].logits)
             problems[name] = replace(problems[name], rows=repeat(rows, "b q -> l b q", l=layers))
-    return solve({"truth": problems})["truth"]
+    solved = begin_solving({"truth": problems})
+    return lambda: solved()["truth"]
 
 
 @torch.no_grad()
@@ -53,14 +68,29 @@ def truth_problem(p: Predictions, targets: Targets, matching: Matching) -> Probl
     return Problem(in_chunks(cost, p.logits, p.boxes, labels, boxes), valid, names=names)
 
 
-@torch.no_grad()
 def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, Assignment]]:
     """Exact solutions of all problems, by loss and problem, with one copy to the host and one back.
 
     FloatingPointError, naming loss, problem, layer and image: a cost is not finite.
     """
+    return begin_solving(groups)()
+
+
+@torch.no_grad()
+def begin_solving(groups: Mapping[str, Mapping[str, Problem]]) -> Arrived[dict[str, dict[str, Assignment]]]:
+    """Begins to copy the costs to the host. The call that is returned waits for them, and solves as `solve` does.
+
+    What is given to a GPU in between runs while the host solves.
+    """
     every = [p for problems in groups.values() for p in problems.values()]
-    arrays = iter(to_host([x for p in every for x in (p.cost, p.columns, p.rows) if x is not None]))
+    costs = copy_to_host([x for p in every for x in (p.cost, p.columns, p.rows) if x is not None])
+    return lambda: to_device(solutions(groups, iter(costs())), groups)
+
+
+def solutions(
+    groups: Mapping[str, Mapping[str, Problem]], arrays: Iterator[np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """The solutions of `assign`, by loss and problem; `arrays` are the costs, columns and rows of each problem in turn."""
     solved: dict[str, dict[str, np.ndarray]] = {}
     for group, problems in groups.items():
         solved[group] = {}
@@ -70,7 +100,7 @@ def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, As
             taken = [solved[group][earlier] for earlier in problem.without]
             threads = solver_threads(problem.cost.device)
             solved[group][name] = assign(cost, columns, taken, f"{group} {name}".strip(), threads=threads, rows=rows)
-    return to_device(solved, groups)
+    return solved
 
 
 def assign(
@@ -109,18 +139,37 @@ def assign(
     return np.stack([layer, image, query, target], 1)
 
 
-def to_host(tensors: list[Tensor]) -> list[np.ndarray]:
-    """All tensors as float32 arrays of the same shapes: copied at once from a device, without a copy if on the CPU."""
+def copy_to_host(tensors: list[Tensor]) -> Arrived[list[np.ndarray]]:
+    """Begins to copy all tensors; the call that is returned gives them as float32 arrays. On the CPU nothing is copied."""
     if all(x.device.type == "cpu" for x in tensors):
-        return [x.float().numpy() for x in tensors]
+        return lambda: [x.float().numpy() for x in tensors]
     return in_one_copy(tensors)
 
 
-def in_one_copy(tensors: list[Tensor]) -> list[np.ndarray]:
-    """All tensors as float32 arrays of the same shapes, copied to the host as one tensor."""
-    flat = torch.cat([x.float().flatten() for x in tensors]).cpu().numpy()
-    parts = np.split(flat, np.cumsum([x.numel() for x in tensors])[:-1])
-    return [part.reshape(x.shape) for part, x in zip(parts, tensors)]
+def in_one_copy(tensors: list[Tensor]) -> Arrived[list[np.ndarray]]:
+    """Begins to copy all tensors as one; the call that is returned gives them as float32 arrays of the same shapes.
+
+    A GPU copies to page-locked memory, so that only that call waits, and only for what was computed before.
+    """
+    flat = torch.cat([x.float().flatten() for x in tensors])
+    on_host, copied = torch.empty(flat.shape, pin_memory=flat.is_cuda), None
+    on_host.copy_(flat, non_blocking=flat.is_cuda)
+    if flat.is_cuda:
+        copied = torch.cuda.Event()
+        copied.record()
+
+    def arrays() -> list[np.ndarray]:
+        if copied:
+            copied.synchronize()
+        return split_as(on_host, tensors)
+
+    return arrays
+
+
+def split_as(flat: Float[Tensor, " n"], tensors: list[Tensor]) -> list[np.ndarray]:
+    """The numbers as arrays of the tensors' shapes."""
+    parts = flat.split([x.numel() for x in tensors])
+    return [part.view(x.shape).numpy() for part, x in zip(parts, tensors)]
 
 
 def to_device(

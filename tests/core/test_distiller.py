@@ -29,8 +29,10 @@ def solved(monkeypatch):
 @pytest.fixture
 def copied(monkeypatch):
     """What went to the host, copy by copy."""
-    calls, real = [], solving.to_host
-    monkeypatch.setattr(solving, "to_host", lambda tensors: (tensors and calls.append(len(tensors))) or real(tensors))
+    calls, real = [], solving.copy_to_host
+    monkeypatch.setattr(
+        solving, "copy_to_host", lambda tensors: (tensors and calls.append(len(tensors))) or real(tensors)
+    )
     return calls
 
 
@@ -87,12 +89,37 @@ def test_25_queries_of_the_teacher_cost_no_solver_call(kind, batch, solved):
 
 
 @kinds
-def test_a_step_copies_to_the_host_twice_and_a_plain_one_once(kind, batch, copied):
+def test_a_step_copies_to_the_host_once_for_each_detector_and_once_for_its_losses(kind, batch, copied):
     tiny.distiller(*tiny.pair(kind))(*batch)
-    assert len(copied) == 2
+    assert len(copied) == 3
     copied.clear()
     tiny.distiller(tiny.detector(kind))(*batch)
     assert len(copied) == 1
+
+
+@kinds
+def test_the_host_solves_when_all_work_before_the_losses_is_given(kind, batch, monkeypatch):
+    """The teacher's costs are copied before the student begins, the student's before further groups, and then all is solved."""
+    student, teacher = tiny.pair(kind)
+    step, done = tiny.distiller(student, teacher), list[str]()
+
+    def note(owner: object, name: str, what: str) -> None:
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, **kwargs: done.append(what) or real(*args, **kwargs))
+
+    for who, detector in (("teacher", teacher), ("student", student)):
+        note(detector, "encode", f"{who} encodes")
+        note(detector, "decode", f"{who} decodes")
+    note(solving, "copy_to_host", "costs")
+    note(solving, "assign", "solved")
+    step(*batch)
+    order = ["teacher encodes", "teacher decodes", "costs", "student encodes", "student decodes", "costs"]
+    assert done[: len(order)] == order
+    rest = done[len(order) :]
+    first, second = rest.index("solved"), rest.index("costs")
+    groups = sum(map(len, GROUPS.values()))
+    assert rest[:first].count("student decodes") == groups and "student decodes" not in rest[first:]
+    assert rest[first:second] == ["solved", "solved"] and rest[:second].count("costs") == 0
 
 
 class Watch(TorchDispatchMode):

@@ -30,20 +30,25 @@ def refused_waits(device):
 
 @pytest.fixture
 def copies(monkeypatch, device):
-    """Copies to the host for matching, which are let through, and counted."""
-    calls, real = [], solving.to_host
+    """Waits for copies to the host for matching, which are let through, and counted."""
+    calls, real = [], solving.copy_to_host
 
     def counted(tensors):
-        calls.append(len(tensors))
-        if device.type == "cuda":
-            torch.cuda.set_sync_debug_mode("default")
-        try:
-            return real(tensors)
-        finally:
-            if device.type == "cuda":
-                torch.cuda.set_sync_debug_mode("error")
+        arrays = real(tensors)  # which begins the copy, and may not wait
 
-    monkeypatch.setattr(solving, "to_host", counted)
+        def arrived():
+            calls.append(len(tensors))
+            if device.type == "cuda":
+                torch.cuda.set_sync_debug_mode("default")
+            try:
+                return arrays()
+            finally:
+                if device.type == "cuda":
+                    torch.cuda.set_sync_debug_mode("error")
+
+        return arrived
+
+    monkeypatch.setattr(solving, "copy_to_host", counted)
     return calls
 
 
@@ -63,7 +68,7 @@ def test_a_distilled_step_waits_for_matching_alone(case, device, copies):
             torch.nn.utils.clip_grad_norm_(step.parameters(), 10.0)
             optimizer.step()
             optimizer.zero_grad()
-    assert len(copies) == 2, "one copy for both detectors' own queries, one for all losses"
+    assert len(copies) == 3, "one wait for each detector's own queries, one for all losses"
     assert all(p.isfinite().all() for p in student.parameters())
 
 

@@ -12,7 +12,7 @@ from core.matching import costs as costs_module
 from core.matching import solving
 from core.matching import threads as threads_module
 from core.matching.costs import Matching, costs, focal_cost, padded_targets, weighted_sum
-from core.matching.solving import assign, in_one_copy, match_to_truth, solve, to_host, truth_problem
+from core.matching.solving import assign, begin_solving, copy_to_host, in_one_copy, match_to_truth, solve, truth_problem
 from core.matching.threads import solver_threads
 from core.types import Predictions, Problem, no_targets
 from tests.helpers import tiny
@@ -232,16 +232,26 @@ def test_ten_thousand_assignments_cost_what_scipys_do(kind):
 
 def test_all_tensors_reach_the_host_in_one_copy_and_in_their_shapes(monkeypatch):
     tensors = [torch.randn(2, 3, 4), torch.rand(5) < 0.5, torch.zeros(0, 3), torch.randn(1).bfloat16(), torch.arange(4)]
-    copies, real = [], torch.Tensor.cpu
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda x: copies.append(x) or real(x))
-    for arrays, made in ((in_one_copy(tensors), 1), (to_host(tensors), 1)):
+    copies, real = [], torch.Tensor.copy_
+    monkeypatch.setattr(torch.Tensor, "copy_", lambda x, *args, **more: copies.append(x) or real(x, *args, **more))
+    for arrays, made in ((in_one_copy(tensors)(), 1), (copy_to_host(tensors)(), 1)):
         assert len(copies) == made, "what is on the CPU is there"
         for x, array in zip(tensors, arrays, strict=True):
+            assert array.dtype == np.float32
             assert array.shape == tuple(x.shape) and np.array_equal(array, x.float().numpy())
 
 
+def test_what_was_begun_is_solved_in_any_order():
+    one, other = (torch.rand(2, 1, 5, 3) for _ in range(2))
+    columns = torch.ones(2, 1, 3, dtype=torch.bool)
+    begun = [begin_solving({"loss": {"map": Problem(cost, columns)}}) for cost in (one, other)]
+    for cost, arrived in reversed(list(zip((one, other), begun))):
+        expected = solve({"loss": {"map": Problem(cost, columns)}})["loss"]["map"]
+        assert tiny.rows(arrived()["loss"]["map"]) == tiny.rows(expected)
+
+
 def test_nothing_to_solve_costs_no_copy(monkeypatch):
-    monkeypatch.setattr(torch.Tensor, "cpu", None)
+    monkeypatch.setattr(torch.Tensor, "copy_", None)
     assert solve({"detection": {}, "prior": {}}) == {"detection": {}, "prior": {}}
 
 
