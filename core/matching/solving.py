@@ -152,8 +152,7 @@ def in_one_copy(tensors: list[Tensor]) -> Arrived[list[np.ndarray]]:
     A GPU copies to page-locked memory, so that only that call waits, and only for what was computed before.
     """
     flat = torch.cat([x.float().flatten() for x in tensors])
-    on_host, copied = torch.empty(flat.shape, pin_memory=flat.is_cuda), None
-    on_host.copy_(flat, non_blocking=flat.is_cuda)
+    on_host, copied = flat.to("cpu", non_blocking=flat.is_cuda), None
     if flat.is_cuda:
         copied = torch.cuda.Event()
         copied.record()

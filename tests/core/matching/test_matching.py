@@ -232,8 +232,8 @@ def test_ten_thousand_assignments_cost_what_scipys_do(kind):
 
 def test_all_tensors_reach_the_host_in_one_copy_and_in_their_shapes(monkeypatch):
     tensors = [torch.randn(2, 3, 4), torch.rand(5) < 0.5, torch.zeros(0, 3), torch.randn(1).bfloat16(), torch.arange(4)]
-    copies, real = [], torch.Tensor.copy_
-    monkeypatch.setattr(torch.Tensor, "copy_", lambda x, *args, **more: copies.append(x) or real(x, *args, **more))
+    copies, real = [], torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, *args, **more: copies.append(x) or real(x, *args, **more))
     for arrays, made in ((in_one_copy(tensors)(), 1), (copy_to_host(tensors)(), 1)):
         assert len(copies) == made, "what is on the CPU is there"
         for x, array in zip(tensors, arrays, strict=True):
@@ -251,7 +251,7 @@ def test_what_was_begun_is_solved_in_any_order():
 
 
 def test_nothing_to_solve_costs_no_copy(monkeypatch):
-    monkeypatch.setattr(torch.Tensor, "copy_", None)
+    monkeypatch.setattr(torch.Tensor, "to", None)
     assert solve({"detection": {}, "prior": {}}) == {"detection": {}, "prior": {}}
 
 
