@@ -125,7 +125,7 @@ class Distiller(nn.Module):
 
     @torch.no_grad()
     def with_asked(self, teacher: Decoded | None, student: Decoded, targets: Targets) -> Decoded | None:
-        """What the teacher computed, with the further groups that losses ask it to decode."""
+        """Decodes the further groups of queries that losses ask the teacher for."""
         if self.teacher is None or teacher is None:
             return teacher
         asked = (loss.ask_teacher(student.queries, targets) for loss in self.named_losses.values())
