@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import warnings
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -165,6 +166,15 @@ def test_a_figure_that_fails_is_listed_and_the_rest_is_made(tmp_path, monkeypatc
     assert "<code>errors</code>): it could not be made (TypeError: no &lt;b&gt;\\x1b[2J)" in text
     assert "<script>alert" not in text and "\x1b" not in text
     assert (tmp_path / "out/figures/gains.svg").exists() and (tmp_path / "out/tables/table7.tex").exists()
+
+
+def test_the_head_of_the_report_shows_names_as_text(tmp_path):
+    inputs = inputs_named(["<b>x</b>", "<script>alert(1)</script>", "\x1b[2J"], tmp_path)
+    inputs = Inputs([replace(row, folder=tmp_path) for row in inputs.rows], tmp_path)
+    head = "".join(report.page(inputs, {"figures": [], "tables": []}, [("<b>x</b>", "x", "<b>x</b>")]))
+    assert (
+        "runs (&lt;b&gt;" in head and head.replace("\n", "").isprintable() and not re.search("<b>|<script>|<img", head)
+    )
 
 
 def test_errors_of_a_run_without_a_cost_are_left_out(tmp_path):

@@ -97,6 +97,23 @@ def test_flags_outside_their_limits_leave_nothing(words, name, tmp_path, monkeyp
     assert said.startswith("error: ") and said.count("\n") == 1, "one sentence, and no box"
 
 
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        ("checkpoint_every", 0),
+        ("seed", -1),
+        ("optim.lr", float("nan")),
+        ("data.size", 10**7),
+        ("data.augment.jitter", -1.0),
+        ("losses.detection.weight", float("inf")),
+    ],
+)
+def test_a_card_outside_the_limits_is_refused(path, value):
+    """A run checks itself: no flag has looked at the values of a card."""
+    with pytest.raises(UserError, match=path.rpartition(".")[2]):
+        decode(Run, hostile.changed(good_cards()[0], tuple(path.split(".")), value), "card")
+
+
 @pytest.mark.parametrize("name", RUN_NAMES)
 def test_names_stay_within_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

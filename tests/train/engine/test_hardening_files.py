@@ -197,13 +197,22 @@ def finish(work, *arguments) -> tuple[int, int]:
     return child.exitcode, child.pid
 
 
-def shape_of(folder: Path, process: int) -> dict[str, bytes | None]:
-    """Names and contents of all files that a run of this process has left; of a card, which says when, the name alone."""
+def shape_of(folder: Path, process: int) -> dict[str, bytes]:
+    """Names of all files that a run of this process has left, and the tensors within them.
+
+    Logs and cards say when, and the header of a checkpoint how long the logs are: those differ from run to run.
+    """
     found = [p for p in folder.rglob("*") if p.is_file()]
     return {
-        str(p.relative_to(folder)).replace(str(process), "PROCESS"): p.read_bytes() if "safetensors" in p.name else None
+        str(p.relative_to(folder)).replace(str(process), "PROCESS"): tensors_of(p) if "safetensors" in p.name else b""
         for p in found
     }
+
+
+def tensors_of(path: Path) -> bytes:
+    """What follows the header of a safetensors file."""
+    raw = path.read_bytes()
+    return raw[8 + int.from_bytes(raw[:8], "little") :]
 
 
 @pytest.mark.slow
