@@ -112,17 +112,13 @@ def are_sound(annotations: list, known: dict[str, set[int]]) -> bool:
     if set(map(type, annotations)) - {dict}:
         return False
     ids, boxes = column(annotations, "id"), column(annotations, "bbox")
-    if set(map(type, boxes)) - {list} or set(map(len, boxes)) - {4}:
-        return False
     references = {key: column(annotations, key) for key in known}
-    numbers = list(chain.from_iterable(boxes))
     return (
         are_integers(ids)
         and len(set(ids)) == len(ids)
         and all(are_integers(x) and known[key].issuperset(x) for key, x in references.items())
-        and are_numbers(numbers)
-        and min(numbers[2::4], default=0) >= 0
-        and min(numbers[3::4], default=0) >= 0
+        and are_boxes(boxes)
+        and all(min(box[2:]) >= 0 for box in boxes)
         and are_numbers(column(annotations, "area", 0))
         and set(map(type, flags := column(annotations, "iscrowd", 0))) <= {int, bool}
         and set(flags) <= {0, 1}
@@ -137,6 +133,12 @@ def column(records: list[dict], key: str, default: object = None) -> list:
 def are_integers(values: list) -> bool:
     """Returns whether `is_integer` is true for all values."""
     return set(map(type, values)) <= {int} and (not values or is_integer(min(values)) and is_integer(max(values)))
+
+
+def are_boxes(values: list) -> bool:
+    """Returns whether `is_box` is true for all values."""
+    alike = set(map(type, values)) <= {list} and set(map(len, values)) <= {4}
+    return alike and are_numbers(list(chain.from_iterable(values)))
 
 
 def are_numbers(values: list) -> bool:

@@ -5,11 +5,12 @@ Some labelling tools show a phone's photo upright, write boxes for what they sho
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from core.data.coco.decode import FORMATS
 from core.data.coco.folder import ImageFolder
-from core.data.coco.rules import is_box, is_integer, is_text
+from core.data.coco.rules import are_boxes, are_integers, column, is_box, is_integer, is_text
 
 ORIENTATION = 0x0112  # EXIF's tag
 QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
@@ -38,14 +39,16 @@ def turned_images(images: list[dict], annotations: list[dict], folder: ImageFold
 
 
 def far_corners(annotations: list[dict]) -> dict[int, tuple[float, float]]:
-    """The largest x and y of the boxes of each image, by its id."""
-    reach: dict[int, tuple[float, float]] = {}
-    for annotation in annotations:
-        box, image = annotation.get("bbox"), annotation.get("image_id")
-        if is_box(box) and is_integer(image):
-            x, y = reach.get(image, (0.0, 0.0))
-            reach[image] = float(max(x, box[0] + box[2])), float(max(y, box[1] + box[3]))
-    return reach
+    """The largest x and y of the boxes of each image, at least 0, by its id. Boxes and ids that break a rule do not count."""
+    boxes, images = column(annotations, "bbox"), column(annotations, "image_id")
+    if not (are_boxes(boxes) and are_integers(images)):
+        pairs = [(box, image) for box, image in zip(boxes, images) if is_box(box) and is_integer(image)]
+        boxes, images = [box for box, _ in pairs], [image for _, image in pairs]
+    near_and_size = np.array(boxes, dtype=np.float64).reshape(-1, 2, 2)
+    ids, rows = np.unique(np.array(images, dtype=np.int64), return_inverse=True)
+    reach = np.zeros((len(ids), 2))
+    np.maximum.at(reach, rows, near_and_size.sum(1))
+    return {id: (x, y) for id, (x, y) in zip(ids.tolist(), reach.tolist())}
 
 
 def fits_only_turned(image: dict, reach: dict[int, tuple[float, float]]) -> bool:
