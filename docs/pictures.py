@@ -1,6 +1,7 @@
 """Takes the pictures of the app that the README and docs/app.md show: python docs/pictures.py writes assets/app*.png.
 
-They are of the shipped runs, in Chromium; the app's tour (docs/app.md) has the same image and query.
+They are of the shipped runs, in Chromium: the README's of those at 320 pixels; the app's tour (docs/app.md) has the image and
+query of the others.
 """
 
 import sys
@@ -20,11 +21,16 @@ CALM = 1500  # milliseconds until images of the strip are there
 
 
 def main() -> None:
-    """Takes both pictures."""
-    with served(ASSETS / "runs/shapes_distill", "--compare", str(ASSETS / "runs/shapes")) as url, browser() as page:
+    """Takes all pictures."""
+    runs = ASSETS / "runs"
+    with served(runs / "shapes_320_distill", "--compare", str(runs / "shapes_320_alone")) as url, browser() as page:
+        page.set_viewport_size(SIZE)
+        show(page, f"{url}?image=image/99&query=student.10", ".dd-query[data-chosen='student/10/2']")
+        page.screenshot(path=ASSETS / "app.png")
+    with served(runs / "shapes_distill", "--compare", str(runs / "shapes")) as url, browser() as page:
         page.set_viewport_size(SIZE)
         show(page, f"{url}?image=image/54&query=student.19", ".dd-query[data-chosen='student/19/2']")
-        page.screenshot(path=ASSETS / "app.png")
+        page.screenshot(path=ASSETS / "app_match.png")
         show(page, f"{url}?image=image/9&tab=stability&ribbons=epochs", ".dd-ribbon")
         page.screenshot(path=ASSETS / "app_epochs.png")
 

@@ -57,3 +57,13 @@ def test_a_shipped_run_is_the_run_in_half_precision(tmp_path):
 def test_the_shipped_large_run_opens_at_its_size():
     opened = open_run(SHIPPED)
     assert opened.data.size == large.SIZE == 320 and opened.distiller.teacher is None
+
+
+def test_the_shipped_students_of_its_size_are_those_of_the_study():
+    teacher = open_run(SHIPPED).distiller.student.state_dict()
+    alone, distilled = (open_run(ASSETS / "runs" / f"shapes_320_{name}") for name in ("alone", "distill"))
+    assert alone.distiller.teacher is None and alone.data.size == distilled.data.size == large.SIZE
+    assert all(torch.equal(x, teacher[name]) for name, x in distilled.distiller.teacher.state_dict().items())
+    weights = [run.distiller.student.state_dict() for run in (alone, distilled)]
+    assert not all(torch.equal(x, weights[1][name]) for name, x in weights[0].items())
+    assert {*distilled.distiller.losses} == {"detection", "features", "logits", "prior"}
