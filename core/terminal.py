@@ -22,6 +22,15 @@ def printable(text: object, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+def printable_data(value: Any) -> Any:
+    """JSON data whose texts and keys have escapes for all that is not printable."""
+    if isinstance(value, dict):
+        return {printable(key): printable_data(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable_data(inner) for inner in value]
+    return printable(value) if isinstance(value, str) else value
+
+
 class Escaped:
     """A stream that writes control characters, and characters that its encoding does not have, as escapes.
 

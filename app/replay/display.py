@@ -18,6 +18,7 @@ from core.distiller import Distiller
 from core.losses.base import Loss
 from core.matching.costs import Matching, costs, weighted_sum
 from core.runs.open import OpenRun
+from core.terminal import printable
 from core.types import Assignment, DistillTrace, Predictions, Targets, Trace
 
 Truth = Literal["given", "pseudo", "none"]
@@ -84,10 +85,10 @@ class Replay:
         """The networks and losses of the run."""
         return self.run.distiller
 
-    @property
+    @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, by label."""
-        return self.run.classes
+        """The names of the classes, by label, as they are shown."""
+        return tuple(map(printable, self.run.classes))
 
     @cached_property
     def losses(self) -> dict[str, Loss]:
@@ -195,7 +196,7 @@ class Display:
     def title(self, side: str) -> str:
         """The title of a side; two students are named after their runs."""
         if self.second is not None and side in ("student", "other"):
-            return (self.main if side == "student" else self.second).run.path.stem
+            return printable((self.main if side == "student" else self.second).run.path.stem)
         return words.side(side)[0]
 
     def role(self, side: str) -> str:

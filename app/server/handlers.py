@@ -30,6 +30,7 @@ from app.worker.notes import remove
 from app.worker.samples import Samples, parse_score
 from app.worker.survey import Survey, Surveys
 from core.errors import UserError
+from core.terminal import printable_data
 
 ANSWER = 15.0  # seconds after which a page that waits gets an answer, whether or not anything new is known
 AT_ONCE = 0.15  # seconds that a page waits for the whole scene before it gets a part
@@ -115,7 +116,7 @@ class Handlers:
     def image(self, key: str, run: str = "") -> dict:
         """The picture of an image and its annotated objects, for which no network is run."""
         samples = self.samples(run)
-        return scene.image(key, samples.name(key), samples.sample(key), samples.run.classes)
+        return scene.image(key, samples.name(key), samples.sample(key), samples.classes)
 
     def scene(self, key: str, run: str = "", compare: str = "") -> dict:
         """Boxes and matched pairs, with their costs, in every decoder layer.
@@ -218,7 +219,7 @@ class Handlers:
 
         It replays a few images, which takes a while: ask again until it is made.
         """
-        return self.diagnosis_jobs.diagnose(self.samples(run))
+        return printable_data(self.diagnosis_jobs.diagnose(self.samples(run)))
 
     def overview(self, run: str = "", compare: str = "", others: list = NONE) -> dict:
         """Returns what runs recorded while they were trained, and in words whether distilling helped.
@@ -226,14 +227,15 @@ class Handlers:
         {"runs": the run, the one that it is compared with, and up to 14 others, "partners", "clauses": [{"text", "to"}], "gain"}.
         """
         run = run or self.library.first()
-        return self.overviews.recorded(run, compare, [id for id in run_ids(others) if id not in (run, compare)])
+        others = [id for id in run_ids(others) if id not in (run, compare)]
+        return printable_data(self.overviews.recorded(run, compare, others))
 
     def verdict(self, run: str = "", compare: str = "") -> dict:
         """Returns what the images of a run say about it, as far as it is known: ask again until it is "done".
 
         {"clauses": [{"text", "to"}], "counts" of objects, "doctor" and "measured" of each run, "said", "done"}.
         """
-        return self.overviews.verdict(run or self.library.first(), compare)
+        return printable_data(self.overviews.verdict(run or self.library.first(), compare))
 
     def notes(self, run: str = "", text: str = "", tag: str = "") -> dict:
         """The notes on images and objects of a run: {"notes", "tags": {tag: count}, "total", "file"}.
@@ -352,7 +354,7 @@ class Handlers:
 def filters_of(both: Sequence[Samples], category: str, objects: str, size: str, score: str, change: str) -> Filters:
     """The filters that a request asks for, of a run or of two."""
     ranges = {"objects": objects, "size": size, "score": score}
-    return parse_filters(both[0].run.classes, category, change, ranges, len(both) > 1)
+    return parse_filters(both[0].classes, category, change, ranges, len(both) > 1)
 
 
 def member(counts: dict[str, int], side: str, index: int) -> None:

@@ -12,6 +12,7 @@ from app.arguments import checked
 from app.server.handlers import Handlers
 from app.server.modules import address
 from core.errors import UserError
+from core.terminal import printable
 
 VIEWS = (
     *("runs", "about", "gallery", "filters", "find", "image", "scene", "matches", "query", "reading", "masks"),
@@ -75,7 +76,7 @@ def answer(known: Mapping[str, Callable], request: object) -> dict:
             raise UserError(f"there is nothing called {name[:40]!r}; there are {', '.join(known)}")
         return {"ok": known[name](**request.get("with", {}))}
     except UserError as error:
-        return {"error": str(error)}
+        return {"error": printable(error)}
 
 
 def with_gradio_errors(handler: Callable) -> Callable:

@@ -18,7 +18,7 @@ def about(id: str, samples: Samples) -> dict:
         "student": detector(run.distiller.student, aps.get("student")),
         "teacher": None if teacher is None else detector(teacher, aps.get("teacher")),
         "layers": run.distiller.student.config.layers,
-        "classes": list(run.classes),
+        "classes": list(samples.classes),
         "images": len(run.data.ids),
         "first": samples.opening,
         "notes": list(run.notes),

@@ -19,6 +19,7 @@ from core.project import ASSETS
 from core.runs.checkpoint import load_detector, sha256_of
 from core.runs.open import open_run
 from core.runs.results import best_ap
+from core.terminal import printable
 
 RUNS, SHIPPED = Path("runs"), ASSETS / "runs"
 OPEN = 4  # runs at once
@@ -38,7 +39,7 @@ class Source:
     def id(self) -> str:
         """The name of the run on the page: its path as one types it in the current folder."""
         path = short_path(self.path)
-        return path if self.teacher is None else f"{path} under {short_path(self.teacher)}"
+        return printable(path if self.teacher is None else f"{path} under {short_path(self.teacher)}")
 
 
 class Detectors:

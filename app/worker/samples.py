@@ -23,6 +23,7 @@ from core.errors import UserError
 from core.metrics.gained_lost import MIN_SCORE
 from core.pseudo import PseudoRule, pseudo_objects
 from core.runs.open import OpenRun, replay
+from core.terminal import printable
 from core.types import DistillTrace, Trace
 
 THUMBNAILS = 1000  # kept in memory, of some kB each
@@ -35,9 +36,14 @@ class Samples:
         """`version` differs between any two runs, weights or sets of images."""
         self.run, self.version, self.uploads, self.cache = run, version, uploads, cache
         self.truth = run.data.truth()
-        self.names = {x["id"]: Path(x.get("file_name", f"image {x['id']}")).name for x in self.truth["images"]}
+        self.names = {x["id"]: shown_name(x) for x in self.truth["images"]}
         self.thumbnails: dict[int, str] = {}  # by index
         self.indices = {str(id): index for index, id in enumerate(run.data.ids)}
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, by label, as they are shown."""
+        return tuple(map(printable, self.run.classes))
 
     @cached_property
     def digest(self) -> str:
@@ -138,6 +144,11 @@ class Samples:
             except UserError:
                 self.thumbnails[index] = ""
         return self.thumbnails[index]
+
+
+def shown_name(image: dict) -> str:
+    """The name under which an image of an annotation file is shown: that of its file."""
+    return printable(Path(image.get("file_name", f"image {image['id']}")).name)
 
 
 def nothing(who: str, decoded: Decoded) -> None:

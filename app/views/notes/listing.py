@@ -11,6 +11,7 @@ from app.worker import notes
 from app.worker.notes import Note
 from app.worker.samples import Samples
 from core.errors import UserError
+from core.terminal import printable
 
 NAMES = {"json": "notes.json", "csv": "notes.csv", "coco": "to_label.json"}  # of the file, by its form
 COLUMNS = ("image", "file", "object", "class", "text", "tags", "written")
@@ -24,7 +25,7 @@ def listing(samples: Samples, text: str, tag: str) -> dict:
         "notes": [row(samples, note) for note in notes.chosen(every, text, tag)],
         "tags": dict(sorted(counts.items())),
         "total": len(every),
-        "file": str(notes.path_of(samples.run.path)),
+        "file": printable(notes.path_of(samples.run.path)),
     }
 
 
@@ -70,7 +71,7 @@ def class_of(samples: Samples, key: str, object: int | None) -> str:
         labels = samples.sample(key).labels.tolist()
     except UserError:
         return ""
-    return samples.run.classes[labels[object]] if object < len(labels) else ""
+    return samples.classes[labels[object]] if object < len(labels) else ""
 
 
 def file(samples: Samples, form: str, text: str, tag: str) -> dict:

@@ -4,6 +4,7 @@ A cause is listed before its effects. A student that does not learn cannot learn
 no classes to be swapped; and the shares of the losses mean something only if student and teacher are sound.
 """
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -131,9 +132,14 @@ def swapped_classes(replayed: ReplayStatistics, history: History, run: dict) -> 
     if run.get("class_map"):
         setting = f"correct --class-map {run['class_map']}"
     else:
-        pairs = ", ".join(f'"{true}": "{name}"' for true, name in wrong.items())
+        pairs = ", ".join(f"{quoted(true)}: {quoted(name)}" for true, name in wrong.items())
         setting = f"map the classes of the data to the teacher's: --class-map FILE.json with {{{pairs}}}"
     yield Finding("swapped", "the teacher's classes are swapped", evidence, setting)
+
+
+def quoted(name: str) -> str:
+    """A class's name as it stands in a JSON file."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def swapped_names(labels: TeacherLabels) -> dict[str, str]:

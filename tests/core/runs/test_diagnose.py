@@ -251,6 +251,13 @@ def test_two_of_many_classes_swapped():
     assert swapped_names(TeacherLabels(20, 19, 8, called)) == {"a": "b", "b": "a"}
 
 
+def test_a_class_map_that_is_advised_is_json_whatever_the_names():
+    names = ('a "b"', "c\\")
+    swapped = named(**{names[0]: {names[1]: 9}, names[1]: {names[0]: 8}})
+    (found,) = (x for x in findings(records(EVEN), swapped, CARD) if x.disease == "swapped")
+    assert json.loads(found.setting.partition("FILE.json with ")[2]) == {names[0]: names[1], names[1]: names[0]}
+
+
 def test_a_trend_is_told_from_chance():
     """Of 300 courses without a trend, 3 of 1,000 may seem to have one; a fall of a tenth amid noise is seen."""
     draw = np.random.default_rng(0)
