@@ -436,7 +436,8 @@ def explain_failures(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Failed(f"no space left for {path}; make room and {hint}") from error
-        if error.errno != errno.EIO and not is_about(error, path):
+        of_writing = error.errno == errno.EIO and not error.filename  # a device fails after a file was opened
+        if not of_writing and not is_about(error, path):
             raise
         if error.errno in (errno.ENOENT, errno.ESTALE, errno.ENOTDIR):
             raise Failed(f"{error.filename} is gone, so {path} cannot go on; start the run again") from error

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from core import files
+from core.data.coco.dataset import Coco
 from core.data.coco.instances import read_raw
 from core.data.layouts.yolo import read_yaml
 from core.errors import UserError
@@ -21,6 +22,7 @@ from core.files import read_bytes, read_json, sweep, write_bytes
 from core.runs.checkpoint import sha256_of
 from core.runs.results import read_lines
 from tests.helpers import runs
+from tests.helpers.named import write_yolo
 from tests.helpers.processes import CONTEXT
 from train.cli import verbs
 from train.cli.main import main
@@ -89,9 +91,15 @@ def test_a_folder_that_cannot_be_written_is_named(call, number, tmp_path, monkey
     assert path.exists() == (call > 1), "the first two renames are those of the card and of the folder"
 
 
-def test_an_error_of_another_file_is_not_one_of_the_run(tmp_path):
-    with pytest.raises(FileNotFoundError), loop.explain_failures(tmp_path / "runs" / "run"):
-        raise FileNotFoundError(errno.ENOENT, "no such file", "/elsewhere/image.png")
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO])
+def test_an_error_of_another_file_is_not_one_of_the_run(number, tmp_path):
+    with pytest.raises(OSError, match="elsewhere"), loop.explain_failures(tmp_path / "runs" / "run"):
+        raise OSError(number, os.strerror(number), "/elsewhere/image.png")
+
+
+def test_a_device_that_fails_while_it_is_written_is_that_of_the_run(tmp_path):
+    with pytest.raises(Failed, match="run cannot be written .*go on with"), loop.explain_failures(tmp_path / "run"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_folder_that_must_exist_is_not_made(tmp_path):
@@ -107,9 +115,19 @@ def test_a_folder_that_must_exist_is_not_made(tmp_path):
 @pytest.mark.parametrize("read", [read_bytes, read_json, sha256_of, read_raw, read_yaml, read_lines])
 def test_a_device_is_no_file(read, tmp_path):
     """Some devices never end, so they are not read; this one would be empty."""
-    (tmp_path / "link").symlink_to("/dev/null")
-    with pytest.raises(UserError, match="link is a device"):
-        read(tmp_path / "link")
+    for name in ("link", "link.json.gz"):
+        (tmp_path / name).symlink_to("/dev/null")
+        with pytest.raises(UserError, match=f"{name} is a device"):
+            read(tmp_path / name)
+
+
+def test_a_device_is_no_label_of_yolo(tmp_path):
+    write_yolo(tmp_path)
+    label = next((tmp_path / "labels").rglob("*.txt"))
+    label.unlink()
+    label.symlink_to("/dev/null")
+    with pytest.raises(UserError, match="is a device"):
+        Coco(tmp_path, split="train")
 
 
 def test_only_what_dead_processes_left_is_swept(tmp_path, monkeypatch):
