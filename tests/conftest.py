@@ -6,6 +6,8 @@ import torch
 
 from tests.helpers import tiny
 
+LARGE = 4e6  # bytes
+
 try:
     import hypothesis
 except ImportError:  # a machine with a GPU runs tests/gpu without it
@@ -28,6 +30,19 @@ def seed():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_large_files(request):
+    """Removes the large files that a test wrote, which would take 7 GB of all tests together. The rest is kept.
+
+    The app's tests write none, and its threads may still read in their folders.
+    """
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    for file in folder.rglob("*") if folder else ():
+        if file.is_file() and not file.is_symlink() and file.stat().st_size > LARGE:
+            file.unlink()
 
 
 @pytest.fixture
