@@ -84,10 +84,10 @@ def write_json(path: Path, value: Any, *, within: Path | None = None) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file. UserError: it is a device, of which some never end, such as /dev/zero."""
+    """The bytes of a file. UserError: it is a device or a pipe, of which some never end, such as /dev/zero."""
     path = Path(path)
-    if path.is_char_device() or path.is_block_device():
-        raise UserError(f"{path} is a device, not a file; give another path")
+    if path.is_char_device() or path.is_block_device() or path.is_fifo():
+        raise UserError(f"{path} is a device or a pipe, not a file; give another path")
     return path.read_bytes()
 
 

@@ -94,7 +94,7 @@ def common_folder(images: list[Path]) -> Path:
 def boxes(image: Path, size: tuple[int, int], names: dict[int, str]) -> Iterator[dict]:
     """The objects of the label file of an image, which may be missing. UserError: a line is wrong."""
     labels = label_file(image)
-    if not labels.exists():
+    if not labels.exists() or labels.is_dir():
         return
     for number, line in enumerate(read_bytes(labels).decode().splitlines(), start=1):
         words = line.split()

@@ -139,7 +139,7 @@ def swapped_classes(replayed: ReplayStatistics, history: History, run: dict) -> 
 
 def quoted(name: str) -> str:
     """A class's name as it stands in a JSON file."""
-    return json.dumps(name, ensure_ascii=False)
+    return json.dumps(name, ensure_ascii=not name.isprintable())
 
 
 def swapped_names(labels: TeacherLabels) -> dict[str, str]:

@@ -119,6 +119,9 @@ def test_a_device_is_no_file(read, tmp_path):
         (tmp_path / name).symlink_to("/dev/null")
         with pytest.raises(UserError, match=f"{name} is a device"):
             read(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.json.gz")
+    with pytest.raises(UserError, match="is a device or a pipe"):
+        read(tmp_path / "pipe.json.gz")
 
 
 def test_a_device_is_no_label_of_yolo(tmp_path):
