@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.bench._gpu_place import Call, Place, measured, operations, tf32
-from analysis.bench._gpu_steps import StepSize, batch_on, built, step_of
+from analysis.bench._gpu_steps import StepSize, batch_on, built, compile_parts, step_of
 from analysis.bench.step import LOSSES, distiller, random_batch
 from core.detectors.adamixer import SamplingAndMixing
 from core.distiller import Distiller, run_teacher
@@ -117,8 +117,7 @@ def compiled_rows(place: Place, size: StepSize) -> Iterator[dict]:
     """The student's step in bf16: compiled, and compiled with CUDA graphs."""
     for name, mode in (("compiled", None), ("compiled with CUDA graphs", "reduce-overhead")):
         student = built(place, KIND, size.student, size.options).train()
-        student.encode = torch.compile(student.encode, mode=mode)  # type: ignore[method-assign]
-        student.decode = torch.compile(student.decode, mode=mode)  # type: ignore[method-assign]
+        compile_parts(student, mode=mode)
         call = step_of(
             distiller(student, LOSSES[:1]).to(place.device), *batch_on(place, size, size.batches[0], student)
         )
@@ -134,8 +133,7 @@ def teacher_rows(place: Place, size: OptionSize) -> Iterator[dict]:
     yield {"case": "teacher, fp32"} | measured(place, lambda: run_teacher(teacher, images))
     yield {"case": "teacher, bf16"} | measured(place, half(lambda: run_teacher(teacher, images)))
     if size.compiled:
-        teacher.encode = torch.compile(teacher.encode)  # type: ignore[method-assign]
-        teacher.decode = torch.compile(teacher.decode)  # type: ignore[method-assign]
+        compile_parts(teacher)
         yield {"case": "teacher, bf16, compiled"} | measured(place, half(lambda: run_teacher(teacher, images)))
 
 

@@ -112,14 +112,19 @@ def foreign(ours: Detector, kind: str, place: Place) -> dict[str, nn.Module]:
 def in_precision(network: nn.Module, place: Place, precision: str, compiled: StepSize | None) -> nn.Module:
     """The network, whose calls are under autocast, and compiled if asked; ours as `--compile` does it."""
     if compiled and isinstance(network, Detector):
-        network.encode = torch.compile(network.encode, backend=compiled.backend)  # type: ignore[method-assign]
-        network.decode = torch.compile(network.decode, backend=compiled.backend)  # type: ignore[method-assign]
+        compile_parts(network, backend=compiled.backend)
     elif compiled:
         network.compile(backend=compiled.backend)
     dtype = PRECISIONS[precision]
     if dtype is not None:
         network.forward = torch.autocast(place.device.type, dtype)(network.forward)
     return network
+
+
+def compile_parts(detector: Detector, **options: Any) -> None:
+    """Compiles `encode` and `decode` of a detector, with options of torch.compile."""
+    detector.encode = torch.compile(detector.encode, **options)  # type: ignore[method-assign]
+    detector.decode = torch.compile(detector.decode, **options)  # type: ignore[method-assign]
 
 
 def distilled_rows(place: Place, size: StepSize) -> Iterator[dict]:
@@ -183,14 +188,14 @@ def share_of_waits(place: Place, call: Callable[[], object], ms: float) -> float
 
 
 def solutions_of(call: Callable[[], object]) -> Iterator[Any]:
-    """The solutions of all matchings of one call, in order, again and again."""
-    found: list[Any] = []
+    """Calls once, and repeats the solutions of its matchings in their order without end."""
+    solutions: list[Any] = []
     real = solving.assign
 
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        found.append(real(*args, **kwargs))
-        return found[-1]
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        solutions.append(real(*args, **kwargs))
+        return solutions[-1]
 
-    with patch.object(solving, "assign", noted):
+    with patch.object(solving, "assign", recorded):
         call()
-    return cycle(found)
+    return cycle(solutions)

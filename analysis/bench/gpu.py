@@ -101,15 +101,15 @@ def beside(known: dict[str, dict], kind: str, how: str) -> list[tuple[float, flo
     """The ratios of time and memory of our steps to transformers' in the same row."""
     pairs = []
     for case, ours in known.items():
-        transformers = known.get(case.replace(", ours,", ", theirs,"))
+        reference = known.get(case.replace(", ours,", ", theirs,"))
         if (
             case.startswith(f"{kind}, ours, step")
             and case.endswith(how)
-            and transformers
-            and {"ms"} <= ours.keys() & transformers.keys()
+            and reference
+            and {"ms"} <= ours.keys() & reference.keys()
         ):
-            memory = ours["peak_mb"] / transformers["peak_mb"] if "peak_mb" in ours else None
-            pairs.append((round(ours["ms"] / transformers["ms"], 3), memory and round(memory, 3)))
+            memory = ours["peak_mb"] / reference["peak_mb"] if "peak_mb" in ours else None
+            pairs.append((round(ours["ms"] / reference["ms"], 3), memory and round(memory, 3)))
     return pairs
 
 

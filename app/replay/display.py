@@ -88,7 +88,7 @@ class Replay:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, by label, as they are shown."""
-        return tuple(map(printable, self.run.classes))
+        return shown_classes(self.run)
 
     @cached_property
     def losses(self) -> dict[str, Loss]:
@@ -215,3 +215,8 @@ class Display:
             return "student"
         has_teacher = self.trace.teacher is not None
         return "distilled" if has_teacher != (side == "other") else "student"
+
+
+def shown_classes(run: OpenRun) -> tuple[str, ...]:
+    """The names of the classes of a run, by label, as they are shown."""
+    return tuple(map(printable, run.classes))

@@ -11,7 +11,7 @@ import torch
 
 from app import words
 from app.replay import pictures
-from app.replay.display import Replay, Truth
+from app.replay.display import Replay, Truth, shown_classes
 from app.worker.cache import Cache
 from app.worker.columns import Columns, columns
 from app.worker.uploads import Uploads
@@ -43,7 +43,7 @@ class Samples:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, by label, as they are shown."""
-        return tuple(map(printable, self.run.classes))
+        return shown_classes(self.run)
 
     @cached_property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""Finds what is wrong with a run's AP: it is 0 or grows no more, a class is never found, or the student equals its teacher."""
+"""Checks the AP of a run: is it 0, has it stopped growing, is a class never found, is the student as good as its teacher?"""
 
 from collections.abc import Iterator
 

@@ -26,7 +26,7 @@ def second(folder) -> Path:
 
 @pytest.mark.slow
 def test_every_tab_shows_names_as_text(page):
-    """What a script of a name would do, a dialog or a request, fails the test in the fixture."""
+    """The fixture `page` fails the test if a script in a name opens a dialog or sends a request."""
     title, seen = page.title(), ""
     for tab, ready in (READY | WHOLE).items():
         if tab == "masks":  # those of a teacher

@@ -43,8 +43,8 @@ def test_sides_are_those_of_coco(tmp_path):
     first = objects.first.tolist()
     for index in range(5):
         x0, y0, x1, y1 = data[index].boxes.double().numpy().T
-        mine = objects.side[first[index] : first[index] + objects.counts[index]]
-        np.testing.assert_allclose(mine, np.sqrt((x1 - x0) * (y1 - y0)))
+        sides = objects.side[first[index] : first[index] + objects.counts[index]]
+        np.testing.assert_allclose(sides, np.sqrt((x1 - x0) * (y1 - y0)))
 
 
 def test_the_image_worth_opening_has_a_few_objects_of_most_classes_which_cover_each_other_least():

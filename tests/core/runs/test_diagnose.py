@@ -254,8 +254,8 @@ def test_two_of_many_classes_swapped():
 def test_a_class_map_that_is_advised_is_json_whatever_the_names():
     names = ('a "b"\x7f', "c\\\u202e")
     swapped = named(**{names[0]: {names[1]: 9}, names[1]: {names[0]: 8}})
-    (found,) = (x for x in findings(records(EVEN), swapped, CARD) if x.disease == "swapped")
-    assert json.loads(found.setting.partition("FILE.json with ")[2]) == {names[0]: names[1], names[1]: names[0]}
+    (finding,) = (x for x in findings(records(EVEN), swapped, CARD) if x.disease == "swapped")
+    assert json.loads(finding.setting.partition("FILE.json with ")[2]) == {names[0]: names[1], names[1]: names[0]}
 
 
 def test_a_trend_is_told_from_chance():

@@ -231,7 +231,7 @@ def shape_of(folder: Path, process: int) -> dict[str, bytes]:
 
 
 def tensors_of(path: Path) -> bytes:
-    """What follows the header of a safetensors file."""
+    """The bytes of the tensors in a safetensors file: all but its header."""
     raw = path.read_bytes()
     return raw[8 + int.from_bytes(raw[:8], "little") :]
 
