@@ -2,32 +2,23 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import cast
+from dataclasses import replace
+from typing import TypeVar, cast
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.losses.base import Loss
-from core.matching.solving import begin_match_to_truth, solve
+from core.matching.solving import Arrived, begin_match_to_truth, begin_solving, solve
 from core.pseudo import PseudoRule, with_pseudo_truth
-from core.types import Assignment, DistillTrace, Images, Memory, Outcome, Predictions, Queries, Targets, Trace
+from core.types import Assignment, Decoded, DistillTrace, Images, Outcome, Queries, Targets, Trace
 
 Weights = dict[str, dict[str, float]]  # of each map, by loss and map
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """Everything that a detector computed for a batch before its queries are matched with objects."""
-
-    memory: Memory
-    queries: dict[str, Queries] = field(default_factory=dict)
-    predictions: dict[str, Predictions] = field(default_factory=dict)
-    valid: Bool[Tensor, "b q"] | None = None  # of its own queries, as in Trace
-
-
+Pairs = dict[str, dict[str, Assignment]]  # solutions of the problems of losses, by loss and problem
+Batch = TypeVar("Batch", Decoded, Trace)
 # Called with "teacher" or "student" as soon as that detector's own queries are decoded.
 OnDecoded = Callable[[str, Decoded], None]
 
@@ -76,11 +67,11 @@ class Distiller(nn.Module):
         if decoded_teacher is not None:
             on_decoded("teacher", decoded_teacher)
         targets = self.with_objects(targets, decoded_teacher)
-        student, teacher = self.traces(images, targets, decoded_teacher, on_decoded)
+        student, teacher, early = self.traces(images, targets, decoded_teacher, on_decoded)
         losses = self.named_losses
         with in_float32(images.pixels.device.type):
-            problems = {name: loss.problems(student, teacher, targets) for name, loss in losses.items()}
-            pairs = solve(problems)
+            late = {n: loss.problems(student, teacher, targets) for n, loss in losses.items() if not loss.poses_early}
+            pairs = early() | solve(late)
             outcomes = {name: loss(student, teacher, targets, pairs[name]) for name, loss in losses.items()}
             return DistillTrace(student, teacher, targets, outcomes, total(outcomes, self.weights))
 
@@ -98,11 +89,11 @@ class Distiller(nn.Module):
 
     def traces(
         self, images: Images, targets: Targets, decoded_teacher: Decoded | None, on_decoded: OnDecoded
-    ) -> tuple[Trace, Trace | None]:
-        """The traces of both detectors, whose own queries are matched with the objects.
+    ) -> tuple[Trace, Trace | None, Arrived[Pairs]]:
+        """The traces of both detectors, whose own queries are matched with the objects; and the call that ends early problems.
 
-        Matching begins as soon as these are decoded, and ends last: meanwhile the host gives a GPU all the rest to decode,
-        and then solves while the GPU works.
+        Matching begins as soon as these queries are decoded, and the early problems of the losses with it. Both end last:
+        meanwhile the host gives a GPU all the rest to decode, and then solves while the GPU works.
         """
         teacher_pairs = None
         if self.teacher is not None and decoded_teacher is not None:
@@ -112,11 +103,20 @@ class Distiller(nn.Module):
         asked = self.ask(own, decoded_teacher, targets)
         student = decode(self.student, Decoded(memory), {"own": own})
         student_pairs = begin_matching("student", self.student, student, targets)
+        teacher = (
+            Trace(**vars(decoded_teacher), assignment=teacher_pairs()) if decoded_teacher and teacher_pairs else None
+        )
+        early = self.begin_early_problems(student, teacher, targets)
         student = decode(self.student, student, asked)
         on_decoded("student", student)
-        teacher = self.with_asked(decoded_teacher, student, targets)
-        trace_of_teacher = Trace(**vars(teacher), assignment=teacher_pairs()) if teacher and teacher_pairs else None
-        return Trace(**vars(student), assignment=student_pairs()), trace_of_teacher
+        teacher = self.with_asked(teacher, student, targets)
+        return Trace(**vars(student), assignment=student_pairs()), teacher, early
+
+    def begin_early_problems(self, student: Decoded, teacher: Trace | None, targets: Targets) -> Arrived[Pairs]:
+        """Begins to solve the problems of the losses that need only the student's own queries."""
+        early = {name: loss for name, loss in self.named_losses.items() if loss.poses_early}
+        with in_float32(student.own.boxes.device.type):
+            return begin_solving({name: loss.problems(student, teacher, targets) for name, loss in early.items()})
 
     def ask(self, own: Queries, teacher: Decoded | None, targets: Targets) -> dict[str, Queries]:
         """The further groups of queries that losses ask the student to decode, given its own queries."""
@@ -124,7 +124,7 @@ class Distiller(nn.Module):
         return {name: q for loss in self.named_losses.values() for name, q in loss.ask(own, queries, targets).items()}
 
     @torch.no_grad()
-    def with_asked(self, teacher: Decoded | None, student: Decoded, targets: Targets) -> Decoded | None:
+    def with_asked(self, teacher: Trace | None, student: Decoded, targets: Targets) -> Trace | None:
         """Decodes the further groups of queries that losses ask the teacher for."""
         if self.teacher is None or teacher is None:
             return teacher
@@ -132,7 +132,7 @@ class Distiller(nn.Module):
         return decode(self.teacher, teacher, {name: q.detach() for groups in asked for name, q in groups.items()})
 
 
-def begin_matching(who: str, detector: Detector, decoded: Decoded, targets: Targets) -> Callable[[], Assignment]:
+def begin_matching(who: str, detector: Detector, decoded: Decoded, targets: Targets) -> Arrived[Assignment]:
     """Begins to match a detector's own queries with the objects; the call that is returned ends it."""
     own = decoded.predictions["own"]
     with in_float32(own.boxes.device.type):
@@ -158,7 +158,7 @@ def run_teacher(teacher: Detector, images: Images) -> Decoded:
     return decode(teacher, Decoded(memory), {"own": teacher.propose(memory)})
 
 
-def decode(detector: Detector, decoded: Decoded, queries: dict[str, Queries]) -> Decoded:
+def decode(detector: Detector, decoded: Batch, queries: dict[str, Queries]) -> Batch:
     """Adds groups of queries, and their predictions, to what the detector has computed for the images."""
     predictions = {name: detector.decode(decoded.memory, q) for name, q in queries.items()}
     return replace(decoded, queries=decoded.queries | queries, predictions=decoded.predictions | predictions)

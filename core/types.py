@@ -211,6 +211,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """Everything that a detector computed for a batch before its queries are matched with objects."""
+
+    memory: Memory
+    queries: dict[str, Queries] = field(default_factory=dict)
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    valid: Bool[Tensor, "b q"] | None = None  # of its own queries, as in Trace
+
+    @property
+    def own(self) -> Predictions:
+        """Predictions of the detector's own queries."""
+        return self.predictions["own"]
+
+
+@dataclass(frozen=True)
 class Trace:
     """All that one detector computed for one batch, by group of queries; the detector's own queries are the group "own".
 

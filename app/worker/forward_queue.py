@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Any
 
 from app.worker.cache import Cache
-from core.distiller import Decoded, OnDecoded
+from core.distiller import OnDecoded
+from core.types import Decoded
 
 IDLE = 0.4  # seconds without a request before background work goes on
 TIMEOUT = 600.0  # seconds after which `get` gives up

@@ -18,13 +18,13 @@ from app.worker.uploads import Uploads
 from core.boxes import corners
 from core.data.sample import Sample
 from core.data.unlabelled.pictures import Pictures
-from core.distiller import Decoded, OnDecoded
+from core.distiller import OnDecoded
 from core.errors import UserError
 from core.metrics.gained_lost import MIN_SCORE
 from core.pseudo import PseudoRule, pseudo_objects
 from core.runs.open import OpenRun, replay
 from core.terminal import printable
-from core.types import DistillTrace, Trace
+from core.types import Decoded, DistillTrace, Trace
 
 THUMBNAILS = 1000  # kept in memory, of some kB each
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from core.matching.costs import Matching
-from core.types import Assignment, Outcome, Problem, Queries, Targets, Trace
+from core.types import Assignment, Decoded, Outcome, Problem, Queries, Targets, Trace
 
 
 @runtime_checkable
@@ -111,6 +111,9 @@ class Loss(nn.Module, ABC):
     # Whether, in eval mode, the losses of the parts of a step (its processes and passes) add up to the loss of the whole step.
     # The file of a loss with False says why.
     adds_up: bool = True
+    # Whether `problems` reads of the student only its own queries and their predictions. If so, it is called before the further
+    # groups are decoded, which a GPU does while the problems are solved.
+    poses_early: bool = False
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         """Further groups of queries for the student to decode, by name.
@@ -127,10 +130,11 @@ class Loss(nn.Module, ABC):
         """
         return {}
 
-    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
+    def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         """Assignment problems to be solved before `forward`, by name.
 
-        The Distiller solves those of all losses at once. A problem may exclude the queries of earlier ones (`without`).
+        The Distiller solves those of all losses at once, or in two parts (`poses_early`). The student is a `Decoded` if they are
+        posed early, else a `Trace`. A problem may exclude the queries of earlier ones (`without`).
         """
         return {}
 

@@ -28,7 +28,7 @@ from core.limits import Positive, Size, Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
 from core.losses.base import DetectorSpec, Loss, require_teacher, scatter_to_queries
-from core.types import Assignment, Outcome, Problem, Targets, Trace
+from core.types import Assignment, Decoded, Outcome, Problem, Targets, Trace
 
 WEIGHT = 0.2  # of the release
 
@@ -52,6 +52,7 @@ class Model(Loss):
     """
 
     least, adds_up = "learnt", False
+    poses_early = True
     reads: tuple[str, ...] = ("hidden",)
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
@@ -65,7 +66,7 @@ class Model(Loss):
         self.temperature, self.weights = config.temperature, {"contrast": WEIGHT}
         self.mine, self.theirs = (projection(x.width, config.width) for x in (student, teacher))
 
-    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
+    def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         return {"contrast": self.matcher.problems(student, teacher, targets)["all"]}
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:

@@ -13,7 +13,7 @@ from core.losses._denoising import Denoising, of_objects, restored
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
-from core.types import Assignment, Outcome, Predictions, Problem, Queries, Targets, Trace
+from core.types import Assignment, Decoded, Outcome, Predictions, Problem, Queries, Targets, Trace
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Model(Loss):
     """
 
     least = "truth"
+    poses_early = True
     reads: tuple[str, ...] = ()
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
@@ -55,7 +56,7 @@ class Model(Loss):
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         return self.denoising.queries(targets) if self.denoising else {}
 
-    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
+    def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         if not self.proposes:
             return {}
         return {"proposal": truth_problem(proposals(student), self.proposal_targets(targets), self.matching)}
@@ -87,7 +88,7 @@ class Model(Loss):
         return targets if self.proposes_classes else as_one_class(targets)
 
 
-def proposals(trace: Trace) -> Predictions:
+def proposals(trace: Trace | Decoded) -> Predictions:
     """The predictions of the encoder from which a two-stage detector took its queries."""
     predictions = trace.queries["own"].proposals
     assert predictions is not None

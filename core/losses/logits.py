@@ -25,7 +25,7 @@ from core.losses._class_losses import focal_loss
 from core.losses._layer_mapping import LayerMapping, LayerPairs, layer_pairs
 from core.losses.base import DetectorSpec, Loss, normaliser, require_teacher, scatter_to_queries
 from core.matching.costs import Matching, box_costs, first_objects, in_chunks, label_costs, weighted_sum
-from core.types import SILENT, Assignment, Outcome, Problem, Targets, Trace
+from core.types import SILENT, Assignment, Decoded, Outcome, Problem, Targets, Trace
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Model(Loss):
     The problems are posed for pairs of layers; `with_layers` converts their assignments to layers of the two detectors.
     """
 
+    poses_early = True
     reads: tuple[str, ...] = ()
     known: Bool[Tensor, " c"]  # classes that the teacher can predict
 
@@ -68,7 +69,7 @@ class Model(Loss):
         self.weights = {f"{kind}_{part}": self.matching.weights[part] for kind, part in terms}
 
     @torch.no_grad()
-    def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
+    def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         assert teacher is not None
         s, t = self.layers.student, self.layers.teacher
         student_logits = self.known_logits(student.own.logits)[s]

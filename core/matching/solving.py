@@ -83,6 +83,8 @@ def begin_solving(groups: Mapping[str, Mapping[str, Problem]]) -> Arrived[dict[s
     What is given to a GPU in between runs while the host solves.
     """
     every = [p for problems in groups.values() for p in problems.values()]
+    if not every:
+        return lambda: {group: {} for group in groups}
     costs = copy_to_host([x for p in every for x in (p.cost, p.columns, p.rows) if x is not None])
     return lambda: to_device(solutions(groups, iter(costs())), groups)
 
@@ -176,8 +178,6 @@ def to_device(
 ) -> dict[str, dict[str, Assignment]]:
     """The solutions as assignments on the device of the costs, in one copy, with the targets that the problems name."""
     rows = [solution for solutions in solved.values() for solution in solutions.values()]
-    if not rows:
-        return {group: {} for group in solved}
     device = next(p.cost.device for problems in groups.values() for p in problems.values())
     table = torch.from_numpy(np.concatenate(rows)).to(device, non_blocking=True)
     parts = iter(table.split([len(r) for r in rows]))

@@ -90,7 +90,7 @@ def open_data(trained: ShownData, card: dict, path: Path, data: Path | None, ima
     if data:
         dataset = Coco(data, images)
     elif trained.kind == "shapes":
-        dataset = Shapes(trained.part, trained.val_limit, trained.size, trained.seed)
+        dataset = Shapes(trained.part, trained.val_limit, trained.size, trained.seed, painted=False)
     elif not (source := trained.val or trained.folder):
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:

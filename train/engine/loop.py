@@ -20,14 +20,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from core.data.loader import KILLED, WorkerDied, evaluation
 from core.detectors.base import Detector
-from core.distiller import Decoded, Distiller
+from core.distiller import Distiller
 from core.errors import UserError
 from core.files import scratch_of
 from core.metrics.coco_ap import note_on_ap
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
 from core.runs.diagnose.history import UNTRAINED_AP
 from core.terminal import printable
-from core.types import DistillTrace, Images, Targets
+from core.types import Decoded, DistillTrace, Images, Targets
 from train.distributed import parallel
 from train.engine.ahead import CopiedAhead, Passes
 from train.engine.evaluate import score

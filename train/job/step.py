@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from core.detectors.base import Detector
-from core.distiller import Decoded, Distiller, in_float32, run_teacher
-from core.types import DistillTrace, Images, Targets
+from core.distiller import Distiller, in_float32, run_teacher
+from core.types import Decoded, DistillTrace, Images, Targets
 from train.job.build import Job
 from train.job.stored_teacher import open_store, reads_memory
 

@@ -31,12 +31,12 @@ from core.data.unlabelled.image_files import ImageFiles
 from core.data.unlabelled.mixed import Mixed
 from core.data.unlabelled.predicted import Predicted
 from core.detectors.base import Detector
-from core.distiller import Decoded, run_teacher
+from core.distiller import run_teacher
 from core.errors import UserError
 from core.files import read_json, sweep, write_bytes, write_json
 from core.progress import watched
 from core.runs.transport import carried_boxes, visible
-from core.types import Images, Memory, Predictions, Queries
+from core.types import Decoded, Images, Memory, Predictions, Queries
 from train.distributed.parallel import gather_numbers, ranks, share_user_errors
 
 CHUNK = 64  # images in a file

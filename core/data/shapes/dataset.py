@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
+from einops import rearrange
+from jaxtyping import UInt8
 from torch import Tensor
 
 from core.data.category import Category
 from core.data.sample import Sample
 from core.data.shapes.outlines import NAMES
-from core.data.shapes.scenes import draw_scene, paint, visible_shapes
+from core.data.shapes.scenes import Scene, draw_scene, paint, visible_shapes
 from core.errors import UserError
 
 COUNTS = {"train": 2400, "val": 500, "test": 500}
@@ -23,8 +25,14 @@ class Shapes:
 
     categories = tuple(Category(k, name) for k, name in enumerate(NAMES, start=1))
 
-    def __init__(self, split: str = "train", count: int | None = None, size: int = 96, seed: int = 0):
-        """Draws and paints `count` images of `size` pixels a side. UserError: an argument is out of range."""
+    def __init__(
+        self, split: str = "train", count: int | None = None, size: int = 96, seed: int = 0, *, painted: bool = True
+    ):
+        """Draws `count` images of `size` pixels a side. UserError: an argument is out of range.
+
+        They are painted here, or if not `painted`, each when it is first read: for programs that show a few of them. Training
+        reads them in processes of its own, which would paint them again in each epoch.
+        """
         if split not in COUNTS:
             raise UserError(f"shapes has no split {split!r}; choose one of {', '.join(COUNTS)}")
         count = COUNTS[split] if count is None else count
@@ -33,32 +41,50 @@ class Shapes:
         self.size, self.name = size, f"shapes {split} {seed} {size}"
         self.ids = tuple(range(1, count + 1))
         self.sizes = np.full((count, 2), size)
-        self.pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)
+        self.paintings = torch.empty(count, 3, size, size, dtype=torch.uint8)
+        self.scenes: dict[int, Scene] = {}  # those that are not painted yet
         self.boxes: list[Tensor] = []
         self.labels: list[Tensor] = []
         for index in range(count):
-            self.add(index, np.random.default_rng((seed, list(COUNTS).index(split), index)))
+            self.add(index, np.random.default_rng((seed, list(COUNTS).index(split), index)), painted)
 
-    def add(self, index: int, rng: np.random.Generator) -> None:
-        """Draws and paints one image, and stores it with its objects."""
+    def add(self, index: int, rng: np.random.Generator, painted: bool) -> None:
+        """Draws one image, and stores it, painted or not, with its objects."""
         scene = draw_scene(rng)
         shapes = visible_shapes(scene)
-        self.pixels[index] = torch.from_numpy(paint(scene, self.size)).permute(2, 0, 1)
+        self.scenes[index] = scene
+        if painted:
+            self.picture(index)
         self.boxes.append(torch.tensor(np.stack([s.box for s in shapes]) * self.size, dtype=torch.float32))
         self.labels.append(torch.tensor([s.label for s in shapes]))
+
+    def picture(self, index: int) -> UInt8[Tensor, "3 size size"]:
+        """The pixels of an image, which is painted if it is not yet."""
+        # Two threads may paint one image, both the same: the scene goes only when the pixels are there.
+        if (scene := self.scenes.get(index)) is not None:
+            self.paintings[index] = rearrange(torch.from_numpy(paint(scene, self.size)), "h w c -> c h w")
+            self.scenes.pop(index, None)
+        return self.paintings[index]
+
+    @property
+    def pixels(self) -> UInt8[Tensor, "n 3 size size"]:
+        """The pixels of all images."""
+        for index in list(self.scenes):
+            self.picture(index)
+        return self.paintings
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
         return Sample(
-            self.pixels[index], self.boxes[index], self.labels[index], self.ids[index], (self.size, self.size)
+            self.picture(index), self.boxes[index], self.labels[index], self.ids[index], (self.size, self.size)
         )
 
     def truth(self) -> dict:
         """The objects as a COCO instances dict. Ids of images, annotations and categories start at 1."""
-        samples = [self[index] for index in range(len(self))]
-        objects = [(s.id, *o) for s in samples for o in zip(s.labels.tolist(), s.boxes.tolist())]
+        images = zip(self.ids, self.labels, self.boxes)
+        objects = [(id, *o) for id, labels, boxes in images for o in zip(labels.tolist(), boxes.tolist())]
         return {
             "images": [{"id": id, "width": self.size, "height": self.size} for id in self.ids],
             "annotations": [annotation(k, *o) for k, o in enumerate(objects, start=1)],

@@ -42,10 +42,26 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Ground:
+    """The ground of a scene as it was drawn: one colour, with the noise of each size in GRIDS."""
+
+    colour: Float[ndarray, "3"]
+    noise: tuple[UInt8[ndarray, "_ _ 3"], ...]
+
+    def pixels(self) -> UInt8[ndarray, "n n 3"]:
+        """The coarse picture of the ground, which is scaled up when it is painted."""
+        fine = GRIDS[-1][0]
+        picture = np.tile(self.colour, (fine, fine, 1))
+        for noise, (_, strength) in zip(self.noise, GRIDS, strict=True):
+            picture += strength * (upscaled(noise, fine) / 127.5 - 1)
+        return picture.clip(0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
 class Scene:
     """A ground with shapes on it."""
 
-    ground: UInt8[ndarray, "n n 3"]  # coarse: it is scaled up when painted
+    ground: Ground
     shapes: tuple[Shape, ...]  # from the back to the front
 
 
@@ -56,14 +72,10 @@ def draw_scene(rng: Generator) -> Scene:
     return Scene(ground, tuple(draw_shape(rng) for _ in range(count)))
 
 
-def draw_ground(rng: Generator) -> UInt8[ndarray, "n n 3"]:
-    """A random ground: one colour with noise of each size in GRIDS."""
-    fine = GRIDS[-1][0]
-    ground = np.tile(random_colour(rng, saturation=(0.08, 0.35), value=(0.3, 0.9)), (fine, fine, 1))
-    for cells, strength in GRIDS:
-        noise = rng.integers(256, size=(cells, cells, 3), dtype=np.uint8)
-        ground += strength * (upscaled(noise, fine) / 127.5 - 1)
-    return ground.clip(0, 255).astype(np.uint8)
+def draw_ground(rng: Generator) -> Ground:
+    """A random ground."""
+    colour = random_colour(rng, saturation=(0.08, 0.35), value=(0.3, 0.9))
+    return Ground(colour, tuple(rng.integers(256, size=(n, n, 3), dtype=np.uint8) for n, _ in GRIDS))
 
 
 def draw_shape(rng: Generator) -> Shape:
@@ -124,7 +136,7 @@ def visible_shapes(scene: Scene) -> list[Shape]:
 
 def paint(scene: Scene, size: int) -> UInt8[ndarray, "size size 3"]:
     """The scene as an RGB image of `size` pixels a side."""
-    canvas = upscaled(scene.ground, size)
+    canvas = upscaled(scene.ground.pixels(), size)
     for shape in scene.shapes:
         paint_shape(canvas, shape)
     return canvas.clip(0, 255).round().astype(np.uint8)

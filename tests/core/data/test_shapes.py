@@ -1,11 +1,14 @@
 """The generated shapes: what an image depends on, its boxes, and which shapes are objects."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from core.data.sample import Dataset
+from core.data.shapes import dataset
 from core.data.shapes.dataset import COUNTS, Shapes
 from core.data.shapes.outlines import HOLES, NAMES, OUTLINES
 from core.data.shapes.scenes import (
@@ -38,6 +41,23 @@ def test_an_image_depends_on_seed_split_and_index_alone(shapes):
     assert all(same(a, shapes[k]) for k, a in enumerate(Shapes("val", 7)))
     for other in (Shapes("train", 7), Shapes("test", 7), Shapes("val", 7, seed=1)):
         assert not any(same(a, shapes[k]) for k, a in enumerate(other))
+
+
+def test_an_image_is_painted_when_it_is_first_read(shapes, monkeypatch):
+    painted, real = [], dataset.paint
+    monkeypatch.setattr(dataset, "paint", lambda scene, size: painted.append(size) or real(scene, size))
+    later = Shapes("val", 7, painted=False)
+    assert later.truth()["images"] == shapes.truth()["images"][:7] and not painted, "objects are known without pictures"
+    assert all(same(later[k], shapes[k]) for k in (5, 2, 5, 6)) and len(painted) == 3
+    assert torch.equal(later.pixels, shapes.pixels[:7]) and len(painted) == 7
+    assert all(same(a, shapes[k]) for k, a in enumerate(later)) and len(painted) == 7
+
+
+def test_threads_that_read_an_image_at_once_get_the_same_picture(shapes):
+    later = Shapes("val", 12, painted=False)
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda k: (k, later[k].pixels), list(range(12)) * 4))
+    assert all(torch.equal(pixels, shapes[k].pixels) for k, pixels in read)
 
 
 def test_a_scene_is_the_same_at_any_size(shapes):
