@@ -3,7 +3,8 @@
 Each command runs three times, in turns with a program that only imports torch and makes an optimiser, which no training can do
 without. A command ends when it has logged its first step (`fit shapes`), answered with its page (`app`), or written its files
 (`figure4` of the shipped run). Rows have median seconds on the wall and of the processor; `own_seconds` is what the processor
-does beyond torch. `python -X importtime -m train list` and the like say where they go.
+does beyond torch. `python -X importtime -m train list` and the like say where they go. BEFORE=FOLDER in the environment names
+another checkout of the project: its commands take turns with these, and the rows have its seconds too.
 """
 
 import os
@@ -17,6 +18,7 @@ from statistics import median
 from subprocess import PIPE, STDOUT, Popen
 from tempfile import TemporaryDirectory
 from time import perf_counter, sleep
+from typing import Any
 from urllib.request import urlopen
 
 from analysis.bench import Aim, machine
@@ -40,32 +42,32 @@ class Start:
 def run() -> tuple[list[dict], list[Aim]]:
     """Times all commands in turns; there is no aim, since the share of other packages cannot be chosen here."""
     turns = 1 if os.environ.get("QUICK") == "1" else TURNS
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in STARTS}
+    checkouts = {"": ROOT} | ({"before_": Path(os.environ["BEFORE"])} if "BEFORE" in os.environ else {})
+    times = {(name, prefix): list[tuple[float, float]]() for name in STARTS for prefix in checkouts}
     for _ in range(turns):
-        for name, start in STARTS.items():
-            times[name].append(timed(start))
-    torch_seconds = median(work for _, work in times["torch"])
-    return [machine(1), *(row(name, seconds, torch_seconds) for name, seconds in times.items())], []
+        for (name, prefix), seconds in times.items():
+            seconds.append(timed(STARTS[name], checkouts[prefix]))
+    rows = {name: dict[str, Any](case=name) for name in STARTS}
+    for (name, prefix), seconds in times.items():
+        torch_seconds = median(work for _, work in times["torch", prefix])
+        rows[name] |= {prefix + key: x for key, x in medians(seconds, torch_seconds).items()}
+    return [machine(1), *rows.values()], []
 
 
-def row(name: str, times: list[tuple[float, float]], torch_seconds: float) -> dict:
-    """The row of a command: medians of its seconds on the wall and of the processor, and what is not torch's."""
+def medians(times: list[tuple[float, float]], torch_seconds: float) -> dict[str, float]:
+    """Medians of the seconds of a command on the wall and of the processor, and what is not torch's."""
     wall, work = (median(x) for x in zip(*times, strict=True))
-    return {
-        "case": name,
-        "seconds": round(wall, 2),
-        "work_seconds": round(work, 2),
-        "own_seconds": round(work - torch_seconds, 2),
-    }
+    seconds = {"seconds": wall, "work_seconds": work, "own_seconds": work - torch_seconds}
+    return {key: round(x, 2) for key, x in seconds.items()}
 
 
-def timed(start: Start) -> tuple[float, float]:
-    """Seconds until the command has started, on the wall and of the processor; then the command is stopped.
+def timed(start: Start, checkout: Path = ROOT) -> tuple[float, float]:
+    """Seconds until the command of a checkout has started, on the wall and of the processor; then the command is stopped.
 
     RuntimeError: it ended with a failure.
     """
     with TemporaryDirectory() as folder:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "QUICK": "1", "PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "QUICK": "1", "PYTHONPATH": str(checkout)}
         begun = perf_counter()
         process = Popen([sys.executable, *start.words], cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
         start.wait(process, Path(folder))

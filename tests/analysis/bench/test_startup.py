@@ -41,3 +41,17 @@ def test_seconds_of_torch_are_not_ones_own(monkeypatch):
         not aims and torch["own_seconds"] == 0 < other["own_seconds"] < other["work_seconds"] <= other["seconds"] + 0.01
     )
     assert torch["case"] == "torch"
+
+
+def test_another_checkout_takes_turns_with_this_one(monkeypatch, tmp_path):
+    """Each command runs with its own checkout's modules; both have rows without torch's own seconds."""
+    for folder, work in ((tmp_path / "now", 1), (tmp_path / "then", 20_000_000)):
+        folder.mkdir()
+        (folder / "started.py").write_text(f"sum(range({work}))")
+    starts = {"torch": Start(("-c", "0"), until_the_end), "start": Start(("-m", "started"), until_the_end)}
+    monkeypatch.setattr(startup, "STARTS", starts)
+    monkeypatch.setattr(startup, "ROOT", tmp_path / "now")
+    monkeypatch.setenv("BEFORE", str(tmp_path / "then"))
+    monkeypatch.setenv("QUICK", "1")
+    (_, torch, start), _ = startup.run()
+    assert start["before_own_seconds"] > start["own_seconds"] + 0.1 and torch["before_own_seconds"] == 0
