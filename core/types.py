@@ -116,6 +116,19 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class BinnedPredictions(Predictions):
+    """Predictions whose boxes come from a distribution over distances for each edge, as those of D-FINE.
+
+    Of l layers the last k have bins. Edges are left, top, right and bottom; the distance of an edge is that from the middle of
+    the layer's reference box, in units of the box's width or height.
+    """
+
+    bins: Float[Tensor, "k b q 4 n"]  # logits of the bins
+    references: Float[Tensor, "k b q 4"]  # reference boxes
+    distances: Float[Tensor, " n"]  # the distance that each bin stands for, ascending
+
+
+@dataclass(frozen=True)
 class Queries:
     """The input of a decoder. A field that a detector does not use, or makes in `decode`, is None."""
 

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.detectors.base import Detector
+from core.hub.bins import bin_distances
 from core.hub.families import FAMILIES
 from core.hub.settings import build_settings, import_transformers
 from core.hub.shells import Outputs, recording, shell
@@ -28,7 +29,7 @@ from core.hub.tied import forget_second_names, restore_second_names
 from core.limits import Count, Items, Layers, Positive, Size, Text
 from core.matching.costs import Matching
 from core.nn.backbones import level_padding
-from core.types import Images, Memory, Predictions, Queries
+from core.types import BinnedPredictions, Images, Memory, Predictions, Queries
 
 UNUSED = r"denoising_class_embed|mask_token|model\.enc_out\w*\.[1-9]"
 Strides = Annotated[tuple[Size, ...], Items(1)]
@@ -117,6 +118,11 @@ class Model(Detector):
     def queries_are_boxes(self) -> bool:
         """Returns whether the decoder is given boxes and no position beside them."""
         return self.family.anchors is not None and self.family.position is None
+
+    @property
+    def bins(self) -> bool:
+        """Returns whether boxes come from distributions over bins, as those of D-FINE and DEIMv2."""
+        return self.family.bins
 
     def train(self, mode: bool = True) -> "Model":
         """Sets the mode; with frozen statistics BatchNorm stays in evaluation mode."""
@@ -232,8 +238,17 @@ class Model(Detector):
             hidden = rearrange(hidden, "b l q d -> l b q d")
         if family.initial_prediction:
             hidden = torch.cat([hidden[:1], hidden])
-        return Predictions(
-            sigmoid_logits(logits) if family.softmax else logits, in_image(boxes.float(), memory), hidden
+        logits = sigmoid_logits(logits) if family.softmax else logits
+        predictions = Predictions(logits, in_image(boxes.float(), memory), hidden)
+        return self.with_bins(predictions, outputs, memory) if self.matching.fgl_weight and self.bins else predictions
+
+    def with_bins(self, p: Predictions, outputs: Any, memory: HubMemory) -> BinnedPredictions:
+        """The predictions with the bins of the decoder's layers, and the distances that these stand for."""
+        distances = bin_distances(self.network.model.decoder)
+        bins = rearrange(outputs.intermediate_predicted_corners, "b k q (edge n) -> k b q edge n", n=len(distances))
+        references = rearrange(outputs.initial_reference_points, "b k q c -> k b q c")
+        return BinnedPredictions(
+            p.logits, p.boxes, p.hidden, bins, in_image(references.float(), memory), distances.detach()
         )
 
     def with_queries(self, memory: HubMemory, queries: Queries) -> dict[str, Any]:

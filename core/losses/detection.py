@@ -7,13 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import giou
+from core.errors import UserError
 from core.limits import CountOrZero, Weight
+from core.losses._bins import localisation_loss
 from core.losses._class_losses import class_loss
 from core.losses._denoising import Denoising, of_objects, restored
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
-from core.types import Assignment, Outcome, Predictions, Problem, Queries, Targets, Trace
+from core.types import Assignment, BinnedPredictions, Outcome, Predictions, Problem, Queries, Targets, Trace
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Model(Loss):
 
     Proposals without classes are matched and trained as if all objects were of class 0 (Deformable DETR,
     models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069). With `denoising`, also the
-    set loss of denoising queries, as a mean over their groups.
+    set loss of denoising queries, as a mean over their groups. Where the student's `matching` weights the localisation loss of
+    D-FINE, queries of both kinds have it too. UserError: the student's boxes have no bins for it.
     """
 
     least = "truth"
@@ -42,14 +45,15 @@ class Model(Loss):
             student.proposes,
             student.proposes_classes,
         )
-        self.weights = dict(self.matching.loss_weights)
+        query_weights = self.matching.loss_weights | localisation_weights(student)
+        self.weights = dict(query_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
         self.denoising = (
             Denoising(config.denoising, student.config.classes, student.width) if config.denoising else None
         )
         if self.denoising:
-            self.weights |= {f"denoising_{name}": w for name, w in self.matching.loss_weights.items()}
+            self.weights |= {f"denoising_{name}": w for name, w in query_weights.items()}
             self.adds_up = False  # queries of an image see its queries in excess, whose number is that of the batch
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
@@ -61,7 +65,7 @@ class Model(Loss):
         return {"proposal": truth_problem(proposals(student), self.proposal_targets(targets), self.matching)}
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
-        maps = set_loss(student.own, targets, student.assignment, self.matching)
+        maps = query_loss(student.own, targets, student.assignment, self.matching)
         assignments = {"truth": student.assignment}
         if self.proposes:
             assignments["proposal"] = pairs["proposal"]
@@ -77,9 +81,10 @@ class Model(Loss):
         own = student.own.logits
         groups = [student.predictions[name] for name in self.denoising.names if name in student.predictions]
         if not groups:  # no image has an object
-            return dict.fromkeys(self.matching.loss_weights, torch.zeros_like(own[:, :, :1, 0], dtype=torch.float32))
+            names = [name.removeprefix("denoising_") for name in self.weights if name.startswith("denoising_")]
+            return dict.fromkeys(names, torch.zeros_like(own[:, :, :1, 0], dtype=torch.float32))
         pairs = restored(targets, len(own))
-        losses = [of_objects(set_loss(p, targets, pairs, self.matching), targets) for p in groups]
+        losses = [of_objects(query_loss(p, targets, pairs, self.matching), targets) for p in groups]
         return {name: torch.cat([x[name] for x in losses], 2) / len(groups) for name in losses[0]}
 
     def proposal_targets(self, targets: Targets) -> Targets:
@@ -117,3 +122,22 @@ def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> di
         return maps
     share = torch.ones_like(maps["class"]).index_put(a.index, targets.weights[a.target])
     return {name: share * x for name, x in maps.items()}
+
+
+def localisation_weights(student: DetectorSpec) -> dict[str, float]:
+    """The weight of the localisation loss by its name; none where it is off. UserError: the student's boxes have no bins."""
+    weight = student.matching.fgl_weight
+    if weight and not student.bins:
+        raise UserError(
+            f"the boxes of {student.kind} have no bins, whose loss its matching.fgl_weight of {weight:g} weights; set it to 0"
+        )
+    return {"fgl": weight} if weight else {}
+
+
+def query_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
+    """The set loss of queries, and the localisation loss of their bins where it has a weight."""
+    maps = set_loss(p, targets, a, m)
+    if not m.fgl_weight:
+        return maps
+    assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where they have a weight"
+    return maps | {"fgl": localisation_loss(p, targets, a)}

@@ -39,6 +39,7 @@ class Matching:
     class_loss_weight: Weight | None = None  # Weight of the class loss; None takes that of the cost.
     l1_loss_weight: Weight | None = None  # Weight of the L1 loss of boxes; None takes that of the cost.
     giou_loss_weight: Weight | None = None  # Weight of the GIoU loss of boxes; None takes that of the cost.
+    fgl_weight: Weight = 0.0  # Weight of the fine-grained localisation loss, for D-FINE and DEIMv2; 0 is off.
 
     @property
     def weights(self) -> dict[str, float]:

@@ -132,6 +132,7 @@ def detector_stub(**options: Any) -> SimpleNamespace:
         "matching": Matching(),
         "proposes": False,
         "proposes_classes": False,
+        "bins": False,
     }
     about |= options
     about["known"] = about.get("known", (True,) * about["classes"])
