@@ -138,9 +138,11 @@ class Queries:
     # Predictions of the encoder for n tokens, as one layer: those from which a two-stage detector chose these queries, or the
     # chosen ones.
     proposals: Predictions | None = None
+    # Further groups of the detector's own queries, with which it is only trained (Group DETR); empty in evaluation.
+    others: tuple["Queries", ...] = ()
 
     def detach(self) -> "Queries":
-        """The queries without gradient and without proposals, as another detector decodes them."""
+        """The queries without gradient, proposals and further groups, as another detector decodes them."""
         content, position, anchors = (
             x if x is None else x.detach() for x in (self.content, self.position, self.anchors)
         )

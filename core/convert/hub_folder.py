@@ -109,6 +109,7 @@ def hub_config(settings: Any, entries: dict[str, Any], processor: Processor) -> 
         mean=processor.mean,
         std=processor.std,
         divisor=divisor(settings),
+        groups="all" if family.groups else "first",
         matching=matching(settings),
     )
 

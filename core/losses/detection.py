@@ -33,6 +33,9 @@ class Model(Loss):
     models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069). With `denoising`, also the
     set loss of denoising queries, as a mean over their groups. Where the student's `matching` weights the localisation loss of
     D-FINE, queries of both kinds have it too. UserError: the student's boxes have no bins for it.
+
+    A student with several groups of queries (Group DETR, arXiv 2207.13085) has the mean of their losses in training, each group
+    matched on its own, and its proposals likewise. In evaluation there is the first group alone.
     """
 
     least = "truth"
@@ -49,6 +52,8 @@ class Model(Loss):
         self.weights = dict(query_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
+        self.group_weights = dict(self.weights) if student.query_groups > 1 else {}
+        self.weights |= {f"group_{name}": w for name, w in self.group_weights.items()}
         self.denoising = (
             Denoising(config.denoising, student.config.classes, student.width) if config.denoising else None
         )
@@ -57,23 +62,42 @@ class Model(Loss):
             self.adds_up = False  # queries of an image see its queries in excess, whose number is that of the batch
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
-        return self.denoising.queries(targets) if self.denoising else {}
+        groups = {f"group{k}": q for k, q in enumerate(student.others, start=1)}
+        return groups | (self.denoising.queries(targets) if self.denoising else {})
 
     def problems(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
-        if not self.proposes:
-            return {}
-        return {"proposal": truth_problem(proposals(student), self.proposal_targets(targets), self.matching)}
+        found = {}
+        for name in groups_of(student):
+            if name != "own":
+                found[name] = truth_problem(student.predictions[name], targets, self.matching)
+            if self.proposes:
+                problem = truth_problem(proposals(student, name), self.proposal_targets(targets), self.matching)
+                found["proposal" if name == "own" else f"proposal of {name}"] = problem
+        return found
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
-        maps = query_loss(student.own, targets, student.assignment, self.matching)
-        assignments = {"truth": student.assignment}
-        if self.proposes:
-            assignments["proposal"] = pairs["proposal"]
-            losses = set_loss(proposals(student), self.proposal_targets(targets), pairs["proposal"], self.matching)
-            maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        pairs = {"truth": student.assignment} | pairs
+        groups = groups_of(student)
+        own, *others = (self.group_loss(student, name, targets, pairs) for name in groups)
+        maps = {name: x / len(groups) for name, x in own.items()}
+        for name in self.group_weights:
+            parts = [x[name] for x in others] or [torch.zeros_like(own[name])]
+            maps[f"group_{name}"] = torch.cat(parts, 2) / len(groups)
         if self.denoising:
             maps |= {f"denoising_{name}": x for name, x in self.denoising_loss(student, targets).items()}
-        return Outcome(maps, assignments)
+        return Outcome(maps, {name: pairs[name] for name in ("truth", "proposal") if name in pairs})
+
+    def group_loss(
+        self, student: Trace, group: str, targets: Targets, pairs: dict[str, Assignment]
+    ) -> dict[str, Float[Tensor, "_ b _"]]:
+        """The loss of one group of the student's queries and of its proposals."""
+        is_own = group == "own"
+        maps = query_loss(student.predictions[group], targets, pairs["truth" if is_own else group], self.matching)
+        if self.proposes:
+            matched = pairs["proposal" if is_own else f"proposal of {group}"]
+            losses = set_loss(proposals(student, group), self.proposal_targets(targets), matched, self.matching)
+            maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        return maps
 
     def denoising_loss(self, student: Trace, targets: Targets) -> dict[str, Float[Tensor, "l b q"]]:
         """The set loss of the denoising queries of all groups, divided by the number of groups."""
@@ -92,9 +116,14 @@ class Model(Loss):
         return targets if self.proposes_classes else as_one_class(targets)
 
 
-def proposals(trace: Trace) -> Predictions:
-    """The predictions of the encoder from which a two-stage detector took its queries."""
-    predictions = trace.queries["own"].proposals
+def groups_of(student: Trace) -> list[str]:
+    """The names of the groups of the student's own queries: several only if it is trained with them."""
+    return ["own", *(f"group{k}" for k in range(1, 1 + len(student.queries["own"].others)))]
+
+
+def proposals(trace: Trace, group: str = "own") -> Predictions:
+    """The predictions of the encoder from which a two-stage detector took the queries of a group."""
+    predictions = trace.queries[group].proposals
     assert predictions is not None
     return predictions
 
@@ -102,6 +131,25 @@ def proposals(trace: Trace) -> Predictions:
 def as_one_class(targets: Targets) -> Targets:
     """The same objects, all of class 0."""
     return replace(targets, labels=torch.zeros_like(targets.labels))
+
+
+def localisation_weights(student: DetectorSpec) -> dict[str, float]:
+    """The weight of the localisation loss by its name; none where it is off. UserError: the student's boxes have no bins."""
+    weight = student.matching.fgl_weight
+    if weight and not student.bins:
+        raise UserError(
+            f"the boxes of {student.kind} have no bins, whose loss its matching.fgl_weight of {weight:g} weights; set it to 0"
+        )
+    return {"fgl": weight} if weight else {}
+
+
+def query_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
+    """The set loss of queries, and the localisation loss of their bins where it has a weight."""
+    maps = set_loss(p, targets, a, m)
+    if not m.fgl_weight:
+        return maps
+    assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where they have a weight"
+    return maps | {"fgl": localisation_loss(p, targets, a)}
 
 
 def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
@@ -122,22 +170,3 @@ def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> di
         return maps
     share = torch.ones_like(maps["class"]).index_put(a.index, targets.weights[a.target])
     return {name: share * x for name, x in maps.items()}
-
-
-def localisation_weights(student: DetectorSpec) -> dict[str, float]:
-    """The weight of the localisation loss by its name; none where it is off. UserError: the student's boxes have no bins."""
-    weight = student.matching.fgl_weight
-    if weight and not student.bins:
-        raise UserError(
-            f"the boxes of {student.kind} have no bins, whose loss its matching.fgl_weight of {weight:g} weights; set it to 0"
-        )
-    return {"fgl": weight} if weight else {}
-
-
-def query_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
-    """The set loss of queries, and the localisation loss of their bins where it has a weight."""
-    maps = set_loss(p, targets, a, m)
-    if not m.fgl_weight:
-        return maps
-    assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where they have a weight"
-    return maps | {"fgl": localisation_loss(p, targets, a)}

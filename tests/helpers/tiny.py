@@ -133,6 +133,7 @@ def detector_stub(**options: Any) -> SimpleNamespace:
         "proposes": False,
         "proposes_classes": False,
         "bins": False,
+        "query_groups": 1,
     }
     about |= options
     about["known"] = about.get("known", (True,) * about["classes"])

@@ -128,6 +128,7 @@ def tiny_config(family: str, *, wide: bool = False, **entries: Any) -> hub.Confi
         strides=STRIDES.get(family, (4, 8, 16)),
         divisor=DIVISORS.get(family, 16),
         batch_norm="live",
+        groups="all",
         matching=matching(settings),
     )
 

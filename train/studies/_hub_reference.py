@@ -69,7 +69,7 @@ def trained(job: Job) -> dict[str, Any]:
 def train_all(student: hub.Model) -> None:
     """Takes the weights into training that only transformers' own training uses."""
     for name, parameter in student.network.named_parameters():
-        if re.search(hub.UNUSED, name):
+        if re.search(f"{hub.UNUSED}|{hub.LATER_GROUPS}", name):
             parameter.requires_grad_(True)
 
 
