@@ -254,7 +254,7 @@ class Model(Detector):
             hidden = torch.cat([hidden[:1], hidden])
         logits = sigmoid_logits(logits) if family.softmax else logits
         predictions = Predictions(logits, in_image(boxes.float(), memory), hidden)
-        return self.with_bins(predictions, outputs, memory) if self.matching.fgl_weight and self.bins else predictions
+        return self.with_bins(predictions, outputs, memory) if self.matching.bin_weights and self.bins else predictions
 
     def with_bins(self, p: Predictions, outputs: Any, memory: HubMemory) -> BinnedPredictions:
         """The predictions with the bins of the decoder's layers, and the distances that these stand for."""

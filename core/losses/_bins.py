@@ -4,6 +4,11 @@ Fine-grained localisation (FGL, Sec. 4.1): for each edge of a matched box, the c
 between which the true distance lies, by their nearness, weighted by the IoU of the predicted with the true box.
 
 It is summed over edges, and over all layers that have bins, each with its own matching, and divided by the number of objects.
+
+Self-distillation (DDF, Sec. 4.2): the distributions of earlier layers are to be those of the last layer, at temperature T. A
+matched query is weighted by the IoU of its box with the object's, an unmatched one by its highest score in the last layer. The
+means over matched queries and over the others are averaged in the proportion of the roots of their numbers, as in the release.
+Not taken over is the union of the layers' matchings, with which the release computes the losses of boxes.
 """
 
 import torch
@@ -15,6 +20,7 @@ from core.losses.base import normaliser, scatter_to_queries
 from core.types import Assignment, BinnedPredictions, Targets
 
 SMALLEST = 1e-16  # side of a reference, as in the original
+TEMPERATURE = 5.0  # of self-distillation, as in the release
 
 
 def localisation_loss(p: BinnedPredictions, targets: Targets, a: Assignment) -> Float[Tensor, "l b q"]:
@@ -30,6 +36,35 @@ def localisation_loss(p: BinnedPredictions, targets: Targets, a: Assignment) -> 
     if targets.weights is not None:
         values = values * targets.weights[pairs.target]
     return scatter_to_queries(values, pairs, like=p.logits)
+
+
+def self_distillation_loss(p: BinnedPredictions, targets: Targets, a: Assignment) -> Float[Tensor, "l b q"]:
+    """The self-distillation loss of queries, in float32 and unweighted; 0 in the last layer and in those without bins."""
+    last = p.bins[-1].detach().float() / TEMPERATURE
+    log_p = (p.bins[:-1].float() / TEMPERATURE).log_softmax(-1)
+    divergence = (last.softmax(-1) * (last.log_softmax(-1) - log_p)).sum(-1).mean(-1)
+    pairs = a.at(slice(None, len(a) - len(a) // len(p.logits)))
+    overlap = iou(p.boxes[pairs.index], targets.boxes[pairs.target]).detach()
+    matched, unmatched = shares(targets, queries=p.boxes.shape[2])
+    weights = (p.logits[-1].detach().float().sigmoid().amax(-1) * unmatched).expand(p.logits.shape[:-1])
+    share = 1.0 if targets.weights is None else targets.weights[pairs.target]
+    weights = weights.index_put(pairs.index, overlap * share * matched)
+    values = TEMPERATURE**2 * weights[-len(p.bins) : -1] * divergence
+    return torch.cat([torch.zeros_like(weights[: -len(p.bins)]), values, torch.zeros_like(weights[-1:])])
+
+
+def shares(targets: Targets, queries: int) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """What a matched and an unmatched query count for: sums with these weights are the average of the two means.
+
+    With m matched queries in the step and n others the average is that of the means in the proportion of the roots of m and n.
+    """
+    counts = [
+        targets.processes * normaliser(targets, of_image, least=0.0)
+        for of_image in (lambda n: n.clamp(max=queries), lambda n: queries - n.clamp(max=queries))
+    ]
+    total = counts[0].sqrt() + counts[1].sqrt()
+    matched, others = (targets.processes / (n.clamp(min=1).sqrt() * total) for n in counts)
+    return matched, others
 
 
 def with_bins(p: BinnedPredictions, a: Assignment) -> tuple[Assignment, tuple[Tensor, Tensor, Tensor]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from core.boxes import giou
 from core.errors import UserError
 from core.limits import CountOrZero, Weight
-from core.losses._bins import localisation_loss
+from core.losses._bins import localisation_loss, self_distillation_loss
 from core.losses._class_losses import class_loss
 from core.losses._denoising import Denoising, of_objects, restored
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
@@ -31,8 +31,8 @@ class Model(Loss):
 
     Proposals without classes are matched and trained as if all objects were of class 0 (Deformable DETR,
     models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069). With `denoising`, also the
-    set loss of denoising queries, as a mean over their groups. Where the student's `matching` weights the localisation loss of
-    D-FINE, queries of both kinds have it too. UserError: the student's boxes have no bins for it.
+    set loss of denoising queries, as a mean over their groups. Where the student's `matching` weights losses of D-FINE's bins,
+    queries of both kinds have them too. UserError: the student's boxes have no bins.
 
     A student with several groups of queries (Group DETR, arXiv 2207.13085) has the mean of their losses in training, each group
     matched on its own, and its proposals likewise. In evaluation there is the first group alone.
@@ -48,7 +48,7 @@ class Model(Loss):
             student.proposes,
             student.proposes_classes,
         )
-        query_weights = self.matching.loss_weights | localisation_weights(student)
+        query_weights = self.matching.loss_weights | bin_weights(student)
         self.weights = dict(query_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
@@ -133,23 +133,24 @@ def as_one_class(targets: Targets) -> Targets:
     return replace(targets, labels=torch.zeros_like(targets.labels))
 
 
-def localisation_weights(student: DetectorSpec) -> dict[str, float]:
-    """The weight of the localisation loss by its name; none where it is off. UserError: the student's boxes have no bins."""
-    weight = student.matching.fgl_weight
-    if weight and not student.bins:
+def bin_weights(student: DetectorSpec) -> dict[str, float]:
+    """The weights of the losses of bins that are on. UserError: the student's boxes have no bins."""
+    weights = student.matching.bin_weights
+    if weights and not student.bins:
         raise UserError(
-            f"the boxes of {student.kind} have no bins, whose loss its matching.fgl_weight of {weight:g} weights; set it to 0"
+            f"the boxes of {student.kind} have no bins, but its matching weights their losses: set fgl_weight and ddf_weight to 0"
         )
-    return {"fgl": weight} if weight else {}
+    return weights
 
 
 def query_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
-    """The set loss of queries, and the localisation loss of their bins where it has a weight."""
+    """The set loss of queries, and the losses of their bins that have a weight."""
     maps = set_loss(p, targets, a, m)
-    if not m.fgl_weight:
+    if not m.bin_weights:
         return maps
-    assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where they have a weight"
-    return maps | {"fgl": localisation_loss(p, targets, a)}
+    assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where their losses have a weight"
+    losses = {"fgl": localisation_loss, "ddf": self_distillation_loss}
+    return maps | {name: losses[name](p, targets, a) for name in m.bin_weights}
 
 
 def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:

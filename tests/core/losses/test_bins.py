@@ -7,10 +7,10 @@ import torch
 
 from core.errors import UserError
 from core.losses import detection
-from core.losses._bins import distribution, edge_distances, localisation_loss
+from core.losses._bins import distribution, edge_distances, localisation_loss, self_distillation_loss
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth
-from core.types import BinnedPredictions
+from core.types import BinnedPredictions, Targets
 from tests.helpers import tiny
 
 COUNTS = [(3, 1), (0, 2), (0, 0), (9, 1)]
@@ -106,6 +106,62 @@ def test_the_localisation_loss_is_that_of_transformers(seed, counts):
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
 
 
+@cases
+def test_the_self_distillation_loss_is_that_of_transformers(seed, counts):
+    """Its own code is given one layer's predictions, matching and bins, and the last layer as the teacher."""
+    from transformers import DFineConfig
+    from transformers.loss.loss_d_fine import DFineLoss
+
+    p, truth, _ = binned(seed, counts, layers=4)
+    p = near_the_truth(p, truth)
+    a = match_to_truth({"it": (p, Matching())}, truth)["it"]
+    found = self_distillation_loss(p, truth, a).sum((1, 2))
+    loss = DFineLoss(DFineConfig(max_num_bins=len(DISTANCES) - 1))
+    assert not found[0] and not found[-1]
+    for layer in (1, 2):
+        outputs = {
+            "pred_boxes": p.boxes[layer],
+            "pred_corners": p.bins[layer - 1].flatten(-2),
+            "ref_points": p.references[layer - 1],
+            "teacher_corners": p.bins[-1],
+            "teacher_logits": p.logits[-1],
+        }
+        labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
+        pairs = [a.of(layer=layer, image=k) for k in range(2)]
+        indices = [(x.query, x.target - (0, counts[0])[k]) for k, x in enumerate(pairs)]
+        theirs = loss.loss_local(outputs, labels, indices, max(len(truth), 1))["loss_ddf"]
+        torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
+        assert theirs > 0
+
+
+def test_self_distillation_moves_earlier_layers_alone_towards_the_last():
+    p, truth, _ = binned(0, (3, 1), layers=4)
+    p = replace(near_the_truth(p, truth), bins=p.bins.clone().requires_grad_())
+    a = match_to_truth({"it": (p, Matching())}, truth)["it"]
+    before = self_distillation_loss(p, truth, a).sum()
+    before.backward()
+    assert not p.bins.grad[-1].any() and (p.bins.grad[:-1].abs().sum((-2, -1)) > 0).float().mean() > 0.8
+    moved = replace(p, bins=(p.bins - 0.5 * p.bins.grad).detach())
+    assert self_distillation_loss(moved, truth, a).sum() < before
+    same = replace(p, bins=p.bins.detach()[-1:].expand_as(p.bins))
+    assert float(self_distillation_loss(same, truth, a).abs().max()) < 1e-6
+
+
+@cases
+def test_self_distillation_of_the_parts_of_a_step_adds_up(seed, counts):
+    """Two images as one step, and as two passes of it."""
+    p, truth, a = binned(seed, counts)
+    whole, parts = self_distillation_loss(p, truth, a), []
+    for k in range(2):
+        of_image = truth.image == k
+        part = Targets(truth.boxes[of_image], truth.labels[of_image], truth.image[of_image] - k, (counts[k],))
+        part = part.within(torch.tensor(counts), 1)
+        cut = [x[:, k : k + 1] for x in (p.logits, p.boxes, p.hidden, p.bins, p.references)]
+        one = BinnedPredictions(*cut, DISTANCES)
+        parts.append(self_distillation_loss(one, part, match_to_truth({"it": (one, Matching())}, part)["it"]))
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+
+
 def test_boxes_are_the_means_of_their_bins():
     """What the loss takes for the place of an edge is what the detector does."""
     model = tiny.detector("d_fine", layers=2, matching=Matching(fgl_weight=1.0))
@@ -144,11 +200,13 @@ def test_an_object_counts_as_much_as_its_weight():
 @pytest.mark.parametrize("family", ["d_fine", "deimv2"])
 def test_a_detection_loss_has_the_term_where_it_has_a_weight(family):
     images, truth = tiny.batch(((128, 128), (128, 128)))
-    plain, weighted = (tiny.detector(family, matching=Matching(fgl_weight=w)) for w in (0.0, 0.5))
+    plain, weighted = (
+        tiny.detector(family, layers=3, matching=Matching(fgl_weight=w, ddf_weight=3 * w)) for w in (0.0, 0.5)
+    )
     trace, without = tiny.distiller(weighted)(images, truth), tiny.distiller(plain)(images, truth)
-    term = trace.outcomes["detection"].maps["fgl"].sum()
-    torch.testing.assert_close(trace.total, without.total + 0.5 * term)
-    assert term > 0 and "fgl" not in without.outcomes["detection"].maps
+    terms = [trace.outcomes["detection"].maps[name].sum() for name in ("fgl", "ddf")]
+    torch.testing.assert_close(trace.total, without.total + 0.5 * terms[0] + 1.5 * terms[1])
+    assert min(terms) > 0 and not {"fgl", "ddf"} & without.outcomes["detection"].maps.keys()
     assert torch.equal(trace.student.own.boxes, without.student.own.boxes)
     denoised = tiny.distiller(weighted, detection={"denoising": 1})(images, truth).outcomes["detection"].maps
     assert denoised["denoising_fgl"].sum() > 0
