@@ -54,9 +54,9 @@ def self_distillation_loss(p: BinnedPredictions, targets: Targets, a: Assignment
 
 
 def shares(targets: Targets, queries: int) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """What a matched and an unmatched query count for: sums with these weights are the average of the two means.
+    """The weights of a matched and of an unmatched query, with which their sum is the average of the two means.
 
-    With m matched queries in the step and n others the average is that of the means in the proportion of the roots of m and n.
+    With m matched queries in the step and n others, the means are averaged in the proportion of the roots of m and n.
     """
     counts = [
         targets.processes * normaliser(targets, of_image, least=0.0)
