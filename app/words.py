@@ -126,6 +126,8 @@ TERMS = {
     "class": ("class", "the classification error of all queries"),
     "l1": ("L1", "the distance between matched boxes, in fractions of the image"),
     "giou": ("GIoU", "1 − GIoU of matched boxes"),
+    "fgl": ("localisation", "the cross-entropy of each edge's bins with the true distance, weighted by IoU (D-FINE)"),
+    "ddf": ("self-distillation", "the divergence of an earlier layer's bins from those of the last layer (D-FINE)"),
     "positive_class": ("positive, class", "the difference between the class scores of student and teacher query"),
     "positive_l1": ("positive, L1", "the distance between the boxes of student and teacher query"),
     "positive_giou": ("positive, GIoU", "1 − GIoU of the boxes of student and teacher query"),

@@ -116,6 +116,19 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class BinnedPredictions(Predictions):
+    """Predictions whose boxes come from a distribution over distances for each edge, as those of D-FINE.
+
+    Of l layers the last k have bins. Edges are left, top, right and bottom; the distance of an edge is that from the middle of
+    the layer's reference box, in units of the box's width or height.
+    """
+
+    bins: Float[Tensor, "k b q 4 n"]  # logits of the bins
+    references: Float[Tensor, "k b q 4"]  # reference boxes
+    distances: Float[Tensor, " n"]  # the distance that each bin stands for, ascending
+
+
+@dataclass(frozen=True)
 class Queries:
     """The input of a decoder. A field that a detector does not use, or makes in `decode`, is None."""
 
@@ -125,9 +138,11 @@ class Queries:
     # Predictions of the encoder for n tokens, as one layer: those from which a two-stage detector chose these queries, or the
     # chosen ones.
     proposals: Predictions | None = None
+    # Further groups of the detector's own queries, with which it is only trained (Group DETR); empty in evaluation.
+    others: tuple["Queries", ...] = ()
 
     def detach(self) -> "Queries":
-        """The queries without gradient and without proposals, as another detector decodes them."""
+        """The queries without gradient, proposals and further groups, as another detector decodes them."""
         content, position, anchors = (
             x if x is None else x.detach() for x in (self.content, self.position, self.anchors)
         )

@@ -109,6 +109,7 @@ def hub_config(settings: Any, entries: dict[str, Any], processor: Processor) -> 
         mean=processor.mean,
         std=processor.std,
         divisor=divisor(settings),
+        groups="all" if family.groups else "first",
         matching=matching(settings),
     )
 
@@ -124,7 +125,7 @@ def divisor(settings: Any) -> int:
 
 
 def matching(settings: Any) -> Matching:
-    """The costs of transformers' matcher for this configuration, and the class loss of the family's original training."""
+    """The costs of transformers' matcher for this configuration, and the losses of the family's original training."""
     family = FAMILIES[settings.model_type]
     costs = {}
     for part, default in (("class", 2.0), ("bbox", 5.0), ("giou", 2.0)):
@@ -137,6 +138,8 @@ def matching(settings: Any) -> Matching:
         class_cost="score" if family.softmax else "focal",
         class_loss=family.class_loss,
         class_loss_weight=None if family.class_loss == "focal" else 1.0,
+        fgl_weight=float(settings.weight_loss_fgl) if family.bins else 0.0,
+        ddf_weight=float(settings.weight_loss_ddf) if family.bins else 0.0,
     )
 
 

@@ -7,8 +7,8 @@ every file.
 
 - `encode`, `propose` and `decode` are required.
 - Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `reads_padding`,
-  `queries_are_boxes`, `known`, `samplers`. Without an encoder, `Memory.tokens` and `Memory.position` are None. For a backbone,
-  see `backbone_name` and `own_backbone`.
+  `queries_are_boxes`, `bins`, `query_groups`, `known`, `samplers`. Without an encoder, `Memory.tokens` and `Memory.position`
+  are None. For a backbone, see `backbone_name` and `own_backbone`.
 - Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
   persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
@@ -126,6 +126,22 @@ class Detector(nn.Module, ABC):
     def queries_are_boxes(self) -> bool:
         """Returns whether a query is a content vector and a box and nothing else, as denoising needs; by default False."""
         return False
+
+    @property
+    def bins(self) -> bool:
+        """Returns whether its boxes come from distributions over bins (`BinnedPredictions`); by default False.
+
+        It then predicts the bins where its `matching` weights their loss.
+        """
+        return False
+
+    @property
+    def query_groups(self) -> int:
+        """Returns the number of groups of own queries with which it is trained (Group DETR, arXiv 2207.13085); by default 1.
+
+        `propose` gives the groups after the first as `Queries.others` in training mode.
+        """
+        return 1
 
     @property
     def known(self) -> tuple[bool, ...]:

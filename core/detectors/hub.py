@@ -11,7 +11,7 @@ Needs the extra `hf`. Nothing is ever downloaded, and no code of a folder or a h
 import copy
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.detectors.base import Detector
+from core.hub.bins import bin_distances
 from core.hub.families import FAMILIES
 from core.hub.settings import build_settings, import_transformers
 from core.hub.shells import Outputs, recording, shell
@@ -28,9 +29,9 @@ from core.hub.tied import forget_second_names, restore_second_names
 from core.limits import Count, Items, Layers, Positive, Size, Text
 from core.matching.costs import Matching
 from core.nn.backbones import level_padding
-from core.types import Images, Memory, Predictions, Queries
+from core.types import BinnedPredictions, Images, Memory, Predictions, Queries
 
-UNUSED = r"denoising_class_embed|mask_token|model\.enc_out\w*\.[1-9]"
+UNUSED, LATER_GROUPS = r"denoising_class_embed|mask_token", r"model\.enc_out\w*\.[1-9]"  # parameters by their names
 Strides = Annotated[tuple[Size, ...], Items(1)]
 Mean = Annotated[tuple[float, ...], Items(3, 3)]
 Deviation = Annotated[tuple[Positive, ...], Items(3, 3)]
@@ -50,6 +51,7 @@ class Config:
     mean: Mean = (0.0, 0.0, 0.0)  # Mean of each colour, in 0 to 1, which is subtracted.
     std: Deviation = (1.0, 1.0, 1.0)  # Standard deviation of each colour, by which pixels are divided.
     divisor: Size = 32  # Images are padded to multiples of this many pixels.
+    groups: Literal["first", "all"] = "first"  # Groups of queries that are trained, for LW- and RF-DETR (Group DETR).
     batch_norm: Literal["frozen", "live"] = "frozen"  # Statistics of BatchNorm; live needs one process and one pass.
     matching: Matching = field(default_factory=Matching)
 
@@ -84,7 +86,7 @@ class Model(Detector):
         settings.auxiliary_loss = not self.family.norm_states
         self.with_auxiliary.auxiliary_loss = True
         self.network: Any = import_transformers().AutoModelForObjectDetection.from_config(settings)
-        freeze_unused(self.network)
+        freeze_unused(self.network, config.groups)
         for name in ("mean", "std"):
             self.register_buffer(name, 255 * torch.tensor(getattr(config, name)).view(3, 1, 1), persistent=False)
         self.register_state_dict_post_hook(forget_second_names)
@@ -117,6 +119,16 @@ class Model(Detector):
     def queries_are_boxes(self) -> bool:
         """Returns whether the decoder is given boxes and no position beside them."""
         return self.family.anchors is not None and self.family.position is None
+
+    @property
+    def bins(self) -> bool:
+        """Returns whether boxes come from distributions over bins, as those of D-FINE and DEIMv2."""
+        return self.family.bins
+
+    @property
+    def query_groups(self) -> int:
+        """Returns the number of groups of queries with which LW- or RF-DETR is trained: its `group_detr`, or 1."""
+        return int(self.network.config.group_detr) if self.family.groups and self.config.groups == "all" else 1
 
     def train(self, mode: bool = True) -> "Model":
         """Sets the mode; with frozen statistics BatchNorm stays in evaluation mode."""
@@ -156,8 +168,8 @@ class Model(Detector):
             arguments.update(given)
             return Outputs({})
 
-        # In training mode Group DETR makes several groups of queries: one is enough.
-        training = False if self.family.groups else None
+        # In training mode Group DETR makes several groups of queries: one is enough where the others are not trained.
+        training = False if self.query_groups == 1 and self.family.groups else None
         model = shell(self.network.model, training=training, decoder=shell(self.network.model.decoder, forward=record))
         return arguments, model(pixels, pixel_mask=(~padding).long())
 
@@ -191,23 +203,31 @@ class Model(Detector):
 
     def propose(self, memory: Memory) -> Queries:
         assert isinstance(memory, HubMemory)
+        count = self.query_groups if self.training else 1
+        own, *others = (self.group(memory, k, count) for k in range(count))
+        return replace(own, others=tuple(others))
+
+    def group(self, memory: HubMemory, number: int, count: int) -> Queries:
+        """One of `count` groups of queries, of equal size, that transformers' model passes to its decoder."""
         family, arguments = self.family, memory.arguments
-        anchors = arguments[family.anchors] if family.anchors else None
+        given = {name: arguments[name] for name in (family.content, family.position, family.anchors) if name}
+        parts = {name: x.chunk(count, 1)[number] for name, x in given.items()}
+        content, position, anchors = (parts.get(x or "") for x in (family.content, family.position, family.anchors))
         if anchors is not None:
             anchors = in_image(anchors.sigmoid() if family.anchor_logits else anchors, memory)
-        position = arguments[family.position] if family.position else None
-        content = arguments[family.content]
-        return Queries(content, position, anchors, self.proposals(memory, content) if self.proposes else None)
+        proposals = self.proposals(memory, parts[family.content], number, count) if self.proposes else None
+        return Queries(content, position, anchors, proposals)
 
-    def proposals(self, memory: HubMemory, content: Tensor) -> Predictions:
-        """The encoder's predictions: of every token, or of the tokens from which queries were made."""
+    def proposals(self, memory: HubMemory, content: Tensor, number: int, count: int) -> Predictions:
+        """The encoder's predictions: of every token, or of the tokens from which the queries of a group were made."""
         outputs, hidden = memory.outputs, content
         if self.family.proposals == "tokens":
             logits, boxes = outputs.enc_outputs_class, outputs.enc_outputs_coord_logits.sigmoid()
             hidden = cast(Tensor, memory.tokens)
         elif self.family.proposals == "groups":
-            logits = self.network.model.enc_out_class_embed[0](outputs.enc_outputs_class)
-            boxes = outputs.enc_outputs_coord_logits
+            head = self.network.model.enc_out_class_embed[number]
+            logits = head(outputs.enc_outputs_class.chunk(count, 1)[number])
+            boxes = outputs.enc_outputs_coord_logits.chunk(count, 1)[number]
         else:
             logits, boxes = outputs.enc_topk_logits, outputs.enc_topk_bboxes
         return Predictions(logits[None], in_image(boxes.float(), memory)[None], hidden[None])
@@ -232,8 +252,17 @@ class Model(Detector):
             hidden = rearrange(hidden, "b l q d -> l b q d")
         if family.initial_prediction:
             hidden = torch.cat([hidden[:1], hidden])
-        return Predictions(
-            sigmoid_logits(logits) if family.softmax else logits, in_image(boxes.float(), memory), hidden
+        logits = sigmoid_logits(logits) if family.softmax else logits
+        predictions = Predictions(logits, in_image(boxes.float(), memory), hidden)
+        return self.with_bins(predictions, outputs, memory) if self.matching.bin_weights and self.bins else predictions
+
+    def with_bins(self, p: Predictions, outputs: Any, memory: HubMemory) -> BinnedPredictions:
+        """The predictions with the bins of the decoder's layers, and the distances that these stand for."""
+        distances = bin_distances(self.network.model.decoder)
+        bins = rearrange(outputs.intermediate_predicted_corners, "b k q (edge n) -> k b q edge n", n=len(distances))
+        references = rearrange(outputs.initial_reference_points, "b k q c -> k b q c")
+        return BinnedPredictions(
+            p.logits, p.boxes, p.hidden, bins, in_image(references.float(), memory), distances.detach()
         )
 
     def with_queries(self, memory: HubMemory, queries: Queries) -> dict[str, Any]:
@@ -301,8 +330,8 @@ def sigmoid_logits(logits: Float[Tensor, "*n c1"]) -> Float[Tensor, "*n c"]:
     return (p - torch.log1p(-p.exp().clamp(max=1 - EPS)))[..., :-1]
 
 
-def freeze_unused(network: nn.Module) -> None:
-    """Takes weights out of training that no step uses: of denoising queries, masked tokens, and groups after the first."""
+def freeze_unused(network: nn.Module, groups: str) -> None:
+    """Takes weights out of training that no step uses: of denoising queries, masked tokens, and groups that are not trained."""
     for name, parameter in network.named_parameters():
-        if re.search(UNUSED, name):
+        if re.search(UNUSED if groups == "all" else f"{UNUSED}|{LATER_GROUPS}", name):
             parameter.requires_grad_(False)

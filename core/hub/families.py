@@ -25,6 +25,7 @@ class Family:
     norm_states: bool = False
     all_layers_in_training: bool = False  # Whether the decoder returns the outputs of all layers in training mode only.
     initial_prediction: bool = False  # Whether the first layer makes a prediction before its refinement too.
+    bins: bool = False  # Whether boxes come from distributions over bins, of the layers after the first prediction.
     image_first: bool = False  # Whether logits and boxes come as (image, layer), not (layer, image).
     hidden_image_first: bool = False  # The same of hidden states.
     class_loss: Literal["focal", "vfl", "mal", "ia_bce", "softmax"] = "focal"  # Class loss of its original training.
@@ -43,7 +44,7 @@ RT_DETR = Family(
     class_loss="vfl",
     processor="RTDetrImageProcessor",
 )
-D_FINE = replace(RT_DETR, all_layers_in_training=True, initial_prediction=True, hidden_image_first=False)
+D_FINE = replace(RT_DETR, all_layers_in_training=True, initial_prediction=True, bins=True, hidden_image_first=False)
 LW_DETR = Family(
     anchors="reference_points",
     anchor_logits=False,

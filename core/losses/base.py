@@ -79,6 +79,14 @@ class DetectorSpec(Protocol):
         """Returns whether the proposals have a logit for each class; otherwise class 0 stands for any object."""
 
     @property
+    def bins(self) -> bool:
+        """Returns whether the boxes come from distributions over bins, as those of D-FINE."""
+
+    @property
+    def query_groups(self) -> int:
+        """Returns the number of groups of own queries with which the detector is trained."""
+
+    @property
     def known(self) -> tuple[bool, ...]:
         """Returns whether the detector can predict each class; False only in a teacher of other classes."""
 

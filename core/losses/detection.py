@@ -7,13 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.boxes import giou
+from core.errors import UserError
 from core.limits import CountOrZero, Weight
+from core.losses._bins import localisation_loss, self_distillation_loss
 from core.losses._class_losses import class_loss
 from core.losses._denoising import Denoising, of_objects, restored
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
-from core.types import Assignment, Decoded, Outcome, Predictions, Problem, Queries, Targets, Trace
+from core.types import Assignment, BinnedPredictions, Decoded, Outcome, Predictions, Problem, Queries, Targets, Trace
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Model(Loss):
 
     Proposals without classes are matched and trained as if all objects were of class 0 (Deformable DETR,
     models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069). With `denoising`, also the
-    set loss of denoising queries, as a mean over their groups.
+    set loss of denoising queries, as a mean over their groups. Where the student's `matching` weights losses of D-FINE's bins,
+    queries of both kinds have them too. UserError: the student's boxes have no bins.
+
+    A student with several groups of queries (Group DETR, arXiv 2207.13085) has the mean of their losses in training, each group
+    matched on its own, and its proposals likewise. In evaluation there is the first group alone.
     """
 
     least = "truth"
-    poses_early = True
     reads: tuple[str, ...] = ()
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
@@ -43,34 +48,57 @@ class Model(Loss):
             student.proposes,
             student.proposes_classes,
         )
-        self.weights = dict(self.matching.loss_weights)
+        query_weights = self.matching.loss_weights | bin_weights(student)
+        self.weights = dict(query_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
+        self.group_weights = dict(self.weights) if student.query_groups > 1 else {}
+        self.poses_early = not self.group_weights  # the other groups are decoded after the first
+        self.weights |= {f"group_{name}": w for name, w in self.group_weights.items()}
         self.denoising = (
             Denoising(config.denoising, student.config.classes, student.width) if config.denoising else None
         )
         if self.denoising:
-            self.weights |= {f"denoising_{name}": w for name, w in self.matching.loss_weights.items()}
+            self.weights |= {f"denoising_{name}": w for name, w in query_weights.items()}
             self.adds_up = False  # queries of an image see its queries in excess, whose number is that of the batch
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
-        return self.denoising.queries(targets) if self.denoising else {}
+        groups = {f"group{k}": q for k, q in enumerate(student.others, start=1)}
+        return groups | (self.denoising.queries(targets) if self.denoising else {})
 
     def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
-        if not self.proposes:
-            return {}
-        return {"proposal": truth_problem(proposals(student), self.proposal_targets(targets), self.matching)}
+        found = {}
+        for name in groups_of(student):
+            if name != "own":
+                found[name] = truth_problem(student.predictions[name], targets, self.matching)
+            if self.proposes:
+                problem = truth_problem(proposals(student, name), self.proposal_targets(targets), self.matching)
+                found["proposal" if name == "own" else f"proposal of {name}"] = problem
+        return found
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
-        maps = set_loss(student.own, targets, student.assignment, self.matching)
-        assignments = {"truth": student.assignment}
-        if self.proposes:
-            assignments["proposal"] = pairs["proposal"]
-            losses = set_loss(proposals(student), self.proposal_targets(targets), pairs["proposal"], self.matching)
-            maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        pairs = {"truth": student.assignment} | pairs
+        groups = groups_of(student)
+        own, *others = (self.group_loss(student, name, targets, pairs) for name in groups)
+        maps = {name: x / len(groups) for name, x in own.items()}
+        for name in self.group_weights:
+            parts = [x[name] for x in others] or [torch.zeros_like(own[name])]
+            maps[f"group_{name}"] = torch.cat(parts, 2) / len(groups)
         if self.denoising:
             maps |= {f"denoising_{name}": x for name, x in self.denoising_loss(student, targets).items()}
-        return Outcome(maps, assignments)
+        return Outcome(maps, {name: pairs[name] for name in ("truth", "proposal") if name in pairs})
+
+    def group_loss(
+        self, student: Trace, group: str, targets: Targets, pairs: dict[str, Assignment]
+    ) -> dict[str, Float[Tensor, "_ b _"]]:
+        """The loss of one group of the student's queries and of its proposals."""
+        is_own = group == "own"
+        maps = query_loss(student.predictions[group], targets, pairs["truth" if is_own else group], self.matching)
+        if self.proposes:
+            matched = pairs["proposal" if is_own else f"proposal of {group}"]
+            losses = set_loss(proposals(student, group), self.proposal_targets(targets), matched, self.matching)
+            maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        return maps
 
     def denoising_loss(self, student: Trace, targets: Targets) -> dict[str, Float[Tensor, "l b q"]]:
         """The set loss of the denoising queries of all groups, divided by the number of groups."""
@@ -78,9 +106,10 @@ class Model(Loss):
         own = student.own.logits
         groups = [student.predictions[name] for name in self.denoising.names if name in student.predictions]
         if not groups:  # no image has an object
-            return dict.fromkeys(self.matching.loss_weights, torch.zeros_like(own[:, :, :1, 0], dtype=torch.float32))
+            names = [name.removeprefix("denoising_") for name in self.weights if name.startswith("denoising_")]
+            return dict.fromkeys(names, torch.zeros_like(own[:, :, :1, 0], dtype=torch.float32))
         pairs = restored(targets, len(own))
-        losses = [of_objects(set_loss(p, targets, pairs, self.matching), targets) for p in groups]
+        losses = [of_objects(query_loss(p, targets, pairs, self.matching), targets) for p in groups]
         return {name: torch.cat([x[name] for x in losses], 2) / len(groups) for name in losses[0]}
 
     def proposal_targets(self, targets: Targets) -> Targets:
@@ -88,9 +117,14 @@ class Model(Loss):
         return targets if self.proposes_classes else as_one_class(targets)
 
 
-def proposals(trace: Trace | Decoded) -> Predictions:
-    """The predictions of the encoder from which a two-stage detector took its queries."""
-    predictions = trace.queries["own"].proposals
+def groups_of(student: Trace | Decoded) -> list[str]:
+    """The names of the groups of the student's own queries: several only if it is trained with them."""
+    return ["own", *(f"group{k}" for k in range(1, 1 + len(student.queries["own"].others)))]
+
+
+def proposals(trace: Trace | Decoded, group: str = "own") -> Predictions:
+    """The predictions of the encoder from which a two-stage detector took the queries of a group."""
+    predictions = trace.queries[group].proposals
     assert predictions is not None
     return predictions
 
@@ -98,6 +132,26 @@ def proposals(trace: Trace | Decoded) -> Predictions:
 def as_one_class(targets: Targets) -> Targets:
     """The same objects, all of class 0."""
     return replace(targets, labels=torch.zeros_like(targets.labels))
+
+
+def bin_weights(student: DetectorSpec) -> dict[str, float]:
+    """The weights of the losses of bins that are on. UserError: the student's boxes have no bins."""
+    weights = student.matching.bin_weights
+    if weights and not student.bins:
+        raise UserError(
+            f"the boxes of {student.kind} have no bins, but its matching weights their losses: set fgl_weight and ddf_weight to 0"
+        )
+    return weights
+
+
+def query_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
+    """The set loss of queries, and the losses of their bins that have a weight."""
+    maps = set_loss(p, targets, a, m)
+    if not m.bin_weights:
+        return maps
+    assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where their losses have a weight"
+    losses = {"fgl": localisation_loss, "ddf": self_distillation_loss}
+    return maps | {name: losses[name](p, targets, a) for name in m.bin_weights}
 
 
 def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:

@@ -39,6 +39,8 @@ class Matching:
     class_loss_weight: Weight | None = None  # Weight of the class loss; None takes that of the cost.
     l1_loss_weight: Weight | None = None  # Weight of the L1 loss of boxes; None takes that of the cost.
     giou_loss_weight: Weight | None = None  # Weight of the GIoU loss of boxes; None takes that of the cost.
+    fgl_weight: Weight = 0.0  # Weight of the fine-grained localisation loss, for D-FINE and DEIMv2; 0 is off.
+    ddf_weight: Weight = 0.0  # Weight of the self-distillation of the layers' boxes, for D-FINE and DEIMv2; 0 is off.
 
     @property
     def weights(self) -> dict[str, float]:
@@ -50,6 +52,12 @@ class Matching:
         """The weight of each term of the detection loss, by the term's name."""
         own = {"class": self.class_loss_weight, "l1": self.l1_loss_weight, "giou": self.giou_loss_weight}
         return self.weights | {name: weight for name, weight in own.items() if weight is not None}
+
+    @property
+    def bin_weights(self) -> dict[str, float]:
+        """The weight of each loss of D-FINE's bins that is on, by its name."""
+        weights = {"fgl": self.fgl_weight, "ddf": self.ddf_weight}
+        return {name: weight for name, weight in weights.items() if weight}
 
     def coordinates(self, boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
         """Boxes (cx, cy, w, h) in float32, in the coordinates between which the L1 distance is taken."""

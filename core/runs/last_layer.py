@@ -15,5 +15,5 @@ class LastLayer(Wrapped):
         self.config = replace(detector.config, layers=1)
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
-        predictions = self.detector.decode(memory, queries)
-        return Predictions(*(x[-1:] for x in vars(predictions).values()))
+        p = self.detector.decode(memory, queries)
+        return Predictions(p.logits[-1:], p.boxes[-1:], p.hidden[-1:])

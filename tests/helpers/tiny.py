@@ -132,6 +132,8 @@ def detector_stub(**options: Any) -> SimpleNamespace:
         "matching": Matching(),
         "proposes": False,
         "proposes_classes": False,
+        "bins": False,
+        "query_groups": 1,
     }
     about |= options
     about["known"] = about.get("known", (True,) * about["classes"])

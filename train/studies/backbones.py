@@ -8,7 +8,7 @@ Command: python -m train study backbones    Time: 3 minutes on one core
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from core.losses._class_losses import focal_loss
 from core.matching.costs import Matching
 from core.nn.backbones import Backbone, build
 from core.runs.checkpoint import save_module
-from core.types import Targets
+from core.types import Images, Targets
 
 EPOCHS, BATCH, RATE, SEED = 6, 16, 3e-3, 0
 AUGMENT = Augment(jitter=0.2)
@@ -52,20 +52,26 @@ def main(
 
 
 def train_backbone(backbone: Backbone, loader: Loader, classes: int) -> None:
-    """Trains a backbone with a 1x1 convolution on each level, which is thrown away afterwards."""
-    heads = nn.ModuleList(nn.Conv2d(c, classes, 1) for c in backbone.channels)
+    """Trains a backbone on the dense classes of the images."""
+    train_maps(backbone.body, backbone, backbone.channels, loader, classes)
+
+
+def train_maps(
+    body: nn.Module, maps_of: Callable[[Images], list[Tensor]], channels: Sequence[int], loader: Loader, classes: int
+) -> None:
+    """Trains the network `body`, which makes the maps, with a 1x1 convolution on each map that is thrown away afterwards."""
+    heads = nn.ModuleList(nn.Conv2d(c, classes, 1) for c in channels)
     for name, parameter in heads.named_parameters():
         if name.endswith(".bias"):
             nn.init.constant_(parameter, -4.0)
-    modules = nn.ModuleList([backbone, heads])
-    modules.train()
-    backbone.body.train()  # only this study lets BatchNorm learn its statistics
+    modules = nn.ModuleList([body, heads])
+    modules.train()  # only this study lets BatchNorm learn its statistics
     optimizer = torch.optim.AdamW(modules.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, EPOCHS * len(loader))
     for epoch in range(EPOCHS):
         losses = []
         for images, targets in loader.epoch(epoch):
-            maps = [head(x) for head, x in zip(heads, backbone(images))]
+            maps = [head(x) for head, x in zip(heads, maps_of(images))]
             loss = sum(dense_loss(m, targets) for m in maps)
             assert isinstance(loss, Tensor)  # a backbone has at least one level
             loss.backward()

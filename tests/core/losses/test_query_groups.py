@@ -1,0 +1,91 @@
+"""Training with several groups of queries (Group DETR), as LW- and RF-DETR train."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.detectors import hub as detector
+from core.matching.solving import match_to_truth, solve
+from tests.helpers import hub, tiny
+
+families = pytest.mark.parametrize("family", ["lw_detr", "rf_detr"])
+
+
+def grouped(family: str, groups: str = "all") -> detector.Model:
+    """A detector whose config.json has three groups."""
+    torch.manual_seed(1)
+    config = hub.config(family)
+    plain = config.config_json.replace('"group_detr"', '"dropout": 0.0, "group_detr"')
+    return tiny.stir(detector.Model(replace(config, config_json=plain, groups=groups)))
+
+
+def batch(counts=(3, 1)):
+    return tiny.batch(((128, 128), (128, 128)), counts)
+
+
+@families
+def test_only_training_has_further_groups_and_they_do_not_change_the_first(family):
+    images, targets = batch()
+    model, alone = grouped(family), grouped(family, "first")
+    trained = tiny.distiller(model).train()(images, targets)
+    assert len(trained.student.queries["own"].others) == 2
+    assert {"group1", "group2"} <= trained.student.predictions.keys()
+    for other in (tiny.distiller(model)(images, targets), tiny.distiller(alone).train()(images, targets)):
+        assert other.student.predictions.keys() == {"own"} and not other.student.queries["own"].others
+        torch.testing.assert_close(trained.student.own.boxes, other.student.own.boxes, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(trained.student.own.logits, other.student.own.logits, rtol=1e-5, atol=1e-5)
+    groups = [trained.student.predictions[name].boxes for name in ("own", "group1", "group2")]
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(groups, groups[1:]))
+
+
+@families
+def test_the_loss_is_the_mean_of_the_losses_of_groups_that_are_matched_on_their_own(family):
+    images, targets = batch()
+    model = grouped(family)
+    trace = tiny.distiller(model).train()(images, targets)
+    totals = []
+    for name in ("own", "group1", "group2"):
+        queries, p = trace.student.queries[name], trace.student.predictions[name]
+        alone = tiny.distiller(grouped(family, "first"))
+        alone.student.propose = lambda memory, queries=queries: replace(queries, others=())
+        alone.student.decode = lambda memory, queries, p=p: p
+        totals.append(alone(images, targets).total)
+    torch.testing.assert_close(trace.total, sum(totals) / 3, rtol=1e-5, atol=1e-5)
+    assert len({round(float(x.detach()), 4) for x in totals}) == 3
+
+
+@families
+@pytest.mark.parametrize("counts", [(3, 1), (0, 2), (0, 0)])
+def test_every_group_gets_a_gradient_with_and_without_objects(family, counts):
+    model = grouped(family)
+    tiny.distiller(model).train()(*batch(counts)).total.backward()
+    heads = model.network.model.enc_out_class_embed
+    assert all(head.weight.grad.abs().sum() > 0 for head in heads)
+    for weight in (model.network.model.query_feat.weight, model.network.model.reference_point_embed.weight):
+        assert (weight.grad.abs().sum(-1) > 0).all(), "every query of every group"
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@families
+def test_groups_after_the_first_are_not_trained_by_default(family):
+    model = grouped(family, "first")
+    assert detector.Config().groups == "first" and model.query_groups == 1
+    tiny.distiller(model).train()(*batch()).total.backward()
+    rows = model.network.model.query_feat.weight.grad.abs().sum(-1)
+    assert (rows[:10] > 0).all() and not rows[10:].any()
+    assert model.network.model.enc_out_class_embed[1].weight.grad is None
+
+
+def test_every_group_and_its_proposals_are_matched_on_their_own():
+    images, targets = batch()
+    model = grouped("rf_detr")
+    step = tiny.distiller(model).train()
+    student = step(images, targets).student
+    problems = step.losses["detection"].problems(student, None, targets)
+    assert set(problems) == {"proposal", "group1", "proposal of group1", "group2", "proposal of group2"}
+    found = solve({"detection": problems})["detection"]
+    for name in ("group1", "group2"):
+        for p, key in ((student.predictions[name], name), (student.queries[name].proposals, f"proposal of {name}")):
+            expected = match_to_truth({"it": (p, model.matching)}, targets)["it"]
+            assert tiny.rows(found[key]) == tiny.rows(expected)
