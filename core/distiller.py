@@ -1,6 +1,6 @@
 """The distillation step: decode both detectors, match, sum the losses. Training runs it with gradients, the rest without."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -111,20 +111,23 @@ class Distiller(nn.Module):
         targets: Targets,
         decoded_teacher: Decoded | None,
         on_decoded: OnDecoded,
-        losses: Iterable[Loss],
+        losses: Collection[Loss],
     ) -> tuple[Trace, Trace | None]:
         """The traces of both detectors, whose own queries are matched with the objects, and which `losses` compare.
 
         Matching begins as soon as these are decoded, and ends last: meanwhile the host gives a GPU all the rest to decode,
-        and then solves while the GPU works.
+        and then solves while the GPU works. Groups of losses that are `joint` are decoded with the student's own queries.
         """
         teacher_pairs = None
         if self.teacher is not None and decoded_teacher is not None:
             teacher_pairs = begin_matching("teacher", self.teacher, decoded_teacher, targets)
         memory = self.student.encode(images)
         own = self.student.propose(memory)
-        asked = ask(losses, own, decoded_teacher, targets)
-        student = decode(self.student, Decoded(memory), {"own": own})
+        joint, asked = (
+            ask([loss for loss in losses if loss.joint == together], own, decoded_teacher, targets)
+            for together in (True, False)
+        )
+        student = decode_together(self.student, Decoded(memory), {"own": own} | joint)
         student_pairs = begin_matching("student", self.student, student, targets)
         student = decode(self.student, student, asked)
         on_decoded("student", student)
@@ -178,6 +181,14 @@ def run_teacher(teacher: Detector, images: Images) -> Decoded:
 def decode(detector: Detector, decoded: Decoded, queries: dict[str, Queries]) -> Decoded:
     """Adds groups of queries, and their predictions, to what the detector has computed for the images."""
     predictions = {name: detector.decode(decoded.memory, q) for name, q in queries.items()}
+    return replace(decoded, queries=decoded.queries | queries, predictions=decoded.predictions | predictions)
+
+
+def decode_together(detector: Detector, decoded: Decoded, queries: dict[str, Queries]) -> Decoded:
+    """As `decode`, in one pass for all groups where the detector can."""
+    if len(queries) == 1:
+        return decode(detector, decoded, queries)
+    predictions = detector.decode_groups(decoded.memory, queries)
     return replace(decoded, queries=decoded.queries | queries, predictions=decoded.predictions | predictions)
 
 

@@ -111,6 +111,7 @@ class Loss(nn.Module, ABC):
     # Whether, in eval mode, the losses of the parts of a step (its processes and passes) add up to the loss of the whole step.
     # The file of a loss with False says why.
     adds_up: bool = True
+    joint: bool = False  # The student decodes the groups that it asks for in one pass with its own queries, if it can.
     every: int = 1  # Training computes it in every so many steps, with so many times its weight.
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:

@@ -20,6 +20,7 @@ class Config:
 
     weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
     every: Count = 1  # Compute it in every so many steps of training, with so many times its weight.
+    joint: bool = False  # Decode its queries in one pass with the student's own, if the detector can: AdaMixer.
 
 
 class Model(Loss):
@@ -32,7 +33,7 @@ class Model(Loss):
         super().__init__()
         refuse_other_kinds("prior", student, require_teacher("prior", teacher))
         self.matching, self.weights = student.matching, student.matching.loss_weights
-        self.student_layers, self.every = student.config.layers, config.every
+        self.student_layers, self.every, self.joint = student.config.layers, config.every, config.joint
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         assert teacher is not None

@@ -91,6 +91,22 @@ def test_losses_of_factor_0_are_left_out_and_the_others_multiplied(kind, batch, 
 
 
 @kinds
+def test_a_prior_that_is_decoded_with_the_own_queries_changes_nothing_but_the_passes(kind, batch, monkeypatch):
+    student, teacher = tiny.pair(kind)
+    names = ["detection", "logits", "prior"]
+    expected = tiny.distiller(student, teacher, names)(*batch)
+    calls, real = [], student.decode_groups
+    monkeypatch.setattr(
+        student, "decode_groups", lambda memory, groups: calls.append(list(groups)) or real(memory, groups)
+    )
+    trace = tiny.distiller(student, teacher, names, prior={"joint": True})(*batch)
+    assert calls == [["own", "prior"]] and list(trace.student.predictions) == ["own", "prior"]
+    assert trace.parts().keys() == expected.parts().keys()
+    for name, value in expected.parts().items():
+        torch.testing.assert_close(trace.parts()[name], value, rtol=1e-4, atol=1e-5)
+
+
+@kinds
 def test_25_queries_of_the_teacher_cost_no_solver_call(kind, batch, solved):
     """K layers x B images: so many calls for the student's own, so many for the teacher, none for the group."""
     student, teacher = tiny.pair(kind)
