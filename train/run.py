@@ -66,6 +66,14 @@ class Pseudo:
 
 
 @dataclass(frozen=True)
+class Distil:
+    """How long the losses other than `detection` last, and whether their weights fall."""
+
+    until: Annotated[float, Limits(0, 1, above=True)] = 1.0  # Share of training after which these losses end.
+    weights: Literal["constant", "falling"] = "constant"  # Until then their weights stay, or fall linearly to 0.
+
+
+@dataclass(frozen=True)
 class Optim:
     """AdamW with a learning-rate schedule."""
 
@@ -100,6 +108,7 @@ class Run:
     data: Data = Data()
     optim: Optim = Optim()
     pseudo: Pseudo = Pseudo()
+    distil: Distil = Distil()
     teacher: Path | None = None  # Teacher: a run, or a .safetensors file.
     teacher_store: Path | None = None  # Folder with what the teacher says of each image; completed before training.
     teacher_cache: Path | None = None  # Former name of teacher_store.

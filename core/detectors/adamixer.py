@@ -91,15 +91,28 @@ class Model(Detector):
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
         """Predictions for queries with content and anchors."""
-        assert queries.content is not None and queries.anchors is not None, (
-            "AdaMixer's queries have content and anchors"
+        (predictions,) = self.decode_groups(memory, {"": queries}).values()
+        return predictions
+
+    def decode_groups(self, memory: Memory, groups: dict[str, Queries]) -> dict[str, Predictions]:
+        """Predictions for all groups in one pass; queries attend to those of their own group alone."""
+        content, anchors = (
+            torch.cat(parts, 1) for parts in zip(*(content_and_anchors(queries) for queries in groups.values()))
         )
-        content, xyzr, layers = queries.content, to_xyzr(queries.anchors, memory.sizes), []
+        counts = [queries.content.shape[1] for queries in groups.values() if queries.content is not None]
         maps = pyramid(memory.neck, memory.strides, groups=self.config.groups, points=self.config.points)
+        xyzr, layers = to_xyzr(anchors, memory.sizes), []
         for stage in self.stages:
-            logits, xyzr, content = stage(content, xyzr.detach(), maps)
+            logits, xyzr, content = stage(content, xyzr.detach(), maps, counts)
             layers.append((logits, from_xyzr(xyzr, memory.sizes), content))
-        return Predictions(*map(torch.stack, zip(*layers)))
+        parts = zip(*(torch.stack(x).split(counts, 2) for x in zip(*layers)))
+        return {name: Predictions(*part) for name, part in zip(groups, parts)}
+
+
+def content_and_anchors(queries: Queries) -> tuple[Float[Tensor, "b q d"], Float[Tensor, "b q 4"]]:
+    """The content and the anchors of queries, which AdaMixer's queries have."""
+    assert queries.content is not None and queries.anchors is not None, "AdaMixer's queries have content and anchors"
+    return queries.content, queries.anchors
 
 
 def to_xyzr(boxes: Float[Tensor, "b q 4"], sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b q 4"]:
@@ -153,12 +166,12 @@ class Stage(nn.Module):
         self.mixing.reset()
 
     def forward(
-        self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid
+        self, content: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], maps: Pyramid, counts: list[int]
     ) -> tuple[Float[Tensor, "b q c"], Float[Tensor, "b q 4"], Float[Tensor, "b q d"]]:
-        """Class logits, boxes (x, y, z, r) and content after this layer."""
+        """Class logits, boxes (x, y, z, r) and content after this layer; `counts` are the queries of each group."""
         u = content + position(xyzr, content.shape[-1]).to(content.dtype)
         # Query, key, value and residual all contain the position: the authors call it a minor bug, and kept it throughout.
-        content = self.attention_norm(u + self.attention(u, xyzr))
+        content = self.attention_norm(u + self.attention(u, xyzr, counts))
         content = self.mixing_norm(content + self.mixing(content, xyzr, maps))
         content = self.feedforward_norm(content + self.feedforward(content))
         shift = self.to_shift(content).float()
@@ -176,7 +189,7 @@ def position(xyzr: Float[Tensor, "b q 4"], width: int) -> Float[Tensor, "b q d"]
 
 
 class BoxBiasedAttention(nn.Module):
-    """Self-attention in which a query attends more to queries whose boxes cover much of its own box."""
+    """Self-attention within groups of queries, in which a query attends more to those whose boxes cover much of its own."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -184,12 +197,19 @@ class BoxBiasedAttention(nn.Module):
         self.to_qkv, self.to_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.sharpness = nn.Parameter(torch.empty(heads).uniform_(0, 4))
 
-    def forward(self, x: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q d"]:
-        q, k, v = rearrange(self.to_qkv(x), "b q (n h d) -> n b h q d", n=3, h=self.heads)
+    def forward(
+        self, x: Float[Tensor, "b q d"], xyzr: Float[Tensor, "b q 4"], counts: list[int]
+    ) -> Float[Tensor, "b q d"]:
+        parts = zip(self.to_qkv(x).split(counts, 1), xyzr.split(counts, 1))
+        return self.to_out(torch.cat([self.attend(*part) for part in parts], 1))
+
+    def attend(self, qkv: Float[Tensor, "b q e"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q d"]:
+        """What each query of one group reads of the others; `qkv` are their queries, keys and values side by side."""
+        q, k, v = rearrange(qkv, "b q (n h d) -> n b h q d", n=3, h=self.heads)
         bias = log_cover(xyzr)[:, None] * rearrange(self.sharpness, "h -> h 1 1")
         # Not by torch's kernel: with a trainable bias its last bits under no_grad differ from those of a training step.
         score = q @ k.mT * k.shape[-1] ** -0.5 + bias.to(q.dtype)
-        return self.to_out(rearrange(score.softmax(-1) @ v, "b h q d -> b q (h d)"))
+        return rearrange(score.softmax(-1) @ v, "b h q d -> b q (h d)")
 
 
 @torch.no_grad()

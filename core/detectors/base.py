@@ -7,8 +7,8 @@ every file.
 
 - `encode`, `propose` and `decode` are required.
 - Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `reads_padding`,
-  `queries_are_boxes`, `bins`, `query_groups`, `known`, `samplers`. Without an encoder, `Memory.tokens` and `Memory.position`
-  are None. For a backbone, see `backbone_name` and `own_backbone`.
+  `queries_are_boxes`, `bins`, `query_groups`, `known`, `samplers`, `decode_groups`. Without an encoder, `Memory.tokens` and
+  `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
 - Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
   persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
@@ -202,6 +202,14 @@ class Detector(nn.Module, ABC):
         sigmoid for each class. The order of queries does not matter. Which gradients flow between layers is the detector's
         own choice, but each layer's predictions are trained.
         """
+
+    def decode_groups(self, memory: Memory, groups: dict[str, Queries]) -> dict[str, Predictions]:
+        """Predictions for several groups of queries, by their names; queries of different groups do not see each other.
+
+        By default one call of `decode` for each. A detector may decode all in one pass, whose predictions are those of single
+        calls up to rounding.
+        """
+        return {name: self.decode(memory, queries) for name, queries in groups.items()}
 
     def forward(self, images: Images) -> Predictions:
         """Predictions for the detector's own queries, as in inference and exports."""

@@ -122,6 +122,8 @@ class Loss(nn.Module, ABC):
     # Whether `problems` reads of the student only its own queries and their predictions. If so, it is called before the further
     # groups are decoded, which a GPU does while the problems are solved.
     poses_early: bool = False
+    joint: bool = False  # The student decodes the groups that it asks for in one pass with its own queries, if it can.
+    every: int = 1  # Training computes it in every so many steps, with so many times its weight.
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         """Further groups of queries for the student to decode, by name.

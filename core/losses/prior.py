@@ -7,7 +7,7 @@ student takes the assignment of the last layer of the teacher that teaches it.
 
 from dataclasses import dataclass
 
-from core.limits import Weight
+from core.limits import Count, Weight
 from core.losses._same_queries import assignment_of_teacher, refuse_other_kinds
 from core.losses.base import DetectorSpec, Loss, require_teacher
 from core.losses.detection import set_loss
@@ -19,6 +19,8 @@ class Config:
     """The class loss and the weights of the terms are those of the student's `matching`."""
 
     weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
+    every: Count = 1  # Compute it in every so many steps of training, with so many times its weight.
+    joint: bool = False  # Decode its queries in one pass with the student's own, if the detector can: AdaMixer.
 
 
 class Model(Loss):
@@ -31,7 +33,7 @@ class Model(Loss):
         super().__init__()
         refuse_other_kinds("prior", student, require_teacher("prior", teacher))
         self.matching, self.weights = student.matching, student.matching.loss_weights
-        self.student_layers = student.config.layers
+        self.student_layers, self.every, self.joint = student.config.layers, config.every, config.joint
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
         assert teacher is not None

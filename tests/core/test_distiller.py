@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core import detectors, losses
-from core.distiller import Distiller, map_weights, total
+from core.distiller import Distiller, map_weights, run_teacher, total
 from core.losses.base import Loss
 from core.matching import solving
 from core.matching.solving import truth_problem
@@ -69,6 +69,42 @@ def test_weights_and_maps_must_be_the_same(batch):
     for weights in ({}, {**step.weights, "priro": {"class": 1.0}}):
         with pytest.raises(KeyError, match="priro|detection"):
             Distiller(step.student, dict(step.losses), weights)(*batch)
+
+
+@kinds
+def test_losses_of_factor_0_are_left_out_and_the_others_multiplied(kind, batch, monkeypatch):
+    """What is left is what a distiller of these losses alone computes; without any other loss the teacher does not run."""
+    student, teacher = tiny.pair(kind)
+    step = tiny.distiller(student, teacher, ["detection", "logits", "prior"])
+    expected = tiny.distiller(student, teacher, ["detection", "logits"], scales={"detection": 2.0, "logits": 0.5})(
+        *batch
+    )
+    trace = step(*batch, factors={"detection": 2.0, "logits": 0.5, "prior": 0.0})
+    assert same(expected, trace) and trace.outcomes.keys() == {"detection", "logits"}
+    assert set(trace.student.predictions) == {"own"}, "no group is decoded that no loss reads"
+    assert same(step(*batch), step(*batch, factors=dict.fromkeys(step.losses, 1.0)))
+    answer = run_teacher(teacher, batch[0])
+    monkeypatch.setattr(teacher, "encode", None)
+    alone, off = tiny.distiller(student)(*batch), {"detection": 1.0, "logits": 0.0, "prior": 0.0}
+    for decoded in (None, answer):
+        trace = step(*batch, decoded_teacher=decoded, factors=off)
+        assert same(alone, trace) and trace.teacher is None
+
+
+@kinds
+def test_a_prior_that_is_decoded_with_the_own_queries_changes_nothing_but_the_passes(kind, batch, monkeypatch):
+    student, teacher = tiny.pair(kind)
+    names = ["detection", "logits", "prior"]
+    expected = tiny.distiller(student, teacher, names)(*batch)
+    calls, real = [], student.decode_groups
+    monkeypatch.setattr(
+        student, "decode_groups", lambda memory, groups: calls.append(list(groups)) or real(memory, groups)
+    )
+    trace = tiny.distiller(student, teacher, names, prior={"joint": True})(*batch)
+    assert calls == [["own", "prior"]] and list(trace.student.predictions) == ["own", "prior"]
+    assert trace.parts().keys() == expected.parts().keys()
+    for name, value in expected.parts().items():
+        torch.testing.assert_close(trace.parts()[name], value, rtol=1e-4, atol=1e-5)
 
 
 @kinds

@@ -49,6 +49,7 @@ OUT_OF_MEMORY = (
     "the GPU's memory ran out; start the run again with twice the --optim.passes, which changes no result, with smaller"
     " --data.augment.sizes, or with --amp bf16"
 )
+Factors = dict[str, float]  # by loss, what its weights are multiplied by in a step; 0: it is left out
 Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
 
 
@@ -107,9 +108,9 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
                 begun = perf_counter()
                 passes = training.next_passes()
                 waited = perf_counter() - begun
-                record = training.step(
-                    *training.with_objects(passes), optim.rate_factor(run.optim, progress.step, total_steps)
-                )
+                factors = optim.loss_factors(job.distiller.named_losses, run.distil, progress.step, total_steps)
+                rate = optim.rate_factor(run.optim, progress.step, total_steps)
+                record = training.step(*training.with_objects(passes), rate, factors)
                 log.step(record, seconds=perf_counter() - begun, waited=waited)
                 if progress.step % run.checkpoint_every == 0:
                     training.save()
@@ -207,19 +208,19 @@ class Training:
         ]
         return complete, [answer for _, answer in asked]
 
-    def step(self, passes: Passes, answers: Answers, rate_factor: float) -> dict:
+    def step(self, passes: Passes, answers: Answers, rate_factor: float, factors: Factors) -> dict:
         """Makes one update of the weights; returns its record for the log."""
         distiller, optimizer = self.job.distiller, self.optimizer
         optim.set_rate(optimizer, rate_factor)
         maps = [
-            self.forward_backward(*batch, answer, k, last=k + 1 == len(passes))
+            self.forward_backward(*batch, answer, factors, k, last=k + 1 == len(passes))
             for k, (batch, answer) in enumerate(zip(passes, answers))
         ]
         if isinstance(self.batches, CopiedAhead):
             self.batches.begin()  # before the step's record waits for the GPU
         self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
-        record = step_record(maps, norm, distiller) | pseudo_record(self.job, passes)
+        record = step_record(maps, norm, distiller, factors) | pseudo_record(self.job, passes)
         if self.scaler.is_enabled() and not math.isfinite(record["grad_norm"]):
             record["grad_norm"] = None  # an overflow of fp16: the scaler skips this update and lowers its scale
         if nonfinite := faults.nonfinite_names(record):
@@ -234,7 +235,7 @@ class Training:
         return self.progress.next_step() | {"lr": self.job.run.optim.lr * rate_factor} | record
 
     def forward_backward(
-        self, images: Images, targets: Targets, answer: Decoded | None, index: int, *, last: bool
+        self, images: Images, targets: Targets, answer: Decoded | None, factors: Factors, index: int, *, last: bool
     ) -> MapsOrError:
         """One pass of a step. Returns only the detached maps, so that memory is needed for one pass at a time."""
         assert targets.step is not None  # next_passes sets it
@@ -242,9 +243,10 @@ class Training:
         reseed(self.job.device, pass_seed(self.job.run.seed, self.progress.step, self.ranks.rank, index))
         with nullcontext() if last else self.local_gradients():
             with autocast(self.job):
-                total, get_trace = self.training_pass(images.to(self.job.device), targets.to(self.job.device), answer)
+                batch = images.to(self.job.device), targets.to(self.job.device)
+                total, get_trace = self.training_pass(*batch, answer, factors)
             if last:
-                self.check_gradients(get_trace(), has_objects)
+                self.check_gradients(get_trace(), has_objects, factors)
             self.scaler.scale(total).backward()
         return detached_maps(get_trace())
 
@@ -253,14 +255,14 @@ class Training:
         ddp = self.training_pass
         return ddp.no_sync() if isinstance(ddp, DistributedDataParallel) else nullcontext()
 
-    def check_gradients(self, result: DistillTrace | FloatingPointError, has_objects: bool) -> None:
+    def check_gradients(self, result: DistillTrace | FloatingPointError, has_objects: bool, factors: Factors) -> None:
         """Checks that every term has once had a gradient; logs each loss's gradient every `gradients_every` steps."""
         every = self.job.run.gradients_every
         trace = result if isinstance(result, DistillTrace) else None
         if self.checks.inactive:
-            self.checks.refuse_inactive(trace, objects=has_objects, scale=self.scaler.get_scale())
+            self.checks.refuse_inactive(trace, objects=has_objects, scale=self.scaler.get_scale(), factors=factors)
         if trace and every and self.progress.step % every == 0 and self.ranks.first:
-            norms = self.checks.loss_norms(trace, self.scaler.get_scale())
+            norms = self.checks.loss_norms(trace, self.scaler.get_scale(), factors)
             where = {"step": self.progress.step + 1, "epoch": self.progress.epoch + 1}
             self.log.write_event({"gradients": faults.nonfinite_to_none(norms), **where})
 
@@ -410,17 +412,20 @@ def pseudo_record(job: Job, passes: Passes) -> dict:
     return {"pseudo": dict(zip(vars(own), sums))}
 
 
-def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distiller) -> dict:
+def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distiller, factors: Factors) -> dict:
     """The record of a step: total, gradient norm, and every term unweighted and weighted; averaged over processes.
 
-    All numbers are fetched from the device in one copy. Where the forward pass failed, the terms are NaN.
+    All numbers are fetched from the device in one copy. Where the forward pass failed, the terms are NaN. The terms of losses
+    that were left out are in `weighted` alone, as 0.
     """
-    parts = [faults.nan_terms(distiller) if isinstance(x, FloatingPointError) else x for x in maps]
+    parts = [faults.nan_terms(distiller, factors) if isinstance(x, FloatingPointError) else x for x in maps]
     sums = {name: torch.stack([p[name].sum().float() for p in parts]).sum() for name in parts[0]}
-    weights = {f"{loss}/{key}": w for loss, keys in distiller.weights.items() for key, w in keys.items()}
+    weights = {
+        f"{loss}/{key}": w * factors[loss] for loss, keys in distiller.weights.items() for key, w in keys.items()
+    }
     fetched = torch.cat([parallel.average_in_place(torch.stack(list(sums.values()))), norm.float()[None]]).tolist()
     terms = dict(zip(sums, fetched))
-    weighted = {name: weights[name] * value for name, value in terms.items()}
+    weighted = {name: weight * terms[name] if name in terms else 0.0 for name, weight in weights.items()}
     return {"total": sum(weighted.values()), "grad_norm": fetched[-1], "terms": terms, "weighted": weighted}
 
 

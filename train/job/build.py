@@ -148,9 +148,10 @@ def compile_detectors(job: Job) -> Job:
     if job.run.compile:
         torch._functorch.config.donated_buffer = False  # gradient checks go through a graph twice
         for detector in filter(None, (job.distiller.student, job.distiller.teacher)):
-            # The contract of Detector: both are called through the instance.
+            # The contract of Detector: they are called through the instance.
             detector.encode = torch.compile(detector.encode)  # type: ignore[method-assign]
             detector.decode = torch.compile(detector.decode)  # type: ignore[method-assign]
+            detector.decode_groups = torch.compile(detector.decode_groups)  # type: ignore[method-assign]
     return job
 
 

@@ -1,13 +1,15 @@
-"""The optimiser and its learning-rate schedules."""
+"""The optimiser, its learning-rate schedules, and what each loss counts in a step."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 from torch.optim import AdamW
 
 from core.errors import UserError
-from train.run import Optim
+from core.losses.base import Loss
+from train.run import Distil, Optim
 
 
 def optimizer(module: nn.Module, optim: Optim) -> AdamW:
@@ -82,3 +84,23 @@ def flat_decay(optim: Optim, done: float) -> float:
 
 
 SCHEDULES = {"cosine": cosine, "step": step_decay, "flat-decay": flat_decay}
+
+
+def loss_factors(losses: Mapping[str, Loss], distil: Distil, step: int, steps: int) -> dict[str, float]:
+    """What the weights of each loss are multiplied by in a step (0 to steps - 1), by its name; 0 leaves the loss out.
+
+    It follows from the step of the run alone, so it is the same in all processes, all passes of the step, and a resumed run.
+    A loss of every k-th step counts k times as much there, so its gradient is the same on average.
+    """
+    share = distil_share(distil, step / steps)
+    return {
+        name: (1.0 if name == "detection" else share) * (loss.every if step % loss.every == 0 else 0.0)
+        for name, loss in losses.items()
+    }
+
+
+def distil_share(distil: Distil, done: float) -> float:
+    """The weight of the losses other than `detection`, as a fraction; `done` is the share of training that is done, 0 to 1."""
+    if done >= distil.until:
+        return 0.0
+    return 1 - done / distil.until if distil.weights == "falling" else 1.0

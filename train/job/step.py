@@ -1,7 +1,7 @@
 """Computes a training step: what the teacher answers, and the forward pass as DistributedDataParallel (DDP) wraps it."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.distributed as dist
@@ -69,10 +69,14 @@ class TrainingPass(nn.Module):
         self.distiller = distiller
 
     def forward(
-        self, images: Images, targets: Targets, decoded_teacher: Decoded | None = None
+        self,
+        images: Images,
+        targets: Targets,
+        decoded_teacher: Decoded | None = None,
+        factors: Mapping[str, float] | None = None,
     ) -> tuple[Tensor, Callable[[], DistillTrace | FloatingPointError]]:
         try:
-            trace = self.distiller(images, targets, decoded_teacher=decoded_teacher)
+            trace = self.distiller(images, targets, decoded_teacher=decoded_teacher, factors=factors)
         except FloatingPointError as error:
             not_finite, sums = error, [p.sum() for p in self.parameters() if p.requires_grad]
             return torch.stack(sums).sum() * torch.nan, lambda: not_finite

@@ -9,7 +9,7 @@ from train.job.build import Job
 from train.job.images import ChosenRule, kinds_of_images
 from train.job.memory import estimate_memory
 from train.job.stored_teacher import describe as describe_store
-from train.run import Data, Optim
+from train.run import Data, Distil, Optim, Run
 
 
 def summary(job: Job, path: Path) -> str:
@@ -23,7 +23,7 @@ def summary(job: Job, path: Path) -> str:
         "student": f"{student.kind}{backbone}, {size:.1f} M parameters",
         "teacher": run.teacher and f"{run.teacher}, evaluated first",
         "store": describe_store(run),
-        "losses": ", ".join(f"{name} x {getattr(run.losses, name).weight:g}" for name in losses),
+        "losses": describe_losses(run, losses),
         "start": job.start,
         "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),
         "data": f"{kinds_of_images(job.loader.dataset)}, {len(job.val)} validation images",
@@ -37,6 +37,16 @@ def summary(job: Job, path: Path) -> str:
     }
     rows = [*lines.items(), *(("warning", str(limit)) for limit in job.limits)]
     return "\n".join(f"{title:<9} {printable(text)}" for title, text in rows if text)
+
+
+def describe_losses(run: Run, losses: dict[str, Loss]) -> str:
+    """The losses and their weights, in which steps they are computed, and when all but `detection` end."""
+    turns = {name: f" in every {loss.every} steps" if loss.every > 1 else "" for name, loss in losses.items()}
+    words = ", ".join(f"{name} x {getattr(run.losses, name).weight:g}{turns[name]}" for name in losses)
+    fall = ", with falling weights" if run.distil.weights == "falling" else ""
+    if run.distil == Distil() or losses.keys() == {"detection"}:
+        return words
+    return f"{words}; all but detection{fall} until {run.distil.until:.0%} of training"
 
 
 def describe_pseudo(chosen: ChosenRule) -> str:

@@ -100,8 +100,8 @@ def nonfinite_to_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def nan_terms(distiller: Distiller) -> dict[str, Tensor]:
-    """NaN for each term of the loss: stands for the terms of a pass that ended with an error."""
-    names = [f"{loss}/{key}" for loss, maps in distiller.weights.items() for key in maps]
+def nan_terms(distiller: Distiller, factors: Mapping[str, float]) -> dict[str, Tensor]:
+    """NaN for each term of the losses whose factor is not 0: stands for the terms of a pass that ended with an error."""
+    names = [f"{loss}/{key}" for loss, maps in distiller.weights.items() for key in maps if factors[loss]]
     device = next(distiller.student.parameters()).device
     return {name: torch.full((), torch.nan, device=device) for name in names}

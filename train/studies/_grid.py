@@ -167,7 +167,8 @@ def is_finished(path: Path, run: Run) -> bool:
         return False
     held = decode(Run, read_json(path / "card.json")["run"], f"{path / 'card.json'}: run")
     run = replace(run, student=replace(run.student, classes=held.student.classes))  # their number comes from the data
-    differ = [key for key in ("student", "losses", "optim", "data", "seed") if getattr(held, key) != getattr(run, key)]
+    decisive = ("student", "losses", "distil", "optim", "data", "seed")
+    differ = [key for key in decisive if getattr(held, key) != getattr(run, key)]
     if differ:
         raise UserError(f"{path} holds a run with another {differ[0]}; move that folder away to train this row")
     return any(score["epoch"] == run.optim.epochs for score in scores(path))

@@ -72,11 +72,15 @@ class History:
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
-        """All terms, in the order of the log."""
+        """The terms of the last steps, in the order of the log. A loss that ended before, or was left out of them, has none."""
         first, last = (means(part, "terms") for part in (self.ends[0], self.ends[1]))
         weighted = means(self.ends[1], "weighted")
         total = sum(map(abs, weighted.values())) or 1.0
-        return tuple(Term(name, first[name], last[name], abs(weighted[name]) / total) for name in last)
+        return tuple(
+            Term(name, first.get(name, last[name]), last[name], abs(weighted[name]) / total)
+            for name in weighted
+            if name in last
+        )
 
     @cached_property
     def loss_shares(self) -> tuple[LossShare, ...]:
@@ -110,7 +114,7 @@ class History:
         """The mean share of each loss in the gradient at a place, over the second half of training; {} if not logged."""
         norms = [gradient_norms(record, place) for record in self.gradient_records[len(self.gradient_records) // 2 :]]
         shares = [{loss: x / sum(by.values()) for loss, x in by.items()} for by in norms if sum(by.values())]
-        return {loss: mean([by[loss] for by in shares]) for loss in shares[0]} if shares else {}
+        return {loss: mean([by.get(loss, 0.0) for by in shares]) for by in shares for loss in by}
 
     def loss_by_step(self, loss: str) -> Float[ndarray, " n"]:
         """The sum of a loss's weighted terms in each step."""
@@ -136,8 +140,12 @@ def gradient_norms(record: dict, place: str) -> dict[str, float]:
 
 
 def means(steps: list[dict], key: str) -> dict[str, float]:
-    """The mean over steps of each number in the record's object `key`."""
-    return {name: mean([s[key][name] for s in steps]) for name in steps[-1][key]}
+    """The mean of each number in the record's object `key`, over the steps that have it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for step in steps:
+        for name, value in step[key].items():
+            values[name].append(value)
+    return {name: mean(found) for name, found in values.items()}
 
 
 def mean(values: list[float]) -> float:

@@ -55,6 +55,24 @@ def test_random_weights_tell_queries_layers_and_images_apart(kind, batch):
 
 
 @kinds
+def test_groups_that_are_decoded_together_are_those_that_are_decoded_alone(kind, batch):
+    """Up to rounding, and so are the gradients of memory; AdaMixer makes one pass of all of them."""
+    model, other, (images, _) = tiny.detector(kind), tiny.detector(kind, seed=2, queries=7), batch
+    with torch.no_grad():
+        memory, theirs = model.encode(images), other.propose(other.encode(images)).detach()
+    leaf = replace(memory, neck=tuple(x.clone().requires_grad_() for x in memory.neck))
+    groups = {"own": model.propose(leaf), "prior": theirs, "more": tiny.reordered(theirs, torch.randperm(7)[:3])}
+    together, alone = model.decode_groups(leaf, groups), {name: model.decode(leaf, q) for name, q in groups.items()}
+    assert list(together) == list(groups)
+    for name, predictions in alone.items():
+        close(together[name], predictions)
+    sums = [sum(p.logits.sum() + p.boxes.sum() for p in found.values()) for found in (together, alone)]
+    if sums[0].requires_grad and leaf.tokens is None:
+        for x, y in zip(*(torch.autograd.grad(x, leaf.neck) for x in sums)):
+            torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-3)
+
+
+@kinds
 def test_28_a_group_changes_no_other(kind, batch):
     """Bit for bit, whatever is decoded before it or after it, with gradients or without."""
     model, other, (images, _) = tiny.detector(kind), tiny.detector(kind, seed=2, queries=7), batch

@@ -72,6 +72,16 @@ def test_steps_without_objects_do_not_count():
             checks.refuse_inactive(None, objects=True, scale=1.0)
 
 
+def test_steps_that_leave_an_inactive_loss_out_do_not_count():
+    step = tiny.distiller(*tiny.pair("adamixer"), names=["detection", "logits", "prior"])
+    checks, off = GradientChecks(step), {"detection": 1.0, "logits": 1.0, "prior": 0.0}
+    for _ in range(3 * gradient_checks.PATIENCE):
+        checks.refuse_inactive(step(*tiny.batch(), factors=off), objects=True, scale=1.0, factors=off)
+    assert checks.inactive == [f"prior/{key}" for key in step.losses["prior"].weights]
+    checks.refuse_inactive(step(*tiny.batch()), objects=True, scale=1.0, factors=dict.fromkeys(off, 1.0))
+    assert checks.inactive == []
+
+
 @kinds
 def test_every_term_of_every_loss_is_found_alive_at_once(kind, batch):
     checks = GradientChecks(tiny.distiller(*tiny.pair(kind)).train())

@@ -15,16 +15,17 @@ import torch
 from core import losses
 from core.errors import UserError
 from core.limits import Items, Limits, checked_fields, find
-from core.losses import contrast, kd_detr, mgd
+from core.losses import contrast, kd_detr, mgd, prior
 from core.runs.checkpoint import load_detector, open_distiller
 from core.runs.config import decode, encode
+from core.runs.diagnose.history import read_history
 from tests.helpers import runs, tiny
 from train.engine import loop
 from train.errors import Failed
 from train.job import optim
 from train.job.build import allow_tf32, build, build_distiller
 from train.job.summary import describe_device, summary
-from train.run import Data, Losses, Optim, Run
+from train.run import Data, Distil, Losses, Optim, Run
 from train.run_folder.log import ProgressDisplay
 
 
@@ -72,6 +73,59 @@ def test_after_warmup_a_rate_never_rises(schedule):
     rates = [optim.rate_factor(given, step, 60) for step in range(60)]
     assert all(a < b for a, b in zip(rates[:4], rates[1:5]))
     assert all(a >= b for a, b in zip(rates[5:], rates[6:])) and 0 <= min(rates) and max(rates) <= 1
+
+
+# ---- how much a loss counts in a step
+
+
+def factors(distil: Distil, every: int = 1, steps: int = 8) -> list[tuple[float, float]]:
+    """Those of `detection` and `prior` in each step."""
+    student, teacher = tiny.pair("adamixer")
+    parts = tiny.distiller(student, teacher, ["detection", "prior"], prior={"every": every}).named_losses
+    found = [optim.loss_factors(parts, distil, step, steps) for step in range(steps)]
+    assert all(x.keys() == parts.keys() for x in found)
+    return [(x["detection"], x["prior"]) for x in found]
+
+
+@pytest.mark.parametrize(
+    "given, every, expected",
+    [
+        (Distil(), 1, [1.0] * 8),
+        (Distil(until=0.75), 1, [1.0] * 6 + [0.0] * 2),
+        (Distil(weights="falling"), 1, [1 - step / 8 for step in range(8)]),
+        (Distil(until=0.5, weights="falling"), 1, [1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0, 0.0]),
+        (Distil(), 3, [3.0, 0.0, 0.0, 3.0, 0.0, 0.0, 3.0, 0.0]),
+        (Distil(until=0.5, weights="falling"), 2, [2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_what_a_loss_counts_in_eight_steps_by_hand(given, every, expected):
+    """The detection loss counts 1 always."""
+    of_detection, of_prior = zip(*factors(given, every))
+    assert set(of_detection) == {1.0} and of_prior == pytest.approx(expected)
+
+
+def test_a_run_whose_distillation_ends_leaves_the_losses_out_and_says_so(taught, capsys):
+    """Its log has their terms until then, and 0 as what they add afterwards."""
+    losses_every = replace(runs.small(teacher=taught).losses, prior=prior.Config(weight=1.0, every=2))
+    run = runs.small(teacher=taught, losses=losses_every, distil=Distil(until=0.6), gradients_every=1)
+    path = loop.fit(run, taught.parent / "ended")
+    said = capsys.readouterr().out
+    assert "prior x 1 in every 2 steps" in said and "; all but detection until 60% of training\n" in said
+    rows = runs.steps(path)
+    names = [{name.split("/")[0] for name in row["terms"]} for row in rows]
+    assert [("prior" in x, "logits" in x, "detection" in x) for x in names] == [
+        (step < 6 and step % 2 == 0, step < 6, True) for step in range(9)
+    ]
+    for row in rows:
+        assert row["weighted"].keys() == rows[0]["weighted"].keys()
+        assert all((name in row["terms"]) or x == 0 for name, x in row["weighted"].items())
+        assert row["total"] == pytest.approx(sum(row["weighted"].values()))
+    twice = {key: 2 * w for key, w in build(run).distiller.weights["prior"].items()}
+    for key, weight in twice.items():
+        assert rows[2]["weighted"][f"prior/{key}"] == pytest.approx(weight * rows[2]["terms"][f"prior/{key}"])
+    norms = [set(x["gradients"]) for x in runs.lines(path) if "gradients" in x]
+    assert norms == [x | {"detection"} for x in names]
+    assert {t.name.split("/")[0] for t in read_history(path).terms} == {"detection"}
 
 
 # ---- the groups
@@ -391,7 +445,7 @@ def test_encoders_and_decoders_are_compiled_on_request(taught, tmp_path, monkeyp
     seen, given = [], replace(runs.OPTIM, epochs=1, ema=0.9)
     monkeypatch.setattr(torch, "compile", lambda part: seen.append(part.__name__) or part)
     path = loop.fit(runs.small(teacher=taught, optim=given, compile=True), tmp_path / "compiled")
-    assert seen == ["encode", "decode"] * 2
+    assert seen == ["encode", "decode", "decode_groups"] * 2
     plain = loop.fit(runs.small(teacher=taught, optim=given), tmp_path / "plain")
     assert same(best(path), best(plain)) and runs.lines(path) == runs.lines(plain)
 

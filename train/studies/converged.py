@@ -1,0 +1,144 @@
+"""Asks whether a distilled student is above the one alone where time is no object, and whether it reaches its teacher.
+
+The student of `shapes` learns from 2,400 images for 60 and for 120 epochs: alone, with all losses of DETRDistill, with the
+logits alone, and with the query prior alone. The teacher, twice as wide and deep a backbone, has learnt from 4,800 images,
+the student's among them, for 60 epochs. It is to be 3 to 8 AP above the student alone; the last lines say whether it is.
+All rows of the first seed are trained before those of the next. AP is that after the last epoch, on shapes/test.
+
+Two parts ask why a student that has run out may lose by its teacher, as in the study `exhausted`. `ends` takes 60 epochs and
+all losses, which end after three quarters of training, or whose weights fall to 0 over all of it, or over three quarters.
+`few` takes the images, the schedule and the teacher of `exhausted`: each loss alone, all, all of them ending in these ways;
+and alone and with all losses under the schedule of the demo, since a learning rate that drops halfway may itself be the cause.
+As in `exhausted`, their AP is that on shapes/val.
+
+Finished rows are not trained again, and a row that was stopped goes on; the file names those that are missing. `--seeds 1`
+trains those of the first seed alone.
+Command: python -m train study converged    Time: 14 hours on two cores. Result: assets/results/converged.json
+Minutes of one core for a row, from the times of a step in the demo (alone 0.055 s, distilled 0.125 s): the teacher 100; 60
+epochs alone 17, logits 25, prior 31, all losses 38; 120 epochs twice that; a row of `ends` 30 to 38; a row of `few` 4 alone
+and 6 to 10 distilled. One seed takes 8.5 hours of one core, beside the teacher.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from core.losses import detection, features, logits, prior
+from train.recipes.on_shapes import shapes, shapes_teacher
+from train.run import Distil, Losses, Run
+from train.studies import backbones, exhausted
+from train.studies._grid import Rows, result_writer, row_folder, run_rows
+from train.studies.demo import table_line
+
+LENGTHS, SEEDS = (60, 120), (0, 1, 2)
+TEACHER_IMAGES, TEACHER_EPOCHS = 4800, 60
+EVALUATIONS = 20  # of a row
+WANTED_LEAD = (0.03, 0.08)  # of the teacher over the student alone
+DETECTION, LOGITS = detection.Config(weight=1.0), logits.Config(weight=1.0)
+FEATURES, PRIOR = features.Config(weight=1.0), prior.Config(weight=1.0)
+METHODS = {  # the losses by name; `alone` has no teacher
+    "alone": Losses(detection=DETECTION),
+    "all": Losses(detection=DETECTION, logits=LOGITS, features=FEATURES, prior=PRIOR),
+    "logits": Losses(detection=DETECTION, logits=LOGITS),
+    "prior": Losses(detection=DETECTION, prior=PRIOR),
+    "features": Losses(detection=DETECTION, features=FEATURES),
+}
+LONG = ("alone", "all", "logits", "prior")  # methods of the long rows
+ENDS = {  # how the losses end
+    "until 0.75": Distil(until=0.75),
+    "falling": Distil(weights="falling"),
+    "falling until 0.75": Distil(until=0.75, weights="falling"),
+}
+
+
+def main(at_once: int = 2, seeds: int = len(SEEDS), out: Path = Path("assets/results/converged.json")) -> None:
+    """Trains all rows, `at_once` of them side by side, prints their table and writes them to `out`.
+
+    Args:
+        at_once: Number of runs that train side by side, each on one core.
+        seeds: Number of seeds, from 0 on.
+        out: File of the results.
+    """
+    if not (exhausted.FIRST_WEIGHTS / f"{exhausted.WIDER}.safetensors").exists():
+        backbones.main(exhausted.FIRST_WEIGHTS, names=(exhausted.WIDER,))
+    rows = run_rows({"teacher": teacher(), "few teacher": exhausted.teacher()}, at_once=at_once)
+    wanted = list(students(SEEDS[:seeds]))
+
+    def write(new: Rows) -> None:
+        done = rows | new
+        about = {"command": "python -m train study converged", "unfinished": [x for x in wanted if x not in done]}
+        result_writer(out, **about)(done)
+
+    rows |= run_rows(students(SEEDS[:seeds]), at_once=at_once, on_row=write)
+    write({})
+    print("\n".join(table_line(name, row) for name, row in rows.items()) + "\n" + verdict(rows) + f"\nwritten to {out}")
+
+
+def teacher() -> Run:
+    """The teacher of the long rows, trained to its own end on more images than the student has."""
+    run = shapes_teacher.run()
+    data = replace(run.data, part="test", train_limit=TEACHER_IMAGES)
+    return evaluated_rarely(replace(run, data=data, optim=replace(run.optim, epochs=TEACHER_EPOCHS)))
+
+
+def evaluated_rarely(run: Run) -> Run:
+    """The run with EVALUATIONS evaluations, without measurements that take time."""
+    every = max(1, run.optim.epochs // EVALUATIONS)
+    return replace(run, eval_every=every, recorded=0, gradients_every=0, checkpoint_every=1000)
+
+
+def students(seeds: tuple[int, ...]) -> dict[str, Run]:
+    """The runs of all students by the name of their row, one seed after the other, the short rows of a seed first."""
+    made: dict[str, Run] = {}
+    for seed in seeds:
+        made |= {f"few {name}-{seed}": run for name, run in few(seed).items()}
+        made |= {f"{epochs} {method}-{seed}": long_run(method, epochs, seed) for epochs in LENGTHS for method in LONG}
+        made |= {f"{LENGTHS[0]} all, {name}-{seed}": run for name, run in ends(seed).items()}
+    return made
+
+
+def long_run(method: str, epochs: int, seed: int) -> Run:
+    """The student with the images of `shapes`, evaluated on shapes/test."""
+    run = shapes.run()
+    data, optim = replace(run.data, part="test"), replace(run.optim, epochs=epochs)
+    return evaluated_rarely(taught(replace(run, data=data, optim=optim, seed=seed), method, teacher()))
+
+
+def taught(run: Run, method: str, teacher: Run) -> Run:
+    """The run with the losses of a method and this teacher; that of `alone` has none."""
+    return replace(run, losses=METHODS[method], teacher=None if method == "alone" else row_folder(teacher))
+
+
+def ends(seed: int) -> dict[str, Run]:
+    """The distilled student of the shorter length whose distillation ends before training does."""
+    return {name: replace(long_run("all", LENGTHS[0], seed), distil=distil) for name, distil in ENDS.items()}
+
+
+def few(seed: int) -> dict[str, Run]:
+    """The rows of the study `exhausted`: method by method, ending in three ways, and under the schedule of the demo."""
+    start = replace(exhausted.long_run(shapes.run()), seed=seed)
+    flat = replace(start, optim=replace(start.optim, schedule="flat-decay", milestones=()))
+    made = {method: taught(start, method, exhausted.teacher()) for method in METHODS}
+    made |= {f"all, {name}": replace(made["all"], distil=distil) for name, distil in ENDS.items()}
+    return made | {
+        f"{method}, demo's schedule": taught(flat, method, exhausted.teacher()) for method in ("alone", "all")
+    }
+
+
+def verdict(rows: Rows) -> str:
+    """A sentence for each length and seed: the teacher's lead, and the gain of each method over the student alone."""
+    return "\n".join(sentence(rows, name) for name in rows if name[:1].isdigit() and " alone-" in name)
+
+
+def sentence(rows: Rows, alone: str) -> str:
+    """The sentence for the row of a student alone."""
+    epochs, seed = int(alone.split()[0]), alone.rpartition("-")[2]
+    lead = rows["teacher"]["ap"] - rows[alone]["ap"]
+    least, most = WANTED_LEAD
+    fits = "" if least <= lead <= most else f", which is not the {100 * least:g} to {100 * most:g} that are asked for"
+    gains = {m: rows[f"{epochs} {m}-{seed}"]["ap"] - rows[alone]["ap"] for m in LONG[1:]}
+    told = ", ".join(f"{method} {100 * gain:+.1f}" for method, gain in gains.items())
+    reached = "reaches" if gains["all"] >= lead else "does not reach"
+    return (
+        f"{epochs} epochs, seed {seed}: the teacher is {100 * lead:+.1f} AP from the student alone{fits}; {told} AP over it; "
+        f"with all losses the student {reached} its teacher"
+    )
