@@ -138,8 +138,8 @@ class Queries:
     # Predictions of the encoder for n tokens, as one layer: those from which a two-stage detector chose these queries, or the
     # chosen ones.
     proposals: Predictions | None = None
-    # Further groups of the detector's own queries, with which it is only trained (Group DETR); empty in evaluation.
-    others: tuple["Queries", ...] = ()
+    # Further groups of the detector's own queries, with which it is only trained (Group DETR).
+    others: tuple["Queries", ...] | None = None
 
     def detach(self) -> "Queries":
         """The queries without gradient, proposals and further groups, as another detector decodes them."""

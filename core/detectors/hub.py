@@ -205,7 +205,7 @@ class Model(Detector):
         assert isinstance(memory, HubMemory)
         count = self.query_groups if self.training else 1
         own, *others = (self.group(memory, k, count) for k in range(count))
-        return replace(own, others=tuple(others))
+        return replace(own, others=tuple(others) or None)
 
     def group(self, memory: HubMemory, number: int, count: int) -> Queries:
         """One of `count` groups of queries, of equal size, that transformers' model passes to its decoder."""

@@ -63,7 +63,7 @@ class Model(Loss):
             self.adds_up = False  # queries of an image see its queries in excess, whose number is that of the batch
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
-        groups = {f"group{k}": q for k, q in enumerate(student.others, start=1)}
+        groups = {f"group{k}": q for k, q in enumerate(student.others or (), start=1)}
         return groups | (self.denoising.queries(targets) if self.denoising else {})
 
     def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
@@ -119,7 +119,7 @@ class Model(Loss):
 
 def groups_of(student: Trace | Decoded) -> list[str]:
     """The names of the groups of the student's own queries: several only if it is trained with them."""
-    return ["own", *(f"group{k}" for k in range(1, 1 + len(student.queries["own"].others)))]
+    return ["own", *(f"group{k}" for k in range(1, 1 + len(student.queries["own"].others or ())))]
 
 
 def proposals(trace: Trace | Decoded, group: str = "own") -> Predictions:

@@ -138,7 +138,7 @@ def first_weights(family: str, seed: int, *, wide: bool = False, images: int | N
 
     Its backbone has learnt from the first `images` images of shapes/train (default: all), and is the same under all seeds.
     """
-    name = f"{family}-wide" if wide else family
+    name = "-".join([family, *(["wide"] if wide else []), *([f"{images} images"] if images else [])])
     file = FOLDER / f"{name}-{seed}.safetensors"
     if file.exists():
         return file

@@ -76,12 +76,14 @@ def train_all(student: hub.Model) -> None:
 def own_loss(student: hub.Model, images: Images, targets: Targets) -> Tensor:
     """The loss of transformers' own model for a batch whose images are not padded."""
     pixels, padding = student.padded(images)
-    labels = [
-        {"class_labels": targets.labels[targets.image == k], "boxes": targets.boxes[targets.image == k]}
-        for k in range(len(targets.counts))
-    ]
-    loss: Tensor = student.network(pixels, pixel_mask=(~padding).long(), labels=labels).loss
+    loss: Tensor = student.network(pixels, pixel_mask=(~padding).long(), labels=labels_of(targets)).loss
     return loss
+
+
+def labels_of(targets: Targets) -> list[dict[str, Tensor]]:
+    """The objects of each image as transformers takes them."""
+    of_image = [targets.image == k for k in range(len(targets.counts))]
+    return [{"class_labels": targets.labels[x], "boxes": targets.boxes[x]} for x in of_image]
 
 
 @torch.no_grad()

@@ -48,7 +48,7 @@ def test_the_loss_is_the_mean_of_the_losses_of_groups_that_are_matched_on_their_
     for name in ("own", "group1", "group2"):
         queries, p = trace.student.queries[name], trace.student.predictions[name]
         alone = tiny.distiller(grouped(family, "first"))
-        alone.student.propose = lambda memory, queries=queries: replace(queries, others=())
+        alone.student.propose = lambda memory, queries=queries: replace(queries, others=None)
         alone.student.decode = lambda memory, queries, p=p: p
         totals.append(alone(images, targets).total)
     torch.testing.assert_close(trace.total, sum(totals) / 3, rtol=1e-5, atol=1e-5)

@@ -44,6 +44,21 @@ def test_the_reference_has_our_loss_where_transformers_makes_no_mistake(family, 
         torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5 * largest)
 
 
+def test_the_reference_of_d_fine_lacks_terms():
+    """Of four layers of predictions, the first without bins, it trains three, and the distributions of two of three layers.
+
+    When transformers does otherwise, the study's docstring and docs/detectors.md need another sentence.
+    """
+    student = detector.Model(_hub_detectors.tiny_config("d_fine")).train()
+    images, targets = tiny.batch(((96, 96), (96, 96)))
+    out = student.network(student.padded(images)[0], labels=_hub_reference.labels_of(targets))
+    terms = {name for name in out.loss_dict if name.startswith(("loss_vfl", "loss_fgl"))}
+    proposals = {"loss_vfl_aux_2"}
+    assert terms - proposals == {"loss_vfl", "loss_vfl_aux_0", "loss_vfl_aux_1", "loss_fgl_aux_0", "loss_fgl_aux_1"}
+    ours = tiny.distiller(student).train()(images, targets).outcomes["detection"].maps
+    assert (ours["class"].sum((1, 2)) > 0).all() and ours["fgl"].sum((1, 2)).count_nonzero() == 3
+
+
 def test_first_weights_share_a_backbone_and_differ_by_seed():
     a, b = (read_tensors(_hub_detectors.first_weights("rt_detr_v2", seed, images=16))[0] for seed in (0, 1))
     same = {name for name in a if torch.equal(a[name], b[name])}
