@@ -57,9 +57,7 @@ class Data:
 class Pseudo:
     """Which predictions are the objects of images without labels."""
 
-    score: float | None = (
-        None  # Least score of a pseudo object. Default: the best on labelled images held back, or 0.4.
-    )
+    score: float | None = None  # Least score of a pseudo object. Default: the best on labelled images, or 0.4.
     per_class: bool = False  # Choose a least score for each class that has enough objects.
     overlap: Share = 0.7  # IoU with a better prediction of the same class above which one is left out; 1 keeps all.
     soft: bool = False  # Let a pseudo object count as much as its score, instead of 1.

@@ -31,6 +31,7 @@ from train.run import Data, Pseudo, Run
 REST = "rest"  # stands for the images after --data.train-limit
 EVERY = 10  # every tenth labelled image is held back to choose the least score of pseudo objects, ...
 MOST = 200  # ... but no more than so many
+LOOKED_AT = 32  # images without labels in which pseudo objects are counted before a run starts
 
 
 def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
@@ -196,16 +197,19 @@ def best_on_labelled(
 ) -> tuple[tuple[float, ...], str]:
     """The best least score of each class on labelled images, and where it comes from.
 
-    The teacher is asked for the images that are held back. A file of predictions is taken by its word for the images that have
-    labels too.
+    The teacher is asked for the images that are held back, or, where none are, for those with labels. A file of predictions is
+    taken by its word for the images that have labels too.
     """
     classes = len(images.categories)
-    held = next((part for part in images.parts if part.held_back and len(part)), None)
-    if held is not None and teacher is not None:
-        detections = teacher_detections(teacher, held.dataset, held.indices, run, device)
-        truth = objects(truth_of(held.dataset, held.indices), images.categories)
+    asked = asked_with_labels(images)
+    if asked is not None and teacher is not None:
+        indices = asked.indices[:MOST]
+        detections = teacher_detections(teacher, asked.dataset, indices, run, device)
+        truth = objects(truth_of(asked.dataset, indices), images.categories)
         scores, text = best_scores(detections, truth, classes, per_class=pseudo.per_class)
-        return scores, f"{text} of {len(held)} images held back"
+        return scores, f"{text} of {len(indices)} images " + (
+            "held back" if asked.held_back else "that keep their labels"
+        )
     labelled = next((part.dataset for part in images.parts if part.truth == "given"), None)
     parts = [
         labelled_predictions(part.dataset, labelled)
@@ -220,6 +224,14 @@ def best_on_labelled(
     truth = objects(truth_of(labelled, indices), images.categories)
     scores, text = best_scores(detections, truth, classes, per_class=pseudo.per_class)
     return scores, f"{text} of {len(ids)} images with labels and predictions"
+
+
+def asked_with_labels(images: Mixed) -> Part | None:
+    """The images with labels for which a teacher is asked to choose a score; None: it is needed for none, or none has labels."""
+    if not images.pending:
+        return None
+    filled = [part for part in images.parts if len(part) and (part.held_back or part.truth == "given")]
+    return max(filled, key=lambda part: part.held_back, default=None)
 
 
 def labelled_predictions(predicted: Predicted, labelled: Coco) -> Detections:
@@ -247,6 +259,22 @@ def teacher_detections(
         own = run_teacher(teacher, images.to(device)).predictions["own"]
         parts.append(as_detections(pseudo_objects(own, everything), images.to(device)))
     return Detections(*(x.cpu() for x in vars(join(parts)).values()))
+
+
+def found_in_some(
+    data: Dataset, teacher: Detector | None, rule: PseudoRule, run: Run, device: torch.device
+) -> float | None:
+    """Pseudo objects that the teacher finds in an image, the mean of up to LOOKED_AT images; None: it is asked for none.
+
+    The images are spread evenly over the first part of those without labels, and not augmented.
+    """
+    parts = data.parts if isinstance(data, Mixed) else ()
+    part = next((part for part in parts if part.truth in ("withheld", "unknown") and len(part)), None)
+    if part is None or teacher is None:
+        return None
+    indices = list(part.indices)[:: -(-len(part) // LOOKED_AT)]
+    found = teacher_detections(teacher, part.dataset, indices, run, device)
+    return int(rule.reached(found.scores, found.labels).sum()) / len(indices)
 
 
 def kinds_of_images(data: Dataset) -> str:

@@ -4,12 +4,18 @@ from pathlib import Path
 from typing import cast
 
 from core.losses.base import Loss
+from core.runs.diagnose.findings import FEW_OBJECTS
 from core.terminal import printable
 from train.job.build import Job
-from train.job.images import ChosenRule, kinds_of_images
+from train.job.images import ChosenRule, found_in_some, kinds_of_images
 from train.job.memory import estimate_memory
 from train.job.stored_teacher import describe as describe_store
 from train.run import Data, Distil, Optim, Run
+
+FINDS_NOTHING = (
+    "the teacher finds hardly anything in the images without labels, which then teach that nothing is there: lower "
+    "--pseudo.score, or train the teacher for more epochs"
+)
 
 
 def summary(job: Job, path: Path) -> str:
@@ -18,6 +24,7 @@ def summary(job: Job, path: Path) -> str:
     losses = cast(dict[str, Loss], dict(job.distiller.losses.items()))
     size = sum(p.numel() for p in student.parameters()) / 1e6
     backbone = f" on {student.backbone_name}" if student.backbone_name else ""
+    found = count_pseudo_objects(job)
     lines = {
         "run": f"{path}, {describe_device(job)}, seed {run.seed}",
         "student": f"{student.kind}{backbone}, {size:.1f} M parameters",
@@ -27,7 +34,7 @@ def summary(job: Job, path: Path) -> str:
         "start": job.start,
         "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),
         "data": f"{kinds_of_images(job.loader.dataset)}, {len(job.val)} validation images",
-        "pseudo": job.pseudo and describe_pseudo(job.pseudo),
+        "pseudo": job.pseudo and describe_pseudo(job.pseudo) + (f"; {found:.1f} an image" if found is not None else ""),
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
         "images": describe_images(run.data),
         "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {describe_step(job)}",
@@ -35,7 +42,10 @@ def summary(job: Job, path: Path) -> str:
         "memory": str(estimate_memory(job) or "unknown, since the detector looks at the values of tensors"),
         "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
-    rows = [*lines.items(), *(("warning", str(limit)) for limit in job.limits)]
+    warnings = [str(limit) for limit in job.limits]
+    if found is not None and found < FEW_OBJECTS:
+        warnings.append(FINDS_NOTHING)
+    rows = [*lines.items(), *(("warning", text) for text in warnings)]
     return "\n".join(f"{title:<9} {printable(text)}" for title, text in rows if text)
 
 
@@ -47,6 +57,13 @@ def describe_losses(run: Run, losses: dict[str, Loss]) -> str:
     if run.distil == Distil() or losses.keys() == {"detection"}:
         return words
     return f"{words}; all but detection{fall} until {run.distil.until:.0%} of training"
+
+
+def count_pseudo_objects(job: Job) -> float | None:
+    """Pseudo objects that the teacher finds in an image without labels, on average; None: it is asked for none."""
+    if job.pseudo is None:
+        return None
+    return found_in_some(job.loader.dataset, job.distiller.teacher, job.pseudo.rule, job.run, job.device)
 
 
 def describe_pseudo(chosen: ChosenRule) -> str:

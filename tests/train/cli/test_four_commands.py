@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from core.convert.read import read_weights
 from core.convert.to_detector import convert
@@ -16,7 +17,7 @@ from core.runs.open import open_run, replay
 from tests.core.convert.test_convert import run_command
 from tests.core.data import test_layouts
 from tests.helpers import foreign
-from tests.helpers.coco_folder import write_folder
+from tests.helpers.coco_folder import picture, write_folder
 from train.run import Data
 from train.score_table import percent
 
@@ -84,6 +85,35 @@ def test_the_four_commands_from_a_folder_as_it_was_downloaded(layout, here, caps
     assert capsys.readouterr().out.splitlines()[-1] == "look at it with: python -m app runs/coco_distill"
     run = open_run(Path("runs/coco_distill"))
     assert replay(run, run.data[0]).total.isfinite()
+
+
+def test_the_four_commands_of_few_labels(here, capsys):
+    """Those of docs/unlabelled.md: a folder of photos, some of which have labels, is all that is there."""
+    labelled = write_folder(here / "photos")
+    for seed in range(4):
+        Image.fromarray(picture(seed)).save(here / "photos" / "images" / f"more{seed}.png")
+    data = [
+        "--data.train",
+        labelled,
+        "--data.val",
+        labelled,
+        "--data.images",
+        here / "photos" / "images",
+        "--size",
+        "64",
+    ]
+    unlabelled = ["--data.unlabelled", here / "photos" / "images"]
+    assert run_command("fit", "coco_teacher", *data) == 0
+    assert run_command("fit", "few_labels", "--teacher", "runs/coco_teacher", *data, *unlabelled) == 0
+    said = capsys.readouterr().out
+    assert (
+        "7 training images, 3 with labels and 4 without" in said
+        and "pseudo    predictions of a score of at least 0.4" in said
+    )
+    assert run_command("eval", "runs/few_labels") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "look at it with: python -m app runs/few_labels"
+    run = open_run(Path("runs/few_labels"))
+    assert replay(run, run.data[0]).total.isfinite() and (here / "runs" / "few_labels_store").is_dir()
 
 
 def test_an_imported_detector_is_measured(here, capsys):

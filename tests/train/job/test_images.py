@@ -1,5 +1,6 @@
 """Training with images without labels: which images they are, what score their objects need, and what is logged."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from core.data.transforms import Augment
 from core.errors import UserError
 from core.files import read_json, write_json
 from core.metrics.hits import hits, objects
+from core.metrics.pseudo_truth.least_score import best_scores
 from core.runs.checkpoint import load_detector
 from core.runs.diagnose import diagnose
 from tests.helpers import processes, runs
@@ -50,6 +52,13 @@ def test_the_rest_has_no_labels():
     assert all(torch.equal(data[k].pixels, plain[k].pixels) for k in range(10))
     assert "10 training images, 4 with labels and 6 without" in summary(job, Path("x"))
     assert "a score of at least 0.4, as given; each counts 1" in summary(job, Path("x"))
+    found = re.search(r"; each counts 1; (.*) an image\n", summary(job, Path("x")))[1]
+    detections = teacher_detections(job.distiller.teacher, plain, range(4, 10), job.run, job.device)
+    assert found == f"{(detections.scores >= 0.4).sum() / 6:.1f}" != "0.0" and "warning" not in summary(job, Path("x"))
+    blind = build(replace(small(), pseudo=Pseudo(score=1.0)))
+    assert "; 0.0 an image\n" in summary(blind, Path("x")) and "warning   the teacher finds hardly" in summary(
+        blind, Path("x")
+    )
     alone = build(replace(small(), data=replace(small().data, train_limit=0)))
     assert alone.loader.dataset.labelled == 0 and len(alone.loader.dataset) == 10
 
@@ -95,7 +104,14 @@ def test_a_tenth_is_held_back_to_choose_the_score(monkeypatch):
 
     assert f1(least.pop()) >= max(f1(k / 50) for k in range(51)) - 0.01
     few = build(replace(run, data=replace(run.data, train_limit=20)))
-    assert few.loader.dataset.labelled == 20 and few.pseudo.origin.startswith("0.4, since no labelled images")
+    assert few.loader.dataset.labelled == 20
+    given, truth = range(20), objects(truth_of(source, range(20)), source.categories)
+    detections = teacher_detections(job.distiller.teacher, source, given, run, job.device)
+    scores, text = best_scores(detections, truth, 8)
+    assert few.pseudo.rule.scores == scores and few.pseudo.origin == f"{text} of 20 images that keep their labels"
+    assert "the best on" in text and [few.loader.dataset[k].truth for k in (9, 19)] == ["given"] * 2
+    fewer = build(replace(run, data=replace(run.data, train_limit=2)))
+    assert fewer.pseudo.origin.startswith("0.4, since only") and set(fewer.pseudo.rule.scores) == {0.4}
     given = build(replace(run, pseudo=Pseudo(score=0.3)))
     assert given.loader.dataset.labelled == 60 and set(given.pseudo.rule.scores) == {0.3}
 
