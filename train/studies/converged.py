@@ -88,7 +88,7 @@ def evaluated_rarely(run: Run) -> Run:
 
 def students(seeds: tuple[int, ...]) -> dict[str, Run]:
     """The runs of all students by the name of their row, one seed after the other, the short rows of a seed first."""
-    made = {}
+    made: dict[str, Run] = {}
     for seed in seeds:
         made |= {f"few {name}-{seed}": run for name, run in few(seed).items()}
         made |= {f"{epochs} {method}-{seed}": long_run(method, epochs, seed) for epochs in LENGTHS for method in LONG}
