@@ -188,7 +188,7 @@ def decode(detector: Detector, decoded: Batch, queries: dict[str, Queries]) -> B
 
 
 def decode_together(detector: Detector, decoded: Decoded, queries: dict[str, Queries]) -> Decoded:
-    """As `decode`, in one pass for all groups where the detector can."""
+    """Does what `decode` does, in one pass for all groups where the detector can."""
     if len(queries) == 1:
         return decode(detector, decoded, queries)
     predictions = detector.decode_groups(decoded.memory, queries)

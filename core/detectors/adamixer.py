@@ -204,7 +204,7 @@ class BoxBiasedAttention(nn.Module):
         return self.to_out(torch.cat([self.attend(*part) for part in parts], 1))
 
     def attend(self, qkv: Float[Tensor, "b q e"], xyzr: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q d"]:
-        """What each query of one group reads of the others; `qkv` are their queries, keys and values side by side."""
+        """The values that each query of one group reads; `qkv` are their queries, keys and values side by side."""
         q, k, v = rearrange(qkv, "b q (n h d) -> n b h q d", n=3, h=self.heads)
         bias = log_cover(xyzr)[:, None] * rearrange(self.sharpness, "h -> h 1 1")
         # Not by torch's kernel: with a trainable bias its last bits under no_grad differ from those of a training step.

@@ -87,7 +87,7 @@ SCHEDULES = {"cosine": cosine, "step": step_decay, "flat-decay": flat_decay}
 
 
 def loss_factors(losses: Mapping[str, Loss], distil: Distil, step: int, steps: int) -> dict[str, float]:
-    """What the weights of each loss are multiplied by in a step (0 to steps - 1), by its name; 0 leaves the loss out.
+    """The number by which the weights of each loss are multiplied in a step (0 to steps - 1); 0 leaves the loss out.
 
     It follows from the step of the run alone, so it is the same in all processes, all passes of the step, and a resumed run.
     A loss of every k-th step counts k times as much there, so its gradient is the same on average.

@@ -100,10 +100,10 @@ def long_run(method: str, epochs: int, seed: int) -> Run:
     """The student with the images of `shapes`, evaluated on shapes/test."""
     run = shapes.run()
     data, optim = replace(run.data, part="test"), replace(run.optim, epochs=epochs)
-    return evaluated_rarely(taught(replace(run, data=data, optim=optim, seed=seed), method, teacher()))
+    return evaluated_rarely(with_teacher(replace(run, data=data, optim=optim, seed=seed), method, teacher()))
 
 
-def taught(run: Run, method: str, teacher: Run) -> Run:
+def with_teacher(run: Run, method: str, teacher: Run) -> Run:
     """The run with the losses of a method and this teacher; that of `alone` has none."""
     return replace(run, losses=METHODS[method], teacher=None if method == "alone" else row_folder(teacher))
 
@@ -117,10 +117,10 @@ def few(seed: int) -> dict[str, Run]:
     """The rows of the study `exhausted`: method by method, ending in three ways, and under the schedule of the demo."""
     start = replace(exhausted.long_run(shapes.run()), seed=seed)
     flat = replace(start, optim=replace(start.optim, schedule="flat-decay", milestones=()))
-    made = {method: taught(start, method, exhausted.teacher()) for method in METHODS}
+    made = {method: with_teacher(start, method, exhausted.teacher()) for method in METHODS}
     made |= {f"all, {name}": replace(made["all"], distil=distil) for name, distil in ENDS.items()}
     return made | {
-        f"{method}, demo's schedule": taught(flat, method, exhausted.teacher()) for method in ("alone", "all")
+        f"{method}, demo's schedule": with_teacher(flat, method, exhausted.teacher()) for method in ("alone", "all")
     }
 
 
