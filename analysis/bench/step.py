@@ -5,14 +5,15 @@ forward and backward passes without the optimiser, on random pixels and weights,
 of the distillation step are timed one by one on the same trace: the matching; each loss, forward, and backward to the predictions
 and features that it reads; and the teacher's queries through the student's decoder, forward and backward.
 
-Two further steps get what the teacher computed before, as from a teacher store: with the loss `logits`, and also with `prior`.
+Three further steps get what the teacher computed before, as from a teacher store: with the loss `logits`; also with `prior`; and
+with the queries of `prior` decoded in one pass with the student's own (`joint`), if the detector can.
 
 The rows named `host` time the matching for 300 queries in 6 layers, whose boxes gather around objects: in training on a GPU,
 `cost` runs on the GPU, while `copy`, `solve` and `index` are what the GPU waits for.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -25,15 +26,26 @@ from analysis.bench.matching import keep_freed_memory, random_predictions
 from core import detectors, losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights, run_teacher, total
-from core.losses.base import Loss
+from core.losses import prior
+from core.losses.base import Loss, LossConfig
 from core.matching.costs import Matching
 from core.matching.solving import assign, in_one_copy, match_to_truth, solve, to_device, truth_problem
 from core.types import Assignment, DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
 
 T = TypeVar("T", Memory, Predictions)
 LOSSES = ("detection", "logits", "features", "prior")
-STORED = {"stored_logits": ("detection", "logits"), "stored_prior": ("detection", "logits", "prior")}
-MOST_OF_STUDENT = {"stored_logits": 1.1, "stored_prior": 1.6}  # aims, in steps of the student alone
+STORED: dict[
+    str, dict[str, LossConfig | None]
+] = {  # the losses of a step, and their options; None takes the default ones
+    "stored_logits": {"detection": None, "logits": None},
+    "stored_prior": {"detection": None, "logits": None, "prior": None},
+    "stored_joint": {"detection": None, "logits": None, "prior": prior.Config(joint=True)},
+}
+MOST_OF_STUDENT = {
+    "stored_logits": 1.1,
+    "stored_prior": 1.6,
+    "stored_joint": 1.6,
+}  # aims, in steps of the student alone
 OBJECTS = 7  # in each image, as in COCO
 TIMES = 5
 SMALL: dict[str, Any] = {
@@ -98,7 +110,7 @@ def case(name: str, student: Detector, teacher: Detector, images: int, height: i
         "teacher": lambda: run_teacher(teacher, batch[0]),
         "extra": extra_pass(student, teacher, batch[0]),
         "distilled": lambda: both(*batch).total.backward(),
-        **{name: stored_step(student, teacher, losses, batch) for name, losses in STORED.items()},
+        **{name: stored_step(student, teacher, chosen, batch) for name, chosen in STORED.items()},
         "matching": lambda: match_all(both, trace),
         **{loss: loss_and_backward(both, loss, trace) for loss in LOSSES},
     }
@@ -118,10 +130,10 @@ def case(name: str, student: Detector, teacher: Detector, images: int, height: i
 
 
 def stored_step(
-    student: Detector, teacher: Detector, names: tuple[str, ...], batch: tuple[Images, Targets]
+    student: Detector, teacher: Detector, chosen: Mapping[str, LossConfig | None], batch: tuple[Images, Targets]
 ) -> Callable[[], None]:
     """A call of a step with these losses, which gets what the teacher computes for the batch from before."""
-    step, decoded = distiller(student, names, teacher), run_teacher(teacher, batch[0])
+    step, decoded = distiller(student, chosen, teacher), run_teacher(teacher, batch[0])
     return lambda: step(*batch, decoded_teacher=decoded).total.backward()
 
 
@@ -135,10 +147,13 @@ def random_batch(images: int, height: int, width: int, classes: int) -> tuple[Im
     return batch, Targets(boxes, labels, torch.arange(images).repeat_interleave(OBJECTS), (OBJECTS,) * images)
 
 
-def distiller(student: Detector, names: tuple[str, ...], teacher: Detector | None = None) -> Distiller:
-    """A distiller in training mode with these losses, each with its default options and weight 1."""
-    parts = {n: losses.build(n, losses.module(n).Config(), student, teacher) for n in names}
-    return Distiller(student, parts, map_weights(parts, dict.fromkeys(names, 1.0)), teacher).train()
+def distiller(
+    student: Detector, chosen: Iterable[str] | Mapping[str, LossConfig | None], teacher: Detector | None = None
+) -> Distiller:
+    """A distiller in training mode with these losses, each with weight 1 and the options given, or the default ones."""
+    options = dict(chosen) if isinstance(chosen, Mapping) else dict.fromkeys(chosen)
+    parts = {n: losses.build(n, config or losses.module(n).Config(), student, teacher) for n, config in options.items()}
+    return Distiller(student, parts, map_weights(parts, dict.fromkeys(parts, 1.0)), teacher).train()
 
 
 def extra_pass(student: Detector, teacher: Detector, images: Images) -> Callable[[], None]:

@@ -97,6 +97,7 @@ def test_a_step_with_a_stored_teacher_is_that_with_a_live_one(monkeypatch):
     want = gradient(lambda: live(*batch).total.backward())
     monkeypatch.setattr(teacher, "encode", None)
     assert torch.equal(gradient(stored), want) and want.abs().sum() > 0
+    assert step.distiller(student, step.STORED["stored_joint"], teacher).losses["prior"].joint
 
 
 @pytest.mark.parametrize("kind", detectors.KINDS)
