@@ -1,11 +1,11 @@
 """Losses of boxes whose edges are distributions over distances: D-FINE, Peng et al., ICLR 2025, arXiv 2410.13842.
 
-Fine-grained localisation (FGL, Sec. 4.1): for each edge of a matched box, the cross-entropy of its distribution with the two bins
+Fine-grained localisation (FGL): for each edge of a matched box, the cross-entropy of its distribution with the two bins
 between which the true distance lies, by their nearness, weighted by the IoU of the predicted with the true box.
 
 It is summed over edges, and over all layers that have bins, each with its own matching, and divided by the number of objects.
 
-Self-distillation (DDF, Sec. 4.2): the distributions of earlier layers are to be those of the last layer, at temperature T. A
+Self-distillation (DDF): the distributions of earlier layers are to be those of the last layer, at temperature T. A
 matched query is weighted by the IoU of its box with the object's, an unmatched one by its highest score in the last layer. The
 means over matched queries and over the others are averaged in the proportion of the roots of their numbers, as in the release.
 Not taken over is the union of the layers' matchings, with which the release computes the losses of boxes.
