@@ -233,10 +233,26 @@ class Model(Detector):
         return Predictions(logits[None], in_image(boxes.float(), memory)[None], hidden[None])
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
+        return self.decode_joined(memory, queries, 1)
+
+    def decode_groups(self, memory: Memory, groups: dict[str, Queries]) -> dict[str, Predictions]:
+        """Predictions for all groups; in training of LW- and RF-DETR, groups of equal size are decoded in one pass."""
+        if not (self.family.groups and self.training):
+            return super().decode_groups(memory, groups)
+        found: dict[str, Predictions] = {}
+        for size in {content_of(q).shape[1] for q in groups.values()}:
+            same = {name: q for name, q in groups.items() if content_of(q).shape[1] == size}
+            joined = self.decode_joined(memory, join_queries(list(same.values())), len(same))
+            parts = (x.split(size, 2) for x in (joined.logits, joined.boxes, joined.hidden))
+            found |= {name: Predictions(*part) for name, part in zip(same, zip(*parts))}
+        return {name: found[name] for name in groups}
+
+    def decode_joined(self, memory: Memory, queries: Queries, groups: int) -> Predictions:
+        """Predictions for queries that are `groups` groups of equal size, one after the other."""
         assert isinstance(memory, HubMemory)
         family, states = self.family, list[Tensor]()
         arguments = self.with_queries(memory, queries)
-        decoder = self.one_group_decoder()
+        decoder = self.decoder_of(groups)
         if family.norm_states:
             decoder = shell(decoder, layers=nn.ModuleList(recording(layer, states) for layer in decoder.layers))
         outputs = decoder(**arguments)
@@ -277,13 +293,13 @@ class Model(Detector):
             arguments[family.anchors] = anchors.clamp(EPS, 1 - EPS).logit() if family.anchor_logits else anchors
         return arguments
 
-    def one_group_decoder(self) -> Any:
-        """The decoder, in the mode in which it returns all layers and takes any number of queries as one group."""
+    def decoder_of(self, groups: int) -> Any:
+        """The decoder, in the mode in which it returns all layers and takes any number of queries as so many equal groups."""
         decoder = self.network.model.decoder
         if self.family.all_layers_in_training:
             return shell(decoder, training=True)
         if self.family.groups and self.training:
-            layers = [shell(x, self_attn=shell(x.self_attn, training=False)) for x in decoder.layers]
+            layers = [shell(x, self_attn=within_groups(x.self_attn, groups)) for x in decoder.layers]
             return shell(decoder, layers=nn.ModuleList(layers))
         return decoder
 
@@ -328,6 +344,27 @@ def sigmoid_logits(logits: Float[Tensor, "*n c1"]) -> Float[Tensor, "*n c"]:
     """Logits whose sigmoid is the softmax of a class: z = log p - log(1 - p), exactly. The last class, no object, is dropped."""
     p = logits.float().log_softmax(-1)
     return (p - torch.log1p(-p.exp().clamp(max=1 - EPS)))[..., :-1]
+
+
+def content_of(queries: Queries) -> Float[Tensor, "b q d"]:
+    """The content of queries, which those of every family have."""
+    assert queries.content is not None
+    return queries.content
+
+
+def join_queries(groups: list[Queries]) -> Queries:
+    """The queries of all groups, one group after the other, as a decoder reads them."""
+    fields = zip(*((q.content, q.position, q.anchors) for q in groups))
+    content, position, anchors = (None if parts[0] is None else torch.cat(parts, 1) for parts in fields)
+    return Queries(content, position, anchors)
+
+
+def within_groups(attention: nn.Module, groups: int) -> nn.Module:
+    """The self-attention of LW- or RF-DETR, which in training mode splits the queries into `group_detr` groups of equal size."""
+    made: Any = shell(attention, training=groups > 1)
+    made.config = copy.copy(attention.config)
+    made.config.group_detr = groups
+    return made
 
 
 def freeze_unused(network: nn.Module, groups: str) -> None:

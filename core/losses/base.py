@@ -119,8 +119,8 @@ class Loss(nn.Module, ABC):
     # Whether, in eval mode, the losses of the parts of a step (its processes and passes) add up to the loss of the whole step.
     # The file of a loss with False says why.
     adds_up: bool = True
-    # Whether `problems` reads of the student only its own queries and their predictions. If so, it is called before the further
-    # groups are decoded, which a GPU does while the problems are solved.
+    # Whether `problems` reads of the student only its own queries, those of the loss's `joint` groups, and their predictions. If
+    # so, it is called before further groups are decoded, which a GPU does while the problems are solved.
     poses_early: bool = False
     joint: bool = False  # The student decodes the groups that it asks for in one pass with its own queries, if it can.
     every: int = 1  # Training computes it in every so many steps, with so many times its weight.

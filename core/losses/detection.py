@@ -39,6 +39,7 @@ class Model(Loss):
     """
 
     least = "truth"
+    poses_early = True
     reads: tuple[str, ...] = ()
 
     def __init__(self, config: Config, student: DetectorSpec, teacher: DetectorSpec | None):
@@ -53,7 +54,7 @@ class Model(Loss):
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
         self.group_weights = dict(self.weights) if student.query_groups > 1 else {}
-        self.poses_early = not self.group_weights  # the other groups are decoded after the first
+        self.joint = bool(self.group_weights)  # all groups are decoded in one pass, before they are matched
         self.weights |= {f"group_{name}": w for name, w in self.group_weights.items()}
         self.denoising = (
             Denoising(config.denoising, student.config.classes, student.width) if config.denoising else None

@@ -7,6 +7,7 @@ import torch
 
 from core.detectors import hub as detector
 from core.matching.solving import match_to_truth, solve
+from core.types import Queries
 from tests.helpers import hub, tiny
 
 families = pytest.mark.parametrize("family", ["lw_detr", "rf_detr"])
@@ -37,6 +38,34 @@ def test_only_training_has_further_groups_and_they_do_not_change_the_first(famil
         torch.testing.assert_close(trained.student.own.logits, other.student.own.logits, rtol=1e-5, atol=1e-5)
     groups = [trained.student.predictions[name].boxes for name in ("own", "group1", "group2")]
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(groups, groups[1:]))
+
+
+@families
+def test_groups_that_are_decoded_in_one_pass_do_not_see_each_other(family, monkeypatch):
+    """Predictions, and gradients of the weights, are those of a pass for each; groups of another size have one of their own."""
+    model = grouped(family).train()
+    memory = model.encode(batch()[0])
+    own = model.propose(memory)
+    fewer = Queries(*(None if x is None else x[:, 2:5] for x in (own.content, own.position, own.anchors)))
+    groups = {"own": own, "fewer": fewer, "group1": own.others[0], "group2": own.others[1]}
+    passes, real = [], type(model.network.model.decoder).forward
+    monkeypatch.setattr(
+        type(model.network.model.decoder), "forward", lambda *args, **kwargs: passes.append(1) or real(*args, **kwargs)
+    )
+    together = model.decode_groups(memory, groups)
+    assert list(together) == list(groups) and len(passes) == 2
+    apart = {name: model.decode(memory, q) for name, q in groups.items()}
+    for name, p in apart.items():
+        for x, y in zip(vars(together[name]).values(), vars(p).values(), strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+    weights = [p for n, p in model.named_parameters() if "decoder.layers" in n and p.requires_grad]
+
+    def gradients(found):
+        total = sum((k + 1) * (p.logits.sin().sum() + p.boxes.sum()) for k, p in enumerate(found.values()))
+        return torch.autograd.grad(total, weights, retain_graph=True)
+
+    for x, y in zip(gradients(together), gradients(apart)):
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-3)
 
 
 @families
