@@ -53,7 +53,8 @@ class Model(Loss):
         self.weights = dict(query_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
-        self.group_weights = dict(self.weights) if student.query_groups > 1 else {}
+        self.further_groups = [f"group{k}" for k in range(1, student.query_groups)]
+        self.group_weights = dict(self.weights) if self.further_groups else {}
         self.joint = bool(self.group_weights)  # all groups are decoded in one pass, before they are matched
         self.weights |= {f"group_{name}": w for name, w in self.group_weights.items()}
         self.denoising = (
@@ -64,12 +65,13 @@ class Model(Loss):
             self.adds_up = False  # queries of an image see its queries in excess, whose number is that of the batch
 
     def ask(self, student: Queries, teacher: Queries | None, targets: Targets) -> dict[str, Queries]:
-        groups = {f"group{k}": q for k, q in enumerate(student.others or (), start=1)}
-        return groups | (self.denoising.queries(targets) if self.denoising else {})
+        return dict(zip(self.further_groups, student.others or ())) | (
+            self.denoising.queries(targets) if self.denoising else {}
+        )
 
     def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
         found = {}
-        for name in groups_of(student):
+        for name in self.groups(student):
             if name != "own":
                 found[name] = truth_problem(student.predictions[name], targets, self.matching)
             if self.proposes:
@@ -79,7 +81,7 @@ class Model(Loss):
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
         pairs = {"truth": student.assignment} | pairs
-        groups = groups_of(student)
+        groups = self.groups(student)
         own, *others = (self.group_loss(student, name, targets, pairs) for name in groups)
         maps = {name: x / len(groups) for name, x in own.items()}
         for name in self.group_weights:
@@ -88,6 +90,10 @@ class Model(Loss):
         if self.denoising:
             maps |= {f"denoising_{name}": x for name, x in self.denoising_loss(student, targets).items()}
         return Outcome(maps, {name: pairs[name] for name in ("truth", "proposal") if name in pairs})
+
+    def groups(self, student: Trace | Decoded) -> list[str]:
+        """The names of the groups of the student's own queries: several only if it is trained with them."""
+        return ["own", *(name for name in self.further_groups if name in student.predictions)]
 
     def group_loss(
         self, student: Trace, group: str, targets: Targets, pairs: dict[str, Assignment]
@@ -116,11 +122,6 @@ class Model(Loss):
     def proposal_targets(self, targets: Targets) -> Targets:
         """The objects with the classes that proposals are matched with and trained for."""
         return targets if self.proposes_classes else as_one_class(targets)
-
-
-def groups_of(student: Trace | Decoded) -> list[str]:
-    """The names of the groups of the student's own queries: several only if it is trained with them."""
-    return ["own", *(f"group{k}" for k in range(1, 1 + len(student.queries["own"].others or ())))]
 
 
 def proposals(trace: Trace | Decoded, group: str = "own") -> Predictions:

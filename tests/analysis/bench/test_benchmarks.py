@@ -81,6 +81,13 @@ def test_the_step_is_measured_whole_and_in_parts():
     assert whole["images_per_second"]["student"] == pytest.approx(2000 / whole["student_ms"], rel=1e-2)
 
 
+def test_the_detectors_that_are_timed_at_full_size_can_be_built():
+    with torch.device("meta"):
+        for kind in step.FULL_SIZE:
+            student, teacher = step.pair(kind, "resnet50", "resnet101")
+            assert sum(p.numel() for p in teacher.parameters()) > sum(p.numel() for p in student.parameters())
+
+
 def test_a_step_with_a_stored_teacher_is_that_with_a_live_one(monkeypatch):
     """The same losses and gradients, but the teacher is not asked again."""
     student, teacher = step.pair("conditional", "tiny8x1", "tiny8x1", **step.TINY)

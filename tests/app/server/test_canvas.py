@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.worker import library
 from app.worker.library import short_path
-from tests.helpers.browser.page import SHIPPED, chosen, drawn, everything, image_area, pick, shows, slide, view
+from tests.helpers.browser.page import SHIPPED, chosen, drawn, everything, image_area, pick, settled, shows, slide, view
 from tests.helpers.browser.strangers import QUERIES
 
 PLATES = """x => x.map(e => { const p = e.querySelector('.plate'), n = k => +p.getAttribute(k);
@@ -74,6 +74,7 @@ def test_the_canvas_has_most_of_the_window_beside_the_panel_which_scrolls(page, 
 
 def test_the_wheel_keeps_the_place_under_the_mouse_and_a_click_takes_the_box_that_is_there(crowded):
     page = crowded
+    settled(page)
     before, board = image_area(page), page.locator(".dd-board").bounding_box()
     at = {"x": board["width"] * 0.4, "y": board["height"] * 0.6}
     page.mouse.move(board["x"] + at["x"], board["y"] + at["y"])
@@ -82,6 +83,7 @@ def test_the_wheel_keeps_the_place_under_the_mouse_and_a_click_takes_the_box_tha
     page.wait_for_function(
         "w => document.querySelector('.dd-pane img').getBoundingClientRect().width > 3 * w", arg=before["width"]
     )
+    settled(page)
     after = image_area(page)
     for x, size in (("x", "width"), ("y", "height")):
         assert (at[x] - after[x]) / after[size] == pytest.approx((at[x] - before[x]) / before[size], abs=2e-3)

@@ -71,6 +71,14 @@ def image_area(page, pane: int = 0) -> dict:
     return area | {"x": area["x"] - board["x"], "y": area["y"] - board["y"]}
 
 
+def settled(page) -> None:
+    """Waits until the canvas and its image have been at one place for 0.3 s: on a busy machine lines above it come late."""
+    places: list[list[dict]] = [[], [{}]]
+    while places[-1] != places[-2]:
+        page.wait_for_timeout(300)
+        places.append([page.locator(part).first.bounding_box() for part in (".dd-board", ".dd-pane img")])
+
+
 def said(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
