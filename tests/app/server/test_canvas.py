@@ -100,6 +100,7 @@ def test_a_drag_moves_the_image_and_chooses_nothing_and_the_link_has_the_place(c
     page = crowded
     page.locator("[data-tool=nearer]").click()
     zoomed(page, 150)
+    settled(page)
     before, board = image_area(page), page.locator(".dd-board").bounding_box()
     page.mouse.move(board["x"] + 300, board["y"] + 200)
     page.mouse.down()
@@ -110,6 +111,7 @@ def test_a_drag_moves_the_image_and_chooses_nothing_and_the_link_has_the_place(c
         "x => Math.abs(document.querySelector('.dd-pane img').getBoundingClientRect().x - x) < 1.5",
         arg=board["x"] + before["x"] + 60,
     )
+    settled(page)
     moved = image_area(page)
     assert moved["y"] - before["y"] == pytest.approx(30, abs=1.5)
     assert page.locator(".dd-box.chosen").count() == 0
@@ -119,6 +121,7 @@ def test_a_drag_moves_the_image_and_chooses_nothing_and_the_link_has_the_place(c
     page.goto("about:blank")
     page.goto(link)
     shows(page, "image/7")
+    settled(page)
     again = image_area(page)
     assert all(again[k] == pytest.approx(moved[k], abs=1) for k in again)
     pick(page, -3)
