@@ -14,7 +14,7 @@ from torch import nn
 
 from analysis.bench._gpu_place import Place, measured, operations, product_rate, tf32
 from analysis.bench.detectors import calls_of, open_foreign
-from analysis.bench.step import LOSSES, distiller, extra_pass, random_batch
+from analysis.bench.step import FULL_SIZE, LOSSES, distiller, extra_pass, random_batch
 from core import detectors
 from core.detectors.base import Detector
 from core.distiller import Distiller, run_teacher
@@ -49,8 +49,8 @@ def rows(place: Place, size: StepSize) -> Iterator[dict]:
     rates = {name: product_rate(place, dtype or torch.float32, size.product) for name, dtype in chosen.items()}
     yield {"case": "products", **{f"{name}_tflops": round(rate / 1e12, 3) for name, rate in rates.items()}}
     for compiled in (False, True):
-        for kind in detectors.names():
-            if kind == "hub" or (compiled and kind not in size.compiled):
+        for kind in FULL_SIZE:
+            if compiled and kind not in size.compiled:
                 continue
             for batch in size.batches:
                 for precision in size.precisions:
@@ -129,10 +129,9 @@ def compile_parts(detector: Detector, **options: Any) -> None:
 
 def distilled_rows(place: Place, size: StepSize) -> Iterator[dict]:
     """Rows of the distilled step of each detector: its parts, each loss, a stored teacher, and the wait for matching."""
-    for kind in detectors.names():
-        if kind != "hub":
-            for batch in size.batches:
-                yield distilled_row(place, size, kind, batch)
+    for kind in FULL_SIZE:
+        for batch in size.batches:
+            yield distilled_row(place, size, kind, batch)
 
 
 def distilled_row(place: Place, size: StepSize, kind: str, batch: int) -> dict:

@@ -35,18 +35,14 @@ from core.types import Assignment, DistillTrace, Images, Memory, Predictions, Pr
 T = TypeVar("T", Memory, Predictions)
 LOSSES = ("detection", "logits", "features", "prior")
 FULL_SIZE = ("adamixer", "conditional", "deformable")  # detectors that are timed with ResNets
-STORED: dict[
-    str, dict[str, LossConfig | None]
-] = {  # the losses of a step, and their options; None takes the default ones
+# The losses of steps with a stored teacher, and their options; None takes the default ones.
+STORED: dict[str, dict[str, LossConfig | None]] = {
     "stored_logits": {"detection": None, "logits": None},
     "stored_prior": {"detection": None, "logits": None, "prior": None},
     "stored_joint": {"detection": None, "logits": None, "prior": prior.Config(joint=True)},
 }
-MOST_OF_STUDENT = {
-    "stored_logits": 1.1,
-    "stored_prior": 1.6,
-    "stored_joint": 1.6,
-}  # aims, in steps of the student alone
+# The most that these steps are to take, in steps of the student alone.
+MOST_OF_STUDENT = {"stored_logits": 1.1, "stored_prior": 1.6, "stored_joint": 1.6}
 OBJECTS = 7  # in each image, as in COCO
 TIMES = 5
 SMALL: dict[str, Any] = {

@@ -96,10 +96,9 @@ class Model(Detector):
 
     def decode_groups(self, memory: Memory, groups: dict[str, Queries]) -> dict[str, Predictions]:
         """Predictions for all groups in one pass; queries attend to those of their own group alone."""
-        content, anchors = (
-            torch.cat(parts, 1) for parts in zip(*(content_and_anchors(queries) for queries in groups.values()))
-        )
-        counts = [queries.content.shape[1] for queries in groups.values() if queries.content is not None]
+        inputs = [content_and_anchors(queries) for queries in groups.values()]
+        content, anchors = (torch.cat(parts, 1) for parts in zip(*inputs))
+        counts = [content.shape[1] for content, _ in inputs]
         maps = pyramid(memory.neck, memory.strides, groups=self.config.groups, points=self.config.points)
         xyzr, layers = to_xyzr(anchors, memory.sizes), []
         for stage in self.stages:

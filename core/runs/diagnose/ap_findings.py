@@ -1,4 +1,4 @@
-"""Checks the AP of a run: is it 0, has it stopped growing, is a class never found, is the student as good as its teacher?"""
+"""Finds an AP of 0, an AP that no longer grows, classes that are never found, and a student as good as its teacher."""
 
 from collections.abc import Iterator
 

@@ -37,7 +37,7 @@ def test_a_row_has_all_sizes_and_aims_read_the_largest():
 
 
 @pytest.mark.parametrize("seconds, megabytes, met", [(3.0, 1400, [True, True]), (4.0, 1600, [False, False])])
-def test_the_largest_file_has_an_aim_of_time_and_one_of_memory(seconds, megabytes, met):
+def test_reading_the_largest_file_has_an_aim_for_time_and_one_for_memory(seconds, megabytes, met):
     largest = max(CASES[growth.READS[0]].sizes)
     rows = [
         {"case": name, f"{largest}_seconds": seconds, f"{largest}_MB": megabytes - 100 * k, "exponent": 1.0}

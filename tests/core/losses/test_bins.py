@@ -163,7 +163,7 @@ def test_self_distillation_of_the_parts_of_a_step_adds_up(seed, counts):
 
 
 def test_boxes_are_the_means_of_their_bins():
-    """What the loss takes for the place of an edge is what the detector does."""
+    """The loss and the detector turn a distribution into the same place of an edge."""
     model = tiny.detector("d_fine", layers=2, matching=Matching(fgl_weight=1.0))
     p = model(tiny.batch(((128, 128), (96, 128)))[0])
     distance = (p.bins.softmax(-1) * p.distances).sum(-1)
