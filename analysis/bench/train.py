@@ -256,7 +256,7 @@ class FirstEpoch(torch.utils.data.Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        return self.samples[0, index]
+        return self.samples[0, index, None]
 
 
 def fit_ours_in_trainer(run: Run, clock: Clock, folder: Path) -> None:

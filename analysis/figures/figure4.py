@@ -49,7 +49,8 @@ def chosen_run(inputs: Inputs) -> Row:
 def image_size(row: Row) -> int:
     """The size of the run's images in pixels."""
     data = row.run["data"]
-    return data["size"] if data["kind"] == "shapes" else max(data["augment"]["sizes"], default=320)
+    augment = data["augment"]
+    return data["size"] if data["kind"] == "shapes" else augment.get("eval_size") or max(augment["sizes"], default=320)
 
 
 def chosen_image(inputs: Inputs, row: Row) -> int:

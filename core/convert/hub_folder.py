@@ -140,6 +140,7 @@ def matching(settings: Any) -> Matching:
         class_loss_weight=None if family.class_loss == "focal" else 1.0,
         fgl_weight=float(settings.weight_loss_fgl) if family.bins else 0.0,
         ddf_weight=float(settings.weight_loss_ddf) if family.bins else 0.0,
+        union=family.bins,
     )
 
 

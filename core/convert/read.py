@@ -63,7 +63,7 @@ class ForeignWeights:
     @property
     def image_size(self) -> tuple[int | None, int]:
         """Short side of images in evaluation (None: keep), and limit of the long side, in pixels."""
-        return max(self.augment.sizes, default=None), self.augment.longest
+        return self.augment.eval_short, self.augment.longest
 
 
 def read_weights(path: Path) -> ForeignWeights:

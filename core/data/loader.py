@@ -29,11 +29,14 @@ from core.data.batch import collate
 from core.data.order import batches, even_share, mixed_batches
 from core.data.packed_batch import PackedBatch, pack, unpack
 from core.data.sample import Dataset, Sample
-from core.data.transforms import Augment, eval_transform, train_transform
+from core.data.transforms import Augment, eval_transform, square_side, train_transform
 from core.errors import UserError
 from core.types import Images, Targets
 
 Batches = Iterator[tuple[Images, Targets]]
+SampleKey = tuple[int, int, int | None]  # epoch, index of the image, and the side of the step's squares if it is drawn
+
+OF_STEP = 1  # sets the random numbers of a step apart from those of its images
 
 
 KILLED = "a process that reads images was killed, most likely because memory ran out; try fewer --workers"
@@ -114,12 +117,13 @@ class Loader:
         stream = read_batches(AugmentedSamples(self.dataset, self.augment, self.seed), keys, self.workers, self.pin)
         return iter(lambda: list(islice(stream, self.passes)), [])
 
-    def keys(self, epoch: int, start: int) -> Iterator[list[tuple[int, int]]]:
-        """The keys (epoch, index) of this process's batches, one list a pass, from step `start` on."""
-        for images in self.order(epoch)[start:]:
+    def keys(self, epoch: int, start: int) -> Iterator[list[SampleKey]]:
+        """The keys of this process's batches, one list a pass, from step `start` on."""
+        for step, images in list(enumerate(self.order(epoch)))[start:]:
+            side = square_side(np.random.default_rng((self.seed, epoch, step, OF_STEP)), self.augment)
             share = even_share(images, self.rank, self.processes)
             for k in range(self.passes):
-                yield [(epoch, index) for index in even_share(share, k, self.passes)]
+                yield [(epoch, index, side) for index in even_share(share, k, self.passes)]
 
 
 def evaluation(
@@ -143,7 +147,7 @@ def evaluation(
 
 @dataclass(frozen=True)
 class AugmentedSamples:
-    """Augmented samples by (epoch, index). The key and the seed decide all that is random in a sample.
+    """Augmented samples by their keys. Key and seed decide all that is random in a sample.
 
     An index beyond the images is a repeat of one of them, see order.mixed_batches.
     """
@@ -152,11 +156,10 @@ class AugmentedSamples:
     augment: Augment
     seed: int
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        epoch, index = key
-        return train_transform(
-            self.dataset[index % len(self.dataset)], np.random.default_rng((self.seed, epoch, index)), self.augment
-        )
+    def __getitem__(self, key: SampleKey) -> Sample:
+        epoch, index, side = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        return train_transform(self.dataset[index % len(self.dataset)], rng, self.augment, side)
 
 
 @dataclass(frozen=True)

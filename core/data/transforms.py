@@ -22,17 +22,24 @@ class Augment:
 
     flip: Share = 0.5  # Probability of mirroring a training image left to right.
     jitter: Weight = 0.0  # Brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
-    sizes: tuple[Size, ...] = ()  # Short sides in pixels, drawn at random; evaluation takes the largest. Default: keep.
+    sizes: tuple[Size, ...] = ()  # Short sides in pixels, drawn at random for each image. Default: keep.
+    eval_size: Size | None = None  # Short side in evaluation; None takes the largest of the sizes.
     longest: Size = 1333  # Limit of the long side, in pixels.
-    square: bool = False  # Resize images to squares of that side, whatever their shape, as RT-DETR and its kin do.
+    square: bool = False  # Resize to squares of that side, one for all images of a step, as RT-DETR and its kin do.
     crop: bool = False  # Crop half of the training images, drawn at random, before they are resized.
+
+    @property
+    def eval_short(self) -> int | None:
+        """The short side of images in evaluation, in pixels, or the side of squares; None: images keep their size."""
+        side = self.eval_size or max(self.sizes, default=None)
+        return min(side, self.longest) if side and self.square else side
 
 
 DETR = Augment(sizes=tuple(range(480, 801, 32)), crop=True)  # on COCO; Conditional and Deformable DETR use the same
 
 
-def train_transform(sample: Sample, rng: Generator, augment: Augment) -> Sample:
-    """The sample flipped, jittered, cropped and resized at random, as `augment` says."""
+def train_transform(sample: Sample, rng: Generator, augment: Augment, side: int | None = None) -> Sample:
+    """The sample flipped, jittered, cropped and resized at random, as `augment` says, or to squares of a given `side`."""
     if rng.random() < augment.flip:
         sample = flip(sample)
     if augment.jitter:
@@ -40,12 +47,20 @@ def train_transform(sample: Sample, rng: Generator, augment: Augment) -> Sample:
     if augment.crop and rng.random() < 0.5:
         sample = random_crop(sample, rng)
     short = int(rng.choice(augment.sizes)) if augment.sizes else None
-    return resize(sample, short, augment.longest, square=augment.square)
+    return resize(sample, side or short, augment.longest, square=augment.square)
+
+
+def square_side(rng: Generator, augment: Augment) -> int | None:
+    """The side, drawn at random, of all squares of a step; None if there are no squares of several sizes.
+
+    A detector that needs squares sees padding as a part of the image, so a step has to have one size.
+    """
+    return int(rng.choice(augment.sizes)) if augment.square and len(set(augment.sizes)) > 1 else None
 
 
 def eval_transform(sample: Sample, augment: Augment) -> Sample:
-    """The sample resized to the largest of the sizes of `augment`; nothing is random."""
-    return resize(sample, max(augment.sizes, default=None), augment.longest, square=augment.square)
+    """The sample resized to the size in evaluation of `augment`; nothing is random."""
+    return resize(sample, augment.eval_short, augment.longest, square=augment.square)
 
 
 def flip(sample: Sample) -> Sample:

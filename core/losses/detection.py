@@ -10,6 +10,7 @@ from core.boxes import giou
 from core.errors import UserError
 from core.limits import CountOrZero, Weight
 from core.losses._bins import localisation_loss, self_distillation_loss
+from core.losses._box_pairs import BoxPairs, union
 from core.losses._class_losses import class_loss
 from core.losses._denoising import Denoising, of_objects, restored
 from core.losses.base import DetectorSpec, Loss, normaliser, scatter_to_queries
@@ -32,7 +33,8 @@ class Model(Loss):
     Proposals without classes are matched and trained as if all objects were of class 0 (Deformable DETR,
     models/deformable_detr.py), those with classes as the queries are (RT-DETR, arXiv 2304.08069). With `denoising`, also the
     set loss of denoising queries, as a mean over their groups. Where the student's `matching` weights losses of D-FINE's bins,
-    queries of both kinds have them too. UserError: the student's boxes have no bins.
+    queries of both kinds have them too. With its `union`, boxes of own queries and proposals are compared in the union of all
+    their matchings. UserError: the student's boxes have no bins.
 
     A student with several groups of queries (Group DETR, arXiv 2207.13085) has the mean of their losses in training, each group
     matched on its own, and its proposals likewise. In evaluation there is the first group alone.
@@ -50,6 +52,8 @@ class Model(Loss):
             student.proposes_classes,
         )
         query_weights = self.matching.loss_weights | bin_weights(student)
+        if self.matching.union:
+            self.adds_up = False  # the pairs of a union are those of one process and pass
         self.weights = dict(query_weights)
         if self.proposes:
             self.weights |= {f"proposal_{name}": w for name, w in self.matching.loss_weights.items()}
@@ -99,12 +103,19 @@ class Model(Loss):
         self, student: Trace, group: str, targets: Targets, pairs: dict[str, Assignment]
     ) -> dict[str, Float[Tensor, "_ b _"]]:
         """The loss of one group of the student's queries and of its proposals."""
-        is_own = group == "own"
-        maps = query_loss(student.predictions[group], targets, pairs["truth" if is_own else group], self.matching)
-        if self.proposes:
-            matched = pairs["proposal" if is_own else f"proposal of {group}"]
-            losses = set_loss(proposals(student, group), self.proposal_targets(targets), matched, self.matching)
-            maps |= {f"proposal_{name}": x for name, x in losses.items()}
+        matched = pairs["truth" if group == "own" else group]
+        proposed = pairs["proposal" if group == "own" else f"proposal of {group}"] if self.proposes else None
+        predictions = student.predictions[group]
+        compared = of_proposals = None
+        if self.matching.union:
+            found = [matched] if proposed is None else [matched, proposed]
+            layers, _, queries = predictions.logits.shape[:3]
+            compared = union(found, targets, layers=layers, queries=queries)
+            of_proposals = compared.at(slice(len(compared.pairs) // layers))
+        maps = query_loss(predictions, targets, matched, self.matching, compared)
+        if proposed is not None:
+            args = proposals(student, group), self.proposal_targets(targets), proposed, self.matching
+            maps |= {f"proposal_{name}": x for name, x in set_loss(*args, of_proposals).items()}
         return maps
 
     def denoising_loss(self, student: Trace, targets: Targets) -> dict[str, Float[Tensor, "l b q"]]:
@@ -139,38 +150,43 @@ def as_one_class(targets: Targets) -> Targets:
 def bin_weights(student: DetectorSpec) -> dict[str, float]:
     """The weights of the losses of bins that are on. UserError: the student's boxes have no bins."""
     weights = student.matching.bin_weights
-    if weights and not student.bins:
+    if (weights or student.matching.union) and not student.bins:
         raise UserError(
-            f"the boxes of {student.kind} have no bins, but its matching weights their losses: set fgl_weight and ddf_weight to 0"
+            f"the boxes of {student.kind} have no bins, but its matching is for boxes with bins:"
+            " set fgl_weight and ddf_weight to 0, and union to False"
         )
     return weights
 
 
-def query_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
+def query_loss(
+    p: Predictions, targets: Targets, a: Assignment, m: Matching, compared: BoxPairs | None = None
+) -> dict[str, Float[Tensor, "l b q"]]:
     """The set loss of queries, and the losses of their bins that have a weight."""
-    maps = set_loss(p, targets, a, m)
+    maps = set_loss(p, targets, a, m, compared)
     if not m.bin_weights:
         return maps
     assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where their losses have a weight"
     losses = {"fgl": localisation_loss, "ddf": self_distillation_loss}
-    return maps | {name: losses[name](p, targets, a) for name in m.bin_weights}
+    return maps | {name: losses[name](p, targets, compared or BoxPairs(a)) for name in m.bin_weights}
 
 
-def set_loss(p: Predictions, targets: Targets, a: Assignment, m: Matching) -> dict[str, Float[Tensor, "l b q"]]:
-    """Class loss of every query, L1 and 1 - GIoU of the assigned ones; unweighted, divided by the number of objects.
+def set_loss(
+    p: Predictions, targets: Targets, a: Assignment, m: Matching, compared: BoxPairs | None = None
+) -> dict[str, Float[Tensor, "l b q"]]:
+    """Class loss of every query, L1 and 1 - GIoU of the pairs `compared` (None: those of `a`); unweighted.
 
-    That number counts the objects of the whole step, at least 1, and is a mean over processes (Deformable DETR,
+    They are divided by the number of objects of the whole step, at least 1, a mean over processes (Deformable DETR,
     models/deformable_detr.py). The terms of a query that is matched with an object count as much as the object does.
     """
-    n = normaliser(targets)
-    predicted, true = p.boxes[a.index], targets.boxes[a.target]
+    n, compared = normaliser(targets), compared or BoxPairs(a)
+    predicted, true = p.boxes[compared.pairs.index], targets.boxes[compared.pairs.target]
     distance = (m.coordinates(predicted) - m.coordinates(true)).abs().sum(-1)
-    maps = {
-        "class": class_loss(p, targets, a, m),
-        "l1": scatter_to_queries(distance / n, a, like=p.logits),
-        "giou": scatter_to_queries((1 - giou(predicted, true)) / n, a, like=p.logits),
+    boxes = {"l1": distance / n, "giou": (1 - giou(predicted, true)) / n}
+    maps = {"class": class_loss(p, targets, a, m)}
+    if targets.weights is not None:
+        share = torch.ones_like(maps["class"]).index_put(a.index, targets.weights[a.target])
+        maps["class"] = share * maps["class"]
+    return maps | {
+        name: scatter_to_queries(compared.averaged(x, targets), compared.pairs, like=p.logits)
+        for name, x in boxes.items()
     }
-    if targets.weights is None:
-        return maps
-    share = torch.ones_like(maps["class"]).index_put(a.index, targets.weights[a.target])
-    return {name: share * x for name, x in maps.items()}

@@ -41,6 +41,7 @@ class Matching:
     giou_loss_weight: Weight | None = None  # Weight of the GIoU loss of boxes; None takes that of the cost.
     fgl_weight: Weight = 0.0  # Weight of the fine-grained localisation loss, for D-FINE and DEIMv2; 0 is off.
     ddf_weight: Weight = 0.0  # Weight of the self-distillation of the layers' boxes, for D-FINE and DEIMv2; 0 is off.
+    union: bool = False  # Compare boxes in the union of the matchings of all layers, for D-FINE and DEIMv2.
 
     @property
     def weights(self) -> dict[str, float]:

@@ -82,6 +82,6 @@ def describe(converted: Converted) -> str:
 def describe_sizes(augment: Augment) -> str:
     """The size of images in evaluation, in words."""
     if augment.square:
-        return f"become squares of {max(augment.sizes)} pixels in evaluation"
-    side = f"get a short side of {max(augment.sizes)} pixels" if augment.sizes else "stay as they come"
+        return f"become squares of {augment.eval_short} pixels in evaluation"
+    side = f"get a short side of {augment.eval_short} pixels" if augment.eval_short else "stay as they come"
     return f"{side} in evaluation, and no side above {augment.longest}"

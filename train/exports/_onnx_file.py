@@ -52,9 +52,9 @@ def write(
 def image_count(card: dict) -> int:
     """The number of images on which a file is tried: fewer where they are large."""
     augment = _trial.augment_of(card)
-    if not augment.sizes:
+    if not augment.eval_short:
         return MOST_IMAGES
-    return min(MOST_IMAGES, max(LEAST_IMAGES, PIXELS // (max(augment.sizes) * augment.longest)))
+    return min(MOST_IMAGES, max(LEAST_IMAGES, PIXELS // (augment.eval_short * augment.longest)))
 
 
 def example(inputs: Sequence[str], side: int | None) -> tuple[Tensor, ...]:
@@ -73,7 +73,7 @@ def metadata(detector: Detector, card: dict) -> dict[str, str]:
     The graph subtracts the mean itself.
     """
     augment = _trial.augment_of(card)
-    resize = {"short": max(augment.sizes, default=None), "longest": augment.longest, "square": augment.square}
+    resize = {"short": augment.eval_short, "longest": augment.longest, "square": augment.square}
     mean, std = colours(detector)
     values = {"categories": card["categories"], "resize": resize, "mean": mean, "std": std}
     return {name: json.dumps(value) for name, value in values.items()}
@@ -91,7 +91,9 @@ def colours(detector: Detector) -> tuple[list[float], list[float]]:
 def largest_side(trial: Trial) -> int:
     """The longest side that an image has after it is resized, as a multiple of 64 unless images become squares."""
     augment: Augment = trial.augment
-    if augment.square and augment.sizes:
-        return max(augment.sizes)
-    longest = augment.longest if augment.sizes else max(max(trial.images[k].size) for k in range(len(trial.images)))
+    if augment.square and augment.eval_short:
+        return augment.eval_short
+    longest = (
+        augment.longest if augment.eval_short else max(max(trial.images[k].size) for k in range(len(trial.images)))
+    )
     return -(-longest // 64) * 64

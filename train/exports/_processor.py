@@ -12,11 +12,11 @@ def processor(kind: str, card: dict, mean: Sequence[float], std: Sequence[float]
     The card says how images are resized; see `Augment`.
     """
     augment = decode(Augment, card.get("data", {}).get("augment", {}), "the card: data.augment")
-    side = max(augment.sizes, default=800)
+    side = augment.eval_short or 800
     square = {"height": side, "width": side}
     return {
         "image_processor_type": kind,
-        "do_resize": bool(augment.sizes),
+        "do_resize": augment.eval_short is not None,
         "size": square if augment.square else {"shortest_edge": side, "longest_edge": augment.longest},
         "do_rescale": True,
         "rescale_factor": 1 / 255,

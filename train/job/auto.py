@@ -35,7 +35,7 @@ def fitted_to_data(run: Run) -> Run:
 
 
 def enlarged(augment: Augment, short: int, longest: int) -> Augment:
-    """The augmentation whose largest short side is `short`; its other sizes grow by the same factor."""
-    old = augment.sizes or (short,)
-    sizes = tuple(round(size * short / max(old)) for size in old)
-    return replace(augment, sizes=sizes, longest=longest)
+    """The augmentation whose short side in evaluation is `short`; its other sizes grow by the same factor."""
+    old, factor = augment.sizes or (short,), short / (augment.eval_short or short)
+    sizes = tuple(round(size * factor) for size in old)
+    return replace(augment, sizes=sizes, eval_size=augment.eval_size and short, longest=longest)

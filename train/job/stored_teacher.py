@@ -80,7 +80,7 @@ def store_settings(
     precision: Precision = "half",
 ) -> StoreSettings:
     """The settings of a store for these images and a teacher's file, which sees images as `augment` says."""
-    size = max(augment.sizes, default=None), augment.longest
+    size = augment.eval_short, augment.longest
     classes = tuple(c.name for c in data.categories)
     return StoreSettings(sha256_of(teacher), classes, size, layers, precision, hidden)
 

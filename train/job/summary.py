@@ -86,6 +86,7 @@ def describe_images(data: Data) -> str:
     augment = data.augment
     sizes = f"short side {min(augment.sizes)} to {max(augment.sizes)}" if augment.sizes else "not resized"
     extras = {
+        f"{augment.eval_size} in evaluation": augment.eval_size,
         "cropped": augment.crop,
         f"flipped by {augment.flip:g}": augment.flip,
         f"colours jittered by {augment.jitter:g}": augment.jitter,

@@ -40,9 +40,8 @@ RECIPES = Settings(queries=30, short=144, longest=192, stride=4)  # of the recip
 def run_settings(run: dict) -> Settings:
     """The settings of a run, given as its card has it."""
     student, augment = run["student"]["config"], run["data"]["augment"]
-    return Settings(
-        student["queries"], max(augment["sizes"], default=None), augment["longest"], min(student["strides"], default=1)
-    )
+    short = augment.get("eval_size") or max(augment["sizes"], default=None)
+    return Settings(student["queries"], short, augment["longest"], min(student["strides"], default=1))
 
 
 @dataclass(frozen=True)

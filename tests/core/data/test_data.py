@@ -316,6 +316,48 @@ def test_steps_run_on_through_the_epochs(workers):
     assert same_batches(found, [*loader.epoch(1, 2), *loader.epoch(2), *loader.epoch(3)])
 
 
+SQUARES = Augment(flip=0.5, sizes=(32, 40, 48), longest=64, square=True)
+
+
+def sides(stream) -> list[tuple[int, int]]:
+    """Height and width of each batch, none of which has padding."""
+    found = []
+    for images, _ in stream:
+        assert not images.padding.any()
+        found.append(tuple(images.pixels.shape[-2:]))
+    return found
+
+
+def test_all_squares_of_a_step_have_one_size_that_is_drawn_for_the_step():
+    """However many processes and passes share it, from whichever step a run goes on, and in an epoch of its own."""
+    loader = Loader(Rectangles(60), SQUARES, batch=4, seed=3)
+    whole = sides(loader.epoch(0))
+    assert {(k, k) for k in SQUARES.sizes} == set(whole) and whole != sides(loader.epoch(1))
+    assert whole != sides(replace(loader, seed=4).epoch(0))
+    assert sides(loader.epoch(0, start=6)) == whole[6:]
+    for other in (
+        replace(loader, rank=0, processes=2),
+        replace(loader, rank=1, processes=2),
+        replace(loader, workers=2),
+    ):
+        assert sides(other.epoch(0)) == whole
+    passes = sides(replace(loader, passes=2).epoch(0))
+    assert passes[::2] == passes[1::2] == whole
+
+
+def test_evaluation_has_a_size_of_its_own():
+    for augment, expected in (
+        (SQUARES, (48, 48)),
+        (replace(SQUARES, eval_size=40), (40, 40)),
+        (replace(SQUARES, eval_size=200), (64, 64)),
+        (replace(SQUARES, sizes=(), eval_size=24), (24, 24)),
+    ):
+        assert set(sides(evaluation(Rectangles(5), augment, 2))) == {expected}
+        assert augment.eval_short == expected[0]
+    sizes = [eval_transform(painted(k), Augment(sizes=(40, 56), eval_size=48, longest=999)).size for k in range(9)]
+    assert {min(size) for size in sizes} == {48} and Augment().eval_short is None
+
+
 def test_too_few_images_for_the_processes_are_refused():
     for options in ({"batch": 3}, {"batch": 8, "passes": 3}):
         with pytest.raises(UserError, match="4 processes with . passes each need"):

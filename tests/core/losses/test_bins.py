@@ -8,13 +8,16 @@ import torch
 from core.errors import UserError
 from core.losses import detection
 from core.losses._bins import distribution, edge_distances, localisation_loss, self_distillation_loss
+from core.losses._box_pairs import BoxPairs, union
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth
 from core.types import BinnedPredictions, Targets
 from tests.helpers import tiny
 
 COUNTS = [(3, 1), (0, 2), (0, 0), (9, 1)]
+MATCHING = Matching()
 DISTANCES = 0.5 + torch.tensor([-4.0, -2.0, -0.5, -0.2, 0.0, 0.2, 0.5, 2.0, 4.0]) / 4
+together = pytest.mark.parametrize("together", [False, True], ids=["own pairs", "union"])
 cases = pytest.mark.parametrize(("seed", "counts"), list(enumerate(COUNTS)))
 
 
@@ -25,14 +28,36 @@ def binned(seed: int, counts, layers: int = 3):
     shape = layers - 1, len(counts), 7
     bins = 2 * torch.randn(*shape, 4, len(DISTANCES), generator=draw)
     p = BinnedPredictions(*vars(p).values(), bins, tiny.boxes(shape, draw), DISTANCES)
-    return p, truth, match_to_truth({"it": (p, Matching())}, truth)["it"]
+    return p, truth, own_pairs(p, truth)
+
+
+def own_pairs(p, truth: Targets, matching: Matching = MATCHING) -> BoxPairs:
+    """The pairs of each layer's own matching."""
+    return BoxPairs(match_to_truth({"it": (p, matching)}, truth)["it"])
+
+
+def union_pairs(p, truth: Targets, matching: Matching = MATCHING) -> BoxPairs:
+    """The pairs of the matchings of all layers."""
+    layers, _, queries = p.logits.shape[:3]
+    return union([own_pairs(p, truth, matching).pairs], truth, layers=layers, queries=queries)
+
+
+def indices_of(compared: BoxPairs, layer: int, counts) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
+    """The pairs of a layer as transformers takes them, queries and objects of each image, and their number, at least 1."""
+    kept = compared.pairs.at((compared.counts if compared.counts is not None else torch.ones(len(compared.pairs))) > 0)
+    found = []
+    for image in range(len(counts)):
+        pairs = kept.of(layer=layer, image=image)
+        unique = torch.stack([pairs.query, pairs.target - sum(counts[:image])], 1).unique(dim=0)
+        found.append((unique[:, 0], unique[:, 1]))
+    return found, max(sum(len(q) for q, _ in found), 1)
 
 
 @cases
 def test_the_localisation_loss_is_the_slow_sum(seed, counts):
     p, truth, a = binned(seed, counts)
     found, expected = localisation_loss(p, truth, a), torch.zeros(3, len(counts), 7)
-    for layer, image, query, target in tiny.rows(a):
+    for layer, image, query, target in tiny.rows(a.pairs):
         if layer:
             expected[layer, image, query] = slow_loss(p, truth, layer, image, query, target) / max(sum(counts), 1)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
@@ -79,14 +104,15 @@ def near_the_truth(p, truth):
 
 
 @cases
-def test_the_localisation_loss_is_that_of_transformers(seed, counts):
+@together
+def test_the_localisation_loss_is_that_of_transformers(seed, counts, together):
     """Its own code is given one layer's predictions and matching: it pairs layers and bins wrongly where it does so itself."""
     from transformers.loss.loss_d_fine import DFineLoss
 
     model = tiny.detector("d_fine", seed=seed, layers=3, matching=Matching(fgl_weight=0.15))
     images, truth = tiny.batch(((128, 128), (128, 128)), counts)
     p = near_the_truth(model(images), truth)
-    a = match_to_truth({"it": (p, model.matching)}, truth)["it"]
+    a = (union_pairs if together else own_pairs)(p, truth, model.matching)
     found = localisation_loss(p, truth, a).sum((1, 2))
     loss, decoder = DFineLoss(model.network.config), model.network.model.decoder
     loss.up, loss.reg_scale = decoder.up, decoder.reg_scale.detach()  # which have noise here, as all weights
@@ -99,22 +125,20 @@ def test_the_localisation_loss_is_that_of_transformers(seed, counts):
             "teacher_corners": p.bins[layer - 1],
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
-        pairs = [a.of(layer=layer, image=k) for k in range(2)]
-        first = [0, counts[0]]
-        indices = [(x.query, x.target - first[k]) for k, x in enumerate(pairs)]
-        theirs = loss.loss_local(outputs, labels, indices, max(len(truth), 1))["loss_fgl"]
+        theirs = loss.loss_local(outputs, labels, *indices_of(a, layer, counts))["loss_fgl"]
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
 
 
 @cases
-def test_the_self_distillation_loss_is_that_of_transformers(seed, counts):
+@together
+def test_the_self_distillation_loss_is_that_of_transformers(seed, counts, together):
     """Its own code is given one layer's predictions, matching and bins, and the last layer as the teacher."""
     from transformers import DFineConfig
     from transformers.loss.loss_d_fine import DFineLoss
 
     p, truth, _ = binned(seed, counts, layers=4)
     p = near_the_truth(p, truth)
-    a = match_to_truth({"it": (p, Matching())}, truth)["it"]
+    a = (union_pairs if together else own_pairs)(p, truth)
     found = self_distillation_loss(p, truth, a).sum((1, 2))
     loss = DFineLoss(DFineConfig(max_num_bins=len(DISTANCES) - 1))
     assert not found[0] and not found[-1]
@@ -127,9 +151,7 @@ def test_the_self_distillation_loss_is_that_of_transformers(seed, counts):
             "teacher_logits": p.logits[-1],
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
-        pairs = [a.of(layer=layer, image=k) for k in range(2)]
-        indices = [(x.query, x.target - (0, counts[0])[k]) for k, x in enumerate(pairs)]
-        theirs = loss.loss_local(outputs, labels, indices, max(len(truth), 1))["loss_ddf"]
+        theirs = loss.loss_local(outputs, labels, *indices_of(a, layer, counts))["loss_ddf"]
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
         assert theirs > 0
 
@@ -137,7 +159,7 @@ def test_the_self_distillation_loss_is_that_of_transformers(seed, counts):
 def test_self_distillation_moves_earlier_layers_alone_towards_the_last():
     p, truth, _ = binned(0, (3, 1), layers=4)
     p = replace(near_the_truth(p, truth), bins=p.bins.clone().requires_grad_())
-    a = match_to_truth({"it": (p, Matching())}, truth)["it"]
+    a = own_pairs(p, truth)
     before = self_distillation_loss(p, truth, a).sum()
     before.backward()
     assert not p.bins.grad[-1].any() and (p.bins.grad[:-1].abs().sum((-2, -1)) > 0).float().mean() > 0.8
@@ -158,7 +180,7 @@ def test_self_distillation_of_the_parts_of_a_step_adds_up(seed, counts):
         part = part.within(torch.tensor(counts), 1)
         cut = [x[:, k : k + 1] for x in (p.logits, p.boxes, p.hidden, p.bins, p.references)]
         one = BinnedPredictions(*cut, DISTANCES)
-        parts.append(self_distillation_loss(one, part, match_to_truth({"it": (one, Matching())}, part)["it"]))
+        parts.append(self_distillation_loss(one, part, own_pairs(one, part)))
     torch.testing.assert_close(torch.cat(parts, 1), whole)
 
 
@@ -188,7 +210,7 @@ def test_the_gradient_makes_the_bins_those_of_the_truth():
     moved = replace(p, bins=(p.bins - 0.5 * p.bins.grad).detach())
     assert localisation_loss(moved, truth, a).sum() < before
     touched = {tuple(x) for x in p.bins.grad.abs().sum((-2, -1)).nonzero().tolist()}
-    assert touched <= {(x - 1, b, q) for x, b, q, _ in tiny.rows(a)}
+    assert touched <= {(x - 1, b, q) for x, b, q, _ in tiny.rows(a.pairs)}
 
 
 def test_an_object_counts_as_much_as_its_weight():
@@ -216,4 +238,6 @@ def test_a_detection_loss_has_the_term_where_it_has_a_weight(family):
 def test_a_detector_without_bins_is_refused():
     with pytest.raises(UserError, match="the boxes of rt_detr have no bins"):
         tiny.distiller(tiny.detector("rt_detr", matching=Matching(fgl_weight=0.15)))
+    with pytest.raises(UserError, match="set fgl_weight and ddf_weight to 0, and union to False"):
+        tiny.distiller(tiny.detector("rt_detr", matching=Matching(union=True)))
     detection.Model(detection.Config(), tiny.detector("rt_detr"), None)
