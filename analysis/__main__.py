@@ -22,7 +22,7 @@ python -m analysis VERB ...
   report [RUN ...]                   make all of them, on one page
   collect RUN                        write the query table of a run: every query of its images, in Parquet
   measure RUN ... --json FILE        write what figures need of each run as a summary, which can stand for the runs
-  bench NAME [--json FILE]           run a benchmark, print its numbers and whether its aims are met
+  bench NAME [--before CHECKOUT]     run a benchmark, print its numbers and whether its aims are met
 
 Without a RUN, the shipped runs are used. --help after a verb shows its flags.
 """
@@ -69,6 +69,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     bench = verbs.add_parser("bench")
     bench.add_argument("name", choices=BENCHES.names())
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file too")
+    beside = "another checkout of the project, whose numbers are measured too and written beside these"
+    bench.add_argument("--before", type=Path, metavar="CHECKOUT", help=beside)
     bench.set_defaults(act=run_bench)
     return parser.parse_args(words)
 
@@ -177,7 +179,7 @@ def run_bench(options: argparse.Namespace) -> None:
     from analysis import bench
     from core.files import write_json
 
-    result = bench.run(options.name)
+    result = bench.run(options.name, options.before)
     print(bench_text(result))
     if options.json:
         write_json(options.json, result)

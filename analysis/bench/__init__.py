@@ -1,15 +1,22 @@
 """Benchmarks: each module in this folder is one, named by its file, and defines `run() -> (rows, aims)`.
 
 The first line of a module's docstring is the benchmark's title in `python -m analysis list`. With QUICK=1 in the environment
-most take small sizes.
+most take small sizes. Another checkout of the project can be measured beside this one: its whole benchmark runs first, unless
+the module defines `run_beside(checkout) -> (rows, aims)`, which takes turns.
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
 from analysis.catalogue import BENCHES
+from core.errors import UserError
+from core.files import read_json
 
 
 @dataclass(frozen=True)
@@ -21,10 +28,41 @@ class Aim:
     met: bool
 
 
-def run(name: str) -> dict:
-    """Runs one benchmark: {"name", "rows": [{"case", ...}], "aims": [{"aim", "value", "met"}]}."""
-    rows, aims = BENCHES.module(name).run()
+def run(name: str, before: Path | None = None) -> dict:
+    """Runs one benchmark: {"name", "rows": [{"case", ...}], "aims": [{"aim", "value", "met"}]}.
+
+    With another checkout, `before`, each row also has that one's numbers for the same case, as "before_...".
+    UserError: the other checkout's benchmark failed.
+    """
+    module = BENCHES.module(name)
+    if before and hasattr(module, "run_beside"):
+        rows, aims = module.run_beside(before)
+    elif before:
+        others = {row["case"]: row for row in rows_of(before, name)}
+        rows, aims = module.run()
+        rows = [row | before_numbers(others.get(row["case"], {})) for row in rows]
+    else:
+        rows, aims = module.run()
     return {"name": name, "rows": rows, "aims": [asdict(a) for a in aims]}
+
+
+def rows_of(checkout: Path, name: str) -> list[dict]:
+    """The rows of a benchmark of another checkout, run there. UserError: it failed."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.json"
+        words = [sys.executable, "-m", "analysis", "bench", name, "--json", str(file)]
+        done = subprocess.run(words, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout.resolve())})
+        if done.returncode or not file.exists():
+            raise UserError(
+                f"the benchmark {name} of {checkout} ended with exit code {done.returncode} and without numbers"
+            )
+        rows: list[dict] = read_json(file)["rows"]
+    return rows
+
+
+def before_numbers(row: dict) -> dict[str, float]:
+    """The numbers of another checkout's row, with "before_" in front of their names."""
+    return {f"before_{key}": x for key, x in row.items() if isinstance(x, int | float) and not isinstance(x, bool)}
 
 
 @dataclass(frozen=True)

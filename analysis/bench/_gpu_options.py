@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from analysis.bench._gpu_place import Call, Place, measured, operations, tf32
-from analysis.bench._gpu_steps import StepSize, batch_on, built, compile_parts, step_of
+from analysis.bench._gpu_steps import StepSize, batch_on, built, step_of
 from analysis.bench.step import LOSSES, distiller, random_batch
 from core.detectors.adamixer import SamplingAndMixing
 from core.distiller import Distiller, run_teacher
 from core.types import Images, Targets
 from train.engine.ahead import CopiedAhead
+from train.job.build import compile_parts
 
 KIND = "deformable"  # the detector whose step is measured
 

@@ -21,6 +21,7 @@ from core.distiller import Distiller, run_teacher
 from core.matching import solving
 from core.types import Images, Targets
 from train.exports import hf
+from train.job.build import compile_parts
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": None}
 FOREIGN = ("conditional", "deformable")  # detectors that transformers has too
@@ -119,12 +120,6 @@ def in_precision(network: nn.Module, place: Place, precision: str, compiled: Ste
     if dtype is not None:
         network.forward = torch.autocast(place.device.type, dtype)(network.forward)
     return network
-
-
-def compile_parts(detector: Detector, **options: Any) -> None:
-    """Compiles `encode` and `decode` of a detector, with options of torch.compile."""
-    detector.encode = torch.compile(detector.encode, **options)  # type: ignore[method-assign]
-    detector.decode = torch.compile(detector.decode, **options)  # type: ignore[method-assign]
 
 
 def distilled_rows(place: Place, size: StepSize) -> Iterator[dict]:

@@ -3,8 +3,8 @@
 Each command runs three times, in turns with a program that only imports torch and makes an optimiser, which no training can do
 without. A command ends when it has logged its first step (`fit shapes`), answered with its page (`app`), or written its files
 (`figure4` of the shipped run). Rows have median seconds on the wall and of the processor; `own_seconds` is what the processor
-does beyond torch. `python -X importtime -m train list` and the like say where they go. BEFORE=FOLDER in the environment names
-another checkout of the project: its commands take turns with these, and the rows have its seconds too.
+does beyond torch. `python -X importtime -m train list` and the like say where they go. With `--before CHECKOUT` the commands of
+another checkout take turns with these.
 """
 
 import os
@@ -41,8 +41,17 @@ class Start:
 
 def run() -> tuple[list[dict], list[Aim]]:
     """Times all commands in turns; there is no aim, since the share of other packages cannot be chosen here."""
+    return timed_in_turns({"": ROOT})
+
+
+def run_beside(checkout: Path) -> tuple[list[dict], list[Aim]]:
+    """Times all commands of this and of another checkout in turns."""
+    return timed_in_turns({"": ROOT, "before_": checkout})
+
+
+def timed_in_turns(checkouts: dict[str, Path]) -> tuple[list[dict], list[Aim]]:
+    """Times all commands of each checkout, whose prefix stands before the names of its numbers."""
     turns = 1 if os.environ.get("QUICK") == "1" else TURNS
-    checkouts = {"": ROOT} | ({"before_": Path(os.environ["BEFORE"])} if "BEFORE" in os.environ else {})
     times = {(name, prefix): list[tuple[float, float]]() for name in STARTS for prefix in checkouts}
     for _ in range(turns):
         for (name, prefix), seconds in times.items():

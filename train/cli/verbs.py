@@ -30,11 +30,11 @@ from train import exports, recipes, studies
 from train.cli import import_weights, report_run, short_flags
 from train.cli.flags import flags, parser
 from train.distributed import parallel
+from train.distributed.evaluate import score
 from train.distributed.parallel import first_text, ranks, restarted
 from train.engine import label as labels
 from train.engine import loop
 from train.engine import predict as predictions
-from train.engine.evaluate import score
 from train.engine.interrupt import sigterm_unwinds
 from train.exports import _cost, _trial
 from train.job import stored_teacher

@@ -29,8 +29,8 @@ from core.runs.diagnose.history import UNTRAINED_AP
 from core.terminal import printable
 from core.types import Decoded, DistillTrace, Images, Targets
 from train.distributed import parallel
+from train.distributed.evaluate import score
 from train.engine.ahead import CopiedAhead, Passes
-from train.engine.evaluate import score
 from train.engine.gradient_checks import GradientChecks
 from train.engine.interrupt import Interrupt
 from train.errors import Failed, NotFinite, Stopped
@@ -367,7 +367,7 @@ def validate(job: Job, detector: Detector, interrupt: Interrupt, recorder: Assig
         job.run.data.augment,
         batch=job.loader.images_per_pass,
         workers=job.run.workers,
-        interrupt=interrupt,
+        signal=lambda: interrupt.number,
         on_batch=recorder.record,
     )
 

@@ -13,7 +13,7 @@ from core.detectors.base import Detector
 from core.errors import UserError
 from core.runs.inference import Inference
 from core.types import Images, Predictions
-from train.engine.evaluate import score
+from train.distributed.evaluate import score
 from train.exports._trial import Trial
 
 TOLERANCE = 1e-3  # largest difference of scores and boxes from torch's

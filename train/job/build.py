@@ -3,6 +3,7 @@
 import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -148,11 +149,14 @@ def compile_detectors(job: Job) -> Job:
     if job.run.compile:
         torch._functorch.config.donated_buffer = False  # gradient checks go through a graph twice
         for detector in filter(None, (job.distiller.student, job.distiller.teacher)):
-            # The contract of Detector: they are called through the instance.
-            detector.encode = torch.compile(detector.encode)  # type: ignore[method-assign]
-            detector.decode = torch.compile(detector.decode)  # type: ignore[method-assign]
-            detector.decode_groups = torch.compile(detector.decode_groups)  # type: ignore[method-assign]
+            compile_parts(detector)
     return job
+
+
+def compile_parts(detector: Detector, **options: Any) -> None:
+    """Compiles encoder and decoder of a detector, with options of torch.compile; they are called through the instance."""
+    for name in ("encode", "decode", "decode_groups"):
+        setattr(detector, name, torch.compile(getattr(detector, name), **options))
 
 
 def resolve_path(path: Path | str) -> Path:

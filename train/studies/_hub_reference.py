@@ -9,16 +9,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from core.data.loader import evaluation
 from core.detectors import hub
 from core.files import read_json, write_json
-from core.metrics.coco_ap import average_precision
-from core.metrics.detections import select
 from core.runs.results import numbers
 from core.types import Images, Targets
+from train.distributed.evaluate import score
 from train.job import optim
 from train.job.build import Job, build
 from train.run import Run
@@ -86,10 +83,7 @@ def labels_of(targets: Targets) -> list[dict[str, Tensor]]:
     return [{"class_labels": targets.labels[x], "boxes": targets.boxes[x]} for x in of_image]
 
 
-@torch.no_grad()
 def evaluated(job: Job) -> dict[str, float | None]:
     """COCO's six numbers of the student on the run's validation images."""
-    student = job.distiller.student.eval()
-    batches = evaluation(job.val, job.run.data.augment, job.loader.images_per_pass)
-    found = [select(student(images), images) for images, _ in batches]
-    return numbers(average_precision(job.val.truth(), found, job.val.categories))
+    batch = job.loader.images_per_pass
+    return numbers(score(job.distiller.student, job.val, job.run.data.augment, batch=batch, workers=0) or {})

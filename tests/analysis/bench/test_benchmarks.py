@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
 from analysis.bench import detectors, matching, step
+from core.errors import UserError
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth, truth_problem
 from train.__main__ import main
@@ -145,3 +146,26 @@ def test_the_detectors_are_measured_in_time_and_memory():
     found = bench.run("detectors")
     assert [r["case"].split(", ")[0] for r in found["rows"][1:]] == ["conditional"] * 5 + ["deformable"] * 5
     assert all(r["ours_MB"] > 1 < r["theirs_MB"] for r in found["rows"] if "memory" in r["case"])
+
+
+def checkout(folder, code: str):
+    """A checkout whose program `analysis` is the given code, which may write to `FILE`."""
+    (folder / "analysis").mkdir(parents=True)
+    (folder / "analysis" / "__init__.py").touch()
+    (folder / "analysis" / "__main__.py").write_text(f"import json, sys\nFILE = sys.argv[-1]\n{code}")
+    return folder
+
+
+def test_another_checkouts_numbers_stand_beside_these(monkeypatch, tmp_path):
+    rows = [{"case": "a", "ms": 3.0, "note": "old", "met": True}, {"case": "gone", "ms": 1}]
+    code = f"assert sys.argv[1:3] == ['bench', 'matching']; open(FILE, 'w').write(json.dumps({{'rows': {rows}}}))"
+    now = [{"case": "a", "ms": 1.5}, {"case": "new", "ms": 2}]
+    monkeypatch.setattr(matching, "run", lambda: (now, []))
+    found = bench.run("matching", checkout(tmp_path / "then", code))
+    assert found["rows"] == [{"case": "a", "ms": 1.5, "before_ms": 3.0}, {"case": "new", "ms": 2}]
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", ""])
+def test_a_checkout_that_cannot_be_measured_is_told(code, tmp_path):
+    with pytest.raises(UserError, match="the benchmark matching of .*then ended with exit code . and without numbers"):
+        bench.run("matching", checkout(tmp_path / "then", code))

@@ -51,7 +51,6 @@ def test_another_checkout_takes_turns_with_this_one(monkeypatch, tmp_path):
     starts = {"torch": Start(("-c", "0"), until_the_end), "start": Start(("-m", "started"), until_the_end)}
     monkeypatch.setattr(startup, "STARTS", starts)
     monkeypatch.setattr(startup, "ROOT", tmp_path / "now")
-    monkeypatch.setenv("BEFORE", str(tmp_path / "then"))
     monkeypatch.setenv("QUICK", "1")
-    (_, torch, start), _ = startup.run()
+    (_, torch, start), _ = startup.run_beside(tmp_path / "then")
     assert start["before_own_seconds"] > start["own_seconds"] + 0.1 and torch["before_own_seconds"] == 0

@@ -7,7 +7,7 @@ import torch
 
 from core.data.transforms import Augment
 from train import recipes
-from train.engine.evaluate import score
+from train.distributed.evaluate import score
 from train.job import optim
 from train.job.build import build, dataset
 

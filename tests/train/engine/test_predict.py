@@ -18,9 +18,9 @@ from core.files import read_json
 from core.project import ROOT
 from tests.helpers import processes
 from train.cli.main import main
+from train.distributed.evaluate import score
 from train.engine import chunks
 from train.engine import predict as module
-from train.engine.evaluate import score
 from train.engine.pictures import save_picture
 from train.engine.predict import Predict, predict
 

@@ -18,7 +18,8 @@ from core.data.loader import AugmentedSamples
 from core.errors import UserError
 from tests.helpers import runs
 from tests.helpers.processes import CONTEXT
-from train.engine import evaluate, loop
+from train.distributed import evaluate
+from train.engine import loop
 from train.errors import Failed, Stopped
 from train.run_folder import assignments, state
 

@@ -14,7 +14,6 @@ from core.metrics.coco_ap import average_precision
 from core.metrics.detections import Detections, select
 from core.types import Images, Predictions, Targets
 from train.distributed.parallel import first_text, gather_numbers, gather_rows, ranks
-from train.engine.interrupt import Interrupt
 from train.errors import Failed
 
 OnBatch = Callable[[int, Predictions, Images, Targets], None]
@@ -29,11 +28,12 @@ def score(
     *,
     batch: int,
     workers: int,
-    interrupt: Interrupt | None = None,
+    signal: Callable[[], int | None] = lambda: None,
     on_batch: OnBatch | None = None,
 ) -> dict | None:
     """The average precision of a detector (core.metrics.coco_ap.average_precision); None if a signal came.
 
+    `signal` returns the number of a signal that came, or None.
     Only the first process gets the scores, all others an empty dict. `on_batch` gets the place of a batch's first image in
     the data, then the predictions, images and targets of the batch.
     """
@@ -43,11 +43,11 @@ def score(
     tables = []
     for number in count(place.rank, place.size):
         item, message, fault = next_batch(batches)
-        reports = gather_numbers([fault, int(item is not None), (interrupt and interrupt.number) or 0])
+        reports = gather_numbers([fault, int(item is not None), signal() or 0])
         if any(fault for fault, _, _ in reports):
             kind = Failed if any(fault == MACHINE_FAULT for fault, _, _ in reports) else UserError
             raise kind(first_text(message))
-        if any(signal for _, _, signal in reports):
+        if any(came for _, _, came in reports):
             return None
         if item is not None:
             images, targets = item[0].to(device), item[1].to(device)
