@@ -2,7 +2,8 @@
 
 D-FINE (arXiv 2410.13842, "global optimal" in its name for self-distillation) matches every layer and the proposals, and compares
 the boxes of each of them in the union of these matchings. A query that is matched with several objects keeps the one with
-which it is matched most often. The release leaves ties to its sorting; here the first of the image's objects is taken.
+which it is matched most often. The release leaves ties to its sorting; here the first of the image's objects is taken. It also
+adds up the pairs of all processes; here each batch has a mean over its own pairs, weighted by its share of the step's objects.
 """
 
 from collections.abc import Sequence

@@ -175,8 +175,9 @@ def set_loss(
 ) -> dict[str, Float[Tensor, "l b q"]]:
     """Class loss of every query, L1 and 1 - GIoU of the pairs `compared` (None: those of `a`); unweighted.
 
-    They are divided by the number of objects of the whole step, at least 1, a mean over processes (Deformable DETR,
-    models/deformable_detr.py). The terms of a query that is matched with an object count as much as the object does.
+    Divided by the number of objects of the whole step, at least 1, which is a mean over processes (Deformable DETR,
+    models/deformable_detr.py); those of boxes also by the pairs that an object has. The terms of a query that is matched with
+    an object count as much as the object does.
     """
     n, compared = normaliser(targets), compared or BoxPairs(a)
     predicted, true = p.boxes[compared.pairs.index], targets.boxes[compared.pairs.target]
