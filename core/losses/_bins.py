@@ -26,30 +26,30 @@ SMALLEST = 1e-16  # side of a reference, as in the original
 TEMPERATURE = 5.0  # of self-distillation, as in the release
 
 
-def localisation_loss(p: BinnedPredictions, targets: Targets, compared: BoxPairs) -> Float[Tensor, "l b q"]:
+def localisation_loss(p: BinnedPredictions, targets: Targets, box_pairs: BoxPairs) -> Float[Tensor, "l b q"]:
     """The fine-grained localisation loss of matched queries, in float32 and unweighted; 0 in layers without bins."""
-    compared, index = with_bins(p, compared)
-    pairs = compared.pairs
+    box_pairs, index = with_bins(p, box_pairs)
+    pairs = box_pairs.pairs
     true = targets.boxes[pairs.target]
     wanted = distribution(edge_distances(true, p.references[index].detach().float()), p.distances.float())
     entropy = -(wanted * p.bins[index].float().log_softmax(-1)).sum((-2, -1))
     values = iou(p.boxes[pairs.index], true).detach() * entropy / normaliser(targets)
-    return scatter_to_queries(compared.averaged(values, targets), pairs, like=p.logits)
+    return scatter_to_queries(box_pairs.averaged(values, targets), pairs, like=p.logits)
 
 
-def self_distillation_loss(p: BinnedPredictions, targets: Targets, compared: BoxPairs) -> Float[Tensor, "l b q"]:
+def self_distillation_loss(p: BinnedPredictions, targets: Targets, box_pairs: BoxPairs) -> Float[Tensor, "l b q"]:
     """The self-distillation loss of queries, in float32 and unweighted; 0 in the last layer and in those without bins."""
     last = p.bins[-1].detach().float() / TEMPERATURE
     log_p = (p.bins[:-1].float() / TEMPERATURE).log_softmax(-1)
     divergence = (last.softmax(-1) * (last.log_softmax(-1) - log_p)).sum(-1).mean(-1)
-    pairs = compared.pairs
+    pairs = box_pairs.pairs
     overlap = iou(p.boxes[pairs.index], targets.boxes[pairs.target]).detach()
     if targets.weights is not None:
         overlap = overlap * targets.weights[pairs.target]
     overlap, is_matched = (
-        scatter_to_queries(compared.counted(x), pairs, like=p.logits) for x in (overlap, torch.ones_like(overlap))
+        scatter_to_queries(box_pairs.counted(x), pairs, like=p.logits) for x in (overlap, torch.ones_like(overlap))
     )
-    matched, unmatched = shares(targets, p.boxes.shape[2], compared.per_object)
+    matched, unmatched = shares(targets, p.boxes.shape[2], box_pairs.per_object)
     score = p.logits[-1].detach().float().sigmoid().amax(-1)
     weights = torch.where(is_matched > 0, matched * overlap, unmatched * score)
     values = TEMPERATURE**2 * weights[-len(p.bins) : -1] * divergence
@@ -76,13 +76,13 @@ def shares(
     return of_matched, of_others
 
 
-def with_bins(p: BinnedPredictions, compared: BoxPairs) -> tuple[BoxPairs, tuple[Tensor, Tensor, Tensor]]:
+def with_bins(p: BinnedPredictions, box_pairs: BoxPairs) -> tuple[BoxPairs, tuple[Tensor, Tensor, Tensor]]:
     """The pairs in layers that have bins, and their index in tensors of these layers."""
     layers, binned = len(p.logits), len(p.bins)
     first = layers - binned
-    compared = compared.at(slice(first * (len(compared.pairs) // layers), None))
-    pairs = compared.pairs
-    return compared, (pairs.layer - first, pairs.image, pairs.query)
+    box_pairs = box_pairs.at(slice(first * (len(box_pairs.pairs) // layers), None))
+    pairs = box_pairs.pairs
+    return box_pairs, (pairs.layer - first, pairs.image, pairs.query)
 
 
 def edge_distances(boxes: Float[Tensor, "*n 4"], references: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:

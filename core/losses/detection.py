@@ -106,13 +106,13 @@ class Model(Loss):
         matched = pairs["truth" if group == "own" else group]
         proposed = pairs["proposal" if group == "own" else f"proposal of {group}"] if self.proposes else None
         predictions = student.predictions[group]
-        compared = of_proposals = None
+        box_pairs = of_proposals = None
         if self.matching.union:
-            found = [matched] if proposed is None else [matched, proposed]
+            matchings = [matched] if proposed is None else [matched, proposed]
             layers, _, queries = predictions.logits.shape[:3]
-            compared = union(found, targets, layers=layers, queries=queries)
-            of_proposals = compared.at(slice(len(compared.pairs) // layers))
-        maps = query_loss(predictions, targets, matched, self.matching, compared)
+            box_pairs = union(matchings, targets, layers=layers, queries=queries)
+            of_proposals = box_pairs.at(slice(len(box_pairs.pairs) // layers))
+        maps = query_loss(predictions, targets, matched, self.matching, box_pairs)
         if proposed is not None:
             args = proposals(student, group), self.proposal_targets(targets), proposed, self.matching
             maps |= {f"proposal_{name}": x for name, x in set_loss(*args, of_proposals).items()}
@@ -159,28 +159,28 @@ def bin_weights(student: DetectorSpec) -> dict[str, float]:
 
 
 def query_loss(
-    p: Predictions, targets: Targets, a: Assignment, m: Matching, compared: BoxPairs | None = None
+    p: Predictions, targets: Targets, a: Assignment, m: Matching, box_pairs: BoxPairs | None = None
 ) -> dict[str, Float[Tensor, "l b q"]]:
     """The set loss of queries, and the losses of their bins that have a weight."""
-    maps = set_loss(p, targets, a, m, compared)
+    maps = set_loss(p, targets, a, m, box_pairs)
     if not m.bin_weights:
         return maps
     assert isinstance(p, BinnedPredictions), "a detector with bins predicts them where their losses have a weight"
     losses = {"fgl": localisation_loss, "ddf": self_distillation_loss}
-    return maps | {name: losses[name](p, targets, compared or BoxPairs(a)) for name in m.bin_weights}
+    return maps | {name: losses[name](p, targets, box_pairs or BoxPairs(a)) for name in m.bin_weights}
 
 
 def set_loss(
-    p: Predictions, targets: Targets, a: Assignment, m: Matching, compared: BoxPairs | None = None
+    p: Predictions, targets: Targets, a: Assignment, m: Matching, box_pairs: BoxPairs | None = None
 ) -> dict[str, Float[Tensor, "l b q"]]:
-    """Class loss of every query, L1 and 1 - GIoU of the pairs `compared` (None: those of `a`); unweighted.
+    """Class loss of every query, L1 and 1 - GIoU of the pairs `box_pairs` (None: those of `a`); unweighted.
 
     Divided by the number of objects of the whole step, at least 1, which is a mean over processes (Deformable DETR,
     models/deformable_detr.py); those of boxes also by the pairs that an object has. The terms of a query that is matched with
     an object count as much as the object does.
     """
-    n, compared = normaliser(targets), compared or BoxPairs(a)
-    predicted, true = p.boxes[compared.pairs.index], targets.boxes[compared.pairs.target]
+    n, box_pairs = normaliser(targets), box_pairs or BoxPairs(a)
+    predicted, true = p.boxes[box_pairs.pairs.index], targets.boxes[box_pairs.pairs.target]
     distance = (m.coordinates(predicted) - m.coordinates(true)).abs().sum(-1)
     boxes = {"l1": distance / n, "giou": (1 - giou(predicted, true)) / n}
     maps = {"class": class_loss(p, targets, a, m)}
@@ -188,6 +188,6 @@ def set_loss(
         share = torch.ones_like(maps["class"]).index_put(a.index, targets.weights[a.target])
         maps["class"] = share * maps["class"]
     return maps | {
-        name: scatter_to_queries(compared.averaged(x, targets), compared.pairs, like=p.logits)
+        name: scatter_to_queries(box_pairs.averaged(x, targets), box_pairs.pairs, like=p.logits)
         for name, x in boxes.items()
     }

@@ -73,7 +73,7 @@ def test_weights_and_maps_must_be_the_same(batch):
 
 @kinds
 def test_losses_of_factor_0_are_left_out_and_the_others_multiplied(kind, batch, monkeypatch):
-    """With a factor of 0 a loss is as if it were not there. With detection alone the teacher does not run."""
+    """A loss with a factor of 0 adds nothing to the total. The teacher does not run if detection is the only loss left."""
     student, teacher = tiny.pair(kind)
     step = tiny.distiller(student, teacher, ["detection", "logits", "prior"])
     expected = tiny.distiller(student, teacher, ["detection", "logits"], scales={"detection": 2.0, "logits": 0.5})(

@@ -42,15 +42,17 @@ def union_pairs(p, truth: Targets, matching: Matching = MATCHING) -> BoxPairs:
     return union([own_pairs(p, truth, matching).pairs], truth, layers=layers, queries=queries)
 
 
-def indices_of(compared: BoxPairs, layer: int, counts) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
+def pairs_for_transformers(
+    compared: BoxPairs, layer: int, counts
+) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
     """The pairs of a layer as transformers takes them, queries and objects of each image, and their number, at least 1."""
     kept = compared.pairs.at((compared.counts if compared.counts is not None else torch.ones(len(compared.pairs))) > 0)
-    found = []
+    indices = []
     for image in range(len(counts)):
         pairs = kept.of(layer=layer, image=image)
         unique = torch.stack([pairs.query, pairs.target - sum(counts[:image])], 1).unique(dim=0)
-        found.append((unique[:, 0], unique[:, 1]))
-    return found, max(sum(len(q) for q, _ in found), 1)
+        indices.append((unique[:, 0], unique[:, 1]))
+    return indices, max(sum(len(q) for q, _ in indices), 1)
 
 
 @cases
@@ -125,7 +127,7 @@ def test_the_localisation_loss_is_that_of_transformers(seed, counts, together):
             "teacher_corners": p.bins[layer - 1],
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
-        theirs = loss.loss_local(outputs, labels, *indices_of(a, layer, counts))["loss_fgl"]
+        theirs = loss.loss_local(outputs, labels, *pairs_for_transformers(a, layer, counts))["loss_fgl"]
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -151,7 +153,7 @@ def test_the_self_distillation_loss_is_that_of_transformers(seed, counts, togeth
             "teacher_logits": p.logits[-1],
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
-        theirs = loss.loss_local(outputs, labels, *indices_of(a, layer, counts))["loss_ddf"]
+        theirs = loss.loss_local(outputs, labels, *pairs_for_transformers(a, layer, counts))["loss_ddf"]
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
         assert theirs > 0
 

@@ -95,9 +95,9 @@ def test_a_detector_with_union_compares_proposals_in_it_too():
         for together in (False, True)
     ]
     own, together = (trace.outcomes["detection"] for trace in traces)
-    found = release_union([own.pairs["truth"], own.pairs["proposal"]])
+    expected = release_union([own.pairs["truth"], own.pairs["proposal"]])
     for term in ("l1", "proposal_l1"):
         places = {tuple(x) for x in together.maps[term].sum(0).nonzero().tolist()}
-        assert places == {(image, query) for image, query, _ in found}
+        assert places == {(image, query) for image, query, _ in expected}
     torch.testing.assert_close(together.maps["class"], own.maps["class"])
     torch.testing.assert_close(together.maps["proposal_class"], own.maps["proposal_class"])
