@@ -1,15 +1,18 @@
 """Benchmarks in their short form: what they compare does the same work; how fast, they say when they are run."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
-from analysis.bench import detectors, matching, step
+from analysis.bench import detectors, layout, matching, step
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth, truth_problem
+from core.nn import backbones
 from train.__main__ import main
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_teacher
 from train.run import Losses
@@ -169,3 +172,32 @@ def test_another_checkouts_numbers_stand_beside_these(monkeypatch, tmp_path):
 def test_a_checkout_that_cannot_be_measured_is_told(code, tmp_path):
     with pytest.raises(UserError, match="the benchmark matching of .*then ended with exit code . and without numbers"):
         bench.run("matching", checkout(tmp_path / "then", code))
+
+
+def test_folded_batch_norm_is_the_same_network():
+    """Features and the gradients of the kernels are equal, and no BatchNorm is left outside a folded convolution."""
+    torch.manual_seed(0)
+    plain = backbones.build("resnet18", (8, 32), 0).double().train()
+    for norm in (x for x in plain.modules() if isinstance(x, backbones.Norm)):
+        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            tensor.data.uniform_(0.5, 1.5)
+    folded, found = layout.fold(deepcopy(plain)), []
+    for model in (plain, folded):
+        x = torch.linspace(-1, 1, 2 * 3 * 64 * 96, dtype=torch.float64).view(2, 3, 64, 96)
+        for stage in model.stages:
+            x = stage(x)
+        x.square().mean().backward()
+        found.append([x, *(p.grad for p in model.parameters() if p.ndim == 4)])
+    kinds = [type(x) for stage in folded.stages for x in stage.modules()]
+    assert kinds.count(layout.FoldedConvolution) == kinds.count(backbones.Norm) == 20
+    assert len(found[0]) == 1 + 20
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-12)
+
+
+def test_memory_formats_and_folding_are_timed_beside_the_plain_step():
+    found = bench.run("layout")
+    cases = found["rows"][1:]
+    assert [r["case"].split(", ")[0] for r in cases] == list(step.FULL_SIZE)
+    assert all(r["plain_ms"] > 0 < min(r[way] for way in layout.WAYS) for r in cases)
+    assert [a["value"] for a in found["aims"]] == [max(r[way] for r in cases) for way in layout.WAYS]
