@@ -43,7 +43,7 @@ SCHEDULES: tuple[Schedule, ...] = ("flat-decay", "cosine")
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial of the search changes in the recipe `shapes`."""
+    """A trial of the search: the settings in which it differs from the recipe `shapes`."""
 
     losses: Losses = Losses(detection=DETECTION)
     distil: Distil = Distil()
