@@ -15,8 +15,6 @@ from core.pseudo import PseudoRule, with_pseudo_truth
 from core.types import Assignment, Decoded, DistillTrace, Images, Outcome, Queries, Targets, Trace
 
 Weights = dict[str, dict[str, float]]  # of each map, by loss and map
-
-
 Pairs = dict[str, dict[str, Assignment]]  # solutions of the problems of losses, by loss and problem
 Batch = TypeVar("Batch", Decoded, Trace)
 # Called with "teacher" or "student" as soon as that detector's own queries are decoded.

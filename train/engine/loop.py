@@ -4,11 +4,8 @@
 step; before they act on an error or a signal, all processes agree on it.
 """
 
-import errno
 import math
-import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import NoReturn
@@ -18,21 +15,21 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from core.data.loader import KILLED, WorkerDied, evaluation
+from core.data.loader import WorkerDied, evaluation
 from core.detectors.base import Detector
 from core.distiller import Distiller
 from core.errors import UserError
-from core.files import scratch_of
 from core.metrics.coco_ap import note_on_ap
-from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
 from core.runs.diagnose.history import UNTRAINED_AP
 from core.terminal import printable
 from core.types import Decoded, DistillTrace, Images, Targets
 from train.distributed import parallel
 from train.distributed.evaluate import score
 from train.engine.ahead import CopiedAhead, Passes
+from train.engine.failures import explain_failures
 from train.engine.gradient_checks import GradientChecks
 from train.engine.interrupt import Interrupt
+from train.engine.records import Factors, pseudo_record, step_record
 from train.errors import Failed, NotFinite, Stopped
 from train.job import optim
 from train.job.build import Job, build, compile_detectors
@@ -45,11 +42,6 @@ from train.run_folder.assignments import AssignmentRecorder
 from train.run_folder.log import Log
 
 MAX_SKIPPED = 20  # steps in a row that may be skipped
-OUT_OF_MEMORY = (
-    "the GPU's memory ran out; start the run again with twice the --optim.passes, which changes no result, with smaller"
-    " --data.augment.sizes, or with --amp bf16"
-)
-Factors = dict[str, float]  # by loss, what its weights are multiplied by in a step; 0: it is left out
 Answers = list[Decoded | None]  # what the teacher computed for each pass; None: it has not been asked yet
 
 
@@ -401,63 +393,3 @@ def reseed(device: torch.device, seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
-
-
-def pseudo_record(job: Job, passes: Passes) -> dict:
-    """The part of a step's record about pseudo truth: counts over all processes. {} for a run in which all images have labels."""
-    if job.pseudo is None:
-        return {}
-    own = sum((pseudo_counts(targets) for _, targets in passes), PseudoCounts())
-    sums = [sum(column) for column in zip(*parallel.gather_numbers(list(vars(own).values())))]
-    return {"pseudo": dict(zip(vars(own), sums))}
-
-
-def step_record(maps: list[MapsOrError], norm: torch.Tensor, distiller: Distiller, factors: Factors) -> dict:
-    """The record of a step: total, gradient norm, and every term unweighted and weighted; averaged over processes.
-
-    All numbers are fetched from the device in one copy. Where the forward pass failed, the terms are NaN. The terms of losses
-    that were left out are in `weighted` alone, as 0.
-    """
-    parts = [faults.nan_terms(distiller, factors) if isinstance(x, FloatingPointError) else x for x in maps]
-    sums = {name: torch.stack([p[name].sum().float() for p in parts]).sum() for name in parts[0]}
-    weights = {
-        f"{loss}/{key}": w * factors[loss] for loss, keys in distiller.weights.items() for key, w in keys.items()
-    }
-    fetched = torch.cat([parallel.average_in_place(torch.stack(list(sums.values()))), norm.float()[None]]).tolist()
-    terms = dict(zip(sums, fetched))
-    weighted = {name: weight * terms[name] if name in terms else 0.0 for name, weight in weights.items()}
-    return {"total": sum(weighted.values()), "grad_norm": fetched[-1], "terms": terms, "weighted": weighted}
-
-
-@contextmanager
-def explain_failures(path: Path) -> Iterator[None]:
-    """Turns a full disk or GPU, a run's folder that is gone or cannot be written, or a killed loading process, into Failed.
-
-    Its sentence holds the command that resumes the run. What was saved before stays whole.
-    """
-    hint = f"go on with: python -m train resume {path}"
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failed(f"no space left for {path}; make room and {hint}") from error
-        of_writing = error.errno == errno.EIO and not error.filename  # a device fails after a file was opened
-        if not of_writing and not is_about(error, path):
-            raise
-        if error.errno in (errno.ENOENT, errno.ESTALE, errno.ENOTDIR):
-            raise Failed(f"{error.filename} is gone, so {path} cannot go on; start the run again") from error
-        raise Failed(f"{path} cannot be written ({error.strerror}); make it writable and {hint}") from error
-    except torch.OutOfMemoryError as error:
-        raise Failed(f"{path}: {OUT_OF_MEMORY}") from error
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise Failed(f"{KILLED}; {hint}") from error
-
-
-def is_about(error: OSError, path: Path) -> bool:
-    """Returns whether an error is one of the folder `path`, of a file in it, or of a folder around it."""
-    if not error.filename:
-        return False
-    file, path = Path(os.fsdecode(error.filename)).absolute(), path.absolute()
-    return path.is_relative_to(file) or any(file.is_relative_to(x) for x in (path, scratch_of(path)))
