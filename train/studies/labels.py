@@ -10,7 +10,7 @@ alone has the best of three schedules, chosen for each N on shapes/val with anot
 AP is that on shapes/test.
 
 Finished rows are not trained again. `--extended` adds more numbers of labelled images, and the query prior.
-Command: python -m train study labels    Time: 100 minutes on two cores. Result: assets/results/labels.json
+Command: python -m train study labels    Time: 2 to 3 hours on two cores. Result: assets/results/labels.json
 """
 
 from pathlib import Path
