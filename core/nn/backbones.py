@@ -34,7 +34,7 @@ class Norm(nn.BatchNorm2d):
     """BatchNorm that works in place and keeps nothing for the backward pass if its scale and shift are not trained.
 
     It is not folded into the convolution before it: that would be as exact, but is rounded differently from the
-    originals, which moves gradients near ReLU's kink by 2e-3.
+    originals, which moves gradients near ReLU's kink by 2e-3, and it is slower for some detectors (`analysis bench layout`).
     """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
