@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
-from analysis.bench import detectors, layout, matching, step
+from analysis.bench import detectors, hub, layout, matching, step
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth, truth_problem
@@ -201,3 +201,10 @@ def test_memory_formats_and_folding_are_timed_beside_the_plain_step():
     assert [r["case"].split(", ")[0] for r in cases] == list(step.FULL_SIZE)
     assert all(r["plain_ms"] > 0 < min(r[way] for way in layout.WAYS) for r in cases)
     assert [a["value"] for a in found["aims"]] == [max(r[way] for r in cases) for way in layout.WAYS]
+
+
+@pytest.mark.parametrize("family", ["rt_detr_v2", "lw_detr"])
+def test_detectors_of_transformers_are_timed_with_all_that_they_train(family):
+    detector = hub.built(family)
+    assert detector.kind == family and len(detector.config.strides) == detector.network.config.num_feature_levels
+    assert detector.query_groups == (detector.network.config.group_detr if family == "lw_detr" else 1)
