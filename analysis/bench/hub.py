@@ -1,8 +1,8 @@
 """Detectors of transformers, run as detectors of this project, compared with transformers' own models.
 
 Timed are the forward pass in evaluation mode, and forward and backward of a training step: ours with our detection loss, theirs
-with transformers' own loss of all layers, without denoising queries; both train all groups of LW- and RF-DETR. Both sides have the
-same weights, image, objects, threads and frozen statistics of BatchNorm; they take turns. A ratio is the median over turns, with
+with transformers' own loss of all layers, without denoising queries; both train all groups of LW- and RF-DETR. Both have the same
+weights, image, objects, threads and frozen statistics of BatchNorm; they take turns. A ratio is the median over turns, with
 the lowest and the highest.
 """
 
