@@ -1,4 +1,4 @@
-"""A training step in the channels-last memory format, and with frozen BatchNorm folded into the convolutions.
+"""A training step in the channels-last memory format, and with BatchNorm folded into the convolutions.
 
 Timed are forward and backward of a step with the detection loss, on one random image, with a ResNet-50. The same weights run
 in four ways that take turns: as training runs by default (`plain`), in the channels-last format, with the scale of BatchNorm
@@ -59,15 +59,15 @@ def row(kind: str, model: Detector, size: tuple[int, int], threads: int, turns: 
     batch = random_batch(1, *size, model.config.classes)
 
     def step(of: Detector) -> Callable[[], None]:
-        step = distiller(of, ("detection",))
-        return lambda: step(*batch).total.backward()
+        distil = distiller(of, ("detection",))
+        return lambda: distil(*batch).total.backward()
 
     models = {"plain": model, "folded": deepcopy(model)}
     backbone = models["folded"].own_backbone
     assert backbone is not None, "the detectors written here have one"
     fold(backbone)
-    lasts = {"channels_last": models["plain"], "folded_channels_last": models["folded"]}
-    models |= {way: deepcopy(x).to(memory_format=torch.channels_last) for way, x in lasts.items()}
+    sources = {"channels_last": models["plain"], "folded_channels_last": models["folded"]}
+    models |= {way: deepcopy(x).to(memory_format=torch.channels_last) for way, x in sources.items()}
     seconds = in_turn({way: step(x) for way, x in models.items()}, turns)
     ratios = {way: median(a / b for a, b in zip(seconds[way], seconds["plain"])) for way in WAYS}
     return {

@@ -20,12 +20,12 @@ from typing import Any, Literal
 import torch
 
 from core.files import read_json, write_json
-from core.losses import detection, features, logits, prior
+from core.losses import prior
 from core.metrics.paired import gain_text, paired_gain
-from train.recipes.on_shapes import shapes, shapes_teacher
+from train.recipes.on_shapes import shapes, shapes_distill, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies._grid import RUNS, Rows, row_folder, run_rows
-from train.studies._labelled import quiet
+from train.studies._labelled import DETECTION, LOGITS, quiet
 from train.studies._pace import fill_store, step_seconds
 from train.studies.twins import scores
 
@@ -33,9 +33,7 @@ FOLDER = RUNS / "best"
 BUDGET, IMAGES = 6000, 2400  # steps of the student alone; images that the student learns from
 TEACHER_IMAGES, TEACHER_EPOCHS = 4800, 24
 SEEDS, TUNING_SEED = (0, 1, 2), 100
-DETECTION, LOGITS = detection.Config(weight=1.0), logits.Config(weight=1.0)
 JOINT = prior.Config(weight=1.0, joint=True)
-ALL = Losses(detection=DETECTION, logits=LOGITS, features=features.Config(weight=1.0), prior=prior.Config(weight=1.0))
 FALLING = Distil(until=0.75, weights="falling")
 Schedule = Literal["flat-decay", "cosine"]
 SCHEDULES: tuple[Schedule, ...] = ("flat-decay", "cosine")
@@ -63,8 +61,8 @@ TAUGHT = {
     "stored prior": Trial(Losses(detection=DETECTION, prior=JOINT)),
     "stored logits and prior": Trial(Losses(detection=DETECTION, logits=LOGITS, prior=JOINT)),
     "stored logits and prior, falling": Trial(Losses(detection=DETECTION, logits=LOGITS, prior=JOINT), FALLING),
-    "all, live": Trial(ALL, stored=False),
-    "all, live, falling": Trial(ALL, FALLING, stored=False),
+    "all, live": Trial(shapes_distill.LOSSES, stored=False),
+    "all, live, falling": Trial(shapes_distill.LOSSES, FALLING, stored=False),
 }
 SIDES = {"alone": ALONE, "distilled": TAUGHT}
 TRIALS = ALONE | TAUGHT

@@ -15,32 +15,29 @@ from time import process_time
 import torch
 
 from core.files import write_json
-from core.losses import detection, logits, prior
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill
 from train.run import Losses, Run
 from train.studies._grid import RUNS, Rows, run_rows
-from train.studies._labelled import quiet
+from train.studies._labelled import DETECTION, LOGITS, PRIOR, quiet
 from train.studies._pace import fill_store, step_seconds
 from train.studies.components import tested_at_end
 from train.studies.twins import is_quick, scores, shortened
 
 SEEDS = (0, 1, 2)
 STORE = RUNS / "cheaper" / "store"
-DETECTION, LOGITS = detection.Config(weight=1.0), logits.Config(weight=1.0)
+PRIORS = {
+    "prior, live": PRIOR,
+    "prior, stored": PRIOR,
+    "prior, every 2": replace(PRIOR, every=2),
+    "prior, every 4": replace(PRIOR, every=4),
+    "prior, joint": replace(PRIOR, joint=True),
+}
 LOSSES = {
     "alone": Losses(detection=DETECTION),
     "logits, live": Losses(detection=DETECTION, logits=LOGITS),
     "logits, stored": Losses(detection=DETECTION, logits=LOGITS),
-} | {
-    name: Losses(detection=DETECTION, logits=LOGITS, prior=config)
-    for name, config in {
-        "prior, live": prior.Config(weight=1.0),
-        "prior, stored": prior.Config(weight=1.0),
-        "prior, every 2": prior.Config(weight=1.0, every=2),
-        "prior, every 4": prior.Config(weight=1.0, every=4),
-        "prior, joint": prior.Config(weight=1.0, joint=True),
-    }.items()
+    **{name: Losses(detection=DETECTION, logits=LOGITS, prior=config) for name, config in PRIORS.items()},
 }
 BASES = {  # the rows that each is compared with
     "logits, live": ("alone",),

@@ -181,7 +181,8 @@ def test_folded_batch_norm_is_the_same_network():
     for norm in (x for x in plain.modules() if isinstance(x, backbones.Norm)):
         for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             tensor.data.uniform_(0.5, 1.5)
-    folded, found = layout.fold(deepcopy(plain)), []
+    folded = layout.fold(deepcopy(plain))
+    found = []
     for model in (plain, folded):
         x = torch.linspace(-1, 1, 2 * 3 * 64 * 96, dtype=torch.float64).view(2, 3, 64, 96)
         for stage in model.stages:
@@ -191,16 +192,16 @@ def test_folded_batch_norm_is_the_same_network():
     kinds = [type(x) for stage in folded.stages for x in stage.modules()]
     assert kinds.count(layout.FoldedConvolution) == kinds.count(backbones.Norm) == 20
     assert len(found[0]) == 1 + 20
-    for a, b in zip(*found, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-12)
+    for of_plain, of_folded in zip(*found, strict=True):
+        torch.testing.assert_close(of_folded, of_plain, rtol=1e-6, atol=1e-12)
 
 
 def test_memory_formats_and_folding_are_timed_beside_the_plain_step():
-    found = bench.run("layout")
-    cases = found["rows"][1:]
+    measured = bench.run("layout")
+    cases = measured["rows"][1:]
     assert [r["case"].split(", ")[0] for r in cases] == list(step.FULL_SIZE)
     assert all(r["plain_ms"] > 0 < min(r[way] for way in layout.WAYS) for r in cases)
-    assert [a["value"] for a in found["aims"]] == [max(r[way] for r in cases) for way in layout.WAYS]
+    assert [aim["value"] for aim in measured["aims"]] == [max(r[way] for r in cases) for way in layout.WAYS]
 
 
 @pytest.mark.parametrize("family", ["rt_detr_v2", "lw_detr"])

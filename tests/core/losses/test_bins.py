@@ -127,7 +127,8 @@ def test_the_localisation_loss_is_that_of_transformers(seed, counts, together):
             "teacher_corners": p.bins[layer - 1],
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
-        theirs = loss.loss_local(outputs, labels, *pairs_for_transformers(a, layer, counts))["loss_fgl"]
+        pairs = pairs_for_transformers(a, layer, counts)
+        theirs = loss.loss_local(outputs, labels, *pairs)["loss_fgl"]
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -153,7 +154,8 @@ def test_the_self_distillation_loss_is_that_of_transformers(seed, counts, togeth
             "teacher_logits": p.logits[-1],
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
-        theirs = loss.loss_local(outputs, labels, *pairs_for_transformers(a, layer, counts))["loss_ddf"]
+        pairs = pairs_for_transformers(a, layer, counts)
+        theirs = loss.loss_local(outputs, labels, *pairs)["loss_ddf"]
         torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
         assert theirs > 0
 
