@@ -93,6 +93,17 @@ def fastest(
     return best
 
 
+def in_turn(calls: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
+    """Seconds of each call in each turn, after a first turn that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(turns + 1):
+        for name, call in calls.items():
+            start = perf_counter()
+            call()
+            seconds[name] += [perf_counter() - start] * (turn > 0)
+    return seconds
+
+
 def machine(threads: int) -> dict:
     """A row on the machine: number of cores, threads used, and the load average of the last minute."""
     return {"case": "machine", "cores": os.cpu_count(), "threads": threads, "load": round(os.getloadavg()[0], 1)}

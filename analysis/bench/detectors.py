@@ -15,14 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from analysis.bench import Aim, machine
+from analysis.bench import Aim, in_turn, machine
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import detectors
@@ -181,17 +180,6 @@ def difference(ours: nn.Module, foreign: nn.Module, images: Images) -> float:
     with torch.no_grad():
         a, b = (last_layer(x, images)() for x in (ours, foreign))
     return float(max((a.logits - b.logits).abs().max(), (a.boxes - b.boxes).abs().max()))
-
-
-def in_turn(calls: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
-    """Seconds of each call in each turn, after a first turn that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(turns + 1):
-        for name, call in calls.items():
-            start = perf_counter()
-            call()
-            seconds[name] += [perf_counter() - start] * (turn > 0)
-    return seconds
 
 
 def memory(kind: str, folder: Path, size: tuple[int, int]) -> dict:

@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from analysis.bench import Aim, machine
-from analysis.bench.detectors import in_turn
+from analysis.bench import Aim, in_turn, machine
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import FULL_SIZE, TINY, distiller, random_batch
 from core import detectors
@@ -39,10 +38,10 @@ def run() -> tuple[list[dict], list[Aim]]:
     try:
         for kind in FULL_SIZE:
             torch.manual_seed(0)
-            model = detectors.build(kind, **options)
+            models = in_every_way(detectors.build(kind, **options))
             for threads in (1,) if quick else THREADS:
                 torch.set_num_threads(threads)
-                rows.append(row(kind, model, (64, 96) if quick else SIZE, threads, 1 if quick else TURNS))
+                rows.append(row(kind, models, (64, 96) if quick else SIZE, threads, 1 if quick else TURNS))
     finally:
         torch.set_num_threads(before)
     return rows, [aim(way, rows) for way in WAYS]
@@ -54,20 +53,24 @@ def aim(way: str, rows: list[dict]) -> Aim:
     return Aim(f"{way} in at most {PAYS} of the plain step, to be the default", worst, worst <= PAYS)
 
 
-def row(kind: str, model: Detector, size: tuple[int, int], threads: int, turns: int) -> dict:
-    """The time of the plain step, and the ratio of each way to it."""
-    batch = random_batch(1, *size, model.config.classes)
-
-    def step(of: Detector) -> Callable[[], None]:
-        distil = distiller(of, ("detection",))
-        return lambda: distil(*batch).total.backward()
-
+def in_every_way(model: Detector) -> dict[str, Detector]:
+    """The detector as it is under the name "plain", and a copy for each way."""
     models = {"plain": model, "folded": deepcopy(model)}
     backbone = models["folded"].own_backbone
     assert backbone is not None, "the detectors written here have one"
     fold(backbone)
     sources = {"channels_last": models["plain"], "folded_channels_last": models["folded"]}
-    models |= {way: deepcopy(x).to(memory_format=torch.channels_last) for way, x in sources.items()}
+    return models | {way: deepcopy(x).to(memory_format=torch.channels_last) for way, x in sources.items()}
+
+
+def row(kind: str, models: dict[str, Detector], size: tuple[int, int], threads: int, turns: int) -> dict:
+    """The time of the plain step, and the ratio of each way to it."""
+    batch = random_batch(1, *size, models["plain"].config.classes)
+
+    def step(of: Detector) -> Callable[[], None]:
+        distil = distiller(of, ("detection",))
+        return lambda: distil(*batch).total.backward()
+
     seconds = in_turn({way: step(x) for way, x in models.items()}, turns)
     ratios = {way: median(a / b for a, b in zip(seconds[way], seconds["plain"])) for way in WAYS}
     return {

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
-from time import process_time
 
 from core.detectors import adamixer
-from core.files import read_json, write_json
 from core.losses import detection, features, logits, prior
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Losses, Pseudo, Run
 from train.studies import backbones
 from train.studies._grid import RUNS, Rows, row_folder
-from train.studies._pace import fill_store, step_seconds
+from train.studies._pace import kept_costs
 
 FOLDER = RUNS / "labels"
 BUDGET, IMAGES, SCORE = 4500, 2400, 0.4  # steps of the student alone; images with and without labels; of pseudo truth
@@ -104,14 +102,9 @@ def best_lengths(tuned: Rows) -> dict[int, float]:
 
 
 def measured_costs() -> Costs:
-    """Fills the store, and measures seconds of one core; a file keeps them, so that a repeated command trains the same rows."""
-    file = FOLDER / "costs.json"
-    if not file.exists():
-        runs = {method: student(GROUPS[0][0], method, 1, 0) for method in METHODS}
-        seconds = {"image": fill_store(student(IMAGES, "logits", 1, 0), clock=process_time)}
-        write_json(file, seconds | step_seconds(runs, clock=process_time))
-    costs: Costs = read_json(file)
-    return costs
+    """The costs of the methods; the teacher store of all images is filled for it."""
+    runs = {method: student(GROUPS[0][0], method, 1, 0) for method in METHODS}
+    return kept_costs(FOLDER / "costs.json", runs, student(IMAGES, "logits", 1, 0))
 
 
 def settings(group: Sequence[int]) -> list[Setting]:

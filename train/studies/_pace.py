@@ -5,11 +5,13 @@ Several runs take turns, so that a slow moment of the machine affects them all.
 
 from collections.abc import Callable, Iterator
 from itertools import cycle
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 
+from core.files import read_json, write_json
 from train.job import optim
 from train.job.build import Job, build
 from train.job.step import TeacherAnswers
@@ -19,6 +21,18 @@ from train.run import Run
 
 WARM = 5  # first steps, which are slower and are not counted
 TIMED = 128  # images on which the time of the teacher is measured
+
+
+def kept_costs(file: Path, runs: dict[str, Run], stored: Run) -> dict[str, float]:
+    """Seconds of one core: of a step of each run, by its name, and under "image" those in which the teacher looks at one image.
+
+    Fills the teacher store of the run `stored`. `file` keeps the seconds, so that a repeated command trains the same rows.
+    """
+    if not file.exists():
+        image = fill_store(stored, clock=process_time)
+        write_json(file, {"image": image} | step_seconds(runs, clock=process_time))
+    costs: dict[str, float] = read_json(file)
+    return costs
 
 
 def step_seconds(

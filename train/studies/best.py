@@ -14,19 +14,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from time import process_time
 from typing import Any, Literal
 
 import torch
 
-from core.files import read_json, write_json
+from core.files import write_json
 from core.losses import prior
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies._grid import RUNS, Rows, row_folder, run_rows
 from train.studies._labelled import DETECTION, LOGITS, quiet
-from train.studies._pace import fill_store, step_seconds
+from train.studies._pace import kept_costs
 from train.studies.twins import scores
 
 FOLDER = RUNS / "best"
@@ -110,18 +109,10 @@ def of_epochs(trial: Trial, epochs: int, seed: int) -> Run:
 
 
 def measured_seconds() -> dict[str, float]:
-    """Fills the store, and measures seconds of one core: of a step of each trial, and under "image" of the teacher's look at one.
-
-    A file keeps them, so that a repeated command trains the same rows.
-    """
-    file = FOLDER / "seconds.json"
-    if not file.exists():
-        distinct = {name: replace(trial, distil=Distil()) for name, trial in TAUGHT.items()}
-        runs = {name: of_epochs(trial, 1, 0) for name, trial in ({"alone": Trial()} | distinct).items()}
-        image = fill_store(runs["stored logits"], clock=process_time)
-        write_json(file, {"image": image} | step_seconds(runs, clock=process_time))
-    seconds: dict[str, float] = read_json(file)
-    return seconds
+    """Seconds of one core: of a step of each trial, and under "image" of the teacher's look at one image."""
+    distinct = {name: replace(trial, distil=Distil()) for name, trial in TAUGHT.items()}
+    runs = {name: of_epochs(trial, 1, 0) for name, trial in ({"alone": Trial()} | distinct).items()}
+    return kept_costs(FOLDER / "seconds.json", runs, runs["stored logits"])
 
 
 def student(name: str, seed: int, seconds: dict[str, float]) -> Run:

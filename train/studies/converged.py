@@ -12,7 +12,7 @@ and alone and with all losses under the schedule of the demo, since a learning r
 As in `exhausted`, their AP is that on shapes/val.
 
 Finished rows are not trained again, and a row that was stopped goes on; the file names those that are missing. `--seeds 1`
-trains those of the first seed alone.
+trains those of the first seed alone, `--part` those of one part: `few`, `long` (the rows of 60 and 120 epochs) or `ends`.
 Command: python -m train study converged    Time: 14 hours on two cores. Result: assets/results/converged.json
 Minutes of one core for a row, from the times of a step in the demo (alone 0.055 s, distilled 0.125 s): the teacher 100; 60
 epochs alone 17, logits 25, prior 31, all losses 38; 120 epochs twice that; a row of `ends` 30 to 38; a row of `few` 4 alone
@@ -21,14 +21,19 @@ and 6 to 10 distilled. One seed takes 8.5 hours of one core, beside the teacher.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, get_args
 
+from core.files import read_json
 from core.losses import detection, features, logits, prior
+from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies import backbones, exhausted
 from train.studies._grid import Rows, result_writer, row_folder, run_rows
 from train.studies.demo import table_line
 
+Part = Literal["few", "long", "ends"]
+PARTS: tuple[Part, ...] = get_args(Part)
 LENGTHS, SEEDS = (60, 120), (0, 1, 2)
 TEACHER_IMAGES, TEACHER_EPOCHS = 4800, 60
 EVALUATIONS = 20  # of a row
@@ -50,27 +55,41 @@ ENDS = {  # how the losses end
 }
 
 
-def main(at_once: int = 2, seeds: int = len(SEEDS), out: Path = Path("assets/results/converged.json")) -> None:
+def main(
+    at_once: int = 2,
+    seeds: int = len(SEEDS),
+    part: Part | None = None,
+    out: Path = Path("assets/results/converged.json"),
+) -> None:
     """Trains all rows, `at_once` of them side by side, prints their table and writes them to `out`.
 
     Args:
         at_once: Number of runs that train side by side, each on one core.
         seeds: Number of seeds, from 0 on.
+        part: Part whose rows are trained; without it all are. The file keeps the rows of the other parts.
         out: File of the results.
     """
-    if not (exhausted.FIRST_WEIGHTS / f"{exhausted.WIDER}.safetensors").exists():
+    parts = (part,) if part else PARTS
+    if "few" in parts and not (exhausted.FIRST_WEIGHTS / f"{exhausted.WIDER}.safetensors").exists():
         backbones.main(exhausted.FIRST_WEIGHTS, names=(exhausted.WIDER,))
-    rows = run_rows({"teacher": teacher(), "few teacher": exhausted.teacher()}, at_once=at_once)
     wanted = list(students(SEEDS[:seeds]))
+    old: Rows = read_json(out)["rows"] if out.exists() else {}
+    rows = old | run_rows(teachers(parts), at_once=at_once)
 
     def write(new: Rows) -> None:
         done = rows | new
         about = {"command": "python -m train study converged", "unfinished": [x for x in wanted if x not in done]}
         result_writer(out, **about)(done)
 
-    rows |= run_rows(students(SEEDS[:seeds]), at_once=at_once, on_row=write)
+    rows |= run_rows(students(SEEDS[:seeds], parts), at_once=at_once, on_row=write)
     write({})
     print("\n".join(table_line(name, row) for name, row in rows.items()) + "\n" + verdict(rows) + f"\nwritten to {out}")
+
+
+def teachers(parts: tuple[Part, ...]) -> dict[str, Run]:
+    """The teachers that the students of these parts learn from, by the names of their rows."""
+    of_few = {"few teacher": exhausted.teacher()} if "few" in parts else {}
+    return of_few | ({"teacher": teacher()} if set(parts) - {"few"} else {})
 
 
 def teacher() -> Run:
@@ -86,13 +105,16 @@ def evaluated_rarely(run: Run) -> Run:
     return replace(run, eval_every=every, recorded=0, gradients_every=0, checkpoint_every=1000)
 
 
-def students(seeds: tuple[int, ...]) -> dict[str, Run]:
-    """The runs of all students by the name of their row, one seed after the other, the short rows of a seed first."""
+def students(seeds: tuple[int, ...], parts: tuple[Part, ...] = PARTS) -> dict[str, Run]:
+    """The runs of the students of these parts by the name of their row, one seed after the other, short rows first."""
     made: dict[str, Run] = {}
     for seed in seeds:
-        made |= {f"few {name}-{seed}": run for name, run in few(seed).items()}
-        made |= {f"{epochs} {method}-{seed}": long_run(method, epochs, seed) for epochs in LENGTHS for method in LONG}
-        made |= {f"{LENGTHS[0]} all, {name}-{seed}": run for name, run in ends(seed).items()}
+        of: dict[Part, dict[str, Run]] = {
+            "few": {f"few {name}": run for name, run in few(seed).items()},
+            "long": {f"{epochs} {method}": long_run(method, epochs, seed) for epochs in LENGTHS for method in LONG},
+            "ends": {f"{LENGTHS[0]} all, {name}": run for name, run in ends(seed).items()},
+        }
+        made |= {f"{name}-{seed}": run for part in parts for name, run in of[part].items()}
     return made
 
 
@@ -125,17 +147,37 @@ def few(seed: int) -> dict[str, Run]:
 
 
 def verdict(rows: Rows) -> str:
-    """A sentence for each length and seed: the teacher's lead, and the gain of each method over the student alone."""
-    return "\n".join(sentence(rows, name) for name in rows if name[:1].isdigit() and " alone-" in name)
+    """A sentence for each length and seed whose rows are there, and a line for each row of few images.
+
+    The sentence tells the teacher's lead, and the gain of each method over the student alone; the line the gain over the student
+    alone under the same schedule.
+    """
+    lengths = [(epochs, seed) for epochs in LENGTHS for seed in SEEDS]
+    whole = [x for x in lengths if all(f"{x[0]} {method}-{x[1]}" in rows for method in LONG)]
+    names = dict.fromkeys(
+        name.removeprefix("few ").rpartition("-")[0] for name in rows if name.startswith("few ") and "-" in name
+    )
+    lines = [few_line(rows, name) for name in names if not name.startswith("alone")]
+    return "\n".join([*(sentence(rows, *x) for x in whole), *filter(None, lines)])
 
 
-def sentence(rows: Rows, alone: str) -> str:
-    """The sentence for the row of a student alone."""
-    epochs, seed = int(alone.split()[0]), alone.rpartition("-")[2]
-    lead = rows["teacher"]["ap"] - rows[alone]["ap"]
+def few_line(rows: Rows, name: str) -> str:
+    """The gain of a distilled student of few images over the one alone, in the seeds that have both; empty if none has."""
+    base = "alone, demo's schedule" if name.endswith("demo's schedule") else "alone"
+    seeds = [seed for seed in SEEDS if f"few {name}-{seed}" in rows and f"few {base}-{seed}" in rows]
+    if not seeds:
+        return ""
+    ap, alone = ([rows[f"few {x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
+    return f"few images, {name}, AP over the student alone: {gain_text(paired_gain(ap, alone))}"
+
+
+def sentence(rows: Rows, epochs: int, seed: int) -> str:
+    """The sentence for the students of a length and a seed."""
+    alone = rows[f"{epochs} alone-{seed}"]["ap"]
+    lead = rows["teacher"]["ap"] - alone
     least, most = WANTED_LEAD
     fits = "" if least <= lead <= most else f", which is not the {100 * least:g} to {100 * most:g} that are asked for"
-    gains = {m: rows[f"{epochs} {m}-{seed}"]["ap"] - rows[alone]["ap"] for m in LONG[1:]}
+    gains = {m: rows[f"{epochs} {m}-{seed}"]["ap"] - alone for m in LONG[1:]}
     told = ", ".join(f"{method} {100 * gain:+.1f}" for method, gain in gains.items())
     reached = "reaches" if gains["all"] >= lead else "does not reach"
     return (

@@ -70,7 +70,7 @@ def small(monkeypatch):
     monkeypatch.setattr(converged, "TEACHER_IMAGES", 12)
     monkeypatch.setattr(converged, "TEACHER_EPOCHS", 1)
     monkeypatch.setattr(converged, "LENGTHS", (1, 2))
-    monkeypatch.setattr(converged, "few", lambda seed: {})
+    monkeypatch.setattr(converged, "few", lambda seed: {"alone": replace(run, seed=seed)})
     monkeypatch.setattr(converged, "run_rows", trained_here)
 
 
@@ -99,6 +99,34 @@ def test_the_study_goes_on_where_it_stopped_and_ends_in_its_table_and_its_file(s
     assert all(f.stat().st_mtime_ns == time for f, time in begun.items()), "no finished row is trained again"
     lead = 100 * (rows["teacher"]["ap"] - rows["2 alone-0"]["ap"])
     assert f"2 epochs, seed 0: the teacher is {lead:+.1f} AP from the student alone" in said
+
+
+def test_a_part_trains_its_own_rows_and_keeps_the_others(small, monkeypatch, tmp_path):
+    trained: list[str] = []
+
+    def counted(wanted, **options):
+        trained.extend(wanted)
+        return trained_here(wanted, **options)
+
+    monkeypatch.setattr(converged, "run_rows", counted)
+    out, short = tmp_path / "converged.json", ["few teacher", "few alone-0"]
+    converged.main(seeds=1, part="few", out=out)
+    assert trained == list(read_json(out)["rows"]) == short
+    converged.main(seeds=1, part="ends", out=out)
+    ends = [f"1 all, {name}-0" for name in converged.ENDS]
+    assert trained[2:] == ["teacher", *ends] and set(read_json(out)["rows"]) == {*short, "teacher", *ends}
+    assert read_json(out)["unfinished"] == [f"{epochs} {method}-0" for epochs in (1, 2) for method in converged.LONG]
+
+
+def test_students_of_few_images_are_compared_with_the_one_alone_under_their_schedule():
+    ap = {"few alone": (0.24, 0.26), "few logits": (0.22, 0.25), "few features": (0.3,)}
+    ap |= {"few alone, demo's schedule": (0.32,), "few all, demo's schedule": (0.33,), "few prior": ()}
+    rows = {f"{name}-{seed}": {"ap": x} for name, values in ap.items() for seed, x in enumerate(values)}
+    assert converged.verdict(rows | {"few teacher": {"ap": 0.3}}).splitlines() == [
+        "few images, logits, AP over the student alone: -1.5 ± 6.4, not significant",
+        "few images, features, AP over the student alone: +6.0",
+        "few images, all, demo's schedule, AP over the student alone: +1.0",
+    ]
 
 
 def test_the_verdict_says_whether_the_teacher_leads_as_asked_and_is_reached():

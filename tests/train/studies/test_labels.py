@@ -98,7 +98,7 @@ def small(monkeypatch):
     save_module(Path(_labelled.backbone_file(run)), backbone.body, {"backbone": "tiny8x1"})
     monkeypatch.setattr(labels, "prepare_backbones", lambda: None)
     monkeypatch.setattr(_pace, "WARM", 0)
-    monkeypatch.setattr(_labelled, "step_seconds", partial(_pace.step_seconds, steps=1))
+    monkeypatch.setattr(_pace, "step_seconds", partial(_pace.step_seconds, steps=1))
 
 
 def trained_here(wanted, *, at_once, on_row=lambda rows: None):
