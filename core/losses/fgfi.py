@@ -93,16 +93,17 @@ def best_anchor_iou(
     `objects` are corners in pixels, `shapes` the anchors' (width, height). Anchors of one shape differ only in their place, and
     an intersection is a product of two lengths: so the IoU is computed axis by axis, one shape at a time.
     """
+    return reduce(torch.maximum, (anchor_iou(level, *shape, objects) for shape in shapes)) * level.valid[:, None]
+
+
+def anchor_iou(level: Level, width: float, height: float, objects: Float[Tensor, "b t 4"]) -> Float[Tensor, "b t h w"]:
+    """The IoU of each object with an anchor of this width and height, in pixels, centred on each place."""
     low, high = objects[..., :2], objects[..., 2:]
     area = (high - low).prod(-1)[..., None, None]
-
-    def anchor_iou(width: float, height: float) -> Float[Tensor, "b t h w"]:
-        across = overlap_length(low[..., 0], high[..., 0], width, level.stride, level.valid.shape[2])
-        down = overlap_length(low[..., 1], high[..., 1], height, level.stride, level.valid.shape[1])
-        intersection = down[..., None] * across[..., None, :]
-        return intersection / (width * height + area - intersection)
-
-    return reduce(torch.maximum, (anchor_iou(*shape) for shape in shapes)) * level.valid[:, None]
+    across = overlap_length(low[..., 0], high[..., 0], width, level.stride, level.valid.shape[2])
+    down = overlap_length(low[..., 1], high[..., 1], height, level.stride, level.valid.shape[1])
+    intersection = down[..., None] * across[..., None, :]
+    return intersection / (width * height + area - intersection)
 
 
 def overlap_length(

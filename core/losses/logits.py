@@ -78,24 +78,30 @@ class Model(Loss):
         if teacher.valid is not None:
             valid_queries = valid_queries & teacher.valid
         box_cost = in_chunks(self.box_cost, student.own.boxes[s], self.teacher_boxes(teacher)[t])
+        problems: dict[str, Problem] = {}
+        for kind in KINDS[self.config.match]:
+            if kind == "negative":
+                problems[kind] = Problem(box_cost, ~matched & valid_queries, without=("positive",))
+            elif kind == "all":
+                cost = self.with_class_cost(box_cost, student_logits, teacher_logits, matched)
+                problems[kind] = Problem(cost, valid_queries)
+            else:
+                query, valid = (x[t] for x in matched_queries(teacher, targets))
+                boxes = box_cost.gather(-1, repeat(query, "l b t -> l b q t", q=box_cost.shape[2]))
+                cost = self.with_class_cost(boxes, student_logits, gather_queries(teacher_logits, query), valid)
+                problems[kind] = Problem(cost, valid, names=query)
+        return problems
 
-        def add_class_cost(box_cost: Tensor, teacher_logits: Tensor, matched: Tensor) -> Tensor:
-            class_cost = in_chunks(self.class_cost, student_logits, teacher_logits, matched)
-            return box_cost.add(class_cost, alpha=self.matching.class_weight)
-
-        def all_pairs() -> Problem:
-            return Problem(add_class_cost(box_cost, teacher_logits, matched), valid_queries)
-
-        def positives() -> Problem:
-            query, valid = (x[t] for x in matched_queries(teacher, targets))
-            boxes = box_cost.gather(-1, repeat(query, "l b t -> l b q t", q=box_cost.shape[2]))
-            return Problem(add_class_cost(boxes, gather_queries(teacher_logits, query), valid), valid, names=query)
-
-        def negatives() -> Problem:
-            return Problem(box_cost, ~matched & valid_queries, without=("positive",))
-
-        problems = {"all": all_pairs, "positive": positives, "negative": negatives}
-        return {kind: problems[kind]() for kind in KINDS[self.config.match]}
+    def with_class_cost(
+        self,
+        box_cost: Float[Tensor, "l b q t"],
+        student_logits: Float[Tensor, "l b q c"],
+        teacher_logits: Float[Tensor, "l b t c"],
+        matched: Bool[Tensor, "l b t"],
+    ) -> Float[Tensor, "l b q t"]:
+        """The costs of boxes, and those of classes times their weight."""
+        class_cost = in_chunks(self.class_cost, student_logits, teacher_logits, matched)
+        return box_cost.add(class_cost, alpha=self.matching.class_weight)
 
     @torch.no_grad()
     def cost_parts(self, student: Trace, teacher: Trace | None, targets: Targets) -> dict[str, dict[str, Tensor]]:

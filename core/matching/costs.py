@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -155,10 +156,11 @@ def in_chunks(cost: Callable[..., Float[Tensor, "n q t"]], *tensors: Tensor) -> 
     (l, b, q), t = tensors[0].shape[:3], tensors[-1].shape[2]
     total = torch.empty(l, b, q, t, device=tensors[0].device)
     step = max(1, IN_CACHE // max(1, q * t)) if tensors[0].device.type == "cpu" else max(1, l * b)
-
-    @torch.no_grad()  # torch's gradient mode is set for each thread
-    def fill(piece: tuple[Tensor, ...]) -> None:
-        piece[0].copy_(cost(*piece[1:]))
-
-    run_chunks(fill, list(zip(*(x.flatten(0, 1).split(step) for x in (total, *tensors)))))
+    run_chunks(partial(fill, cost), list(zip(*(x.flatten(0, 1).split(step) for x in (total, *tensors)))))
     return total
+
+
+@torch.no_grad()  # torch's gradient mode is set for each thread
+def fill(cost: Callable[..., Tensor], piece: tuple[Tensor, ...]) -> None:
+    """Fills the first tensor of the piece with the costs of the others."""
+    piece[0].copy_(cost(*piece[1:]))

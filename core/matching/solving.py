@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -61,11 +62,19 @@ def truth_problem(p: Predictions, targets: Targets, matching: Matching) -> Probl
     boxes, labels, valid, names = (
         repeat(x, "b ... -> l b ...", l=len(p.logits)) for x in (boxes, labels, valid, names)
     )
-
-    def cost(logits: Tensor, query_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        return weighted_sum(pair_costs(logits, query_boxes, labels, boxes, matching), matching.weights)
-
+    cost = partial(pair_cost, matching)
     return Problem(in_chunks(cost, p.logits, p.boxes, labels, boxes), valid, names=names)
+
+
+def pair_cost(
+    matching: Matching,
+    logits: Float[Tensor, "n q c"],
+    query_boxes: Float[Tensor, "n q 4"],
+    labels: Int[Tensor, "n t"],
+    boxes: Float[Tensor, "n t 4"],
+) -> Float[Tensor, "n q t"]:
+    """The cost of every pair of a query and an object: the weighted sum of its parts."""
+    return weighted_sum(pair_costs(logits, query_boxes, labels, boxes, matching), matching.weights)
 
 
 def solve(groups: Mapping[str, Mapping[str, Problem]]) -> dict[str, dict[str, Assignment]]:
@@ -123,22 +132,26 @@ def assign(
     free = np.ones(cost.shape[:3], dtype=bool) if rows is None else rows.copy()
     for earlier in taken:
         free[tuple(earlier[:, :3].T)] = False
-
-    def optimum(place: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        q, t = free[place].nonzero()[0], columns[place].nonzero()[0]
-        part = cost[place][q][:, t]
-        if not np.isfinite(part).all():
-            raise FloatingPointError(
-                f"the cost of matching ({name}) is not finite: layer {place[0]}, image {place[1]} of the batch"
-            )
-        row, column = optimal_assignment(part)
-        return q[row], t[column]
-
     places = list(np.ndindex(*cost.shape[:2]))
-    solutions = map_on_threads(optimum, places, threads if min(cost.shape[2:]) >= THREADED else 1)
+    solve_at = partial(solve_image, cost, free, columns, name)
+    solutions = map_on_threads(solve_at, places, threads if min(cost.shape[2:]) >= THREADED else 1)
     query, target = (np.concatenate(x) for x in zip(*solutions))
     layer, image = np.repeat(np.array(places), [len(q) for q, _ in solutions], axis=0).T
     return np.stack([layer, image, query, target], 1)
+
+
+def solve_image(
+    cost: np.ndarray, rows: np.ndarray, columns: np.ndarray, name: str, place: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The matched rows and columns of one layer and image, `place`; the arguments are those of `assign`."""
+    q, t = rows[place].nonzero()[0], columns[place].nonzero()[0]
+    part = cost[place][q][:, t]
+    if not np.isfinite(part).all():
+        raise FloatingPointError(
+            f"the cost of matching ({name}) is not finite: layer {place[0]}, image {place[1]} of the batch"
+        )
+    row, column = optimal_assignment(part)
+    return q[row], t[column]
 
 
 def copy_to_host(tensors: list[Tensor]) -> Arrived[list[np.ndarray]]:

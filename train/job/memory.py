@@ -14,6 +14,7 @@ from core.detectors import hub
 from core.distiller import Distiller
 from core.types import Images, Targets
 from train.job.build import Job
+from train.job.meta_operations import run_remembered
 from train.job.optim import trainable
 
 OBJECTS = 8  # in each image, about COCO's mean; their number matters little
@@ -122,7 +123,7 @@ class AllocationCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is torch.ops.aten._to_copy.default and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
             return torch.ones(args[0].shape, dtype=kwargs.get("dtype", args[0].dtype))
-        out = func(*args, **kwargs)
+        out = run_remembered(func, args, kwargs)
         for x in tree_leaves(out):
             if isinstance(x, Tensor) and x.is_meta:
                 self.add(x.untyped_storage())

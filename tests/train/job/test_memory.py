@@ -10,7 +10,7 @@ import torch
 
 from core.project import ROOT
 from tests.helpers import tiny
-from train.job import memory
+from train.job import memory, meta_operations
 from train.job.memory import AllocationCounter
 
 EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc hands back what is freed, so that growth is what is alive
@@ -61,6 +61,16 @@ def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
     assert one.optimizer == 8 * sum(p.numel() for p in step.parameters() if p.requires_grad)
     assert memory.estimate(step, 1, (64, 64), passes=3).step > one.step, "gradients wait for the last pass"
     assert one.total == one.weights + one.optimizer + one.step
+
+
+@pytest.mark.parametrize("kind", ["adamixer", "conditional", "deformable"])
+def test_remembered_operations_change_no_estimate(kind, monkeypatch):
+    step = tiny.distiller(*tiny.pair(kind))
+    monkeypatch.setattr(meta_operations, "KNOWN", {})
+    first, again = (memory.estimate(step, 2, (64, 96), passes=2) for _ in range(2))
+    assert meta_operations.KNOWN
+    monkeypatch.setattr(memory, "run_remembered", lambda func, args, kwargs: func(*args, **kwargs))
+    assert first == again == memory.estimate(step, 2, (64, 96), passes=2)
 
 
 def test_an_estimate_changes_nothing():
