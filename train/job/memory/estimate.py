@@ -14,7 +14,7 @@ from core.detectors import hub
 from core.distiller import Distiller
 from core.types import Images, Targets
 from train.job.build import Job
-from train.job.meta_operations import run_remembered
+from train.job.memory.meta_operations import run_remembered
 from train.job.optim import trainable
 
 OBJECTS = 8  # in each image, about COCO's mean; their number matters little

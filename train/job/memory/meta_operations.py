@@ -33,7 +33,7 @@ KNOWN: dict[Hashable, Outputs] = {}  # by operation and signature of its argumen
 
 
 def run_remembered(func: Any, args: tuple, kwargs: dict) -> Any:
-    """What the operation returns: new meta tensors as those of an equal call, if there was one."""
+    """Runs the operation; if an equal call was made before, only makes new tensors as it returned them."""
     if not returns_new_tensors(func):
         return func(*args, **kwargs)
     key = func, signature(args), signature(kwargs)
@@ -53,7 +53,7 @@ def returns_new_tensors(func: Any) -> bool:
 
 
 def signature(value: Any) -> Hashable:
-    """What the shapes of outputs depend on: the layouts of tensors, and the types and values of other arguments."""
+    """All that the shapes of outputs depend on: the layouts of tensors, and the types and values of other arguments."""
     if isinstance(value, Tensor):
         return value.shape, value.stride(), value.dtype, value.device
     if isinstance(value, list | tuple):

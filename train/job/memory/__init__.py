@@ -1,0 +1,1 @@
+"""The memory that training needs, and how freed memory is kept."""
