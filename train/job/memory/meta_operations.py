@@ -40,7 +40,7 @@ def run_remembered(func: Any, args: tuple, kwargs: dict) -> Any:
     if key in KNOWN:
         return KNOWN[key].made_again()
     out = func(*args, **kwargs)
-    if (outputs := describe(out, args)) is not None:
+    if (outputs := describe(out, (args, kwargs))) is not None:
         KNOWN[key] = outputs
     return out
 
@@ -63,11 +63,11 @@ def signature(value: Any) -> Hashable:
     return type(value), value
 
 
-def describe(out: Any, args: tuple) -> Outputs | None:
+def describe(out: Any, arguments: Any) -> Outputs | None:
     """The outputs; None unless all are meta tensors with memory of their own, which a schema does not always tell."""
     container = type(out) if type(out) in (list, tuple) else None
     values: Iterable[Any] = out if container else (out,)
-    given = {id(x.untyped_storage()) for x in tree_leaves(args) if isinstance(x, Tensor)}
+    given = {id(x.untyped_storage()) for x in tree_leaves(arguments) if isinstance(x, Tensor)}
     layouts: list[Layout | None] = []
     for x in values:
         if x is not None and not (isinstance(x, Tensor) and x.is_meta and id(x.untyped_storage()) not in given):
