@@ -4,9 +4,10 @@ Several runs take turns, so that a slow moment of the machine affects them all.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import cycle
+from itertools import count, cycle
+from math import lcm
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from time import perf_counter, process_time
 
 import torch
@@ -40,28 +41,43 @@ def step_seconds(
 ) -> dict[str, float]:
     """The median seconds of a whole training step (data, forward, backward, optimiser) of each run, by its name.
 
+    Where a loss is computed in every k-th step alone, it is the mean of the medians of k steps that follow each other.
     `clock` is what measures them; `time.process_time` does not count what other processes take from this one. Teacher stores
     must be complete.
     """
     jobs = {name: build(run) for name, run in runs.items()}
     stepping = {name: training_steps(job) for name, job in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(WARM + steps):
+    periods = {name: period(job) for name, job in jobs.items()}
+    for _ in range(WARM + max(steps, *periods.values())):
         for name, steps_of_run in stepping.items():
             begun = clock()
             next(steps_of_run)
             times[name].append(clock() - begun)
-    return {name: median(seconds[WARM:]) for name, seconds in times.items()}
+    return {name: typical(seconds[WARM:], periods[name]) for name, seconds in times.items()}
+
+
+def period(job: Job) -> int:
+    """The number of steps after which the losses that are computed repeat."""
+    return lcm(*(loss.every for loss in job.distiller.named_losses.values()))
+
+
+def typical(seconds: list[float], period: int) -> float:
+    """The mean, over a period, of the median of the steps at each place in it."""
+    return mean(median(seconds[place::period]) for place in range(period))
 
 
 def training_steps(job: Job) -> Iterator[None]:
     """Makes one training step for each item that is taken from it, without end."""
     optimizer, teacher = optim.optimizer(job.distiller, job.run.optim), TeacherAnswers(job)
     job.distiller.train()
+    numbers, total = count(), len(job.loader) * job.run.optim.epochs
     for epoch in cycle([0]):
         for images, targets in job.loader.epoch(epoch):
+            factors = optim.loss_factors(job.distiller.named_losses, job.run.distil, next(numbers) % total, total)
             targets, answer = teacher.ask(images, targets)
-            trace = job.distiller(images.to(job.device), targets.to(job.device), decoded_teacher=answer)
+            batch = images.to(job.device), targets.to(job.device)
+            trace = job.distiller(*batch, decoded_teacher=answer, factors=factors)
             trace.total.backward()
             torch.nn.utils.clip_grad_norm_(job.distiller.parameters(), job.run.optim.clip)
             optimizer.step()
