@@ -12,13 +12,12 @@ import sys
 from collections.abc import Callable
 from copy import deepcopy
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from analysis.bench import Aim, machine
+from analysis.bench import Aim, in_turn, machine
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import losses
@@ -76,34 +75,29 @@ def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
     labels = [{"class_labels": targets.labels, "boxes": targets.boxes}]
     detection = {"detection": losses.build("detection", losses.module("detection").Config(), ours, None)}
     distiller = Distiller(ours, detection, map_weights(detection, {"detection": 1.0}))
-    calls = {
-        "forward": (lambda: forward(ours, images), lambda: reference_forward(network, pixels, padding)),
-        "step": (lambda: step(distiller, images, targets), lambda: reference_step(network, pixels, padding, labels)),
+    forwards = {
+        "ours": lambda: forward(ours, images),
+        "transformers": lambda: reference_forward(network, pixels, padding),
     }
-    return [row(f"{family}, {part}", *calls[part], turns) for part in TIMED]
+    steps = {
+        "ours": lambda: step(distiller, images, targets),
+        "transformers": lambda: reference_step(network, pixels, padding, labels),
+    }
+    return [row(f"{family}, {part}", calls, turns) for part, calls in zip(TIMED, (forwards, steps))]
 
 
-def row(case: str, project: Callable[[], None], transformers: Callable[[], None], turns: int) -> dict:
+def row(case: str, calls: dict[str, Callable[[], object]], turns: int) -> dict:
     """The ratio of both times, measured in turns after a warm-up."""
-    pairs = [(seconds(project), seconds(transformers)) for _ in range(turns + 1)][1:]
-    ratios = sorted(a / b for a, b in pairs)
-    own, other = (median(pair[k] for pair in pairs) for k in (0, 1))
+    times = in_turn(calls, turns)
+    ratios = sorted(a / b for a, b in zip(times["ours"], times["transformers"]))
     return {
         "case": case,
-        "ours_s": round(own, 3),
-        "transformers_s": round(other, 3),
+        **{f"{side}_s": round(median(seconds), 3) for side, seconds in times.items()},
         "ratio": round(median(ratios), 3),
         "turns": turns,
         "lowest": round(ratios[0], 3),
         "highest": round(ratios[-1], 3),
     }
-
-
-def seconds(call: Callable[[], None]) -> float:
-    """Wall time of a call."""
-    start = perf_counter()
-    call()
-    return perf_counter() - start
 
 
 def reference_network(detector: hub.Model) -> Any:

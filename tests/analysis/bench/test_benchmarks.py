@@ -209,3 +209,9 @@ def test_detectors_of_transformers_are_timed_with_all_that_they_train(family):
     detector = hub.built(family)
     assert detector.kind == family and len(detector.config.strides) == detector.network.config.num_feature_levels
     assert detector.query_groups == (detector.network.config.group_detr if family == "lw_detr" else 1)
+
+
+def test_calls_take_turns_and_begin_in_turn():
+    order = []
+    seconds = bench.in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert "".join(order) == "ab" + "ba" + "ab" + "ba" and {len(x) for x in seconds.values()} == {3}
