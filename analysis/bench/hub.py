@@ -9,7 +9,7 @@ the lowest and the highest.
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from statistics import median
 from typing import Any
@@ -86,7 +86,7 @@ def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
     return [row(f"{family}, {part}", calls, turns) for part, calls in zip(TIMED, (forwards, steps))]
 
 
-def row(case: str, calls: dict[str, Callable[[], object]], turns: int) -> dict:
+def row(case: str, calls: Mapping[str, Callable[[], object]], turns: int) -> dict:
     """The ratio of both times, measured in turns after a warm-up."""
     times = in_turn(calls, turns)
     ratios = sorted(a / b for a, b in zip(times["ours"], times["transformers"]))

@@ -15,7 +15,7 @@ from tests.helpers.devices import distance
 from train.engine import loop
 from train.errors import Failed
 from train.job.build import build
-from train.job.memory.estimate import estimate
+from train.job.memory import estimate
 from train.run import Data
 
 FURTHEST = 0.02  # of weights after a resumed run, as a share of the unbroken run's

@@ -11,7 +11,7 @@ import torch
 
 from core import detectors
 from tests.helpers import tiny
-from train.job.memory import estimate
+from train.job import memory
 from train.job.optim import optimizer
 from train.run import Optim
 
@@ -24,7 +24,7 @@ def resident(which: str) -> int:
 def main(name: str, height: int, width: int, images: int) -> None:
     torch.set_num_threads(1)
     step = tiny.distiller(detectors.build(name, backbone="resnet18", classes=8)).train()
-    expected = estimate.estimate(step, images, (height, width))
+    expected = memory.estimate(step, images, (height, width))
     update = optimizer(step, Optim())
     before = resident("VmRSS")
     for seed in range(2):

@@ -33,9 +33,9 @@ from core.runs.config import encode
 from core.runs.last_layer import LastLayer
 from train.distributed.parallel import ranks
 from train.job.images import ChosenRule, choose_rule, dataset, training_images
-from train.job.memory.allocator import keep_freed_memory
 from train.job.start import Start, describe_start, read_start, started
 from train.job.store import read_settings
+from train.memory.allocator import keep_freed_memory
 from train.run import Run
 
 

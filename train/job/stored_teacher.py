@@ -18,7 +18,7 @@ from core.runs.last_layer import LastLayer
 from core.runs.open import data_of
 from train.job.build import Job, resolve_path, store_folder, teacher_class_map
 from train.job.images import training_images
-from train.job.memory.estimate import format_bytes
+from train.job.memory import format_bytes
 from train.job.store import Layers, Precision, StoreSettings, TeacherStore, bytes_per_image
 from train.run import Data, Pseudo, Run
 

@@ -8,7 +8,7 @@ from core.runs.diagnose.findings import FEW_OBJECTS
 from core.terminal import printable
 from train.job.build import Job
 from train.job.images import ChosenRule, found_in_some, kinds_of_images
-from train.job.memory.estimate import estimate_memory
+from train.job.memory import estimate_memory
 from train.job.stored_teacher import describe as describe_store
 from train.run import Data, Distil, Optim, Run
 

@@ -10,8 +10,9 @@ import torch
 
 from core.project import ROOT
 from tests.helpers import tiny
-from train.job.memory import estimate, meta_operations
-from train.job.memory.estimate import AllocationCounter
+from train.job import memory
+from train.job.memory import AllocationCounter
+from train.memory import meta_operations
 
 EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc hands back what is freed, so that growth is what is alive
 
@@ -54,14 +55,12 @@ def test_the_ledger_counts_what_is_alive():
 @pytest.mark.parametrize("kind", ["adamixer", "conditional", "deformable"])
 def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
     step = tiny.distiller(*tiny.pair(kind))
-    one, two, four, larger = (
-        estimate.estimate(step, n, (side, 64)) for n, side in ((1, 64), (2, 64), (4, 64), (1, 128))
-    )
+    one, two, four, larger = (memory.estimate(step, n, (side, 64)) for n, side in ((1, 64), (2, 64), (4, 64), (1, 128)))
     assert 0 < two.step - one.step <= 1.05 * (four.step - two.step) / 2, "first gradients may be what needs most"
     assert larger.step > one.step
     assert one.weights == four.weights == sum(x.nbytes for x in [*step.parameters(), *step.buffers()])
     assert one.optimizer == 8 * sum(p.numel() for p in step.parameters() if p.requires_grad)
-    assert estimate.estimate(step, 1, (64, 64), passes=3).step > one.step, "gradients wait for the last pass"
+    assert memory.estimate(step, 1, (64, 64), passes=3).step > one.step, "gradients wait for the last pass"
     assert one.total == one.weights + one.optimizer + one.step
 
 
@@ -69,17 +68,17 @@ def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
 def test_remembered_operations_change_no_estimate(kind, monkeypatch):
     step = tiny.distiller(*tiny.pair(kind))
     monkeypatch.setattr(meta_operations, "KNOWN", {})
-    first, again = (estimate.estimate(step, 2, (64, 96), passes=2) for _ in range(2))
+    first, again = (memory.estimate(step, 2, (64, 96), passes=2) for _ in range(2))
     assert meta_operations.KNOWN
-    monkeypatch.setattr(estimate, "run_remembered", lambda func, args, kwargs: func(*args, **kwargs))
-    assert first == again == estimate.estimate(step, 2, (64, 96), passes=2)
+    monkeypatch.setattr(memory, "run_remembered", lambda func, args, kwargs: func(*args, **kwargs))
+    assert first == again == memory.estimate(step, 2, (64, 96), passes=2)
 
 
 def test_an_estimate_changes_nothing():
     """Not the weights, nor the random numbers that follow."""
     step = tiny.distiller(*tiny.pair("adamixer"))
     before, state = {k: x.clone() for k, x in step.state_dict().items()}, torch.random.get_rng_state()
-    estimate.estimate(step, 2, (64, 96))
+    memory.estimate(step, 2, (64, 96))
     assert all(torch.equal(x, before[k]) for k, x in step.state_dict().items())
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(p.grad is None for p in step.parameters()) and not step.training
@@ -87,7 +86,7 @@ def test_an_estimate_changes_nothing():
 
 FAULTS = """
 import resource, torch
-from train.job.memory.allocator import keep_freed_memory
+from train.memory.allocator import keep_freed_memory
 KEEP
 def step():
     for _ in range(20):

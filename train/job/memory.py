@@ -14,8 +14,8 @@ from core.detectors import hub
 from core.distiller import Distiller
 from core.types import Images, Targets
 from train.job.build import Job
-from train.job.memory.meta_operations import run_remembered
 from train.job.optim import trainable
+from train.memory.meta_operations import run_remembered
 
 OBJECTS = 8  # in each image, about COCO's mean; their number matters little
 

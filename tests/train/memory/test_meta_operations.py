@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from train.job.memory import meta_operations
-from train.job.memory.meta_operations import run_remembered
+from train.memory import meta_operations
+from train.memory.meta_operations import run_remembered
 
 aten = torch.ops.aten
 

@@ -1,1 +1,0 @@
-"""The memory that training needs, and how freed memory is kept."""
