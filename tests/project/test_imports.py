@@ -49,7 +49,7 @@ FLOORS = {
         ["core.runs.diagnose", "core.convert"],
     ],
     "train": [
-        ["train.errors", "train.run", "train.score_table"],
+        ["train.errors", "train.memory", "train.run", "train.score_table"],
         ["train.distributed", "train.recipes"],
         ["train.job"],
         ["train.run_folder"],
