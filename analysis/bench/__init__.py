@@ -8,9 +8,10 @@ the module defines `run_beside(checkout) -> (rows, aims)`, which takes turns.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
@@ -102,6 +103,13 @@ def in_turn(calls: Mapping[str, Callable[[], object]], turns: int) -> dict[str, 
             calls[name]()
             seconds[name] += [perf_counter() - start] * (turn > 0)
     return seconds
+
+
+def ratio_numbers(seconds: Sequence[float], base: Sequence[float]) -> dict[str, float]:
+    """The ratio of both turn by turn: the median under "ratio", and the "lowest" and the "highest"."""
+    ratios = [a / b for a, b in zip(seconds, base, strict=True)]
+    named = {"ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+    return {name: round(x, 3) for name, x in named.items()}
 
 
 def machine(threads: int) -> dict:

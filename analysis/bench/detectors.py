@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from analysis.bench import Aim, in_turn, machine
+from analysis.bench import Aim, in_turn, machine, ratio_numbers
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import detectors
@@ -161,14 +160,11 @@ def timed(kind: str, ours: Detector, foreign: nn.Module, size: tuple[int, int], 
     rows = []
     for what in TIMED:
         seconds = in_turn({side: calls[what] for side, calls in sides.items()}, turns)
-        ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"])]
         rows.append(
             {
                 "case": f"{kind}, {what}, {size[0]} x {size[1]}, {threads} thread{'s' * (threads > 1)}",
                 **{f"{side}_ms": round(1e3 * min(x), 1) for side, x in seconds.items()},
-                "ratio": round(median(ratios), 3),
-                "lowest": round(min(ratios), 3),
-                "highest": round(max(ratios), 3),
+                **ratio_numbers(seconds["ours"], seconds["theirs"]),
                 "apart": apart,
             }
         )

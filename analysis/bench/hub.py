@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analysis.bench import Aim, in_turn, machine
+from analysis.bench import Aim, in_turn, machine, ratio_numbers
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import losses
@@ -89,14 +89,11 @@ def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
 def row(case: str, calls: Mapping[str, Callable[[], object]], turns: int) -> dict:
     """The ratio of both times, measured in turns after a warm-up."""
     times = in_turn(calls, turns)
-    ratios = sorted(a / b for a, b in zip(times["ours"], times["transformers"]))
     return {
         "case": case,
         **{f"{side}_s": round(median(seconds), 3) for side, seconds in times.items()},
-        "ratio": round(median(ratios), 3),
         "turns": turns,
-        "lowest": round(ratios[0], 3),
-        "highest": round(ratios[-1], 3),
+        **ratio_numbers(times["ours"], times["transformers"]),
     }
 
 

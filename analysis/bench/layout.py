@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from analysis.bench import Aim, in_turn, machine
+from analysis.bench import Aim, in_turn, machine, ratio_numbers
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import FULL_SIZE, TINY, distiller, random_batch
 from core import detectors
@@ -72,11 +71,10 @@ def row(kind: str, models: dict[str, Detector], size: tuple[int, int], threads: 
         return lambda: distil(*batch).total.backward()
 
     seconds = in_turn({way: step(x) for way, x in models.items()}, turns)
-    ratios = {way: median(a / b for a, b in zip(seconds[way], seconds["plain"])) for way in WAYS}
     return {
         "case": f"{kind}, step, {size[0]} x {size[1]}, {threads} thread{'s' * (threads > 1)}",
         "plain_ms": round(1e3 * min(seconds["plain"]), 1),
-        **{way: round(ratio, 3) for way, ratio in ratios.items()},
+        **{way: ratio_numbers(seconds[way], seconds["plain"])["ratio"] for way in WAYS},
     }
 
 

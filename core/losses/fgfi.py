@@ -93,13 +93,16 @@ def best_anchor_iou(
     `objects` are corners in pixels, `shapes` the anchors' (width, height). Anchors of one shape differ only in their place, and
     an intersection is a product of two lengths: so the IoU is computed axis by axis, one shape at a time.
     """
-    return reduce(torch.maximum, (anchor_iou(level, *shape, objects) for shape in shapes)) * level.valid[:, None]
+    area = (objects[..., 2:] - objects[..., :2]).prod(-1)[..., None, None]
+    overlaps = (anchor_iou(level, shape, objects, area) for shape in shapes)
+    return reduce(torch.maximum, overlaps) * level.valid[:, None]
 
 
-def anchor_iou(level: Level, width: float, height: float, objects: Float[Tensor, "b t 4"]) -> Float[Tensor, "b t h w"]:
-    """The IoU of each object with an anchor of this width and height, in pixels, centred on each place."""
-    low, high = objects[..., :2], objects[..., 2:]
-    area = (high - low).prod(-1)[..., None, None]
+def anchor_iou(
+    level: Level, shape: tuple[float, float], objects: Float[Tensor, "b t 4"], area: Float[Tensor, "b t 1 1"]
+) -> Float[Tensor, "b t h w"]:
+    """The IoU of each object, of this area, with an anchor of this (width, height), in pixels, centred on each place."""
+    (width, height), low, high = shape, objects[..., :2], objects[..., 2:]
     across = overlap_length(low[..., 0], high[..., 0], width, level.stride, level.valid.shape[2])
     down = overlap_length(low[..., 1], high[..., 1], height, level.stride, level.valid.shape[1])
     intersection = down[..., None] * across[..., None, :]

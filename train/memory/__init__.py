@@ -1,1 +1,1 @@
-"""Counts and keeps memory: operations on tensors without numbers, and the memory that was freed."""
+"""Meta tensors, by which the memory of training is estimated, and settings of the memory allocator."""

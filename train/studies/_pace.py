@@ -48,21 +48,21 @@ def step_seconds(
     jobs = {name: build(run) for name, run in runs.items()}
     stepping = {name: training_steps(job) for name, job in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    periods = {name: period(job) for name, job in jobs.items()}
+    periods = {name: period_of(job) for name, job in jobs.items()}
     for _ in range(WARM + max(steps, *periods.values())):
         for name, steps_of_run in stepping.items():
             begun = clock()
             next(steps_of_run)
             times[name].append(clock() - begun)
-    return {name: typical(seconds[WARM:], periods[name]) for name, seconds in times.items()}
+    return {name: typical_seconds(seconds[WARM:], periods[name]) for name, seconds in times.items()}
 
 
-def period(job: Job) -> int:
+def period_of(job: Job) -> int:
     """The number of steps after which the losses that are computed repeat."""
     return lcm(*(loss.every for loss in job.distiller.named_losses.values()))
 
 
-def typical(seconds: list[float], period: int) -> float:
+def typical_seconds(seconds: list[float], period: int) -> float:
     """The mean, over a period, of the median of the steps at each place in it."""
     return mean(median(seconds[place::period]) for place in range(period))
 

@@ -19,17 +19,18 @@ epochs alone 17, logits 25, prior 31, all losses 38; 120 epochs twice that; a ro
 and 6 to 10 distilled. One seed takes 8.5 hours of one core, beside the teacher.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from core.files import read_json
-from core.losses import detection, features, logits, prior
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies import backbones, exhausted
 from train.studies._grid import Rows, result_writer, row_folder, run_rows
+from train.studies._labelled import DETECTION, FEATURES, LOGITS, PRIOR
 from train.studies.demo import table_line
 
 Part = Literal["few", "long", "ends"]
@@ -38,8 +39,6 @@ LENGTHS, SEEDS = (60, 120), (0, 1, 2)
 TEACHER_IMAGES, TEACHER_EPOCHS = 4800, 60
 EVALUATIONS = 20  # of a row
 WANTED_LEAD = (0.03, 0.08)  # of the teacher over the student alone
-DETECTION, LOGITS = detection.Config(weight=1.0), logits.Config(weight=1.0)
-FEATURES, PRIOR = features.Config(weight=1.0), prior.Config(weight=1.0)
 METHODS = {  # the losses by name; `alone` has no teacher
     "alone": Losses(detection=DETECTION),
     "all": Losses(detection=DETECTION, logits=LOGITS, features=FEATURES, prior=PRIOR),
@@ -153,22 +152,18 @@ def verdict(rows: Rows) -> str:
     alone under the same schedule.
     """
     lengths = [(epochs, seed) for epochs in LENGTHS for seed in SEEDS]
-    whole = [x for x in lengths if all(f"{x[0]} {method}-{x[1]}" in rows for method in LONG)]
-    names = dict.fromkeys(
-        name.removeprefix("few ").rpartition("-")[0] for name in rows if name.startswith("few ") and "-" in name
-    )
-    lines = [few_line(rows, name) for name in names if not name.startswith("alone")]
-    return "\n".join([*(sentence(rows, *x) for x in whole), *filter(None, lines)])
+    complete = [x for x in lengths if all(f"{x[0]} {method}-{x[1]}" in rows for method in LONG)]
+    return "\n".join([*(sentence(rows, *x) for x in complete), *few_lines(rows)])
 
 
-def few_line(rows: Rows, name: str) -> str:
-    """The gain of a distilled student of few images over the one alone, in the seeds that have both; empty if none has."""
-    base = "alone, demo's schedule" if name.endswith("demo's schedule") else "alone"
-    seeds = [seed for seed in SEEDS if f"few {name}-{seed}" in rows and f"few {base}-{seed}" in rows]
-    if not seeds:
-        return ""
-    ap, alone = ([rows[f"few {x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
-    return f"few images, {name}, AP over the student alone: {gain_text(paired_gain(ap, alone))}"
+def few_lines(rows: Rows) -> Iterator[str]:
+    """The gain of each distilled student of few images over the one alone, in the seeds that have both."""
+    for name in few(SEEDS[0]):
+        base = "alone, demo's schedule" if name.endswith("demo's schedule") else "alone"
+        seeds = [seed for seed in SEEDS if f"few {name}-{seed}" in rows and f"few {base}-{seed}" in rows]
+        if seeds and name != base:
+            ap, alone = ([rows[f"few {x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
+            yield f"few images, {name}, AP over the student alone: {gain_text(paired_gain(ap, alone))}"
 
 
 def sentence(rows: Rows, epochs: int, seed: int) -> str:

@@ -182,18 +182,18 @@ def test_folded_batch_norm_is_the_same_network():
         for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             tensor.data.uniform_(0.5, 1.5)
     folded = layout.fold(deepcopy(plain))
-    found = []
+    results = []
     for model in (plain, folded):
         x = torch.linspace(-1, 1, 2 * 3 * 64 * 96, dtype=torch.float64).view(2, 3, 64, 96)
         for stage in model.stages:
             x = stage(x)
         x.square().mean().backward()
-        found.append([x, *(p.grad for p in model.parameters() if p.ndim == 4)])
+        results.append([x, *(p.grad for p in model.parameters() if p.ndim == 4)])
     kinds = [type(x) for stage in folded.stages for x in stage.modules()]
     assert kinds.count(layout.FoldedConvolution) == kinds.count(backbones.Norm) == 20
-    assert len(found[0]) == 1 + 20
-    for of_plain, of_folded in zip(*found, strict=True):
-        torch.testing.assert_close(of_folded, of_plain, rtol=1e-6, atol=1e-12)
+    assert len(results[0]) == 1 + 20
+    for plain_result, folded_result in zip(*results, strict=True):
+        torch.testing.assert_close(folded_result, plain_result, rtol=1e-6, atol=1e-12)
 
 
 def test_memory_formats_and_folding_are_timed_beside_the_plain_step():

@@ -128,8 +128,8 @@ def test_the_localisation_loss_is_that_of_transformers(seed, counts, together):
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
         pairs = pairs_for_transformers(a, layer, counts)
-        theirs = loss.loss_local(outputs, labels, *pairs)["loss_fgl"]
-        torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
+        expected = loss.loss_local(outputs, labels, *pairs)["loss_fgl"]
+        torch.testing.assert_close(found[layer], expected, rtol=1e-4, atol=1e-5)
 
 
 @cases
@@ -155,9 +155,9 @@ def test_the_self_distillation_loss_is_that_of_transformers(seed, counts, togeth
         }
         labels = [{"boxes": truth.boxes[truth.image == k]} for k in range(2)]
         pairs = pairs_for_transformers(a, layer, counts)
-        theirs = loss.loss_local(outputs, labels, *pairs)["loss_ddf"]
-        torch.testing.assert_close(found[layer], theirs, rtol=1e-4, atol=1e-5)
-        assert theirs > 0
+        expected = loss.loss_local(outputs, labels, *pairs)["loss_ddf"]
+        torch.testing.assert_close(found[layer], expected, rtol=1e-4, atol=1e-5)
+        assert expected > 0
 
 
 def test_self_distillation_moves_earlier_layers_alone_towards_the_last():

@@ -28,11 +28,11 @@ def test_a_loss_of_every_fourth_step_is_computed_in_no_other(job, monkeypatch):
 
     monkeypatch.setattr(job.distiller, "forward", forward)
     list(islice(_pace.training_steps(job), 6))
-    assert _pace.period(job) == 4
+    assert _pace.period_of(job) == 4
     assert ["prior" in names for names in computed] == [True, False, False, False, True, False]
     assert all({"detection", "logits"} <= set(names) for names in computed)
 
 
 def test_steps_of_a_period_count_alike():
-    assert _pace.typical([4, 1, 2, 1, 6, 1, 2, 1, 5, 9, 2, 1], 4) == (5 + 1 + 2 + 1) / 4
-    assert _pace.typical([3.0, 9.0, 4.0], 1) == 4.0
+    assert _pace.typical_seconds([4, 1, 2, 1, 6, 1, 2, 1, 5, 9, 2, 1], 4) == (5 + 1 + 2 + 1) / 4
+    assert _pace.typical_seconds([3.0, 9.0, 4.0], 1) == 4.0
