@@ -159,8 +159,11 @@ def run_report(options: argparse.Namespace) -> None:
 def run_collect(options: argparse.Namespace) -> None:
     """Writes the query table of a run; prints where it is."""
     from analysis.query_table.collect import collect
+    from core.errors import UserError
     from core.runs.open import open_run
 
+    if options.run.is_file() and not options.out:
+        raise UserError(f"{options.run} is a file of weights; say with --out FOLDER where its table goes")
     run = open_run(options.run, options.data, options.images)
     out = collect(run, options.out or options.run / "collected", limit=options.limit, workers=options.workers)
     print(f"written to {out}; figures of this run read it, and so does pandas.read_parquet('{out}')")

@@ -20,6 +20,11 @@ def centers(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
     return torch.cat([(low + high) / 2, high - low], dim=-1)
 
 
+def clipped(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """The part of each box (cx, cy, w, h) inside the image, as true boxes are, in float32; empty for a box outside it."""
+    return centers(corners(boxes.float()).clamp(0, 1))
+
+
 def in_pixels(boxes: Float[Tensor, "b n 4"], sizes: Int[Tensor, "b 2"]) -> Float[Tensor, "b n 4"]:
     """Converts (cx, cy, w, h) in fractions of images of these sizes (height, width) to corners in pixels."""
     return corners(boxes.float()) * repeat(sizes.flip(1).float(), "b side -> b 1 (two side)", two=2)

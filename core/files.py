@@ -52,8 +52,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def scratch_of(path: Path) -> Path:
-    """The path at which this process writes what will become `path`: .NAME.PROCESS beside it."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
+    """The path at which this process writes what will become `path`: .NAME.PROCESS beside it. UserError: see `beside`."""
+    return beside(path, f".{path.name}.{os.getpid()}")
+
+
+def beside(path: Path, name: str) -> Path:
+    """The path of this name beside `path`. UserError: `path` has no name of its own, as `.` and `..`."""
+    if path.name in ("", ".."):
+        raise UserError(
+            f"{path} cannot be written, since it has no name of its own; give the path of a new file or folder"
+        )
+    return path.with_name(name)
 
 
 def sweep(folder: Path, name: str = "") -> None:
@@ -89,6 +98,16 @@ def read_bytes(path: Path) -> bytes:
     if path.is_char_device() or path.is_block_device() or path.is_fifo():
         raise UserError(f"{path} is a device or a pipe, not a file; give another path")
     return path.read_bytes()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without its mark. UserError names a file that is missing or is no such text."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); change its permissions, or give another") from None
 
 
 def read_json(path: Path) -> Any:

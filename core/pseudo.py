@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from core.boxes import centers, corners, iou
+from core.boxes import clipped, iou
 from core.errors import UserError
 from core.types import Predictions, Targets
 
@@ -110,8 +110,3 @@ def with_pseudo_truth(targets: Targets, own: Predictions, rule: PseudoRule) -> T
         weights=torch.cat([weights, rule.weights(extra.scores)])[order] if rule.soft else targets.weights,
         pending=False,
     )
-
-
-def clipped(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
-    """The part of each box inside the image, as true boxes are; empty for a box outside it."""
-    return centers(corners(boxes.float()).clamp(0, 1))

@@ -280,9 +280,3 @@ class DistillTrace:
     def parts(self) -> dict[str, Tensor]:
         """The terms: each map's sum under 'loss/map', unweighted and detached."""
         return {f"{name}/{key}": m.detach().sum() for name, o in self.outcomes.items() for key, m in o.maps.items()}
-
-
-def no_targets(images: int, device: torch.device | str = "cpu") -> Targets:
-    """The targets of a batch of images without objects."""
-    empty = torch.zeros(0, dtype=torch.long, device=device)
-    return Targets(torch.zeros(0, 4, device=device), empty, empty, (0,) * images)

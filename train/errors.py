@@ -17,5 +17,9 @@ class Failed(RuntimeError):
     """Raised when the machine is at fault: the disk is full, or a process that reads images was killed."""
 
 
+class FailedHere(Failed):
+    """Raised in the process that failed alone: the others only see that it is gone."""
+
+
 class Lost(RuntimeError):
     """Raised when another process of the run is gone."""

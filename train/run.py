@@ -4,6 +4,7 @@ The comment beside a field is its help text.
 """
 
 import math
+import os
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Union
@@ -151,6 +152,11 @@ def refuse_name(name: str) -> None:
 # The flags that most people set, which `fit RECIPE --help` shows.
 USUAL: tuple[str, ...] = ("name", "teacher", "init", "data.folder", "data.train", "data.val", "data.images")
 USUAL += ("student.queries", "optim.epochs", "optim.batch", "optim.lr", "seed", "workers", "device", "amp")
+
+
+def is_quick() -> bool:
+    """Returns whether QUICK=1 is set: a try that takes seconds."""
+    return os.environ.get("QUICK") == "1"
 
 
 def quick(run: Run) -> Run:

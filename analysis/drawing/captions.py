@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from analysis.inputs.groups import Comparison, Group
 
 WHISKERS = "whiskers show one standard deviation"
+CHANCE = 2  # standard errors, beyond which a value is not chance
 BANDS = "bands from the minimum to the maximum"
 
 
@@ -31,6 +32,13 @@ def seeds_note_of(groups: Sequence[Group], spread: str = WHISKERS) -> str:
         return "one seed each"
     number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"mean over {number} seeds, {spread}"
+
+
+def beyond_chance(value: float, error: float | None) -> int:
+    """1 or -1 if a value is above or below 0 by more than CHANCE standard errors, else 0; without an error, 0."""
+    if error is None or abs(value) <= CHANCE * error:
+        return 0
+    return 1 if value > 0 else -1
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -16,13 +16,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from PIL import Image
 from plotly.basedatatypes import BaseTraceType
 
@@ -30,6 +30,7 @@ DPI = 120  # screen pixels for each inch of the figure
 DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 SYMBOLS = {"o": "circle", "s": "square", "D": "diamond", "^": "triangle-up", "v": "triangle-down"}
 SYMBOLS |= {"P": "cross", "X": "x", "*": "star"}
+CAPS = {"_": "line-ew", "|": "line-ns"}  # the ends of whiskers, which have no face
 
 
 def page(figure: Figure, name: str, caption: str) -> str:
@@ -91,11 +92,15 @@ def line_trace(line: Line2D, ax: Axes) -> go.Scatter:
     x, y = (np.asarray(v, dtype=float) for v in line.get_data(orig=False))
     if line.get_transform() == ax.get_yaxis_transform():  # its x are shares of the axes, not data
         x = np.array(ax.get_xlim())
+    if line.get_transform() == ax.get_xaxis_transform():
+        y = np.array(ax.get_ylim())
     marker, dash = str(line.get_marker()), line.get_linestyle()
     modes = [m for m, on in (("lines", dash not in ("None", "")), ("markers", marker not in ("None", ""))) if on]
     color = colour(line.get_color())
     style: dict[str, Any] = {"color": color, "dash": DASHES.get(str(dash), "dash"), "width": 1.5 * line.get_linewidth()}
-    symbol = {"color": color, "symbol": SYMBOLS.get(marker, "circle"), "size": 7}
+    symbol: dict[str, Any] = {"symbol": (SYMBOLS | CAPS).get(marker, "circle"), "size": 7}
+    edge = colour(line.get_markeredgecolor()) if marker in CAPS else color
+    symbol |= {"color": colour(line.get_markerfacecolor()), "line": {"color": edge, "width": 1}}
     mode = "+".join(modes) or "none"
     return go.Scatter(x=x.tolist(), y=y.tolist(), mode=mode, name=label(line), line=style, marker=symbol)
 
@@ -167,7 +172,8 @@ def rectangles(ax: Axes) -> Iterator[dict]:
             x0, y0 = patch.get_xy()
             corners = {"x0": x0, "y0": y0, "x1": x0 + patch.get_width(), "y1": y0 + patch.get_height()}
             line = {"color": colour(patch.get_edgecolor()), "width": 1.5 * patch.get_linewidth()}
-            fill = colour(patch.get_facecolor()) if patch.get_fill() else "rgba(0,0,0,0)"
+            red, green, blue, alpha = to_rgba(patch.get_facecolor())
+            fill = f"rgba({255 * red:.0f},{255 * green:.0f},{255 * blue:.0f},{alpha:.3g})"
             yield {"type": "rect", "fillcolor": fill, "line": line} | corners
 
 
@@ -178,16 +184,30 @@ def annotations(ax: Axes, suffix: str) -> Iterator[dict]:
         place: dict[str, Any] = {"x": (box.x0 + box.x1) / 2, "y": box.y1, "xref": "paper", "yref": "paper"}
         yield {"text": html_lines(ax.get_title()), "showarrow": False, **place, "yanchor": "bottom"}
     for text in ax.texts:
-        in_data = bool(text.get_text()) and text.get_transform() == ax.transData
-        if not in_data and not isinstance(text, Annotation):
+        units = place_units(text, ax)
+        if not text.get_text() or units is None:
             continue
         x, y = text.xy if isinstance(text, Annotation) else text.get_position()
         plate = text.get_bbox_patch()
         background = {"bgcolor": colour(plate.get_facecolor())} if plate else {}
-        place = {"x": float(x), "y": float(y), "xref": f"x{suffix}", "yref": f"y{suffix}"}
-        place |= {"yanchor": "bottom", "xanchor": text.get_horizontalalignment()}
+        place = {"x": float(x), "y": float(y), "xref": f"x{suffix}{units[0]}", "yref": f"y{suffix}{units[1]}"}
+        middle = text.get_verticalalignment() == "center"
+        place |= {"yanchor": "middle" if middle else "bottom", "xanchor": text.get_horizontalalignment()}
         font = {"size": 9, "color": colour(text.get_color())}
         yield {"text": html_lines(text.get_text()), "showarrow": False, "font": font} | place | background
+
+
+def place_units(text: Text, ax: Axes) -> tuple[str, str] | None:
+    """Returns what plotly adds to the names of the x and the y axis: " domain" if the text's place is a share of that axis.
+
+    None if the place is given in another way.
+    """
+    transform = text.get_transform()
+    if isinstance(text, Annotation) or transform == ax.transData:
+        return "", ""
+    if transform == ax.get_yaxis_transform():
+        return " domain", ""
+    return ("", " domain") if transform == ax.get_xaxis_transform() else None
 
 
 def axis(ax: Axes, which: str, suffix: str) -> dict:

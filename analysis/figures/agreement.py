@@ -16,7 +16,10 @@ STYLES: dict[str, draw.Style] = {
 
 
 def measure(inputs: Inputs) -> Numbers:
-    """A row for each seed and decoder layer ("stage") of the first distilled student. Absent: there is none."""
+    """A row for each seed and decoder layer ("stage") of the first distilled student.
+
+    Absent: there is none, or no image has objects.
+    """
     comparisons = [c for c in inputs.measurable_comparisons() if "distilled" in c.groups]
     if not comparisons:
         raise Absent("it needs a run that had a teacher")
@@ -28,6 +31,8 @@ def measure(inputs: Inputs) -> Numbers:
         for k in range(1, 1 + len(agreement["class"]))
         if agreement["class"][k - 1] is not None
     ]
+    if not rows:
+        raise Absent("it needs images with objects that the teacher's queries are matched with")
     pairs = "over the pairs of the loss logits in which the teacher's query is matched with an object"
     about = f"Agreement of student and teacher queries, {pairs}, on {comparisons[0].label}"
     return Numbers(rows, f"{about}; {seeds_note_of([group], BANDS)}.")

@@ -9,9 +9,8 @@ from analysis.drawing.captions import data_names, seeds_note
 from analysis.figures.base import Numbers
 from analysis.inputs.groups import Comparison
 from analysis.inputs.inputs import Inputs
-from core.metrics.coco_ap import OBJECT_COUNTS
+from core.metrics.coco_ap import OBJECT_COUNTS, SIZES
 
-SIZES = {"aps": "small", "apm": "medium", "apl": "large"}
 MOST = 12  # classes that are shown: those with the largest change
 
 ByRole = dict[str, list[dict]]  # measurements of each seed, by role

@@ -6,15 +6,20 @@ from analysis.drawing import draw, style
 from analysis.drawing.captions import data_names
 from analysis.figures.base import Numbers
 from analysis.inputs.groups import Comparison
-from analysis.inputs.inputs import Inputs
+from analysis.inputs.inputs import Absent, Inputs
 
 FEW = 20  # bins with fewer detections are not shown
 
 
 def measure(inputs: Inputs) -> Numbers:
-    """A row for each bin of scores and each role of up to three comparisons. Absent: nothing was measured."""
+    """A row for each bin of scores and each role of up to three comparisons.
+
+    Absent: nothing was measured, or no bin has FEW detections.
+    """
     comparisons = inputs.measurable_comparisons()[:3]
     rows = [row for comparison in comparisons for row in rows_of(comparison, inputs)]
+    if not rows:
+        raise Absent(f"it needs at least {FEW} detections in a bin of scores; give more images by --limit")
     about = (
         f"Share of detections that hit an object (IoU at least 0.5) by score, on {data_names(comparisons)}, first seed"
     )

@@ -20,6 +20,7 @@ LONGER: draw.Style = {
 
 def measure(inputs: Inputs) -> Numbers:
     """A row for each evaluation of each seed, of up to MOST comparisons. Absent: no row says what was trained."""
+    inputs = inputs.with_ap()
     comparisons = inputs.comparisons()
     comparisons = [c for c in comparisons if c.complete and len(c.first.result["ap_by_epoch"]) > 1] or comparisons[:1]
     if not comparisons:
@@ -36,8 +37,8 @@ def rows_of(comparison: Comparison, inputs: Inputs) -> list[dict]:
     rows = [
         row | {"panel": comparison.label, "who": role} for role, group in curves.items() for row in ap_points(group)
     ]
-    if comparison.teacher_scores:
-        rows.append({"panel": comparison.label, "who": "teacher", "ap": 100 * comparison.teacher_scores["ap"]})
+    if (teacher := (comparison.teacher_scores or {}).get("ap")) is not None:
+        rows.append({"panel": comparison.label, "who": "teacher", "ap": 100 * teacher})
     return rows
 
 

@@ -15,17 +15,17 @@ from analysis.inputs.rows import detector_title
 
 def measure(inputs: Inputs) -> Numbers:
     """Three rows (teacher, student, distilled) for each complete comparison. Absent: there is none."""
-    comparisons = with_distinct_labels([c for c in inputs.comparisons() if c.complete and c.teacher_scores])
+    comparisons = [c for c in inputs.with_ap().comparisons() if c.complete and (c.teacher_scores or {}).get("ap")]
     if not comparisons:
         raise Absent("it needs a student alone and the same student distilled: give both runs, or a study of both")
     rows = []
-    for comparison in comparisons:
+    for comparison in with_distinct_labels(comparisons):
         first, teacher = comparison.first, comparison.teacher_scores or {}
         about = {"data": first.data + comparison.note, "detector": detector_title(first.detector)}
         rows.append(about | {"who": "teacher", "ap": 100 * teacher["ap"], "spread": None, "seeds": 1})
         for kind, group in comparison.groups.items():
             ap, spread = group.mean(), group.spread()
-            assert ap is not None, "every row has an AP"
+            assert ap is not None, "all rows have an AP"
             numbers = {"ap": 100 * ap, "spread": spread and 100 * spread, "seeds": len(group.rows)}
             rows.append(about | {"who": kind} | numbers)
     return Numbers(rows, f"AP on {data_names(comparisons)}; {seeds_note(comparisons)}. {gains(rows)}")

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from analysis.drawing import draw, style
 from analysis.figures.base import Numbers
-from analysis.inputs.inputs import Inputs
+from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.one_image import ReplayedImage, replay_image
 from analysis.inputs.rows import Row, detector_title
 from core.boxes import iou
@@ -34,10 +34,12 @@ def measure(inputs: Inputs) -> Numbers:
 
 
 def run_description(row: Row) -> str:
-    """The run's detector, data, name and AP, and the weights with which it started."""
-    init = Path(row.run.get("init") or "").stem
-    start = f", initialised from {init}" if init else ""
-    return f"{detector_title(row.detector)} on {row.data}, run {row.name} (AP {100 * row.result['ap']:.1f}{start})."
+    """The run's detector, data, name and AP, if that was measured, and the weights with which it started."""
+    init, ap = Path(row.run.get("init") or "").stem, row.score()
+    about = [f"AP {100 * ap:.1f}"] if ap is not None else []
+    about += [f"initialised from {init}"] if init else []
+    brackets = f" ({', '.join(about)})" if about else ""
+    return f"{detector_title(row.detector)} on {row.data}, run {row.name}{brackets}."
 
 
 def chosen_run(inputs: Inputs) -> Row:
@@ -54,11 +56,16 @@ def image_size(row: Row) -> int:
 
 
 def chosen_image(inputs: Inputs, row: Row) -> int:
-    """Among images with the fewest (at least two) objects, the one whose worst-matched object has the highest quality."""
+    """Among images with the fewest (at least two) objects, the one whose worst-matched object has the highest quality.
+
+    Absent: no image has objects.
+    """
     table = inputs.query_table(row)
     side = "teacher" if table.has_teacher else "student"
     last = table.rows(["image", "object", "object_overlap", "object_score"], side=side, layer=table.layers(side) - 1)
     last = last[last["object"] >= 0]
+    if last.empty:
+        raise Absent("it needs images with objects, and these have none")
     last["quality"] = (last["object_overlap"] * last["object_score"]) ** 0.5
     images = last.groupby("image").agg(count=("object", "size"), worst=("quality", "min"))
     several = images["count"] >= 2
@@ -69,8 +76,10 @@ def chosen_image(inputs: Inputs, row: Row) -> int:
 def panels(image: ReplayedImage, pinned: dict[str, int] | None = None) -> Numbers:
     """The masks of the queries that the rules choose, or of the `pinned` queries, by the panel's letter.
 
-    `extra` holds the image and the mask of each panel.
+    `extra` holds the image and the mask of each panel. Absent: the image has no object.
     """
+    if not len(image.truth):
+        raise Absent("this image has no object, and Figure 4 is about objects; choose another image")
     psi, places = image.masks()
     q = image.quality()
     quality, inside = q.ranking()[-1, 0].numpy(), image.inside()

@@ -28,7 +28,7 @@ ABOUT = (
 
 def measure(inputs: Inputs) -> Numbers:
     """A row for each setting with a student alone to compare it with. Absent: there is none."""
-    settings = settings_by_name([group for group in inputs.groups() if group.first.run])
+    settings = settings_by_name([group for group in inputs.with_ap().groups() if group.first.run])
     alone = [setting for setting in settings if first(setting).kind == "student"]
     pairs = [(setting, baseline(setting, alone)) for setting in settings]
     rows = [gain_row(setting, base) for setting, base in pairs if base]

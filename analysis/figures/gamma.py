@@ -16,6 +16,7 @@ from analysis.inputs.rows import Row, detector_title
 
 def measure(inputs: Inputs) -> Numbers:
     """A row for each gamma and seed of the longest sweep, and for the student alone (gamma None). Absent: no sweep."""
+    inputs = inputs.with_ap()
     sweep = next(iter(inputs.sweeps("features.gamma")), {})
     if len(sweep) < 2:
         raise Absent("it needs runs that differ in losses.features.gamma and in nothing else, such as a study of gamma")

@@ -9,7 +9,7 @@ from matplotlib.patches import ConnectionPatch, Rectangle
 
 from analysis.drawing import draw, style
 from analysis.figures.base import Numbers
-from analysis.inputs.inputs import Inputs
+from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.one_image import ReplayedImage, replay_image
 from analysis.inputs.rows import Row, detector_title
 from analysis.query_table.measure import by_layer
@@ -46,9 +46,12 @@ def measure(inputs: Inputs) -> Numbers:
 
 
 def least_stable_image(inputs: Inputs, row: Row) -> int:
-    """Among images with at most OBJECTS objects, the one whose matching changes most between the student's layers."""
+    """Among images with at most OBJECTS objects, the one whose matching changes most between the student's layers.
+
+    Absent: every image has more.
+    """
     table = inputs.query_table(row)
-    most, chosen = -1, 0
+    most, chosen = -1, None
     for part in table.parts(["image", "object"], side="student"):
         ids = part["image"].unique()
         v = by_layer(part["object"], len(ids), table.layers("student"))
@@ -56,6 +59,8 @@ def least_stable_image(inputs: Inputs, row: Row) -> int:
         changes = np.where(count <= OBJECTS, (v[1:] != v[:-1]).sum((0, 2)), -1)
         if changes.max() > most:
             most, chosen = int(changes.max()), int(ids[changes.argmax()])
+    if chosen is None:
+        raise Absent(f"every image has more than {OBJECTS} objects; choose one by --image ID")
     return chosen
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import draw, style
-from analysis.drawing.captions import BANDS, data_names, seeds_note, signed
+from analysis.drawing.captions import BANDS, beyond_chance, data_names, seeds_note, signed
 from analysis.drawing.panels import grid
 from analysis.figures.base import Numbers
 from analysis.inputs.groups import Comparison
@@ -69,9 +69,7 @@ def verdict(runs: list[dict]) -> str:
 
     The correlation of a single image has no standard error and counts as neither.
     """
-    known = [r for r in runs if r["error"] is not None]
-    above = sum(r["correlation"] > 2 * r["error"] for r in known)
-    below = sum(r["correlation"] < -2 * r["error"] for r in known)
+    above, below = (sum(beyond_chance(r["correlation"], r["error"]) == sign for r in runs) for sign in (1, -1))
     if len(runs) == 1:
         return "above" if above else "below" if below else "not statistically significant"
     return f"above in {above} of {len(runs)} seeds" + (f", below in {below}" if below else "")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import style
-from analysis.drawing.captions import signed
+from analysis.drawing.captions import beyond_chance, signed
 from analysis.figures.base import Numbers
 from analysis.inputs.groups import Comparison, Group
 from analysis.inputs.inputs import Inputs
@@ -69,7 +69,7 @@ def outcome_of_correlations(rows: list[dict]) -> str:
     """A sentence on how many detectors support the first claim."""
     rows = [row for row in rows if row["claim"] == LOOKS]
     counts = [f"{style.ROLE_NAMES[role]} {counted([r for r in rows if r['who'] == role])}" for role in ROLES]
-    above, below = (sum(sign * r["value"] > 2 * (r["error"] or 0) for r in rows) for sign in (1, -1))
+    above, below = (sum(beyond_chance(r["value"], r["error"]) == sign for r in rows) for sign in (1, -1))
     opposite = f", and the opposite for {below}" if below else ""
     return f"The claim that {LOOKS} holds for {above} of {len(rows)} trained detectors{opposite} ({'; '.join(counts)})."
 
@@ -78,7 +78,7 @@ def counted(rows: list[dict]) -> str:
     """How many correlations are above 0, and their range: "2 of 3, from −0.10 to +0.40"."""
     if not rows:
         return "none"
-    above = sum(r["value"] > 2 * (r["error"] or 0) for r in rows)
+    above = sum(beyond_chance(r["value"], r["error"]) > 0 for r in rows)
     values = [r["value"] for r in rows]
     return f"{above} of {len(rows)}, from {signed(min(values))} to {signed(max(values))}"
 

@@ -87,7 +87,7 @@ def with_distinct_labels(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def ap_points(group: Group) -> list[dict]:
-    """AP of each seed and evaluation, as {"seed", "epoch", "minutes", "ap"}.
+    """AP of each seed and evaluation that has one, as {"seed", "epoch", "minutes", "ap"}.
 
     Minutes are measured ones, so they include the load of the machine.
     """
@@ -99,5 +99,6 @@ def ap_points(group: Group) -> list[dict]:
         rows += [
             {"seed": row.seed, "epoch": epoch, "minutes": epoch * minutes, "ap": 100 * ap}
             for epoch, ap in zip(after, result["ap_by_epoch"])
+            if ap is not None
         ]
     return rows

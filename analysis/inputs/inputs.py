@@ -1,7 +1,7 @@
 """The inputs of figures and tables: rows of runs and summaries, comparisons of them, and the measurements of each run."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +39,13 @@ class Inputs:
     def runs(self) -> list[Row]:
         """The rows whose weights are available."""
         return [row for row in self.rows if row.folder]
+
+    def with_ap(self) -> "Inputs":
+        """The inputs with only the rows whose AP was measured. Absent: there are rows, and none of them has an AP."""
+        rows = [row for row in self.rows if row.score() is not None]
+        if self.rows and not rows:
+            raise Absent("no AP was measured of these runs: they were trained where faster-coco-eval is not installed")
+        return replace(self, rows=rows)
 
     def first_run(self) -> Row:
         """The first row whose weights are available. Absent: there is none."""

@@ -78,7 +78,8 @@ class Row:
         limit = f", first {config['val_limit']} images" if config["val_limit"] else ""
         if config["kind"] == "shapes":
             return f"shapes, {config['size']} px{limit}"
-        return f"{Path(config['val']).parent.name}/{Path(config['val']).stem}{limit}"
+        source = config["val"] or config.get("folder")
+        return f"{Path(source).parent.name}/{Path(source).stem}{limit}" if source else "?"
 
     @cached_property
     def options(self) -> dict[str, object]:
@@ -124,7 +125,9 @@ class Row:
 def without_local_folders(run: dict) -> dict:
     """The configuration with absolute paths cut to the file and its folder, so that machines compare equal."""
     files = {k: v and last_two_parts(v) for k, v in run.items() if k in ("teacher", "init", "class_map")}
-    data = {k: last_two_parts(v) if v and k in ("train", "val", "images") else v for k, v in run["data"].items()}
+    data = {
+        k: last_two_parts(v) if v and k in ("train", "val", "images", "folder") else v for k, v in run["data"].items()
+    }
     return run | files | {"data": {"part": "val"} | data}  # old cards have no "part"; they were all measured on "val"
 
 

@@ -10,14 +10,14 @@ from core.errors import UserError
 from core.files import read_json, write_json
 from core.metrics.coco_ap import NUMBERS
 from core.project import ASSETS
-from core.runs.results import result
+from core.runs.results import result, scores
 from core.terminal import printable
 
 
 def read_inputs(paths: Iterable[Path], scratch: Path, *, limit: int = LIMIT, image: int | None = None) -> Inputs:
     """The rows at all paths, or the shipped runs and summaries if there are no paths; query tables go into `scratch`.
 
-    UserError: a path holds neither a measured run nor a summary.
+    UserError: a path holds neither a measured run nor a summary, or a file in it is damaged.
     """
     paths = list(paths) or [ASSETS / "runs", ASSETS / "results"]
     rows = merge_rows(row for path in paths for row in rows_at(Path(path)))
@@ -70,7 +70,7 @@ def unused_name(row: Row, taken: dict) -> str:
 def rows_at(path: Path) -> list[Row]:
     """All rows of a summary file, or of a folder: its runs at any depth, then the summaries directly in it.
 
-    UserError: there is none.
+    UserError: there is none, or a file is damaged.
     """
     if path.suffix == ".json":
         return rows_of_summary(path)
@@ -84,11 +84,10 @@ def rows_at(path: Path) -> list[Row]:
 
 
 def rows_of_run(folder: Path) -> list[Row]:
-    """The run's row; an empty list if the run has no scores yet."""
-    try:
-        return [Row(folder.name, result(folder), folder if (folder / "student.safetensors").exists() else None)]
-    except UserError:
+    """The run's row; an empty list if the run has no scores yet. UserError: its card or its log is damaged."""
+    if not scores(folder):
         return []
+    return [Row(folder.name, result(folder), folder if (folder / "student.safetensors").exists() else None)]
 
 
 def rows_of_summary(path: Path) -> list[Row]:

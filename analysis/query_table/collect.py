@@ -28,7 +28,7 @@ from core.files import read_json, write_bytes, write_json
 from core.losses.base import Loss
 from core.metrics.coco_ap import restricted_to
 from core.progress import watched
-from core.runs.checkpoint import sha256_of
+from core.runs.checkpoint import sha256_of, weights_file
 from core.runs.config import encode
 from core.runs.open import OpenRun
 from core.types import Images, Targets
@@ -94,9 +94,9 @@ def describe(run: OpenRun, limit: int | None = None, batch: int = BATCH) -> tupl
         "batch": batch,
         "each": batch * PART,
         "augment": encode(run.augment),
-        "teacher": run.card["teacher"] and run.card["teacher"]["sha256"],
+        "teacher": (run.card.get("teacher") or {}).get("sha256"),
         "categories": [vars(c) for c in run.data.categories],
-        "student": sha256_of(run.path / "student.safetensors"),
+        "student": sha256_of(weights_file(run.path)),
         "truth": sha256(truth).hexdigest(),
     }, truth
 

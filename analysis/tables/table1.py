@@ -46,12 +46,14 @@ def over_training(group: Group | None) -> Measured | None:
     """The group's AP after each share of the epochs; None without a group."""
     if group is None:
         return None
-    values = {key: [ap_after(row.result, share) for row in group.rows] for key, share in SHARES.items()}
+    aps = {key: [ap_after(row.result, share) for row in group.rows] for key, share in SHARES.items()}
+    values = {key: [ap for ap in column if ap is not None] for key, column in aps.items()}
     return measured_values(group.first.data, values, len(group.rows))
 
 
-def ap_after(result: dict, share: float) -> float:
-    """AP in points at the first evaluation that is not before this share of the epochs."""
+def ap_after(result: dict, share: float) -> float | None:
+    """AP in points at the first evaluation that is not before this share of the epochs; None if it had none."""
     after = result.get("measured_after", range(1, 1 + len(result["ap_by_epoch"])))
     reached = share * result["epochs"] - 1e-9
-    return next(100 * ap for epoch, ap in zip(after, result["ap_by_epoch"]) if epoch >= reached)
+    ap = next(ap for epoch, ap in zip(after, result["ap_by_epoch"]) if epoch >= reached)
+    return None if ap is None else 100 * ap

@@ -19,17 +19,16 @@ class DiagnosisJobs:
 
     def __init__(self, queue: ForwardQueue) -> None:
         self.queue, self.lock = queue, Lock()
-        self.jobs: dict[Key, Job] = {}  # by the version of the run
+        self.jobs: dict[Key, Job] = {}  # by `diagnosis_key`, as all of these
         self.images_done: dict[Key, int] = {}
-        self.made: dict[Key, dict] = {}  # by the version of the run and of its log
+        self.made: dict[Key, dict] = {}
 
     def known(self, samples: Samples) -> dict:
         """The diagnosis of a run as it was made last, or how far it is, without waiting; see `diagnose`.
 
         {"state": "failed", "said"} where it cannot be made.
         """
-        log = samples.run.path / "metrics.jsonl"
-        key = (*samples.version, log.stat().st_mtime_ns if log.is_file() else 0)
+        key = diagnosis_key(samples)
         if key not in self.made:
             try:
                 answer = self.diagnose(samples, seconds=0.0)
@@ -47,7 +46,9 @@ class DiagnosisJobs:
         """
         if not samples.run.path.is_dir():
             raise UserError(f"{samples.run.path} is a file of weights; the doctor reads what a run recorded")
-        key: Key = (*samples.version, "doctor")
+        if "losses" not in samples.run.card["run"]:
+            raise UserError(f"{samples.run.path} has another teacher than its own here; open the run alone")
+        key = diagnosis_key(samples)
         with self.lock:
             if key not in self.jobs:
                 (self.jobs[key],) = self.queue.request({key: lambda on_decoded: self.examine(key, samples)}, key)
@@ -70,3 +71,9 @@ class DiagnosisJobs:
         for count, image in enumerate(self.queue.between(images)):
             self.images_done[key] = count
             yield image
+
+
+def diagnosis_key(samples: Samples) -> Key:
+    """A key that changes when the run has new weights or has logged more."""
+    log = samples.run.path / "metrics.jsonl"
+    return *samples.version, "diagnosis", log.stat().st_mtime_ns if log.is_file() else 0

@@ -54,7 +54,7 @@ class FigureJobs:
             if key != self.key and self.process is not None and monotonic() - self.last_request < PATIENCE:
                 return {"state": "working", "said": WAITING, "seconds": 0.0}
             if key == self.key and key in self.failed:
-                return {"state": "failed", "said": self.failed[key]}
+                return {"state": "failed", "said": self.failed.pop(key)}  # the next request tries again
             if key != self.key or self.process is None:
                 self.begin(key, name, arguments)
             self.last_request = monotonic()
@@ -70,6 +70,8 @@ class FigureJobs:
                 f"no figure or table {name[:40]!r}; there are {', '.join(p['name'] for p in self.catalogue())}"
             )
         paths = [self.path(run) for run in dict.fromkeys(runs)]
+        if name in OF_ONE_IMAGE and image is not None and self.library.images:
+            raise UserError("the app shows other images than the runs' own, of which figures are; deselect the image")
         arguments = [name, *map(str, paths)]
         if shipped and paths:  # without any run, `python -m analysis` takes them anyway
             arguments += [str(p) for p in (ASSETS / "runs", ASSETS / "results") if p.is_dir()]
@@ -81,16 +83,18 @@ class FigureJobs:
         return sha256(json.dumps([arguments, times]).encode()).hexdigest()[:24], arguments
 
     def path(self, run: str) -> Path:
-        """The folder of a run. UserError: there is none."""
+        """The folder of a run. UserError: there is none, or its teacher is another one here."""
         source = self.library.sources().get(run)
         if source is None or not source.path.is_dir():
             raise UserError(f"there is no run {run[:80]!r} to make figures of; the list of runs shows those there are")
+        if source.teacher is not None:
+            raise UserError(f"{run}: figures show a run with its own teacher; open {source.path} alone")
         return source.path
 
     def begin(self, key: str, name: str, arguments: Sequence[str]) -> None:
         """Starts to make a figure, and gives up what is being made."""
         self.stop()
-        self.failed.pop(key, None)
+        self.failed.clear()
         self.key, self.name, self.begun = key, name, monotonic()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "wb") as out:

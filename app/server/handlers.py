@@ -78,9 +78,9 @@ class Handlers:
     ) -> dict:
         """One page of the run's images in some order: {"items", "page", "pages", "where", "known", "total", "sorts"}.
 
-        `sort` is order, flips, cost, loss or missed, and with a second run gained or lost. Images are evaluated in the
-        background: `known` of `total` are so far. `near` is the key of an image whose page is wanted. The filters are those of
-        `filters`.
+        `sort` is order, flips, cost, loss, disagreement or missed, and with a second run gained or lost. Images are evaluated
+        in the background: `known` of `total` are so far. `near` is the key of an image whose page is wanted. The filters are
+        those of `filters`.
         """
         both = self.both_samples(run, compare)
         if sort not in gallery.SORTS or (len(both) == 1 and sort in gallery.OF_TWO_RUNS):

@@ -18,6 +18,7 @@ from app.server.theme import css, theme
 from app.worker.cache import Cache
 from app.worker.forward_queue import ForwardQueue
 from app.worker.library import Library, Source
+from app.worker.survey import refuse_unwritable
 from core.errors import UserError
 from core.terminal import printable
 
@@ -38,7 +39,8 @@ class Options:
 
 
 def serve(options: Options) -> None:
-    """Serves the page until it is interrupted. UserError: a run, its data or the port is not available."""
+    """Serves the page until it is interrupted. UserError: a run, its data, the port or the cache is not available."""
+    refuse_unwritable()
     port = free_port(options.port)
     first = Source(options.run, options.teacher) if options.run else None
     second = Source(options.compare) if options.compare else None

@@ -1,7 +1,7 @@
 """Which query each object was matched with at the end of each epoch, where the run recorded its assignments."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from core.errors import UserError
 FILE = "assignments.parquet"  # train/run_folder/assignments.py: who, epoch, image, layer, query, object, cost, margin, runner_up
 COLUMNS = ("epoch", "query", "object", "cost", "margin", "runner_up")
 NOTHING_RECORDED = "No open run recorded the assignments of this image."
+OTHER_IMAGES = "These are not the images of the run's training, so nothing was recorded of them."
 UPLOADED = "An uploaded image was in no training, so nothing was recorded of it."
 OFFERED = 32  # recorded images that are offered in place of one that was not, at most
 
@@ -25,11 +26,13 @@ def epochs(display: Display, both: Sequence[Samples], layer: int) -> dict:
     """
     kind, _, id = display.main.key.partition("/")
     layer = layer % display.layers
+    own = {side: samples for side, samples in zip(("student", "other"), both) if samples.own_images}
     if kind != "image":
-        return {"layer": layer, "bands": [], "says": UPLOADED, "recorded": recorded_images(both)}
-    bands = [band(display, side, samples, int(id), layer) for side, samples in zip(("student", "other"), both)]
+        return {"layer": layer, "bands": [], "says": UPLOADED, "recorded": recorded_images(own.values())}
+    bands = [band(display, side, samples, int(id), layer) for side, samples in own.items()]
     recorded = [band for band in bands if band["epochs"]]
-    offered, says = ([], "") if recorded else (recorded_images(both), NOTHING_RECORDED)
+    nothing = NOTHING_RECORDED if own else OTHER_IMAGES
+    offered, says = ([], "") if recorded else (recorded_images(own.values()), nothing)
     return {"layer": layer, "bands": recorded, "says": says, "recorded": offered}
 
 
@@ -60,15 +63,16 @@ def recorded_rows(samples: Samples, image: int, layer: int) -> dict[str, np.ndar
     return read_columns(path, COLUMNS, wanted)
 
 
-def recorded_images(both: Sequence[Samples]) -> list[str]:
-    """The keys of the first images of the data that any of the runs recorded."""
+def recorded_images(runs: Collection[Samples]) -> list[str]:
+    """The keys of the first images that any of these runs, which have the same images, recorded."""
     recorded: set[int] = set()
-    for samples in both:
+    for samples in runs:
         path = samples.run.path / FILE
         if path.is_file():
             columns = read_columns(path, ("image",), [("who", "=", "student"), ("layer", "=", 0)])
             recorded.update(columns["image"].tolist())
-    return [f"image/{id}" for id in both[0].run.data.ids if id in recorded][:OFFERED]
+    ids = next((samples.run.data.ids for samples in runs), ())
+    return [f"image/{id}" for id in ids if id in recorded][:OFFERED]
 
 
 def read_columns(path: Path, columns: Sequence[str], wanted: list[tuple]) -> dict[str, np.ndarray]:
@@ -78,5 +82,5 @@ def read_columns(path: Path, columns: Sequence[str], wanted: list[tuple]) -> dic
     try:
         table = pq.read_table(path, columns=list(columns), filters=wanted)
     except Exception as error:  # pyarrow raises many kinds
-        raise UserError(f"{path} cannot be read ({error}); the next epoch writes it again") from None
+        raise UserError(f"{path} cannot be read ({error}); move it away, and the page goes without it") from None
     return {name: table[name].to_numpy() for name in columns}

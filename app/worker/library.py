@@ -98,6 +98,13 @@ class Library:
             self.listed = monotonic(), given | {s.id: s for s in in_folders if s.id not in given}
         return self.listed[1]
 
+    def source(self, id: str) -> Source:
+        """A run that is listed. UserError: there is none of this id."""
+        source = self.sources().get(id)
+        if source is None:
+            raise UserError(f"there is no run {id[:80]!r} here; the list of runs shows those there are")
+        return source
+
     def first(self) -> str:
         """The id of the run that is displayed when none is chosen. UserError: there is no run with weights."""
         ready = (id for id, source in self.sources().items() if source in self.given or weights(source).exists())
@@ -111,9 +118,7 @@ class Library:
 
         UserError: there is no such run, or it cannot be opened.
         """
-        source = self.sources().get(id)
-        if source is None:
-            raise UserError(f"there is no run {id[:80]!r} here; the list of runs shows those there are")
+        source = self.source(id)
         file = weights(source)
         version = id, file.stat().st_mtime if file.exists() else 0.0
         return self.opened(version, lambda: self.open_source(source, version))
@@ -141,7 +146,7 @@ class Library:
             {"data": self.data, "images": self.images} if self.data else {"pictures": self.images}
         )
         run = open_run(source.path, **shown, teacher=source.teacher, load=self.detectors.load)
-        return Samples(run, version, self.uploads, self.queue.cache)
+        return Samples(run, version, self.uploads, self.queue.cache, own_images=not self.images)
 
     def listing(self) -> list[dict]:
         """The rows of the page's list of runs; an incomplete run says what it lacks."""
@@ -171,12 +176,12 @@ def about(source: Source) -> dict:
         card: dict[str, Any] = read_json(source.path / "card.json") if source.path.is_dir() else {}
         student = card["run"]["student"]["config"] if card else {}
         lacks = "" if weights(source).exists() else "no weights yet: it has not finished its first epoch"
-    except (UserError, KeyError, TypeError):
+        teacher = str(source.teacher or (card.get("teacher") or {}).get("path", ""))
+        backbone = str(student.get("backbone", ""))
+    except (UserError, KeyError, TypeError, AttributeError):
         return {"student": "", "teacher": "", "ap": None, "lacks": "its card.json is not that of a run"}
     try:
         ap = best_ap(source.path).get("student") if card else None
     except UserError as error:
         ap, lacks = None, lacks or str(error)
-    teacher = str(source.teacher or (card.get("teacher") or {}).get("path", ""))
-    backbone = str(student["backbone"]) if "backbone" in student else ""
     return {"student": backbone, "teacher": teacher, "ap": ap, "lacks": lacks}

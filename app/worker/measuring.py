@@ -44,7 +44,7 @@ class Measurement:
             return
         try:
             yield from self.collect(folder() / survey.fingerprint(self.samples))
-        except UserError as error:
+        except (UserError, OSError) as error:
             self.error = str(error)
 
     def collect(self, out: Path) -> Generator:
@@ -72,7 +72,7 @@ class Measurement:
                 if not file.exists():
                     write_json(file, measure_table(open_table(out)))
             self.values = read_json(file)
-        except UserError as error:
+        except (UserError, OSError) as error:
             self.error = str(error)
 
     def state(self) -> dict:

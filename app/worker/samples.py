@@ -32,9 +32,15 @@ THUMBNAILS = 1000  # kept in memory, of some kB each
 class Samples:
     """A run with its images. A key is "image/ID", or "upload/DIGEST/SCORE" with the lowest score of pseudo truth."""
 
-    def __init__(self, run: OpenRun, version: tuple[Hashable, ...], uploads: Uploads, cache: Cache) -> None:
-        """`version` differs between any two runs, weights or sets of images."""
+    def __init__(
+        self, run: OpenRun, version: tuple[Hashable, ...], uploads: Uploads, cache: Cache, *, own_images: bool = True
+    ) -> None:
+        """`version` differs between any two runs, weights or sets of images.
+
+        `own_images` says whether the images are those on which the run was measured while it was trained.
+        """
         self.run, self.version, self.uploads, self.cache = run, version, uploads, cache
+        self.own_images = own_images
         self.truth = run.data.truth()
         self.names = {x["id"]: shown_name(x) for x in self.truth["images"]}
         self.thumbnails: dict[int, str] = {}  # by index
@@ -64,7 +70,7 @@ class Samples:
         """The same images in another run. UserError: that run has other classes."""
         if run.classes != self.run.classes:
             raise UserError(f"{run.path} knows other classes than {self.run.path}; choose a run of the same data")
-        return Samples(replace(run, data=self.run.data), version, self.uploads, self.cache)
+        return Samples(replace(run, data=self.run.data), version, self.uploads, self.cache, own_images=False)
 
     def sample(self, key: str) -> Sample:
         """The image with its annotated objects, of which an upload has none. UserError: there is no such image."""

@@ -118,6 +118,19 @@ def folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "detrdistill" / "surveys"
 
 
+def refuse_unwritable() -> None:
+    """Creates the folder. UserError: it cannot be created or written."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder(), os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise UserError(
+            f"what is computed of images is kept in {folder()}, which cannot be written; set XDG_CACHE_HOME to another folder"
+        )
+
+
 def make_room(path: Path) -> None:
     """Creates the folder, and removes the files in it that were used longest ago."""
     path.mkdir(parents=True, exist_ok=True)

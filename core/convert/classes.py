@@ -1,11 +1,13 @@
 """Chooses the rows of a class head that are classes, their order, and the ids and names of the classes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.convert.read import ForeignWeights
 from core.data.category import Category
+from core.data.coco.faults import quoted
 from core.data.coco.rules import category_violations, faults_in, repeated_names
 from core.errors import UserError
 from core.files import read_json
@@ -34,7 +36,20 @@ class Classes:
 
 
 def choose_classes(foreign: ForeignWeights, kind: str, count: int, class_file: Path | None) -> Classes:
-    """The classes of a detector whose class heads have `count` rows.
+    """The classes of a detector whose class heads have `count` rows; see `find_classes`. UserError: two have one name or id."""
+    classes = find_classes(foreign, kind, count, class_file)
+    for key in ("name", "id"):
+        values = Counter(vars(c)[key] for c in classes.categories)
+        if repeated := next((c for c in classes.categories if values[vars(c)[key]] > 1), None):
+            raise UserError(
+                f"{class_file or foreign.path} gives the {key} {quoted(vars(repeated)[key])} to more than one class; give each "
+                "class its own in --classes FILE.json"
+            )
+    return classes
+
+
+def find_classes(foreign: ForeignWeights, kind: str, count: int, class_file: Path | None) -> Classes:
+    """The classes of a detector whose class heads have `count` rows; several may have one name.
 
     The names come from `class_file` (a JSON list of names, or a COCO instances file) if given, else from the file of weights.
     Without names, 91 rows of the DETR family are COCO's ids, 80 rows of AdaMixer are COCO's classes by id, and other rows are
@@ -105,11 +120,11 @@ def categories_in(path: Path, content: Any) -> tuple[Category, ...]:
 def rows_of(categories: tuple[Category, ...], kind: str, count: int, names: dict[int, str]) -> tuple[int, ...]:
     """The row of each category, or () if none of these ways fits.
 
-    By the names that the weights come with, if all are there; else all rows in order of id, if the numbers are equal; else, in
-    the DETR family, the row of the id.
+    By the names that the weights come with, if all are there once; else all rows in order of id, if the numbers are equal; else,
+    in the DETR family, the row of the id.
     """
-    by_name = {name: k for k, name in names.items()}
-    if all(c.name in by_name for c in categories):
+    by_name, times = {name: k for k, name in names.items()}, Counter(names.values())
+    if all(times[c.name] == 1 for c in categories):
         return tuple(by_name[c.name] for c in categories)
     if len(categories) == count:
         return tuple(range(count))

@@ -28,6 +28,7 @@ from core.tensor_names import HUB
 from core.types import Images
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+COSTS = {"class": 2.0, "bbox": 5.0, "giou": 2.0}  # weights of the parts of the cost where a configuration gives none
 PROBE = 512  # side of the image with which strides are measured
 
 
@@ -127,21 +128,32 @@ def divisor(settings: Any) -> int:
 def matching(settings: Any) -> Matching:
     """The costs of transformers' matcher for this configuration, and the losses of the family's original training."""
     family = FAMILIES[settings.model_type]
-    costs = {}
-    for part, default in (("class", 2.0), ("bbox", 5.0), ("giou", 2.0)):
-        value = getattr(settings, f"{part}_cost", None) or getattr(settings, f"matcher_{part}_cost", None)
-        costs[part] = float(value or default)
+    costs = {part: cost(settings, part) for part in COSTS}
+    class_loss_weight = 1.0 if family.class_loss != "focal" else loss_weight("class", costs)
     return Matching(
         class_weight=costs["class"],
         l1_weight=costs["bbox"],
         giou_weight=costs["giou"],
         class_cost="score" if family.softmax else "focal",
         class_loss=family.class_loss,
-        class_loss_weight=None if family.class_loss == "focal" else 1.0,
+        class_loss_weight=class_loss_weight,
+        l1_loss_weight=loss_weight("bbox", costs),
+        giou_loss_weight=loss_weight("giou", costs),
         fgl_weight=float(settings.weight_loss_fgl) if family.bins else 0.0,
         ddf_weight=float(settings.weight_loss_ddf) if family.bins else 0.0,
         union=family.bins,
     )
+
+
+def cost(settings: Any, part: str) -> float:
+    """The weight of a part of the cost in transformers' configuration, or else its default."""
+    stated = (getattr(settings, name, None) for name in (f"{part}_cost", f"matcher_{part}_cost"))
+    return float(next((value for value in stated if value is not None), COSTS[part]))
+
+
+def loss_weight(part: str, costs: dict[str, float]) -> float | None:
+    """The weight of a term of the loss: that of the cost (None), or its default where the cost is left out."""
+    return None if costs[part] else COSTS[part]
 
 
 @torch.no_grad()

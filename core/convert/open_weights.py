@@ -32,6 +32,8 @@ def open_weights(
     """
     kind = model_type(path)
     if hub or (kind in FAMILIES and kind not in NATIVE):
+        if heads is not None:
+            raise UserError(f"{path} says in its config.json how many heads it has; leave --heads out")
         return convert_folder(path, class_file)
     foreign = read_weights(path)
     stated = foreign.options.get("heads", heads)

@@ -60,11 +60,6 @@ class ForeignWeights:
     augment: Augment = Augment(sizes=(800,), longest=1333)  # the size of images in evaluation
     native_backbone: bool = False  # a ResNet of transformers itself; `tensors` then has torchvision's names for it
 
-    @property
-    def image_size(self) -> tuple[int | None, int]:
-        """Short side of images in evaluation (None: keep), and limit of the long side, in pixels."""
-        return self.augment.eval_short, self.augment.longest
-
 
 def read_weights(path: Path) -> ForeignWeights:
     """Reads a .pth file or a folder of transformers. UserError: it cannot be read, or is not safe to read."""
@@ -239,12 +234,13 @@ def processor_image_size(path: Path) -> tuple[int | None, int]:
 
 
 def processor_augment(path: Path) -> Augment:
-    """The size of images by the folder's image processor: a square, or a short side with a limit of the long side.
+    """The size of images by the folder's image processor: a square, or a short side, if any, with a limit of the long side.
 
     UserError: see `processor_image_size`; or images would become oblong.
     """
-    size, file = read_processor(path).get("size"), path / "preprocessor_config.json"
-    if isinstance(size, dict) and {"height", "width"} <= size.keys():
+    entries, file = read_processor(path), path / "preprocessor_config.json"
+    size, resizes = entries.get("size"), entries.get("do_resize") is not False
+    if resizes and isinstance(size, dict) and {"height", "width"} <= size.keys():
         height, width = (side_of(size, key, 0, file) for key in ("height", "width"))
         if height != width:
             raise UserError(f"{file} resizes images to {height} x {width}; only squares can be used")

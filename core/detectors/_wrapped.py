@@ -1,5 +1,7 @@
 """A detector that changes what another one predicts, and is that detector in everything else."""
 
+from torch import nn
+
 from core.detectors.base import Detector
 from core.types import Images, Memory, Queries
 
@@ -35,6 +37,11 @@ class Wrapped(Detector):
     def known(self) -> tuple[bool, ...]:
         """Returns whether the wrapped detector knows each class."""
         return self.detector.known
+
+    @property
+    def samplers(self) -> tuple[nn.Module, ...]:
+        """The modules of the wrapped detector's decoder layers that read memory."""
+        return self.detector.samplers
 
     def encode(self, images: Images) -> Memory:
         return self.detector.encode(images)

@@ -21,7 +21,7 @@ from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import last_linear
 from core.nn.pyramid import Pyramid, pyramid, sample_3d
-from core.tensor_names import OURS, RELEASED, table, translate
+from core.tensor_names import table
 from core.types import Images, Memory, Predictions, Queries
 
 DIVISOR = 32  # images are padded to multiples of it, so that size times stride is the same in every level
@@ -297,8 +297,3 @@ stages.*                roi_head.bbox_head.*            -
   .to_shift.1           .reg_fcs.1                      -
   .to_shift.3           .fc_reg                         -
 """)
-
-
-def rename(key: str) -> str:
-    """This project's name of a tensor of the released checkpoints."""
-    return translate(key, NAMES, RELEASED, OURS)[0]

@@ -6,6 +6,7 @@ channel by a function of the content.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from einops import rearrange, repeat
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 
 from core.detectors.base import Detector
 from core.errors import UserError
-from core.limits import Count, Divisor, Dropout, Layers, LayersOrZero, Size
+from core.limits import Count, Divisor, Dropout, Layers, LayersOrZero, Limits, Size
 from core.matching.costs import Matching
 from core.nn import backbones
 from core.nn.attention import SelfAttention, attend, attention_weights, feedforward, last_linear, mlp, xavier
 from core.nn.positions import inverse_sigmoid, sine_of_places, sine_of_points
-from core.tensor_names import OURS, RELEASED, table, translate
+from core.tensor_names import table
 from core.types import Images, Memory, Predictions, Queries
 
 
@@ -35,7 +36,7 @@ class Config:
     queries: Count = 300  # Number of queries.
     layers: Layers = 6  # Number of decoder layers.
     encoder_layers: LayersOrZero = 6  # Number of encoder layers.
-    width: Size = 256  # Width of queries and memory.
+    width: Annotated[int, Limits(4, 16_384, of=4)] = 256  # Width of queries and memory.
     heads: Divisor = 8  # Number of attention heads.
     feedforward: Size = 2048  # Width of the feed-forward layers.
     dropout: Dropout = 0.1  # Dropout probability.
@@ -262,8 +263,3 @@ to_box                  bbox_embed                      bbox_predictor
   .2                    .layers.1                       .layers.1
   .4                    .layers.2                       .layers.2
 """)
-
-
-def rename(key: str) -> str:
-    """This project's name of a tensor of the released checkpoints."""
-    return translate(key, NAMES, RELEASED, OURS)[0]

@@ -25,7 +25,7 @@ from core.nn.attention import SelfAttention, feedforward, last_linear, mlp, xavi
 from core.nn.deformable import DeformableAttention, OffsetFrame, offset_frame
 from core.nn.positions import inverse_sigmoid, sine, sine_of_places
 from core.nn.sampling import TableLayout, table_layout
-from core.tensor_names import OURS, RELEASED, table, translate
+from core.tensor_names import table
 from core.types import Images, Memory, Predictions, Queries
 
 M = TypeVar("M", bound=nn.Module)
@@ -53,7 +53,7 @@ class Config:
 
 
 class Model(Detector):
-    """Deformable DETR with new weights; UserError if the config has `two_stage` without `refine`."""
+    """Deformable DETR with new weights; UserError if the config has `two_stage` without `refine`, or wrong strides."""
 
     config: Config
 
@@ -63,7 +63,7 @@ class Model(Detector):
             raise UserError("a two-stage Deformable DETR refines boxes: set refine, or leave two_stage out")
         self.config = config
         d = config.width
-        mapped = tuple(s for s in config.strides if s in backbones.STRIDES)
+        mapped = backbone_strides(config.strides)
         self.backbone = backbones.build(config.backbone, mapped, config.frozen).freeze_norms()
         self.neck = nn.ModuleList(necks(config, self.backbone.channels))
         self.level = nn.Parameter(torch.randn(len(config.strides), d))
@@ -202,6 +202,18 @@ class Model(Detector):
             if self.config.refine:
                 reference = boxes.detach()
         return Predictions(*map(torch.stack, zip(*layers)))
+
+
+def backbone_strides(strides: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides whose maps the backbone has. UserError: they are not in rising order, or the others do not double the last."""
+    mapped = tuple(s for s in strides if s in backbones.STRIDES)
+    further = tuple(mapped[-1] * 2**k for k in range(1, len(strides) - len(mapped) + 1)) if mapped else ()
+    if not mapped or strides != (*sorted(set(mapped)), *further):
+        raise UserError(
+            f"strides is {strides}: give strides of the backbone, of {backbones.STRIDES}, the smallest first and each once, and "
+            "then, for further levels, each twice the one before"
+        )
+    return mapped
 
 
 def necks(config: Config, channels: list[int]) -> list[nn.Module]:
@@ -346,8 +358,3 @@ to_box.*                transformer.decoder.bbox_embed.*     model.decoder.bbox_
   .2                    .layers.1                       .layers.1
   .4                    .layers.2                       .layers.2
 """)
-
-
-def rename(key: str) -> str:
-    """This project's name of a tensor of the released checkpoints."""
-    return translate(key, NAMES, RELEASED, OURS)[0]

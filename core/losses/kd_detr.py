@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.errors import UserError
-from core.limits import Count, Positive, Weight
+from core.limits import CountOrZero, Positive, Weight
 from core.losses import logits
 from core.losses._layer_mapping import LayerMapping
 from core.losses._same_queries import SameQueries, assignment_of_teacher
@@ -42,7 +42,7 @@ class Config:
     """The queries that are decoded, and the weights of the terms."""
 
     weight: Weight = 0.0  # Weight of the whole loss; 0 leaves it out.
-    general: Count | None = None  # Number of general queries of an image; None takes as many as the teacher has.
+    general: CountOrZero | None = None  # General queries of an image; 0: none, None: as many as the teacher has.
     specific: bool = True  # Compare the teacher's own queries too.
     classes: Literal["softmax", "sigmoid"] = "softmax"  # Class scores that are compared: of a softmax, or each alone.
     temperature: Positive = 10.0  # Temperature of the class scores.

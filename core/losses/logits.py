@@ -18,7 +18,7 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from core.boxes import centers, corners, giou
+from core.boxes import clipped, giou
 from core.errors import UserError
 from core.limits import Weight
 from core.losses._class_losses import focal_loss
@@ -174,7 +174,7 @@ class Model(Loss):
     def teacher_boxes(self, teacher: Trace) -> Float[Tensor, "l b t 4"]:
         """Boxes of the teacher's own queries, clipped to the image if the config says so."""
         boxes = teacher.own.boxes
-        return centers(corners(boxes).clamp(0, 1)) if self.config.clamp else boxes
+        return clipped(boxes) if self.config.clamp else boxes
 
     def pair_weight(self, a: Assignment, targets: Targets, kind: str, queries: tuple[int, int]) -> Float[Tensor, " m"]:
         """Factor of each pair: 1 / number of pairs of its kind in a layer and the whole step, or 1 with `normalise` "sum".

@@ -170,7 +170,7 @@ def in_one_copy(tensors: list[Tensor]) -> Arrived[list[np.ndarray]]:
     on_host, copied = flat.to("cpu", non_blocking=flat.is_cuda), None
     if flat.is_cuda:
         copied = torch.cuda.Event()
-        copied.record()
+        copied.record(torch.cuda.current_stream(flat.device))
 
     def arrays() -> list[np.ndarray]:
         if copied:

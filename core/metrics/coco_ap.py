@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from faster_coco_eval import COCO, COCOeval_faster
 
 NUMBERS = ("ap", "ap50", "ap75", "aps", "apm", "apl")  # the first six of COCOeval.stats
+SIZES = {"aps": "small", "apm": "medium", "apl": "large"}  # of objects
 # Ranges of the number of objects in an image, ends included.
 Ranges = Mapping[str, tuple[int, int | float]]
 OBJECT_COUNTS: Ranges = {"1 or 2": (1, 2), "3 to 5": (3, 5), "6 or more": (6, float("inf"))}

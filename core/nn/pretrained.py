@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.errors import UserError
-from core.nn.backbones import Backbone
+from core.nn.backbones import TORCHVISION, Backbone
 from core.nn.memory import limited_to_file
 
 LITE = {
@@ -21,12 +22,15 @@ LITE = {
 def load(backbone: Backbone, name: str, source: str) -> str:
     """Fills the backbone `name` from `source`, which is "imagenet" or a file; returns where the weights came from.
 
-    UserError: the file is missing, is a pickle that holds more than tensors, or does not fit the backbone.
+    UserError: the file is missing, is a pickle that holds more than tensors, or does not fit the backbone; or there are no
+    ImageNet weights of the backbone.
     """
     if source != "imagenet":
         fill(backbone, read(Path(source)), source)
     elif name in LITE:
         source = fill_lite(backbone, name)
+    elif name not in TORCHVISION:
+        raise UserError(f"there are no ImageNet weights of {name}; give a file by --init FILE, or set --init None")
     else:
         fill(backbone, download(name), f"torchvision's {name}")
         source = f"torchvision {name} IMAGENET1K_V1"
@@ -34,21 +38,26 @@ def load(backbone: Backbone, name: str, source: str) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file by name; UserError if it is missing or cannot be read safely."""
+    """The tensors of a .safetensors or .pth file by name; UserError if it is missing, holds others, or is not safe to read."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
     try:
         with limited_to_file(path):
-            tensors: dict[str, Tensor] = (
+            tensors: Any = (
                 load_file(path)
                 if path.suffix == ".safetensors"
                 else torch.load(path, map_location="cpu", weights_only=True)
             )
-        return tensors
     except Exception as error:  # both libraries raise many kinds for a damaged or foreign file
         raise UserError(
             f"{path} is not a file of weights that is safe to read ({(str(error) or type(error).__name__).splitlines()[0]})"
         ) from None
+
+    if not isinstance(tensors, dict) or not all(isinstance(x, Tensor) for x in tensors.values()):
+        raise UserError(
+            f"{path} does not hold tensors by name alone; save the state_dict of the backbone, and give that file"
+        )
+    return tensors
 
 
 def fill(backbone: Backbone, tensors: dict[str, Tensor], source: str) -> None:
@@ -87,7 +96,7 @@ def download(name: str) -> dict[str, Tensor]:
     """torchvision's ImageNet weights of a model, from its cache or the network; UserError if they cannot be had."""
     try:
         return torchvision.models.get_model(name, weights="IMAGENET1K_V1").state_dict()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the second if what came has another digest
         raise UserError(
             f"torchvision could not download ImageNet weights of {name} ({error}); give a local file: --init FILE"
         ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from core.files import read_bytes, read_json, write_bytes
 from core.limits import refuse_outside, shown
 from core.losses.base import Loss
 from core.nn.memory import physical_memory
-from core.runs.checksums import load_checked, with_checksums
+from core.runs.checksums import file_header, load_checked, with_checksums
 from core.runs.class_mapping import ClassMap, categories_of, map_classes
 from core.runs.config import decode, decode_detector, did_you_mean, encode
 from core.runs.last_layer import LastLayer
@@ -81,11 +81,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     UserError: the file cannot be read, or its tensors have changed since it was written.
     """
     try:
-        with safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "{}"))
-        if not isinstance(card, dict):
-            raise ValueError("the card in its header is not an object")
-        return load_checked(Path(path).read_bytes(), card, path)
+        data = read_bytes(path)  # once, since another file may take its place at any time
+        return load_checked(data, card_in(data), path)
     except UserError:
         raise
     except (FileNotFoundError, IsADirectoryError):
@@ -97,6 +94,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
             f"{path} is not a safetensors file ({error}); pickles such as .pth are never opened here:"
             f" take weights of others in with: python -m train import {path} --out RUN"
         ) from None
+
+
+def card_in(data: bytes) -> dict:
+    """The card in the header of a safetensors file, given its bytes; {} if it has none. ValueError: it is not an object."""
+    entries = file_header(data)[0].get("__metadata__", {})
+    text = entries.get("card", "{}") if isinstance(entries, dict) else None
+    card = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(card, dict):
+        raise ValueError("the card in its header is not an object")
+    return card
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -155,11 +162,12 @@ def open_teacher(run: Path, entry: Any, load: Load) -> Detector:
     UserError: it is gone or has changed.
     """
     recorded, digest = (card_entry(entry, key, str, run) for key in ("path", "sha256"))
-    path = next((p for p in (weights_file(Path(recorded)), weights_file(run / recorded)) if p.is_file()), None)
-    if path is None:
+    found = [p for p in (weights_file(Path(recorded)), weights_file(run / recorded)) if p.is_file()]
+    if not found:
         raise UserError(f"{run}: its teacher {recorded} is gone; put it back, or give --teacher RUN")
-    if sha256_of(path) != digest:
-        raise UserError(f"{run}: {path} is not the teacher that it was trained with (its sha256 differs)")
+    path = next((p for p in found if sha256_of(p) == digest), None)
+    if path is None:
+        raise UserError(f"{run}: {found[0]} is not the teacher that it was trained with (its sha256 differs)")
     columns = decode(ClassMap | None, entry.get("columns"), f"{run / 'card.json'}: teacher.columns")
     teacher = map_classes(load(path)[0], columns)
     return LastLayer(teacher) if entry.get("layers") == "last" else teacher

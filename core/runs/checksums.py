@@ -33,10 +33,18 @@ def checksum_of(data: Any, start: int, end: int) -> int:
     return total + (int(np.frombuffer(data, np.uint8, rest, end - rest).sum(dtype=np.int64)) if rest else 0)
 
 
+def file_header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, given its bytes, and where the tensors begin. ValueError: there is none."""
+    begin = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:begin]) if begin <= len(data) else None
+    if not isinstance(header, dict):
+        raise ValueError("it has no header")
+    return header, begin
+
+
 def file_checksums(data: bytes) -> dict[str, int]:
     """The checksum of each tensor of a safetensors file, given its bytes."""
-    begin = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:begin])
+    header, begin = file_header(data)
     spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
     return {name: checksum_of(data, begin + start, begin + end) for name, (start, end) in spans.items()}
 

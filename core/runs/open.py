@@ -65,8 +65,8 @@ def open_run(
 ) -> OpenRun:
     """Opens a run's folder or a file of weights, with its validation images or others.
 
-    `data` is an instances JSON and `images` its folder, or `pictures` is a folder of images without annotations; `teacher`
-    replaces the run's teacher. UserError: the run or its data cannot be read.
+    `data` is an instances JSON, and `images` its folder or that of the run's own images; or `pictures` is a folder of images
+    without annotations. `teacher` replaces the run's teacher. UserError: the run or its data cannot be read.
     """
     distiller, card, notes = open_networks(Path(path), teacher, load)
     card = card if "run" in card else card | {"run": {"data": card.get("data")}}
@@ -85,16 +85,20 @@ def open_networks(path: Path, teacher: Path | None, load: Load) -> tuple[Distill
 
 
 def open_data(trained: ShownData, card: dict, path: Path, data: Path | None, images: Path | None) -> Dataset:
-    """The validation images of a run, or those of the COCO file `data`. UserError: their classes are not the run's."""
+    """The validation images of a run, or those of the COCO file `data`, from the folder `images` if it is given.
+
+    UserError: their classes are not the run's, or `images` would not be read.
+    """
     dataset: Dataset
     if data:
         dataset = Coco(data, images)
     elif trained.kind == "shapes":
+        refuse_unread(images, path)
         dataset = Shapes(trained.part, trained.val_limit, trained.size, trained.seed, painted=False)
     elif not (source := trained.val or trained.folder):
         raise UserError(f"{path} does not say which images to show; give --data INSTANCES.json --images FOLDER")
     else:
-        dataset = Coco(source, trained.images, trained.val_limit)
+        dataset = Coco(source, images or trained.images, trained.val_limit)
     categories = categories_of(card, path)
     if isinstance(dataset, Coco):
         return dataset.relabelled(categories, str(path))
@@ -104,6 +108,12 @@ def open_data(trained: ShownData, card: dict, path: Path, data: Path | None, ima
             f"{path} knows the classes {learnt}, but its data has {present}; give --data with the same classes"
         )
     return dataset
+
+
+def refuse_unread(images: Path | None, path: Path) -> None:
+    """UserError: a folder of images is given without a file, for a run `path` whose images are generated."""
+    if images:
+        raise UserError(f"--images {images} would not be read, since the images of {path} are generated; add --data")
 
 
 @torch.no_grad()

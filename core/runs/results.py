@@ -65,7 +65,7 @@ def best_ap(run: Path) -> dict[str, float]:
 
 
 def result(run: Path) -> dict:
-    """The row of a run in a study: its scores after the last epoch, AP by epoch, steps and seconds of training.
+    """The row of a run in a study: its scores after the last epoch, AP by epoch, steps and seconds until then.
 
     `run` is the configuration, `teacher` the teacher's AP and `teacher_scores` its six numbers. UserError: the run has no
     evaluation yet.
@@ -73,7 +73,8 @@ def result(run: Path) -> dict:
     card, measured = read_json(run / "card.json"), scores(run)
     if not measured:
         raise UserError(f"{run} has no scores yet; go on with it by: python -m train resume {run}")
-    timing = [line["seconds"] for line in read_lines(run / "timing.jsonl") if "eval" not in line]
+    steps = [line for line in read_lines(run / "timing.jsonl") if "eval" not in line]
+    timing = [line["seconds"] for line in steps if line["step"] <= measured[-1]["step"]]
     teacher = card["teacher"] and card["teacher"]["scores"]
     return {
         **numbers(measured[-1]),

@@ -5,7 +5,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.pseudo import clipped
+from core.boxes import clipped
 
 WHOLE_SCALE = 1 + 1e-6  # a view with a larger scale shows a part of its image
 

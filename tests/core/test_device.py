@@ -3,9 +3,12 @@
 The device is torch's "meta", whose tensors have shapes and no values, so whatever asks for one fails.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -99,3 +102,13 @@ def test_the_watch_sees_what_waits():
     for ask in (torch.nonzero, torch.Tensor.item, torch.Tensor.cpu, bool, lambda x: x[x > 0]):
         with pytest.raises((RuntimeError, NotImplementedError)):
             ask(x[:1])
+
+
+def test_the_end_of_the_copy_is_noted_on_the_stream_that_copies(monkeypatch):
+    """On a GPU that is not the current one, the current stream is another's."""
+    noted = []
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.cuda, "Event", lambda: SimpleNamespace(record=lambda *on: noted.extend(on)))
+    with FakeTensorMode():
+        solving.in_one_copy([torch.empty(2, device="cuda:1")])
+    assert noted == ["stream of cuda:1"]

@@ -10,7 +10,7 @@ from core.distiller import Distiller, map_weights, run_teacher, total
 from core.losses.base import Loss
 from core.matching import solving
 from core.matching.solving import truth_problem
-from core.types import DistillTrace, Outcome, Queries, no_targets
+from core.types import DistillTrace, Outcome, Queries
 from tests.helpers import tiny
 
 kinds = pytest.mark.parametrize("kind", detectors.names())
@@ -374,7 +374,7 @@ def test_a_batch_is_its_images_taken_together(kind):
 
 def test_without_truth_the_teacher_still_teaches(batch):
     images, _ = batch
-    trace = tiny.distiller(*tiny.pair("adamixer"))(images, no_targets(2))
+    trace = tiny.distiller(*tiny.pair("adamixer"))(images, tiny.no_targets(2))
     parts = trace.parts()
     assert parts["logits/negative_l1"] > 0 and parts["logits/positive_l1"] == parts["detection/l1"] == 0
     assert all(parts[k] == 0 for k in parts if k.startswith(("features", "fgfi")))

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from core import detectors, losses
-from core.boxes import corners, iou
+from core.boxes import clipped, corners, iou
 from core.distiller import run_teacher
-from core.pseudo import PseudoRule, clipped, pseudo_objects, with_pseudo_truth
+from core.pseudo import PseudoRule, pseudo_objects, with_pseudo_truth
 from core.types import SILENT, Predictions, Withheld
 from tests.helpers import tiny
 

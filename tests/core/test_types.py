@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 
-from core.types import Assignment, Memory, Predictions, Queries, Targets, no_targets
+from core.types import Assignment, Memory, Predictions, Queries, Targets
 from tests.helpers import tiny
 
 
@@ -22,7 +22,7 @@ def test_shapes_in_signatures_are_checked():
 
 def test_nouns_do_not_change():
     with pytest.raises(FrozenInstanceError):
-        no_targets(1).counts = (2,)
+        tiny.no_targets(1).counts = (2,)
 
 
 def test_maps_after_the_encoder_are_its_tokens_place_by_place():
@@ -71,8 +71,3 @@ def test_images_and_targets_move_whole():
                 if not isinstance(x, torch.Tensor)
                 else (moved.shape, moved.dtype, moved.device.type) == (x.shape, x.dtype, "meta")
             )
-
-
-def test_no_targets_are_targets():
-    none = no_targets(3)
-    assert len(none) == 0 and none.counts == (0, 0, 0) and none.boxes.shape == (0, 4)

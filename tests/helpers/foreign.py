@@ -68,7 +68,7 @@ def released_tensors(case: str, model: Detector) -> dict[str, Tensor]:
         if key == "rpn_head.init_proposal_bboxes.weight":
             released[key] = torch.tensor([0.5, 0.5, 1, 1]).repeat(model.config.queries, 1)
         elif "backbone" not in key and not (stage and int(stage[1]) >= model.config.layers):
-            released[key] = own[detectors.adamixer.rename(key)].clone()
+            released[key] = own[weights.own_name("adamixer", key)].clone()
     return {k.replace(".body", ""): x.clone() for k, x in own.items() if k.startswith("backbone.")} | released
 
 

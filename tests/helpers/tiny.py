@@ -93,6 +93,12 @@ def targets(counts: tuple[int, ...], classes: int, draw: torch.Generator) -> Tar
     return Targets(boxes((sum(counts),), draw), labels, image, tuple(counts))
 
 
+def no_targets(images: int) -> Targets:
+    """The targets of a batch of images without objects."""
+    empty = torch.zeros(0, dtype=torch.long)
+    return Targets(torch.zeros(0, 4), empty, empty, (0,) * images)
+
+
 def boxes(shape: tuple[int, ...], draw: torch.Generator) -> torch.Tensor:
     """Random boxes inside [0, 1]."""
     size = torch.rand(*shape, 2, generator=draw) * 0.45 + 0.05

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from core import detectors
 from core.detectors.base import Detector
+from core.tensor_names import OURS, RELEASED, translate
 
 KEYS = Path(__file__).parents[1] / "keys"
 
@@ -49,13 +50,18 @@ def scatter(norm: nn.BatchNorm2d) -> None:
     nn.init.uniform_(norm.running_var, 0.5, 1.5)
 
 
+def own_name(kind: str, key: str) -> str:
+    """This project's name of a tensor of a detector's released checkpoints."""
+    return translate(key, detectors.module(kind).NAMES, RELEASED, OURS)[0]
+
+
 def official(model: Detector, kind: str) -> dict[str, str]:
     """Ours by the released name, for a model as deep as it is; a plain model's head is listed once a layer."""
-    own, rename = dict(model.state_dict()), detectors.module(model.kind).rename
+    own = dict(model.state_dict())
     names = [k for k in listed(kind) if "backbone" not in k]
     names += ["backbone.0." + k.removeprefix("backbone.") for k in own if "backbone" in k and "num_batches" not in k]
     shared = {k: re.sub(r"(class|bbox)_embed\.\d+", r"\1_embed.0", k) if "plain" in kind else k for k in names}
-    found = {k: rename(shared[k]) for k in names if deep_enough(k, model)}
+    found = {k: own_name(model.kind, shared[k]) for k in names if deep_enough(k, model)}
     assert {x for x in own if "num_batches" not in x} == set(found.values())
     return found
 

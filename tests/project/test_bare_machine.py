@@ -14,33 +14,47 @@ from tests.helpers import blocked
 ABSENT = ("tyro", "rich", "pyarrow", "gradio", "pycocotools", "faster_coco_eval", "pandas", "plotly", "matplotlib")
 
 
-def run(*words, cwd):
-    with blocked.start(*words, cwd=cwd, without=ABSENT) as process:
-        said = process.communicate(timeout=300)[0]
+COMMANDS = (
+    "train fit shapes_distill",
+    "train eval runs/shapes_distill",
+    "train resume runs/shapes_distill",
+    "train fit shapes --batch 3",
+    "analysis list",
+)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The folder in which the commands were run, and by command, its exit code and what it said."""
+    folder = tmp_path_factory.mktemp("bare")
+    commands = [command.split() for command in COMMANDS]
+    with blocked.start(*commands, cwd=folder, without=ABSENT) as process:
+        said = process.communicate(timeout=500)[0]
     assert "Traceback" not in said, said
-    return process.returncode, said
+    return folder, dict(zip(COMMANDS, blocked.ends(said), strict=True))
 
 
-def test_it_trains_and_says_what_is_not_measured(tmp_path):
-    code, said = run("train", "fit", "shapes_distill", cwd=tmp_path)
+def test_it_trains_and_says_what_is_not_measured(ended):
+    path, by_command = ended
+    code, said = by_command["train fit shapes_distill"]
     assert code == 0 and "AP -" in said, said
     assert "note: AP is not measured: pip install faster-coco-eval" in said
     assert "note: assignments.parquet is not written: pip install pyarrow" in said
-    folder = tmp_path / "runs" / "shapes_distill"
+    folder = path / "runs" / "shapes_distill"
     scores = [x for x in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if "eval" in x]
     assert [x["ap"] for x in scores] == [None, None] and (folder / "student.safetensors").exists()
-    code, said = run("train", "eval", "runs/shapes_distill", cwd=tmp_path)
+    code, said = by_command["train eval runs/shapes_distill"]
     assert code == 0 and "note: AP is not measured" in said
-    assert run("train", "resume", "runs/shapes_distill", cwd=tmp_path)[0] == 0
+    assert by_command["train resume runs/shapes_distill"][0] == 0
 
 
-def test_flags_say_what_they_need(tmp_path):
-    code, said = run("train", "fit", "shapes", "--batch", "3", cwd=tmp_path)
+def test_flags_say_what_they_need(ended):
+    code, said = ended[1]["train fit shapes --batch 3"]
     assert code == 2 and said.splitlines()[-1] == "error: flags need tyro: pip install tyro, or leave them out"
 
 
-def test_benchmarks_are_listed(tmp_path):
-    code, said = run("analysis", "list", cwd=tmp_path)
+def test_benchmarks_are_listed(ended):
+    code, said = ended[1]["analysis list"]
     assert code == 0 and "bench" in said
 
 
@@ -50,7 +64,7 @@ def test_the_tests_of_a_gpu_start_without_the_tools_of_the_others():
     without = (*ABSENT, "hypothesis", "beartype", "xdist", "onnxruntime")
     plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins of what is absent are installed here
     chosen = ("-k", "waits or has_the_same_total or graph or ends_equal or torchrun")
-    with blocked.start("pytest", *words, "--device", "cpu", *chosen, cwd=ROOT, without=without, **plain) as process:
+    with blocked.start(["pytest", *words, "--device", "cpu", *chosen], cwd=ROOT, without=without, **plain) as process:
         said = process.communicate(timeout=500)[0]
     assert process.returncode == 0, said[-3000:]
     assert "10 passed" in said and "failed" not in said

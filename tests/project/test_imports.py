@@ -39,7 +39,7 @@ FLOORS = {
             "core.data.category",
         ],
         ["core.terminal"],
-        ["core.files", "core.drop_ins", "core.limits", "core.progress"],
+        ["core.files", "core.drop_ins", "core.limits", "core.progress", "core.data.coco.decode"],
         ["core.matching", "core.nn", "core.hub", "core.pseudo"],
         ["core.detectors", "core.losses", "core.data.sample", "core.data.layouts"],
         ["core.distiller", "core.data.coco", "core.data.shapes"],
@@ -103,7 +103,7 @@ INSIDE = {
     "core.matching.margins": set(),
     "core.matching.threads": set(),
     "core.pseudo": {"core.boxes", "core.types", "core.errors"},
-    "core.runs.transport": {"core.pseudo"},
+    "core.runs.transport": {"core.boxes"},
     "core.nn": {"core.nn", "core.boxes", "core.types", "core.errors"},
     "core.hub": {"core.hub", "core.errors"},
     "core.detectors": {
@@ -262,6 +262,14 @@ def test_detectors_and_losses_do_not_import_each_other():
     for one, other in (("detectors", "losses"), ("losses", "detectors")):
         for file in files(f"core/{one}"):
             assert not any(name.startswith(f"core.{other}") for name in imported(file)), file
+
+
+def test_shapes_are_checked_wherever_core_names_them(pytestconfig):
+    """Every module of core that imports jaxtyping is in a package that pytest instruments."""
+    checked = pytestconfig.getoption("jaxtyping_packages").split(",")
+    for module, file in modules().items():
+        if module.startswith("core.") and any(name.startswith("jaxtyping") for name in imported(file)):
+            assert any(module == x or module.startswith(f"{x}.") for x in checked), module
 
 
 def test_nothing_is_unpickled():

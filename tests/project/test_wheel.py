@@ -12,6 +12,15 @@ import pytest
 from core.project import ROOT, command
 
 PARTS = ("core", "train", "analysis", "app", "detrdistill", "assets")
+SCRIPT = "import sys; from detrdistill.__main__ import main; sys.exit(main())"  # of the console
+ROW = """
+from detrdistill.__main__ import prefer_our_packages
+prefer_our_packages()
+from train.recipes.on_shapes import shapes_distill
+from train.run import quick
+from train.studies._grid import run_rows
+run_rows({"a row of a study": quick(shapes_distill.run())}, at_once=1)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +47,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(site, folder, *words, **environment) -> subprocess.CompletedProcess:
+def run(site, folder, *words, script: str = SCRIPT, **environment) -> subprocess.CompletedProcess:
     """As the console script does: it imports detrdistill from where it is installed."""
-    script = "import sys; from detrdistill.__main__ import main; sys.exit(main())"
     # The script's own folder comes first, as with a console script, and then the user's: worse than what happens.
     paths = os.pathsep.join([str(folder), str(site)])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"} | environment
@@ -63,10 +71,14 @@ def test_it_trains_in_a_folder_that_holds_a_train_py(installed, folder):
 
 
 def test_programs_that_it_starts_are_its_own(installed, folder):
-    """The rows of a study and the app's jobs are processes of their own."""
-    done = run(installed, folder, "train", "study", "demo", QUICK="1")
+    """The rows of a study and the app's jobs are processes of their own; what they read is in the wheel."""
+    done = run(installed, folder, script=ROW)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (folder / "runs/demo/summary.json").exists()
+    (row,) = (folder / "runs/rows").glob("*/student.safetensors")
+    said = row.parent.with_suffix(".log").read_text()
+    assert str(row.parent.relative_to(folder)) in said and "the user was run" not in said
+    for results in (ROOT / "assets" / "results").glob("*.json"):
+        assert (installed / "assets" / "results" / results.name).exists()
 
 
 def test_it_makes_figures_and_lists(installed, folder):

@@ -11,23 +11,25 @@ WANTED = [name for names in PROJECT["optional-dependencies"].values() for name i
 EXTRAS = {re.split(r"[\[><=~ ]", name)[0].replace("-", "_") for name in WANTED}
 
 
-def start(*words, cwd):
-    return blocked.start(*words, cwd=cwd, without=EXTRAS)
+COMMANDS = (
+    "train fit shapes --student.backbone timm:tf_efficientnet_lite0",
+    "train fit shapes",
+    "train eval runs/shapes",
+    "app runs/shapes --port 0",
+)
 
 
-def test_fit_eval_and_app_need_no_extra(tmp_path):
-    for words in (["train", "fit", "shapes"], ["train", "eval", "runs/shapes"]):
-        with start(*words, cwd=tmp_path) as process:
-            said = process.communicate(timeout=300)[0]
-        assert process.returncode == 0, said
-    with start("app", "runs/shapes", "--port", "0", cwd=tmp_path) as server:
+def test_fit_eval_and_app_need_no_extra_and_what_one_is_for_says_so(tmp_path):
+    """All in one process, the last of which serves until it is stopped."""
+    said = ""
+    with blocked.start(*map(str.split, COMMANDS), cwd=tmp_path, without=EXTRAS) as process:
         try:
-            assert any("127.0.0.1" in line for line in server.stdout)
+            for line in process.stdout:
+                said += line
+                if "127.0.0.1" in line:
+                    break
         finally:
-            server.terminate()
-
-
-def test_what_an_extra_is_for_says_so(tmp_path):
-    with start("train", "fit", "shapes", "--student.backbone", "timm:tf_efficientnet_lite0", cwd=tmp_path) as process:
-        said = process.communicate(timeout=300)[0]
-    assert process.returncode == 2 and "timm extra" in said and "Traceback" not in said
+            process.terminate()
+    (code, of_timm), *ended = blocked.ends(said)
+    assert code == 2 and "timm extra" in of_timm and "Traceback" not in of_timm
+    assert [code for code, _ in ended] == [0, 0] and "127.0.0.1" in said.splitlines()[-1], said

@@ -53,7 +53,8 @@ def flags(
         print(short_help(default, prog, description or "", usual, short))
         sys.exit(0)
     if "--help-all" in arguments:
-        print(f"{description}\n")
+        if description:
+            print(f"{description}\n")
         arguments, description = ["--help"], None
     refuse_unknown(default, arguments, short)
     if not arguments and find_spec("tyro") is None:
@@ -121,11 +122,14 @@ def refuse_unknown(default: Any, arguments: list[str], short: Mapping[str, str])
 
 
 def leaves(value: Any, prefix: str = "") -> list[str]:
-    """Dotted names of all fields of a dataclass, and of those within, that are not dataclasses themselves."""
+    """Dotted names of all fields of a dataclass, and of those within, that are not dataclasses themselves.
+
+    A field that is named after a word of Python ends with _, which its flag does not.
+    """
     names: list[str] = []
     for f in fields(value):
         inner = getattr(value, f.name)
-        names += leaves(inner, f"{prefix}{f.name}.") if is_dataclass(inner) else [prefix + f.name]
+        names += leaves(inner, f"{prefix}{f.name}.") if is_dataclass(inner) else [prefix + f.name.removesuffix("_")]
     return names
 
 

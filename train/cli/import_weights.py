@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.files import whole_folder, write_json
 from core.limits import Limits
 from core.losses import detection
-from core.runs.checkpoint import save_detector, save_module, sha256_of
+from core.runs.checkpoint import save_detector, save_module
 from core.runs.config import encode
 from core.terminal import printable
 from train.run import Data, Losses, Run
@@ -66,9 +66,9 @@ def write_run(path: Path, name: str, source: Path, converted: Converted, report:
 
 
 def origin(source: Path) -> dict:
-    """The path and digest of the converted file, for the card."""
-    file = source / "model.safetensors" if source.is_dir() else source
-    return {"path": str(file), "sha256": sha256_of(file)}
+    """The path and digests of the converted file, or of the index of its shards, for the card."""
+    file = folder.weights_of(source)
+    return {"path": str(file), **folder.digests(file)}
 
 
 def describe(converted: Converted) -> str:

@@ -6,6 +6,7 @@ Torch is imported only after the verb and the name that follows it have been che
 import os
 import sys
 from collections.abc import Collection
+from itertools import takewhile
 from pathlib import Path
 
 from core.drop_ins import DropIns
@@ -14,7 +15,7 @@ from core.runs.config import did_you_mean
 from core.terminal import exit_code, printable
 from train import exports, recipes, studies
 from train.cli import recipe_list
-from train.errors import Failed, Lost, NotFinite, Stopped
+from train.errors import Failed, FailedHere, Lost, NotFinite, Stopped
 
 USAGE = """\
 usage: python -m train VERB ...
@@ -50,6 +51,7 @@ VERBS = (
     "import",
     "export",
 )
+CONTINUED = " " * 28  # how a line of USAGE begins that belongs to the verb above it
 SWITCHES = ("--auto", "--force")  # flags of fit that are not those of a run
 OPEN_A_RUN = ("resume", "eval", "doctor", "predict", "label", "store", "export")
 
@@ -94,7 +96,9 @@ def run(words: list[str]) -> int | None:
 
 def usage(verb: str) -> str:
     """The usage of one verb; below it the recipes or studies that it takes."""
-    line = next(line for line in USAGE.splitlines() if line.split()[:1] == [verb])
+    lines = USAGE.splitlines()
+    at = next(at for at, line in enumerate(lines) if line.split()[:1] == [verb])
+    line = " ".join([lines[at], *takewhile(lambda line: line.startswith(CONTINUED), lines[at + 1 :])])
     listed = {"fit": recipe_list.recipes_text, "study": recipe_list.studies_text}.get(verb)
     return f"usage: python -m train {' '.join(line.split())}" + (f"\n\n{listed()}" if listed else "")
 
@@ -103,9 +107,12 @@ def start(verb: str, rest: list[str]) -> int:
     """Checks the names that follow a verb, then imports torch and runs the verb; returns the exit code."""
     first, arguments = rest[0], rest[1:]
     if verb == "fit":
-        card, arguments = take_path("--card", "file: the card.json of a run", [x for x in rest if x not in SWITCHES])
+        words = [x for word in rest if word not in SWITCHES for x in split_value(word)]
+        card, arguments = take_path("--card", "file: the card.json of a run", words)
         out, arguments = take_path("--out", "folder: that of the new run", arguments)
         recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+        if recipe and card:
+            raise UserError(f"the card {card} says all of a run; leave out the recipe {recipe}, or --card")
         if recipe or not card:
             require_known("recipe", recipe or first, recipes.names())
     if verb == "study":
@@ -143,7 +150,7 @@ def start(verb: str, rest: list[str]) -> int:
             case "export":
                 verbs.export(Path(first), arguments, exports.FILES.names())
     except (Stopped, NotFinite, Failed, Lost) as error:
-        if prints() or isinstance(error, Lost):
+        if prints() or isinstance(error, Lost | FailedHere):
             print(printable(error), file=sys.stderr)
         return getattr(error, "code", 1)
     return 0
@@ -164,6 +171,11 @@ def print_notes(files: DropIns) -> None:
     """Names the files of a drop-in folder that were left out, and why."""
     for note in files.notes():
         print(f"note: {printable(note)}", file=sys.stderr)
+
+
+def split_value(word: str) -> list[str]:
+    """A flag of `fit` that takes a path, and its value, as two words where they are typed as one; other words as they are."""
+    return word.split("=", 1) if word.startswith(("--card=", "--out=")) else [word]
 
 
 def take_path(flag: str, what: str, words: list[str]) -> tuple[Path | None, list[str]]:

@@ -2,7 +2,6 @@
 
 The docstring of a dataclass of flags is the description in its --help, and the comments are the help texts."""
 
-import os
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from core.runs.checkpoint import load_detector, weights_file
 from core.runs.class_mapping import categories_of
 from core.runs.config import decode, did_you_mean
 from core.runs.diagnose import IMAGES, diagnose
+from core.runs.open import refuse_unread
 from core.terminal import printable
 from train import exports, recipes, studies
 from train.cli import import_weights, report_run, short_flags
@@ -35,13 +35,14 @@ from train.distributed.parallel import first_text, ranks, restarted
 from train.engine import label as labels
 from train.engine import loop
 from train.engine import predict as predictions
+from train.engine.failures import SMALLER_BATCH, explain_lack_of_memory
 from train.engine.interrupt import sigterm_unwinds
 from train.exports import _cost, _trial
 from train.job import stored_teacher
 from train.job.auto import fitted_to_data
 from train.job.build import device_of, resolve_path, with_classes
 from train.job.images import dataset
-from train.run import USUAL, Data, Run, quick
+from train.run import USUAL, Data, Run, is_quick, quick
 from train.run_folder import folder
 from train.score_table import table
 
@@ -85,7 +86,7 @@ def fit(
         run = replace(run, init_queries=run.student.queries)
     if auto:
         run = fitted_to_data(run)
-    if is_quick := os.environ.get("QUICK") == "1":
+    if is_quick():
         say(QUICK_NOTE)
         run = quick(run)
     with process_group():
@@ -93,7 +94,7 @@ def fit(
             say(f"torchrun has restarted {path}: it goes on from its last checkpoint")
             loop.resume(path)
         else:
-            force = force or is_quick
+            force = force or is_quick()
             with parallel.share_user_errors():
                 path = out or (RUNS / run.name if run.name != start.name else new_path(RUNS / run.name))
                 if run.teacher and not force:
@@ -202,7 +203,9 @@ def evaluate(path: Path, arguments: list[str]) -> None:
     elif trained is None or (trained.kind == "coco" and not (trained.val or trained.folder)):
         raise UserError(f"{path} does not say on which data; give --data INSTANCES.json --images FOLDER")
     else:
-        val = dataset(trained, "val")
+        if trained.kind == "shapes":
+            refuse_unread(options.images, path)
+        val = dataset(replace(trained, images=options.images or trained.images), "val")
     val = with_classes(val, categories_of(card, path), str(path))
     augment = (trained or Data()).augment
     with process_group():
@@ -214,7 +217,8 @@ def evaluate(path: Path, arguments: list[str]) -> None:
         if note := note_on_ap():
             print(f"note: {note}")
     if path.is_dir():
-        data = "".join(f" --{key} {x}" for key, x in (("data", options.data), ("images", options.images)) if x)
+        source = options.data or (options.images and trained and (trained.val or trained.folder))
+        data = "".join(f" --{key} {x}" for key, x in (("data", source), ("images", options.images)) if x)
         say(f"look at it with: python -m app {path}{data}")
 
 
@@ -277,7 +281,7 @@ def predict(path: Path, words: list[str], arguments: list[str]) -> int:
 def store(path: Path, arguments: list[str]) -> None:
     """Asks a run's student, or a file of weights, once for each training image, and writes what it says to a folder."""
     options = flags(stored_teacher.Store(), arguments, f"python -m train store {path}")
-    with process_group():
+    with process_group(), explain_lack_of_memory(options.out or path, SMALLER_BATCH):
         with parallel.share_user_errors():
             opened = stored_teacher.new_store(path, options, device_of(options.device))
         say(f"store: {options.out}, {opened.size_text}")

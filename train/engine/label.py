@@ -17,7 +17,7 @@ from core.data.unlabelled.image_files import ImageFiles
 from core.data.unlabelled.predicted import Predicted, read_predicted
 from core.distiller import run_teacher
 from core.errors import UserError
-from core.files import read_json, write_json
+from core.files import beside, read_json, write_json
 from core.limits import Count, Share, Workers
 from core.metrics.coco_ap import coco_results
 from core.metrics.detections import Detections, join
@@ -27,6 +27,7 @@ from core.runs.checkpoint import sha256_of, weights_file
 from core.runs.predictor import Predictor, open_predictor
 from train.distributed.parallel import gather_numbers, ranks, share_user_errors
 from train.engine.chunks import Chunks, is_finished
+from train.engine.failures import SMALLER_BATCH, explain_lack_of_memory
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,22 @@ class Labelling:
 
 
 def label(path: Path, options: Label, device: torch.device) -> int:
-    """Writes `options.out`; returns the number of predictions in it. UserError: an option, the detector or an image is wrong."""
+    """Writes `options.out`; returns the number of predictions in it.
+
+    UserError: an option, the detector or an image is wrong. Raises FailedHere if memory runs out, see `explain_lack_of_memory`.
+    """
     if options.out is None or (options.images is None and options.data is None):
         raise UserError("say which images to label and which file to write: --images FOLDER --out FILE.json")
-    with share_user_errors():
-        work = open_labelling(path, options, device)
-    chunks = Chunks(options.out.with_name(f"{options.out.name}.parts"), len(work.data), work.identity)
-    if not is_finished(options.out, work.identity):
+    parts = beside(options.out, f"{options.out.name}.parts")
+    with explain_lack_of_memory(options.out, SMALLER_BATCH):
         with share_user_errors():
-            chunks.complete("images labelled", lambda indices: predicted_chunk(work, indices, options))
-        if ranks().first:
-            merge(work, chunks, options.out)
+            work = open_labelling(path, options, device)
+        chunks = Chunks(parts, len(work.data), work.identity)
+        if not is_finished(options.out, work.identity):
+            with share_user_errors():
+                chunks.complete("images labelled", lambda indices: predicted_chunk(work, indices, options))
+            if ranks().first:
+                merge(work, chunks, options.out)
     gather_numbers([0])  # the others wait for the file
     return len(read_json(options.out)["annotations"])
 
@@ -109,7 +115,7 @@ def predicted_chunk(work: Labelling, indices: range, options: Label) -> dict:
 
 def merge(work: Labelling, chunks: Chunks, out: Path) -> None:
     """Joins the chunks to one file, and removes them."""
-    folder = os.path.relpath(work.data.folder, out.parent)
+    folder = os.path.relpath(work.data.folder.resolve(), out.parent.resolve())
     about = {"images": folder, "score": work.score, "identity": work.identity}
     write_json(
         out,

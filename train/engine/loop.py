@@ -53,8 +53,8 @@ def fit(run: Run, path: Path, *, note: dict | None = None, force: bool = True) -
     A UserError before the first checkpoint leaves no folder behind.
     """
     first = parallel.ranks().first
-    with Interrupt() as interrupt:
-        with parallel.share_user_errors(), explain_failures(path):
+    with Interrupt() as interrupt, explain_failures(path):
+        with parallel.share_user_errors():
             folder.refuse_taken(path)
             job = build(run)
         if first:
@@ -64,7 +64,7 @@ def fit(run: Run, path: Path, *, note: dict | None = None, force: bool = True) -
             raise Stopped(number, "stopped before the first step; nothing was written")
         if teacher_results and not force:
             refuse_weak_teacher(job, teacher_results["scores"], interrupt)
-        with parallel.share_user_errors(), explain_failures(path):
+        with parallel.share_user_errors():
             if first:
                 folder.create(path, job, teacher_results, note or {})
         try:
@@ -78,7 +78,7 @@ def fit(run: Run, path: Path, *, note: dict | None = None, force: bool = True) -
 
 def resume(path: Path) -> Path:
     """Continues a run from its last checkpoint, to the same weights as if it had never been stopped."""
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, explain_failures(path):
         with parallel.share_user_errors():
             job = build(folder.load_run(path), folder.load_rule(path))
         train(job, path, interrupt)
@@ -90,7 +90,7 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
     run, first = job.run, parallel.ranks().first
     steps_per_epoch = len(job.loader)
     total_steps = run.optim.epochs * steps_per_epoch
-    with explain_failures(path), folder.lock(path, first), Log(path, run, steps=total_steps, first=first) as log:
+    with folder.lock(path, first), Log(path, run, steps=total_steps, first=first) as log:
         training = Training(job, path, log, interrupt)
         training.start()
         progress = training.progress
@@ -102,7 +102,7 @@ def train(job: Job, path: Path, interrupt: Interrupt) -> None:
                 waited = perf_counter() - begun
                 factors = optim.loss_factors(job.distiller.named_losses, run.distil, progress.step, total_steps)
                 rate = optim.rate_factor(run.optim, progress.step, total_steps)
-                record = training.step(*training.with_objects(passes), rate, factors)
+                record = training.step(*training.with_objects(passes, factors), rate, factors)
                 log.step(record, seconds=perf_counter() - begun, waited=waited)
                 if progress.step % run.checkpoint_every == 0:
                     training.save()
@@ -186,12 +186,13 @@ class Training:
             self.stop(number)
         return passes
 
-    def with_objects(self, passes: Passes) -> tuple[Passes, Answers]:
+    def with_objects(self, passes: Passes, factors: Factors | None = None) -> tuple[Passes, Answers]:
         """The passes, each of which knows the object counts of all images of the step; and the teacher's answers.
 
-        The teacher is asked before the step if images have no labels, since its answers are their objects.
+        The teacher is asked before the step if images have no labels, since its answers are their objects. `factors` are those
+        of the losses in the step; None: all losses are computed.
         """
-        asked = [self.answers.ask(images, targets) for images, targets in passes]
+        asked = [self.answers.ask(images, targets, factors) for images, targets in passes]
         counts = [n for targets, _ in asked for n in targets.counts]
         padding = [-1] * (self.job.loader.max_images - len(counts))  # every process must send as many numbers
         objects = torch.tensor([n for counts in parallel.gather_numbers([*counts, *padding]) for n in counts])
@@ -211,13 +212,14 @@ class Training:
         if isinstance(self.batches, CopiedAhead):
             self.batches.begin()  # before the step's record waits for the GPU
         self.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(distiller.parameters(), self.job.run.optim.clip)
+        norm = nn.utils.get_total_norm([p.grad for p in distiller.parameters() if p.grad is not None])
         record = step_record(maps, norm, distiller, factors) | pseudo_record(self.job, passes)
         if self.scaler.is_enabled() and not math.isfinite(record["grad_norm"]):
             record["grad_norm"] = None  # an overflow of fp16: the scaler skips this update and lowers its scale
         if nonfinite := faults.nonfinite_names(record):
             record = self.report_nonfinite(nonfinite, passes, maps, record)
         else:
+            nn.utils.clip_grads_with_norm_(distiller.parameters(), self.job.run.optim.clip, norm)
             self.scaler.step(optimizer)
             if self.average:
                 self.average.update()

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from core.data.layouts.split import SUFFIXES
 from core.metrics.detections import Detections
 from core.terminal import printable
 
@@ -22,7 +23,7 @@ COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e
 def save_picture(
     path: Path, pixels: UInt8[Tensor, "3 h w"], detections: Detections, original: Sequence[int], names: Sequence[str]
 ) -> None:
-    """Writes the image with its detections, the best on top, in the format of the file's ending.
+    """Writes the image with its detections, the best on top, in the format of the file's ending, or else as PATH.jpg.
 
     `original` is the (height, width) in whose pixels the boxes are; `names` are those of the classes.
     """
@@ -34,7 +35,8 @@ def save_picture(
     for box, label, score in reversed(list(zip(*(x.tolist() for x in columns)))):
         draw_box(pen, image.size, box, f"{printable(names[label])} {score:.2f}", COLOURS[label % len(COLOURS)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, quality=QUALITY)
+    known = path.suffix.lower() in SUFFIXES
+    image.save(path if known else path.with_name(f"{path.name}.jpg"), quality=QUALITY)
 
 
 def draw_box(pen: ImageDraw.ImageDraw, size: tuple[int, int], box: list[float], text: str, colour: str) -> None:

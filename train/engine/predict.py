@@ -16,11 +16,10 @@ from time import perf_counter
 
 import torch
 
-from core.data.loader import WorkerDied
 from core.data.readable import ReadableBatch, readable_batches
 from core.data.unlabelled.video import VideoFrames
 from core.errors import UserError
-from core.files import read_json, write_json
+from core.files import beside, read_json, write_json
 from core.limits import Count, Share, Workers
 from core.metrics.coco_ap import coco_results
 from core.metrics.detections import Detections
@@ -28,9 +27,9 @@ from core.runs.checkpoint import sha256_of, weights_file
 from core.runs.predictor import Predictor, open_predictor
 from train.distributed.parallel import first_text, gather_numbers, ranks, share_user_errors
 from train.engine.chunks import Chunks, identity_in, is_finished
+from train.engine.failures import SMALLER_BATCH, explain_lack_of_memory
 from train.engine.pictures import LONGEST, save_picture
 from train.engine.sources import Source, open_source, state_of
-from train.errors import Failed
 
 RESULTS, LIST, PICTURES, CHUNKS = "predictions.json", "images.json", "pictures", "chunks"
 
@@ -39,9 +38,7 @@ RESULTS, LIST, PICTURES, CHUNKS = "predictions.json", "images.json", "pictures",
 class Predict:
     """Predictions of a run's student, or of a file of weights, for images that need no labels."""
 
-    score: Share = (
-        0.3  # Leave out predictions with a lower score; 0 keeps the best 100 of each image, as AP counts them.
-    )
+    score: Share = 0.3  # Leave out predictions with a lower score; 0 keeps the best 100 of an image, as AP does.
     out: Path | None = None  # Folder to write; if it is begun already, it is completed. Default: predictions, or -2 ...
     batch: Count = 8  # Images in a batch.
     workers: Workers = 0  # Processes that load images.
@@ -62,7 +59,7 @@ class Work:
     @property
     def parts(self) -> Path:
         """The folder that becomes `out` when all is done."""
-        return self.out.with_name(f".{self.out.name}.parts")
+        return beside(self.out, f".{self.out.name}.parts")
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Outcome:
 def predict(path: Path, words: list[str], options: Predict, device: torch.device) -> Outcome:
     """Writes predictions.json, images.json and pictures/ for the images that `words` name.
 
-    UserError: an option, the detector or a name is wrong. Raises Failed if a process that reads images is killed.
+    UserError: an option, the detector or a name is wrong. Raises FailedHere if memory runs out, see `explain_lack_of_memory`.
     """
     with TemporaryDirectory() as scratch:
         with share_user_errors():
@@ -122,11 +119,8 @@ def complete(work: Work) -> float:
             refuse_taken(work.out)
             discard_other(work.parts, work.identity)
     begun = perf_counter()
-    with share_user_errors():
-        try:
-            images = chunks.complete("images predicted", lambda indices: predicted_chunk(work, indices))
-        except WorkerDied as error:
-            raise Failed(str(error)) from None
+    with explain_lack_of_memory(work.out, SMALLER_BATCH), share_user_errors():
+        images = chunks.complete("images predicted", lambda indices: predicted_chunk(work, indices))
     total = sum(n for (n,) in gather_numbers([images]))
     speed = total / (perf_counter() - begun)
     if ranks().first:

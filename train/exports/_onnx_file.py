@@ -49,6 +49,12 @@ def write(
     return program, side
 
 
+def how_to_open(side: int | None) -> str:
+    """The call that opens the file, with {folder} for its folder; `side` is that of its images, None for any size."""
+    form = f" with one image of {side} x {side} pixels at a time" if side else ""
+    return f"open it{form} with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
+
+
 def image_count(card: dict) -> int:
     """The number of images on which a file is tried: fewer where they are large."""
     augment = _trial.augment_of(card)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.data.transforms import Augment
-from core.runs.config import decode
+from train.exports._trial import augment_of
 
 
 def processor(kind: str, card: dict, mean: Sequence[float], std: Sequence[float]) -> dict:
@@ -11,7 +10,7 @@ def processor(kind: str, card: dict, mean: Sequence[float], std: Sequence[float]
 
     The card says how images are resized; see `Augment`.
     """
-    augment = decode(Augment, card.get("data", {}).get("augment", {}), "the card: data.augment")
+    augment = augment_of(card)
     side = augment.eval_short or 800
     square = {"height": side, "width": side}
     return {

@@ -14,7 +14,7 @@ from core.detectors import hub
 from core.detectors.base import Detector
 from core.runs.inference import Deployed
 from train.exports import _trial
-from train.exports._onnx_file import FILE, write
+from train.exports._onnx_file import FILE, how_to_open, write
 
 INPUTS, PADDED = ("images",), ("images", "padding", "sizes")
 OUTPUTS, CHECKED = ("boxes", "scores", "labels"), ("logits", "fractions")
@@ -31,5 +31,4 @@ def export(detector: Detector, card: dict, folder: Path) -> str:
     for value in [value for value in outputs if value.name in CHECKED]:
         outputs.remove(value)
     program.save(folder / FILE)
-    form = f" with one image of {side} x {side} pixels at a time" if side else ""
-    return f"open it{form} with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
+    return how_to_open(side)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.detectors.base import Detector
 from core.runs.inference import Inference
-from train.exports._onnx_file import FILE, write
+from train.exports._onnx_file import how_to_open, write
 
 INPUTS, OUTPUTS = ("pixels", "padding", "sizes"), ("logits", "boxes")
 
@@ -21,5 +21,4 @@ def export(detector: Detector, card: dict, folder: Path) -> str:
     UserError: the extra is missing, or the outputs differ.
     """
     _, side = write(detector, Inference(detector), card, folder, (INPUTS, OUTPUTS))
-    form = f" with one image of {side} x {side} pixels at a time" if side else ""
-    return f"open it{form} with: onnxruntime.InferenceSession('{{folder}}/{FILE}')"
+    return how_to_open(side)

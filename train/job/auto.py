@@ -17,9 +17,10 @@ def fitted_to_data(run: Run) -> Run:
     The sizes of the augmentation are all enlarged by one factor. A detector that `init` names keeps its own number of queries
     where that is enough. Generated images are left as they are.
     """
-    train = dataset(run.data, "train")
-    if not isinstance(train, Coco):
+    if run.data.kind == "shapes":
         return run
+    train = dataset(run.data, "train")
+    assert isinstance(train, Coco), "images that are not generated are in COCO format"
     objects, start = Objects(train.instances), starting_point(run)
     student = start.detector.config if start else run.student
     if objects.counts.max(initial=0) > student.queries:
@@ -35,7 +36,8 @@ def fitted_to_data(run: Run) -> Run:
 
 
 def enlarged(augment: Augment, short: int, longest: int) -> Augment:
-    """The augmentation whose short side in evaluation is `short`; its other sizes grow by the same factor."""
+    """The augmentation whose short side (side of squares) in evaluation is `short`; its other sizes grow by the same factor."""
     old, factor = augment.sizes or (short,), short / (augment.eval_short or short)
     sizes = tuple(round(size * factor) for size in old)
+    longest = max(longest, *sizes) if augment.square else longest  # which limits the side of squares
     return replace(augment, sizes=sizes, eval_size=augment.eval_size and short, longest=longest)

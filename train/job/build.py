@@ -1,6 +1,7 @@
 """Builds what a run trains from its configuration: reads all files that the run needs, and writes nothing."""
 
 import importlib.util
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from core.data.sample import Dataset
 from core.data.unlabelled.mixed import Mixed, Part
 from core.data.unlabelled.predicted import Predicted
 from core.detectors.base import Detector
-from core.distiller import Distiller, map_weights
+from core.distiller import Distiller, Weights, map_weights
 from core.errors import UserError
 from core.files import read_json
+from core.losses.base import Loss
 from core.nn import pretrained
 from core.project import ROOT
 from core.runs.checkpoint import (
@@ -70,9 +72,9 @@ def build(run: Run, rule: ChosenRule | None = None) -> Job:
     if run.threads:
         torch.set_num_threads(run.threads)
     loaded = load_detector(weights_file(resolve_path(run.teacher))) if run.teacher else None
+    start = starting_point(run)
     train = training_images(run.data, run.pseudo)
     val = with_classes(dataset(run.data, "val"), train.categories, str(run.data.train))
-    start = starting_point(run)
     beginning = describe_start(start, train.categories, run.student) if start else ""
     run = replace(run, student=replace(start.detector.config if start else run.student, classes=len(train.categories)))
     columns = teacher_class_map(loaded[1], train.categories, run.class_map) if loaded else None
@@ -165,16 +167,34 @@ def resolve_path(path: Path | str) -> Path:
 
 
 def device_of(name: str) -> torch.device:
-    """The device of `--device`; on a machine with several GPUs each process gets its own. UserError: there is none."""
-    if name in ("auto", "cuda") and torch.cuda.is_available():
-        torch.cuda.set_device(ranks().local)
-        return torch.device("cuda", ranks().local)
+    """The device of `--device`. A GPU becomes the current one; with several processes each gets its own.
+
+    UserError: there is no such device, or not one for each process.
+    """
     if name == "auto":
-        return torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and torch.cuda.is_available():
+        name = own_gpu()
+    elif name.startswith("cuda:") and ranks().size > 1:
+        raise UserError(f"--device {name} would be the GPU of every process; leave --device at auto")
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
         raise UserError(f"no device {name!r} here; leave --device at auto, or say cpu") from None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def own_gpu() -> str:
+    """The name of this process's GPU: its number among the processes of its machine. UserError: they are more than the GPUs."""
+    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+    if processes > gpus:
+        raise UserError(
+            f"this machine has fewer GPUs ({gpus}) than processes ({processes}); start torchrun with --nproc-per-node {gpus},"
+            " or give --device cpu"
+        )
+    return f"cuda:{ranks().local}"
 
 
 def allow_tf32(what: str) -> None:
@@ -194,9 +214,25 @@ def build_distiller(run: Run, teacher: Detector | None, student: Detector | None
         if run.init:
             load_initial_weights(student, run.init)
     parts, scales = build_losses(encode(run.losses), student, teacher, run.name)
+    weights = map_weights(parts, scales)
+    refuse_steps_without_loss(run, parts, weights)
+    return Distiller(student, parts, weights, teacher)
+
+
+def refuse_steps_without_loss(run: Run, parts: dict[str, Loss], weights: Weights) -> None:
+    """Raises UserError if no loss has a weight, or if those with one leave a step of training without a loss."""
     if not parts:
         raise UserError("every loss has weight 0; set --losses.detection.weight 1")
-    return Distiller(student, parts, map_weights(parts, scales), teacher)
+    trained = [name for name in parts if any(weights[name].values())]
+    if not trained:
+        raise UserError("every term of the losses has weight 0; set --losses.detection.weight 1")
+    if "detection" not in trained and run.distil.until < 1:
+        raise UserError(
+            f"--losses.detection.weight is 0, so nothing is trained after --distil.until {run.distil.until:g}; set one of the "
+            "two to 1"
+        )
+    if all(parts[name].every > 1 for name in trained):
+        raise UserError("no loss is computed in every step; set --losses.prior.every 1 or --losses.detection.weight 1")
 
 
 def load_initial_weights(student: Detector, source: str) -> None:

@@ -52,7 +52,11 @@ def dataset(data: Data, split: Literal["train", "val"]) -> Dataset:
 
 
 def training_images(data: Data, pseudo: Pseudo) -> Dataset:
-    """The training images of a run. Without labels, their classes are the validation images'. UserError: see `dataset`."""
+    """The training images of a run. Without labels, their classes are the validation images'.
+
+    UserError: files are named beside generated images, or see `dataset`.
+    """
+    refuse_unread_files(data)
     if not data.unlabelled:
         return dataset(data, "train")
     every = every_labelled(data)
@@ -68,6 +72,13 @@ def training_images(data: Data, pseudo: Pseudo) -> Dataset:
             Part(every, held, "withheld", held_back=True),
         ]
     return Mixed([*parts, *others], categories, limit - len(held))
+
+
+def refuse_unread_files(data: Data) -> None:
+    """UserError: a file or folder of images is named although the images are generated."""
+    given = next((f"--data.{name}" for name in ("folder", "train", "val") if getattr(data, name)), None)
+    if given and data.kind == "shapes":
+        raise UserError(f"{given} would not be read, since the data is generated shapes; add --data.kind coco")
 
 
 def every_labelled(data: Data) -> Dataset | None:

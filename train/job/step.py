@@ -12,7 +12,7 @@ from core.detectors.base import Detector
 from core.distiller import Distiller, in_float32, run_teacher
 from core.types import Decoded, DistillTrace, Images, Targets
 from train.job.build import Job
-from train.job.stored_teacher import open_store, reads_memory
+from train.job.stored_teacher import open_store
 
 AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 Maps = dict[str, Tensor]  # the map of each term, under loss/map
@@ -32,26 +32,30 @@ class TeacherAnswers:
     """
 
     def __init__(self, job: Job):
-        self.job, self.store, self.reads_memory = job, open_store(job), reads_memory(job)
+        self.job, self.store = job, open_store(job)
 
-    def ask(self, images: Images, targets: Targets) -> tuple[Targets, Decoded | None]:
+    def ask(
+        self, images: Images, targets: Targets, factors: Mapping[str, float] | None = None
+    ) -> tuple[Targets, Decoded | None]:
         """The targets with the objects of images without labels, and what the teacher computed, if it had to be asked.
 
         A live teacher is asked in the step itself, unless its predictions are the objects of images without labels.
+        `factors` are those of the losses in the step; None: all losses are computed.
         """
         teacher, device = self.job.distiller.teacher, self.job.device
         if teacher is None or not (targets.pending or self.store):
             return targets, None
         with torch.no_grad(), autocast(self.job):
-            decoded = self.stored(teacher, images) if self.store else run_teacher(teacher, images.to(device))
+            decoded = self.stored(teacher, images, factors) if self.store else run_teacher(teacher, images.to(device))
         with in_float32(device.type):
             return self.job.distiller.with_objects(targets.to(device), decoded), decoded
 
-    def stored(self, teacher: Detector, images: Images) -> Decoded:
-        """Reads what the store holds of the images, with the live teacher's memory if a loss reads it."""
+    def stored(self, teacher: Detector, images: Images, factors: Mapping[str, float] | None) -> Decoded:
+        """Reads what the store holds of the images, with the live teacher's memory if a loss of this step reads it."""
         assert self.store
-        device = self.job.device
-        memory = teacher.encode(images.to(device)) if self.reads_memory else None
+        device, losses = self.job.device, self.job.distiller.computed_losses(factors)
+        reads_memory = any("memory" in loss.reads for loss in losses.values())
+        memory = teacher.encode(images.to(device)) if reads_memory else None
         with in_float32(device.type):  # autocast to bf16 cannot stack the float16 numbers of a store
             return self.store.store.decoded(images, device, memory)
 

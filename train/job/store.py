@@ -9,6 +9,7 @@ A store is a folder with `store.json`, which says whose it is, and files of imag
 file's name and size in bytes (or by its number among the generated shapes), so a run may use a part of a store.
 """
 
+import filecmp
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -98,16 +99,29 @@ def refuse_other_store(folder: Path, stored: StoreSettings, wanted: StoreSetting
 
 
 def image_keys(data: Dataset) -> list[str]:
-    """The key of each image, the same in any store."""
+    """The key of each image, the same in any store. UserError: two different images have one."""
+    keyed = keys_and_files(data)
+    first: dict[str, Path | None] = {}
+    for key, file in keyed:
+        other = first.setdefault(key, file)
+        if file and other and differ(file, other):
+            raise UserError(
+                f"a teacher store cannot tell {other} from {file}, which have one name and one size; rename one of them"
+            )
+    return [key for key, _ in keyed]
+
+
+def keys_and_files(data: Dataset) -> list[tuple[str, Path | None]]:
+    """The key of each image and its file, None for a generated one."""
     if isinstance(data, Mixed):
-        by_part = [image_keys(part.dataset) for part in data.parts]
-        return [keys[index] for part, keys in zip(data.parts, by_part) for index in part.indices]
+        by_part = [keys_and_files(part.dataset) for part in data.parts]
+        return [keyed[index] for part, keyed in zip(data.parts, by_part) for index in part.indices]
     if isinstance(data, Coco):
-        return [file_key(data.folder, name) for name in data.instances.names[: len(data)]]
+        return [(file_key(data.folder, name), data.folder / name) for name in data.instances.names[: len(data)]]
     if isinstance(data, ImageFiles | Predicted):
-        return [file_key(data.folder, name) for name in data.names]
+        return [(file_key(data.folder, name), data.folder / name) for name in data.names]
     assert isinstance(data, Shapes), f"images of {type(data).__name__} have no keys"
-    return [f"{data.name} {id}" for id in data.ids]
+    return [(f"{data.name} {id}", None) for id in data.ids]
 
 
 def file_key(folder: Path, name: str) -> str:
@@ -116,11 +130,19 @@ def file_key(folder: Path, name: str) -> str:
     return f"{name} {path.stat().st_size if path.exists() else 0}"
 
 
+def differ(one: Path, other: Path) -> bool:
+    """Returns whether two paths are those of files with different contents."""
+    return one != other and one.is_file() and other.is_file() and not filecmp.cmp(one, other, shallow=False)
+
+
 class TeacherStore:
     """The outputs of a teacher for images, read from a folder and completed there."""
 
     def __init__(self, folder: Path, settings: StoreSettings, data: Dataset):
-        """Opens the store for the images of `data`, or begins it. UserError: the folder holds another teacher's store."""
+        """Opens the store for the images of `data`, or begins it.
+
+        UserError: the folder holds another teacher's store, or two images have one key.
+        """
         self.folder, self.data = folder, data
         stored = read_settings(folder)
         if stored is not None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 
@@ -11,7 +10,6 @@ from core.data.transforms import Augment
 from core.detectors.base import Detector
 from core.errors import UserError
 from core.limits import Count, Workers
-from core.losses.base import Loss
 from core.runs.checkpoint import load_detector, sha256_of, weights_file
 from core.runs.class_mapping import map_classes
 from core.runs.last_layer import LastLayer
@@ -51,8 +49,7 @@ def open_store(job: Job) -> OpenStore | None:
         return None
     if teacher is None or run.teacher is None or job.teacher_card is None:
         raise UserError("--teacher-store needs a --teacher")
-    losses = cast(dict[str, Loss], dict(job.distiller.losses.items()))
-    readers = [name for name, loss in losses.items() if "hidden" in loss.reads]
+    readers = [name for name, loss in job.distiller.named_losses.items() if "hidden" in loss.reads]
     augment = teacher_augment(job.teacher_card, run.data.augment)
     path = weights_file(resolve_path(run.teacher))
     settings = store_settings(path, job.loader.dataset, augment, hidden=bool(readers))
@@ -63,11 +60,6 @@ def open_store(job: Job) -> OpenStore | None:
             f"or set --losses.{readers[0]}.weight 0"
         )
     return OpenStore(store, teacher, augment)
-
-
-def reads_memory(job: Job) -> bool:
-    """Returns whether a loss of the run reads the teacher's memory, which no store holds."""
-    return any("memory" in loss.reads for loss in cast(dict[str, Loss], dict(job.distiller.losses.items())).values())
 
 
 def store_settings(

@@ -127,8 +127,10 @@ def note_on_recording() -> str:
 def drop_after(folder: Path, epoch: int) -> str:
     """Removes the rows of later epochs, which a resumed run records again. Returns a note if there is one.
 
-    A file that cannot be read is set aside, since the weights do not depend on it.
+    A file that cannot be read is set aside, since the weights do not depend on it. Without pyarrow the file stays as it is.
     """
+    if note_on_recording():
+        return ""
     try:
         table = read(folder)
         columns = set() if table is None else {"who", "epoch", *COLUMNS} - set(table.column_names)
@@ -151,8 +153,8 @@ def first_line(error: Exception) -> str:
 
 
 def rows_before(folder: Path, epoch: int) -> Columns | None:
-    """The student's rows of the last recorded epoch before `epoch`; None if there is none."""
-    table = read(folder)
+    """The student's rows of the last recorded epoch before `epoch`; None if there is none, or without pyarrow."""
+    table = None if note_on_recording() else read(folder)
     if table is None:
         return None
     epochs, student = table["epoch"].to_numpy(), np.array(table["who"].to_pylist()) == "student"

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,6 +29,8 @@ from train.job.build import Job, resolve_path
 from train.job.images import ChosenRule
 from train.run import Run
 from train.run_folder import assignments, state
+
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"  # files of weights that transformers saves
 
 
 def create(path: Path, job: Job, teacher_results: dict | None, note: dict) -> None:
@@ -76,11 +79,17 @@ def refuse_taken(path: Path) -> None:
 
 
 def unfinished(path: Path) -> str:
-    """A text on how far a run is that has not finished, as in "epoch 3 of 40"; "" for one that has, and for what is no run."""
-    card = path / "card.json"
-    if not card.is_file():
+    """A text on how far a run that has not finished is, as in "epoch 3 of 40".
+
+    It is "" for a run that has finished or was imported, and for what is no run.
+    """
+    file = path / "card.json"
+    if not file.is_file():
         return ""
-    epochs = decode(Run, card_entry(read_json(card), "run", dict, path), f"{card}: run").optim.epochs
+    card = read_json(file)
+    if isinstance(card, dict) and "imported" in card:
+        return ""
+    epochs = decode(Run, card_entry(card, "run", dict, path), f"{file}: run").optim.epochs
     done = state.read_progress(path).epoch if state.path(path).exists() else 0
     if not done and (path / "student.safetensors").exists() and any(x["epoch"] == epochs for x in scores(path)):
         return ""  # it was copied without its checkpoint, as the runs that come with the project
@@ -100,13 +109,24 @@ def find_started(run: Run, path: Path) -> Path | None:
 
 
 def weights_of(source: Path) -> Path:
-    """The file of weights of a run or of a folder that transformers saved; a file itself."""
-    return source / "model.safetensors" if (source / "config.json").is_file() else weights_file(source)
+    """The file of weights of a run or of a folder that transformers saved, or the index of its shards; a file itself."""
+    own = weights_file(source)
+    return next((file for file in (own, source / WHOLE, source / INDEX) if file.is_file()), own)
 
 
 def file_reference(file: Path, path: Path) -> dict:
-    """The card's entry for a file: its path relative to the run's folder, so that both can be moved together, and its SHA-256."""
-    return {"path": os.path.relpath(file, path), "sha256": sha256_of(file)}
+    """The card's entry for a file: its digests, and its path relative to the run's folder, so that both can be moved together.
+
+    Folders that are symbolic links are followed, as they will be when the path is read.
+    """
+    return {"path": os.path.relpath(file.parent.resolve() / file.name, path.resolve()), **digests(file)}
+
+
+def digests(file: Path) -> dict:
+    """The entries of a card by which a file is known again: its SHA-256, and of an index those of its shards, by their name."""
+    shards = sorted(set(read_json(file)["weight_map"].values())) if file.name == INDEX else []
+    own = {"sha256": sha256_of(file)}
+    return own | {"shards": {name: sha256_of(file.parent / name) for name in shards}} if shards else own
 
 
 def commit() -> str | None:
@@ -161,7 +181,8 @@ def load_run(path: Path) -> Run:
         run = replace(run, teacher=unchanged_file(path, card["teacher"]))
         refuse_bad_scores(path, card["teacher"])
     if card["init"]:
-        run = replace(run, init=str(unchanged_file(path, card["init"])))
+        file = unchanged_file(path, card["init"])
+        run = replace(run, init=str(file if Path(run.init or "").name == file.name else file.parent))
     if card.get("class_map"):
         run = replace(run, class_map=unchanged_file(path, card["class_map"]))
     return run
@@ -173,12 +194,17 @@ def load_rule(path: Path) -> ChosenRule | None:
     return ChosenRule.from_entry(entry, f"{path}/card.json: pseudo") if entry else None
 
 
-def unchanged_file(path: Path, reference: object) -> Path:
-    """The file of an entry that `file_reference` made in the card of the run `path`. UserError: it is gone or has changed."""
+def unchanged_file(path: Path, reference: Any) -> Path:
+    """The file of an entry that `file_reference` made in the card of the run `path`.
+
+    UserError: it, or a shard of it, is gone or has changed.
+    """
     name, digest = (card_entry(reference, key, str, path) for key in ("path", "sha256"))
+    shards = card_entry(reference, "shards", dict, path) if "shards" in reference else {}
     file = path / name
-    if "\0" in name or not file.is_file() or sha256_of(file) != digest:
-        raise UserError(f"{file} is gone or has changed since {path} began; put it back, or start a new run")
+    for part, known in {file: digest, **{file.parent / shard: x for shard, x in shards.items()}}.items():
+        if "\0" in str(part) or not part.is_file() or sha256_of(part) != known:
+            raise UserError(f"{part} is gone or has changed since {path} began; put it back, or start a new run")
     return file
 
 

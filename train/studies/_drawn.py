@@ -21,7 +21,7 @@ QUALITY = 95  # of JPEG
 def draw(folder: Path, split: str, count: int, size: int, workers: int = 8) -> Path:
     """The annotation file SPLIT.json of so many images, which are those of `Shapes`; drawn unless it is there."""
     path = folder / f"{split}.json"
-    if path.exists():
+    if has_images(path, count):
         return path
     firsts = range(0, count, CHUNK)
     ends = [min(first + CHUNK, count) for first in firsts]
@@ -37,9 +37,14 @@ def draw(folder: Path, split: str, count: int, size: int, workers: int = 8) -> P
     return path
 
 
+def has_images(path: Path, count: int) -> bool:
+    """Returns whether an annotation file is there, of so many images."""
+    return path.exists() and len(read_json(path)["images"]) == count
+
+
 def draw_chunk(folder: Path, split: str, size: int, first: int, end: int) -> Path:
     """Draws the images from `first` to before `end`, unless they are there; returns the file of their records, written last."""
-    path = folder / "chunks" / f"{split}-{first}.json"
+    path = folder / "chunks" / f"{split}-{first}-{end}.json"
     if path.exists():
         return path
     images: list[dict] = []

@@ -52,8 +52,10 @@ def run_rows(
 
     A result is that of `core.runs.results.result`. A row is trained in `folder`/ROW, or without a folder in `row_folder`,
     where every study finds it. A row that was stopped goes on. `on_row` gets all finished rows whenever one more finishes.
-    UserError: a folder holds another run, or a row failed.
+    UserError: a folder holds another run, a row failed, or none may be trained at once.
     """
+    if at_once < 1:
+        raise UserError(f"--at-once is {at_once}; it must be a whole number from 1")
     folders = {name: folder / name if folder else row_folder(run) for name, run in rows.items()}
     waiting = [name for name, run in rows.items() if not is_finished(folders[name], run)]
     done = {name: result(folders[name]) for name in rows if name not in waiting}

@@ -4,7 +4,7 @@ Several runs take turns, so that a slow moment of the machine affects them all.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import count, cycle
+from itertools import count
 from math import lcm
 from pathlib import Path
 from statistics import mean, median
@@ -72,10 +72,10 @@ def training_steps(job: Job) -> Iterator[None]:
     optimizer, teacher = optim.optimizer(job.distiller, job.run.optim), TeacherAnswers(job)
     job.distiller.train()
     numbers, total = count(), len(job.loader) * job.run.optim.epochs
-    for epoch in cycle([0]):
-        for images, targets in job.loader.epoch(epoch):
+    while True:
+        for images, targets in job.loader.epoch(0):
             factors = optim.loss_factors(job.distiller.named_losses, job.run.distil, next(numbers) % total, total)
-            targets, answer = teacher.ask(images, targets)
+            targets, answer = teacher.ask(images, targets, factors)
             batch = images.to(job.device), targets.to(job.device)
             trace = job.distiller(*batch, decoded_teacher=answer, factors=factors)
             trace.total.backward()

@@ -15,15 +15,15 @@ from core.data.coco.dataset import Coco
 from core.runs.results import scores
 from train.job.auto import fitted_to_data
 from train.job.build import data_limits
-from train.run import Run
+from train.run import Run, is_quick
 from train.studies._cells import CLASSES, write_photos
+from train.studies._drawn import has_images
 from train.studies._grid import RUNS, Rows, result_writer, row_folder, run_rows
-from train.studies.twins import is_quick, recipe, shortened
+from train.studies.twins import recipe, shortened
 
 SEEDS, RECIPE = (0, 1, 2), "coco_deformable"
 IMAGES = {"train": 80, "val": 30}  # photos, drawn from seeds 0 and 1
 EPOCHS, TEACHER_EPOCHS, BATCH, WARMUP = 6, 8, 1, 80
-FOLDER = RUNS / "cells"
 
 
 def main(at_once: int = 2, out: Path = Path("assets/results/cells.json")) -> None:
@@ -49,8 +49,9 @@ def main(at_once: int = 2, out: Path = Path("assets/results/cells.json")) -> Non
 def draw_photos() -> None:
     """Draws the photos, where they are not there yet."""
     for seed, (part, images) in enumerate(IMAGES.items()):
-        if not instances(part).exists():
-            write_photos(FOLDER / part, 8 if is_quick() else images, seed=seed)
+        count = 8 if is_quick() else images
+        if not has_images(instances(part), count):
+            write_photos(instances(part).parent, count, seed=seed)
 
 
 def on_cells(role: str, **changes: Any) -> Run:
@@ -74,8 +75,8 @@ def recipe_limits() -> list[str]:
 
 
 def instances(part: str) -> Path:
-    """The file of a part's boxes."""
-    return FOLDER / part / "instances.json"
+    """The file of a part's boxes; under QUICK=1 another one, of few photos."""
+    return RUNS / ("cells-quick" if is_quick() else "cells") / part / "instances.json"
 
 
 def class_scores(run: Run) -> dict[str, float]:

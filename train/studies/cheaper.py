@@ -17,12 +17,12 @@ import torch
 from core.files import write_json
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill
-from train.run import Losses, Run
+from train.run import Losses, Run, is_quick
 from train.studies._grid import RUNS, Rows, run_rows
 from train.studies._labelled import DETECTION, LOGITS, PRIOR, quiet
 from train.studies._pace import fill_store, step_seconds
 from train.studies.components import tested_at_end
-from train.studies.twins import is_quick, scores, shortened
+from train.studies.twins import scores, shortened
 
 SEEDS = (0, 1, 2)
 STORE = RUNS / "cheaper" / "store"

@@ -10,7 +10,6 @@ that the teacher learnt from, the student alone and distilled by all losses of D
 Command: make demo (or: python -m train study demo)    Time: under 10 minutes on two cores; QUICK=1 for seconds
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
@@ -25,7 +24,7 @@ from core.losses import detection
 from core.project import ROOT
 from core.runs.checkpoint import read_tensors
 from train.recipes.on_shapes import shapes, shapes_distill
-from train.run import Losses, Pseudo, Run, quick
+from train.run import Losses, Pseudo, Run, is_quick, quick
 from train.studies._grid import RUNS, is_finished, run_rows
 from train.studies._pace import fill_store, step_seconds
 
@@ -57,14 +56,14 @@ def main(seed: int = 0, full: bool = False) -> None:
     torch.set_num_threads(
         1
     )  # as many as a row has, so that times are those of a core, and answers are rounded as in a row
-    every, is_quick = few(seed) | pair(seed), os.environ.get("QUICK") == "1"
-    if is_quick:
+    every = few(seed) | pair(seed)
+    if is_quick():
         every = {name: shortened(run) for name, run in every.items()}
     runs = every if full else {name: every[name] for name in few(seed)}
-    print(f"{QUICK_NOTE if is_quick else __doc__}\n{initial_weights_note(runs['few_alone'])}\n", flush=True)
+    print(f"{QUICK_NOTE if is_quick() else __doc__}\n{initial_weights_note(runs['few_alone'])}\n", flush=True)
     make_room(FOLDER, runs)
     image_seconds = fill_store(runs["few_logits"])
-    times = step_seconds(every, steps=3 if is_quick else 30)
+    times = step_seconds(every, steps=3 if is_quick() else 30)
     results = run_rows(runs, at_once=2, folder=FOLDER)
     measured = {
         name: with_seconds(row, times[name], asked(runs[name]) * image_seconds) for name, row in results.items()
@@ -72,7 +71,7 @@ def main(seed: int = 0, full: bool = False) -> None:
     rows = {name: measured.get(name) or timed_again(name, times) for name in TITLES}
     write_json(FOLDER / "summary.json", rows)
     distilled, alone = ("distilled", "alone") if full else ("few_logits", "few_alone")
-    conclusion = QUICK_NOTE if is_quick else f"{few_advice(rows)}\n{advice(rows)}"
+    conclusion = QUICK_NOTE if is_quick() else f"{few_advice(rows)}\n{advice(rows)}"
     print(f"{table(rows, measured)}\n\n{conclusion}")
     print(f"\nwritten to {FOLDER / 'summary.json'}")
     print(f"look at it with: python -m app {FOLDER / distilled} --compare {FOLDER / alone}")

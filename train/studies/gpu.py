@@ -22,14 +22,12 @@ from core.losses import detection
 from core.runs.results import result
 from train import recipes
 from train.recipes.on_shapes import shapes_distill
-from train.run import Losses, Pseudo, Run, quick
+from train.run import Losses, Pseudo, Run, is_quick, quick
 from train.score_table import percent
 from train.studies._drawn import draw
 from train.studies._grid import RUNS, Rows, is_finished, last_line, log_file, refuse_failure, result_writer, start
-from train.studies.twins import TWINS, is_quick
+from train.studies.twins import TWINS
 
-FOLDER = RUNS / "gpu"
-PHOTOS = FOLDER / "images"
 IMAGES, LABELLED, SIZE, BATCH, EPOCHS = 50_000, 5_000, 160, 64, 6
 STOPPED = (128 + SIGTERM, -SIGTERM)  # exit codes of a row that has saved itself, or has not begun, on SIGTERM
 SAVING = 30.0  # seconds for that
@@ -48,15 +46,20 @@ def main(minutes: float = 8.0, device: str = "cuda", out: Path = Path("assets/re
     out = RUNS / "gpu.json" if is_quick() else out
     wanted = {name: replace(run, device=device) for name, run in rows().items()}
     draw_images()
-    name = next((name for name, run in wanted.items() if not is_finished(FOLDER / name, run)), None)
+    name = next((name for name, run in wanted.items() if not is_finished(folder() / name, run)), None)
     if name:
-        train_for(FOLDER / name, wanted[name], seconds=60 * minutes - SAVING)
-    done = {name: result(FOLDER / name) for name, run in wanted.items() if is_finished(FOLDER / name, run)}
+        train_for(folder() / name, wanted[name], seconds=60 * minutes - SAVING)
+    done = {name: result(folder() / name) for name, run in wanted.items() if is_finished(folder() / name, run)}
     unfinished = [name for name in wanted if name not in done]
     result_writer(out, command="python -m train study gpu", device=device_name(device), unfinished=unfinished)(done)
     print(table(done) + f"\nwritten to {out}")
     if unfinished:
         print(f"{len(unfinished)} of {len(wanted)} rows are not finished, {unfinished[0]} is next; repeat the command")
+
+
+def folder() -> Path:
+    """The folder of the study; under QUICK=1 another one, of few images."""
+    return RUNS / ("gpu-quick" if is_quick() else "gpu")
 
 
 def device_name(device: str) -> str:
@@ -85,7 +88,7 @@ def rows() -> dict[str, Run]:
         wanted[f"{kind}-alone"] = large(recipes.recipe(name))
         wanted[f"{kind}-distilled"] = under(kind, large(recipes.recipe(f"{name}_distill")))
     distilled = wanted["adamixer-distilled"]
-    stored = replace(only_logits(distilled), teacher_store=FOLDER / "store")
+    stored = replace(only_logits(distilled), teacher_store=folder() / "store")
     wanted["adamixer-stored"] = stored
     wanted["adamixer-few-labels"] = with_labels(wanted["adamixer-alone"], LABELLED)
     wanted["adamixer-unlabelled"] = unlabelled(stored)
@@ -99,8 +102,9 @@ def rows() -> dict[str, Run]:
 
 def large(run: Run) -> Run:
     """A recipe on the many images of this study, in bf16, without measurements that take time."""
-    train, val = PHOTOS / "train.json", PHOTOS / "test.json"
-    data = replace(run.data, kind="coco", train=train, val=val, images=PHOTOS)
+    photos = folder() / "images"
+    train, val = photos / "train.json", photos / "test.json"
+    data = replace(run.data, kind="coco", train=train, val=val, images=photos)
     optim = replace(run.optim, batch=BATCH, epochs=EPOCHS)
     cheap: dict[str, Any] = {"recorded": 0, "gradients_every": 0, "checkpoint_every": 500}
     return replace(run, data=data, optim=optim, amp="bf16", workers=min(8, os.cpu_count() or 1), **cheap)
@@ -108,7 +112,7 @@ def large(run: Run) -> Run:
 
 def under(kind: str, run: Run) -> Run:
     """A distilled row under the teacher of this study."""
-    return replace(run, teacher=FOLDER / f"{kind}-teacher")
+    return replace(run, teacher=folder() / f"{kind}-teacher")
 
 
 def only_logits(run: Run) -> Run:
@@ -137,6 +141,6 @@ def table(done: Rows) -> str:
 
 def draw_images() -> None:
     """Draws the images of all rows, once."""
-    few = is_quick()
-    draw(PHOTOS, "train", 2 * 8 if few else IMAGES, SIZE)
-    draw(PHOTOS, "test", 8 if few else 500, SIZE)
+    few, photos = is_quick(), folder() / "images"
+    draw(photos, "train", 2 * 8 if few else IMAGES, SIZE)
+    draw(photos, "test", 8 if few else 500, SIZE)

@@ -27,12 +27,12 @@ from core.files import write_json
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill
 from train.recipes.own_data import hub_distill
-from train.run import Run
+from train.run import Run, is_quick
 from train.studies._grid import RUNS, Rows, row_folder, run_rows
 from train.studies._hub_detectors import first_weights, tiny_config
 from train.studies._hub_reference import reference_row
 from train.studies._labelled import quiet
-from train.studies.twins import is_quick, scores, shortened
+from train.studies.twins import scores, shortened
 
 FAMILIES, SEEDS = ("rt_detr_v2", "d_fine", "rf_detr"), (0, 1, 2)
 EPOCHS = {"rt_detr_v2": 8, "d_fine": 8, "rf_detr": 8}

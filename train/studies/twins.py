@@ -6,12 +6,11 @@ AdaMixer's is shipped. If it is stopped and started again, it continues; finishe
 Command: python -m train study twins    Time: 55 minutes on two cores; QUICK=1 for seconds. Result: assets/results/twins.json
 """
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from train import recipes
-from train.run import Run, quick
+from train.run import Run, is_quick, quick
 from train.studies._grid import RUNS, Rows, result_writer, row_folder, run_rows
 from train.studies._pace import step_seconds
 
@@ -36,11 +35,6 @@ def main(at_once: int = 2, out: Path = Path("assets/results/twins.json")) -> Non
     times = {name.rpartition("-")[0]: seconds for name, seconds in times.items()}
     result_writer(out, **about, step_seconds=times)(rows)
     print("\n" + table(rows, times) + f"\n\nwritten to {out}")
-
-
-def is_quick() -> bool:
-    """Returns whether QUICK=1 is set: a try that takes seconds."""
-    return os.environ.get("QUICK") == "1"
 
 
 def recipe(name: str) -> Run:

@@ -6,7 +6,7 @@ import json
 from base64 import b64encode
 from collections import Counter
 
-from analysis.drawing.cells import FORMULA
+from analysis.drawing.cells import no_formula
 from app.worker import notes
 from app.worker.notes import Note
 from app.worker.samples import Samples
@@ -101,10 +101,5 @@ def as_csv(rows: list[dict]) -> str:
     table.writeheader()
     for x in rows:
         cells = x | {"tags": ", ".join(x["tags"]), "object": "" if x["object"] is None else x["object"]}
-        table.writerow({name: harmless(value) for name, value in cells.items()})
+        table.writerow({name: no_formula(value) for name, value in cells.items()})
     return out.getvalue()
-
-
-def harmless(cell: object) -> object:
-    """A cell that a table program takes for a text: one that it would compute begins with a quote."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

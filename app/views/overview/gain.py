@@ -65,16 +65,24 @@ def of_one_commit(result: Row, row: Row) -> bool:
 
 
 def measured(row: Row) -> Row:
-    """The row with its scores, which one of a card alone lacks; a run without scores stays as it is."""
+    """The row with its scores, which one of a card alone lacks; a run without scores, or with a damaged log, stays as it is."""
     if row.folder is None or "ap" in row.result:
         return row
-    return read_row(row.folder) or row
+    return readable_row(row.folder) or row
 
 
 def row(source: Source) -> Row | None:
     """A run as a row of figures and tables; None where it is a file of weights, or has no AP, or another teacher now."""
     is_run = source.path.is_dir() and source.teacher is None
-    return read_row(source.path) if is_run else None
+    return readable_row(source.path) if is_run else None
+
+
+def readable_row(folder: Path) -> Row | None:
+    """The row of a run's folder; None where it has no scores, or a file is damaged, which its record says."""
+    try:
+        return read_row(folder)
+    except UserError:
+        return None
 
 
 def row_of_card(source: Source) -> Row | None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from app.views.overview import objects, verdict
 from app.views.overview.gain import gain, partners
 from app.views.overview.record import record
-from app.worker.library import Library, Source
+from app.worker.library import Library
 from app.worker.measuring import Measurements
 from app.worker.samples import Samples
 from app.worker.survey import Survey
@@ -32,9 +32,9 @@ class Overview:
         {"runs": the records of all, "partners": ids of runs that the first is best compared with, "clauses", "gain" of the run
         over the one that it is compared with}. UserError: there is no such run.
         """
-        compared = [self.source(id) for id in (run, compare) if id]
+        compared = [self.library.source(id) for id in (run, compare) if id]
         listed = self.library.sources().values()
-        records = [record(x) for x in (*compared, *map(self.source, others))]
+        records = [record(x) for x in (*compared, *map(self.library.source, others))]
         difference = gain(compared[0], compared[1], listed) if compare else None
         return {
             "runs": records,
@@ -71,13 +71,6 @@ class Overview:
             return [first, *([self.library.second(first, compare)] if compare else [])], ""
         except UserError as error:
             return [first], str(error)
-
-    def source(self, id: str) -> Source:
-        """A run that is listed. UserError: there is none of this id."""
-        source = self.library.sources().get(id)
-        if source is None:
-            raise UserError(f"there is no run {id[:80]!r} here; the list of runs shows those there are")
-        return source
 
 
 def is_working(measured: dict) -> bool:

@@ -1,6 +1,6 @@
 """The record of a run: what it logged in training, read by the code of figures and of the doctor; no network is opened."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from analysis.inputs.rows import Row, detector_title
 from app.views.overview.rows import read_row
 from app.worker.library import Source
 from core.errors import UserError
+from core.metrics.coco_ap import SIZES
 from core.runs.diagnose.history import History, read_history
 from core.runs.results import evaluations, sum_by_loss
 
-SIZES = {"aps": "small", "apm": "medium", "apl": "large"}
 POINTS = 400  # of a curve, at most
 KEPT = 32  # runs whose record is kept in memory
 
@@ -75,14 +75,11 @@ def step_time(row: Row, history: History) -> dict:
 
 
 def row_of(folder: Path) -> Row:
-    """The run as a row of figures and tables, measured evaluations only. UserError: it has none."""
+    """The run as a row of figures and tables. UserError: it has not been evaluated yet."""
     row = read_row(folder)
     if row is None:
         raise UserError(f"{folder} has no AP yet; go on with it by: python -m train resume {folder}")
-    result = row.result
-    measured = [x for x in zip(result["measured_after"], result["ap_by_epoch"]) if x[1] is not None]
-    after, aps = ([*column] for column in zip(*measured)) if measured else ([], [])
-    return replace(row, result=result | {"measured_after": after, "ap_by_epoch": aps})
+    return row
 
 
 def ap_of_row(row: Row) -> list[dict]:

@@ -11,7 +11,7 @@ KEPT = 64  # rows
 
 
 def read_row(folder: Path) -> Row | None:
-    """The row of a run's folder; None where it has no scores yet."""
+    """The row of a run's folder; None where it has no scores yet. UserError: a file is damaged."""
     return read(folder, tuple(file.stat().st_mtime_ns for name in FILES if (file := folder / name).exists()))
 
 

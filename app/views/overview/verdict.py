@@ -5,10 +5,10 @@ What is not known yet, or cannot be, is said too. A clause is {"text", "to"}; "t
 
 from collections.abc import Iterator
 
+from analysis.drawing.captions import CHANCE, beyond_chance, signed
 from app.views.overview.gain import Gain
 
 HARDLY = 2.0  # points of AP: a teacher that is no better than this is hardly better than the student
-CHANCE = 2  # standard errors, beyond which a correlation is not chance
 NO_PARTNER = (
     "Choose a run under Compare with, best the same student without a teacher: then this page says what distilling did."
 )
@@ -41,6 +41,8 @@ def recorded(run: dict, other: dict | None, gain: Gain | None) -> list[Clause]:
 
 def outcome(run: dict, other: dict | None, gain: Gain | None) -> Clause:
     """How the run ended; in comparison, whether distilling helped, and how sure that is."""
+    if not all(x["ap"] for x in (run, other) if x):
+        return clause("AP was not measured, so what was reached is not known.", "ap")
     if other is None or gain is None:
         return clause(f"{student_name(run).capitalize()} ends with AP {last_ap(run):.1f}.", "ap")
     if run["kind"] == other["kind"] or not gain.same_training:
@@ -58,10 +60,8 @@ def distilling(mean: float, gain: Gain, ends: str) -> str:
     """Says whether distilling helped, from the mean gain in AP; `ends` are the two values."""
     if gain.half is None:
         did = "helped" if mean > 0 else "did not help"
-        return f"Distilling {did}: {ends}, {mean:+.1f}. This is one seed of each, so no interval is known.".replace(
-            "-", "−"
-        )
-    interval = f"{mean:+.1f} ± {gain.half:.1f} AP over {gain.seeds} seeds (95% interval)".replace("-", "−")
+        return f"Distilling {did}: {ends}, {signed(mean, 1)}. This is one seed of each, so no interval is known."
+    interval = f"{signed(mean, 1)} ± {gain.half:.1f} AP over {gain.seeds} seeds (95% interval)"
     if not gain.significant:
         return f"It is not shown that distilling helped: {interval}, which contains 0; these two runs: {ends}."
     return f"Distilling {'helped' if mean > 0 else 'did harm'}: {interval}; these two runs: {ends}."
@@ -70,7 +70,7 @@ def distilling(mean: float, gain: Gain, ends: str) -> str:
 def teacher_clauses(run: dict, other: dict | None) -> Iterator[Clause]:
     """How far the student is from its teacher, and whether the teacher has anything to teach."""
     distilled = next((x for x in (run, other) if x and x["kind"] == "distilled"), None)
-    if distilled is None:
+    if distilled is None or not all(x["ap"] for x in (run, other) if x):
         return
     if distilled["teacher"] is None:
         yield clause("The teacher was not measured with this run, so how much it could teach is not known.", "runs")
@@ -118,7 +118,7 @@ def part_clauses(run: dict, other: dict) -> Iterator[Clause]:
         if changes:
             best, worst = max(changes, key=lambda x: changes[x]), min(changes, key=lambda x: changes[x])
             most = best if changes[best] >= -changes[worst] else worst
-            greatest.append(f"{noun.format(most)} ({changes[most]:+.1f} AP)".replace("-", "−"))
+            greatest.append(f"{noun.format(most)} ({signed(changes[most], 1)} AP)")
     if greatest:
         yield clause(f"It differs most from the compared run in {' and in '.join(greatest)}.", "parts")
 
@@ -178,16 +178,15 @@ def measured_clauses(run: dict) -> Iterator[Clause]:
     masks = (run["teacher"] or run["student"])["masks"]
     who = "The teacher's" if run["teacher"] else "The student's"
     if masks["correlation"] is not None and masks["error"] is not None:
-        sure = abs(masks["correlation"]) > CHANCE * masks["error"]
+        sure = beyond_chance(masks["correlation"], masks["error"])
         more = "more" if masks["correlation"] > 0 else "less"
         look = (
             f"better queries look {more} into boxes"
             if sure
             else "queries do not look more into boxes the better they are"
         )
-        text = f"{who} {look}: rank correlation {masks['correlation']:.2f} ± {CHANCE * masks['error']:.2f}".replace(
-            "-", "−"
-        )
+        correlation = f"{masks['correlation']:.2f}".replace("-", "−")
+        text = f"{who} {look}: rank correlation {correlation} ± {CHANCE * masks['error']:.2f}"
         yield clause(f"{text} over {masks['images']} images.", "masks")
 
 
@@ -209,8 +208,9 @@ def student_name(run: dict) -> str:
 
 
 def last_ap(run: dict) -> float:
-    """The last AP of a run's student."""
-    return run["ap"][-1]["ap"] if run["ap"] else 0.0
+    """The last AP of a run's student, which was measured."""
+    ap: float = run["ap"][-1]["ap"]
+    return ap
 
 
 def above_or_below(points: float) -> str:

@@ -17,6 +17,15 @@ const field = (name, initial, parse, format = String) => ({ name, initial, parse
 
 const text = (name, initial = "") => field(name, initial, (given) => (given.length > LONGEST ? undefined : given));
 
+/** Whether a text could be decoded; "%" could not. */
+function isEncoded(text) {
+  try {
+    return decodeURIComponent(text).length <= LONGEST;
+  } catch {
+    return false;
+  }
+}
+
 const fitting = (name, pattern, initial = "") =>
   field(name, initial, (given) => (pattern.test(given) ? given : undefined));
 
@@ -56,7 +65,7 @@ const NAMES = /^[a-z0-9_,-]{1,400}$/; // ids with commas between them
  * `deep_link` itself, so no field has these names.
  * @type {Record<string, Field>}
  */
-export const FIELDS = {
+const FIELDS = {
   run: text("run"),
   compare: text("compare"),
   image: text("image"),
@@ -93,7 +102,7 @@ export const FIELDS = {
   of: text("of"),
   noted: text("note"),
   tag: text("tag"),
-  others: text("also"),
+  others: field("also", "", (given) => (isEncoded(given) ? given : undefined)),
   by: oneOf("by", ["epoch", "minutes"], "epoch"),
   loss: fitting("loss", /^[a-z0-9_]{1,60}$/, "total"),
   smooth: number("smooth", 0.8, 0, 0.99),

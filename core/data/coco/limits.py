@@ -29,9 +29,10 @@ class Settings:
     """The settings of a training that the data may exceed."""
 
     queries: int
-    short: int | None  # short side of evaluated images in pixels, see `Augment.sizes`; None: images keep their size
+    short: int | None  # short side of evaluated images in pixels, see `Augment.eval_short`; None: as they are
     longest: int  # limit of their long side
     stride: int  # finest of the detector, in pixels
+    square: bool = False  # whether images are resized to squares, of side `short`
 
 
 RECIPES = Settings(queries=30, short=144, longest=192, stride=4)  # of the recipes `coco*`, for files without a run
@@ -40,8 +41,10 @@ RECIPES = Settings(queries=30, short=144, longest=192, stride=4)  # of the recip
 def run_settings(run: dict) -> Settings:
     """The settings of a run, given as its card has it."""
     student, augment = run["student"]["config"], run["data"]["augment"]
+    longest, square = augment["longest"], augment.get("square", False)
     short = augment.get("eval_size") or max(augment["sizes"], default=None)
-    return Settings(student["queries"], short, augment["longest"], min(student["strides"], default=1))
+    short = min(short, longest) if short and square else short
+    return Settings(student["queries"], short, longest, min(student["strides"], default=1), square)
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,19 @@ class Objects:
 
 
 def scales(sizes: ndarray, settings: Settings) -> ndarray:
-    """The factor by which each image, given by (height, width), is resized; see `transforms.resize`."""
+    """The factor by which each image, given by (height, width), is resized; for a square, that of the root of an area."""
+    if settings.square:
+        return trained_sizes(sizes, settings)[:, 0] / np.sqrt(sizes.prod(1))
     low, high = sizes.min(1), sizes.max(1)
     return np.minimum(1.0 if settings.short is None else settings.short / low, settings.longest / high)
+
+
+def trained_sizes(sizes: ndarray, settings: Settings) -> ndarray:
+    """(height, width) of images as they are trained, but for rounding; see `transforms.resize`."""
+    if not settings.square:
+        return sizes * scales(sizes, settings)[:, None]
+    sides = sizes.max(1) if settings.short is None else np.full(len(sizes), settings.short)
+    return np.minimum(sides, settings.longest)[:, None].repeat(2, axis=1)
 
 
 def exceeded(
@@ -149,10 +162,17 @@ def tiny_boxes(name: str, objects: Objects, settings: Settings) -> Iterator[Exce
         return
     listed = ", ".join(f"{share:.0%} of {quoted(class_)}" for class_, share in list(shares.items())[:NAMED])
     more = f" and {len(shares) - NAMED} more classes" if len(shares) > NAMED else ""
-    size = "their own size" if settings.short is None else f"{settings.short} to {settings.longest} pixels"
-    text = f"boxes of {name} are under {tiny_side(settings)} pixels when images are trained at {size}: {listed}{more}"
+    side = tiny_side(settings)
+    text = f"boxes of {name} are under {side} pixels when images are trained at {size_text(settings)}: {listed}{more}"
     short, longest = suggested_size(objects, settings)
     yield Exceeded("tiny", text, f"set --data.augment.sizes {short} --data.augment.longest {longest}")
+
+
+def size_text(settings: Settings) -> str:
+    """The size of trained images in words."""
+    if settings.square:
+        return f"squares of {f'{settings.short} pixels' if settings.short else 'their longer side'}"
+    return f"{settings.short} to {settings.longest} pixels" if settings.short else "their own size"
 
 
 def tiny_side(settings: Settings) -> int:
@@ -172,7 +192,7 @@ def tiny_shares(objects: Objects, settings: Settings) -> dict[str, float]:
 
 
 def suggested_size(objects: Objects, settings: Settings) -> tuple[int, int]:
-    """A short side and a limit of the long side at which most boxes of every class are not tiny."""
+    """A short side and a limit of the long side at which most boxes of every class are not tiny; of squares both are the side."""
     tiny, labels = tiny_shares(objects, settings), objects.instances.label[objects.learnt]
     sides = objects.sides(settings)
     factor = max(
@@ -183,7 +203,7 @@ def suggested_size(objects: Objects, settings: Settings) -> tuple[int, int]:
         ),
         default=1.0,
     )
-    sizes = objects.instances.sizes * scales(objects.instances.sizes, settings)[:, None]
+    sizes = trained_sizes(objects.instances.sizes, settings)
     low, high = np.median(sizes.min(1)), np.median(sizes.max(1))
     factor = min(factor, LARGEST / high)
     short, longest = (int(np.ceil(side * factor / MULTIPLE)) * MULTIPLE for side in (low, high))

@@ -1,8 +1,10 @@
 """The box of an outline: of polygons, or of a mask in COCO's run-length encoding."""
 
 import re
+from types import ModuleType
 
 from core.data.coco.rules import is_integer, is_number
+from core.errors import UserError
 
 # Characters of a compressed mask; the last one must end its number, or the decoder would read past the end.
 COMPRESSED = re.compile(r"[0-o]*[0-O]", re.ASCII)
@@ -27,13 +29,23 @@ def box_of_polygons(polygons: list) -> list[float] | None:
 
 def box_of_mask(rle: object) -> list[float] | None:
     """The box around a mask {"size": [height, width], "counts": ...}, whose counts are a list or a compressed text."""
-    from pycocotools import mask  # a machine that only trains need not have it
-
     size, counts = (rle.get("size"), rle.get("counts")) if type(rle) is dict else (None, None)
     if type(size) is not list or len(size) != 2 or not all(is_integer(s, 1) and s <= LARGEST_SIDE for s in size):
         return None
     if type(counts) is list and all(is_integer(c, 0) for c in counts) and sum(counts) == size[0] * size[1]:
+        mask = decoder()
         return mask.toBbox(mask.frPyObjects({"size": size, "counts": counts}, *size)).tolist()
     if type(counts) is str and COMPRESSED.fullmatch(counts):
-        return mask.toBbox({"size": size, "counts": counts}).tolist()
+        return decoder().toBbox({"size": size, "counts": counts}).tolist()
     return None
+
+
+def decoder() -> ModuleType:
+    """pycocotools' decoder of masks, which a machine that only trains need not have. UserError: it is not installed."""
+    try:
+        from pycocotools import mask
+    except ImportError:
+        raise UserError(
+            "an annotation has a mask and no bbox, and the box of a mask needs pycocotools: pip install pycocotools"
+        ) from None
+    return mask

@@ -6,14 +6,12 @@ Some labelling tools show a phone's photo upright, write boxes for what they sho
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from core.data.coco.decode import FORMATS
+from core.data.coco.decode import stored_size
 from core.data.coco.folder import ImageFolder
 from core.data.coco.rules import are_boxes, are_integers, column, is_box, is_integer, is_text
+from core.errors import UserError
 
-ORIENTATION = 0x0112  # EXIF's tag
-QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
 SLACK = 1.0  # pixels by which a box may leave its image: numbers are rounded
 TRIED = 50  # photos whose boxes leave the declared size, of which one must carry such an orientation
 
@@ -77,7 +75,7 @@ def is_turned(image: dict, folder: ImageFolder) -> bool:
 def opened_as(path: Path, size: tuple[int, int]) -> bool:
     """Returns whether a file stores an image of this (width, height), which is not square, to be turned by a quarter."""
     try:
-        with Image.open(path, formats=FORMATS) as stored:
-            return stored.size == size != size[::-1] and stored.getexif().get(ORIENTATION) in QUARTER_TURNS
-    except Exception:  # a decoder may raise nearly anything for a damaged file, which is reported when it is read
+        (height, width), turned = stored_size(path)
+    except UserError:  # which is reported when the image is read
         return False
+    return turned and (width, height) == size != size[::-1]

@@ -5,17 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from core.errors import UserError
-
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 ALIASES = {
     "train": ("train", "training", "trainval"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-ORIENTATION = 0x0112  # EXIF's tag; above 4 an image is shown turned by a quarter
 
 
 @dataclass(frozen=True)
@@ -44,17 +39,6 @@ def records(images: Iterable[tuple[str, tuple[int, int], Iterable[dict]]], names
             file["annotations"].append({**ids, "area": w * h, "iscrowd": 0, **annotation})
     file["categories"] = [{"id": id, "name": name} for id, name in sorted(names.items())]
     return file
-
-
-def shown_size(path: Path) -> tuple[int, int]:
-    """The (height, width) at which an image is shown, from its header. UserError: it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"{path} cannot be read ({error}); save it again") from None
-    return (width, height) if turned else (height, width)
 
 
 def image_files(folder: Path) -> Iterator[Path]:

@@ -1,12 +1,15 @@
 """Pascal VOC's folders: JPEGImages, Annotations and ImageSets; or an XML file beside each image of a split's folder."""
 
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.layouts.split import ALIASES, SUFFIXES, Split, records, shown_size
+from core.data.coco.decode import shown_size
+from core.data.layouts.split import ALIASES, SUFFIXES, Split, records
 from core.errors import UserError
+from core.files import read_text
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,15 @@ class Page:
     root: ET.Element
 
     def number(self, element: ET.Element, key: str) -> float:
-        """The number in a field. UserError: there is none."""
+        """The number in a field. UserError: there is none, or it is not finite."""
         text = element.findtext(key) or ""
         try:
-            return float(text)
+            number = float(text)
         except ValueError:
-            raise UserError(f"{self.path}: {key} is {text!r}; it must be a number") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise UserError(f"{self.path}: {key} is {text!r}; it must be a number")
+        return number
 
 
 def find(root: Path, split: str) -> Split | None:
@@ -30,7 +36,7 @@ def find(root: Path, split: str) -> Split | None:
     for alias in ALIASES[split]:
         listed = root / "ImageSets" / "Main" / f"{alias}.txt"
         if listed.is_file() and (root / "Annotations").is_dir():
-            stems = [line.split()[0] for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+            stems = [line.split()[0] for line in read_text(listed).splitlines() if line.strip()]
             pages = [root / "Annotations" / f"{stem}.xml" for stem in stems]
             return opened(root, split, root / "JPEGImages", pages, sorted((root / "Annotations").glob("*.xml")))
         if pages := sorted((root / alias).glob("*.xml")):
@@ -52,7 +58,7 @@ def read_page(path: Path) -> Page:
     """The page of a file. UserError: it is no XML."""
     try:
         return Page(path, ET.parse(path).getroot())
-    except (OSError, ET.ParseError) as error:
+    except (OSError, ET.ParseError, ValueError, LookupError) as error:  # the last two of an encoding that is not known
         raise UserError(f"{path} is not an XML file ({error}); export the annotations again") from None
 
 

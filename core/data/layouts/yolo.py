@@ -1,14 +1,17 @@
 """YOLO's folders: a data.yaml with the classes, images, and a text file of boxes for each image."""
 
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from core.data.layouts.split import ALIASES, Split, image_files, records, shown_size
+from core.data.coco.decode import shown_size
+from core.data.layouts.split import ALIASES, Split, image_files, records
 from core.errors import UserError
-from core.files import read_bytes
+from core.files import read_text
 
 
 def find(root: Path, split: str) -> Split | None:
@@ -24,10 +27,11 @@ def find(root: Path, split: str) -> Split | None:
     if not images:
         raise UserError(f"{path}: {split} {value} has no images; correct the path")
     names = class_names(path, data)
-    folder = common_folder(images)
+    absolute = [Path(os.path.abspath(image)) for image in images]
+    folder = common_folder(absolute)
     rows = (
-        (str(image.relative_to(folder)), size, boxes(image, size, names))
-        for image in images
+        (str(file.relative_to(folder)), size, boxes(image, size, names))
+        for image, file in zip(images, absolute)
         for size in [shown_size(image)]
     )
     return Split(path, folder, records(rows, names), split)
@@ -44,9 +48,10 @@ def the_yaml(root: Path) -> Path | None:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The entries of a YAML file; none if it holds something else. UserError: it is no YAML."""
+    text = read_text(path)
     try:
-        data = yaml.safe_load(read_bytes(path).decode())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        data = yaml.safe_load(text)
+    except Exception as error:  # of nearly any kind where a value does not fit its tag, such as a date 2024-02-30
         raise UserError(f"{path} is not a YAML file ({' '.join(str(error).split())[:200]}); correct it") from None
     return data if type(data) is dict else {}
 
@@ -70,7 +75,7 @@ def listed_images(path: Path, data: dict[str, Any], values: list) -> Iterator[Pa
         if place.is_dir():
             yield from image_files(place)
         else:
-            lines = filter(None, map(str.strip, read_bytes(place).decode().splitlines()))
+            lines = filter(None, map(str.strip, read_text(place).splitlines()))
             yield from ((p if p.exists() else place.parent / line) for line in lines for p in [path.parent / line])
 
 
@@ -84,7 +89,7 @@ def places(path: Path, data: dict[str, Any], value: str) -> list[Path]:
 
 
 def common_folder(images: list[Path]) -> Path:
-    """The deepest folder that holds all of the images."""
+    """The deepest folder that holds all of the images, whose paths are absolute."""
     folder = images[0].parent
     while not all(image.is_relative_to(folder) for image in images):
         folder = folder.parent
@@ -96,14 +101,15 @@ def boxes(image: Path, size: tuple[int, int], names: dict[int, str]) -> Iterator
     labels = label_file(image)
     if not labels.exists() or labels.is_dir():
         return
-    for number, line in enumerate(read_bytes(labels).decode().splitlines(), start=1):
+    for number, line in enumerate(read_text(labels).splitlines(), start=1):
         words = line.split()
         if words:
             try:
                 class_, *values = map(float, words)
             except ValueError:
                 values, class_ = [], -1.0
-            if class_ not in names or not (len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)):
+            sound = len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)
+            if class_ not in names or not sound or not all(map(math.isfinite, values)):
                 text = f"{labels}: line {number} is {line[:60]!r}; it must be a class of data.yaml, then cx cy width height"
                 raise UserError(f"{text} or an outline, as fractions of the image")
             yield {"category_id": int(class_), "bbox": pixels(values, size)}

@@ -4,20 +4,18 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
-from PIL import Image
 
 from core.data.category import Category
 from core.data.coco.dataset import read_image
-from core.data.coco.decode import FORMATS
+from core.data.coco.decode import shown_size
+from core.data.layouts.split import SUFFIXES
 from core.data.sample import Sample, unlabelled
 from core.errors import UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's orientation, and its values that exchange width and height
 
 
 class ImageFiles:
@@ -72,9 +70,14 @@ def image_names(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; name the folder of the images")
     names = []
-    for root, _, files in os.walk(folder):
+    for root, _, files in os.walk(folder, onerror=refuse_unreadable):
         names += [(Path(root) / name).relative_to(folder).as_posix() for name in files]
     return [name for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def refuse_unreadable(error: OSError) -> NoReturn:
+    """Raises the UserError for a folder that cannot be listed, which os.walk would leave out."""
+    raise UserError(f"{error.filename} cannot be listed ({error.strerror}); change its permissions, or move it away")
 
 
 def size_in_header(path: Path) -> tuple[int, int]:
@@ -83,8 +86,6 @@ def size_in_header(path: Path) -> tuple[int, int]:
     (1, 1) if it cannot be read: that is reported where its pixels are needed.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            return (width, height) if image.getexif().get(ORIENTATION) in SIDEWAYS else (height, width)
-    except Exception:  # a decoder may raise nearly anything for a damaged file
+        return shown_size(path)
+    except UserError:
         return 1, 1

@@ -16,9 +16,21 @@ from core.boxes import centers
 from core.data.category import Category
 from core.data.coco.corrections import correct
 from core.data.coco.dataset import read_image
+from core.data.coco.faults import quoted
 from core.data.coco.folder import ImageFolder, default_images
 from core.data.coco.instances import Instances, assemble, read_raw
-from core.data.coco.rules import find_faults, is_number
+from core.data.coco.rules import (
+    annotation_violations,
+    are_sound,
+    category_violations,
+    column,
+    faults_in,
+    find_faults,
+    is_integer,
+    is_number,
+    is_text,
+    valid_ids,
+)
 from core.data.sample import Sample
 from core.data.unlabelled.image_files import without_objects
 from core.errors import UserError
@@ -103,15 +115,16 @@ def read_predicted(
     wrong, or an image file does not exist.
     """
     data = read_lists(path)
-    named = data.get("info", {}).get("images") if isinstance(data.get("info"), dict) else None
-    folder = path.parent / named if named else images or default_images(path)
+    folder = named_folder(path, data) or images or default_images(path)
     listed = ImageFolder(folder)
     note = correct(data, listed)
+    for fault in faults_in("categories", data["categories"], category_violations):
+        raise UserError(f"{path}: {fault}")
     annotations, dropped = with_own_classes(data, categories)
     if results:  # they stand for the annotations of the file, which may be labels
         annotations = [a for a in annotations if isinstance(a, dict) and "score" in a]
     for results_file in results:
-        own, lost = own_results(read_results(results_file), categories)
+        own, lost = own_results(read_results(results_file, data["images"]), categories)
         annotations += own
         dropped.update(lost)
     annotations = [a | {"id": k} if isinstance(a, dict) else a for k, a in enumerate(annotations, start=1)]
@@ -153,24 +166,43 @@ def read_lists(path: Path) -> dict:
     return data
 
 
-def read_results(path: Path) -> list:
-    """The records of a COCO results file, each with a score. UserError: a record has none."""
+def named_folder(path: Path, data: dict) -> Path | None:
+    """The folder of images that `label` writes into a file; None if it names none. UserError: it is no text."""
+    named = data["info"].get("images") if isinstance(data.get("info"), dict) else None
+    if named and not is_text(named):
+        raise UserError(f"{path}: images of info is {quoted(named)}; it must be the path of a folder, or be left out")
+    return path.parent / named if named else None
+
+
+def read_results(path: Path, images: list) -> list[dict]:
+    """The records of a COCO results file, each with a score. UserError: a record has none, or is wrong.
+
+    `images` are the records of the images; a class may be any.
+    """
     records = read_any(path)
     for index, record in enumerate(records):
         if not isinstance(record, dict) or not is_number(record.get("score")):
             raise UserError(f"{path}: [{index}] has no score; a COCO results file has one in every record")
+        record["id"] = index
+    classes = {id for id in column(records, "category_id") if is_integer(id)}
+    known = {"image_id": valid_ids(images), "category_id": classes}
+    if not are_sound(records, known):
+        for fault in faults_in("annotations", records, lambda record: annotation_violations(record, known)):
+            assert fault.place is not None  # each is of a record
+            raise UserError(f"{path}: [{fault.place[1]}] {fault.text}")
     return records
 
 
 def with_own_classes(data: dict, categories: tuple[Category, ...]) -> tuple[list, Counter[str]]:
     """The annotations of a file with the ids of the data's classes of the same name, and the number dropped by class."""
     own = {c.name: c.id for c in categories}
-    names = {c["id"]: c.get("name") for c in data["categories"] if isinstance(c, dict) and "id" in c}
+    names = {c["id"]: c["name"] for c in data["categories"]}
     kept, dropped = [], Counter[str]()
     for record in data["annotations"]:
-        name = names.get(record.get("category_id")) if isinstance(record, dict) else None
+        id = record.get("category_id") if isinstance(record, dict) else None
+        name = names.get(id) if is_integer(id) else None
         if name is not None and name not in own:
-            dropped[str(name)] += 1
+            dropped[name] += 1
         else:
             kept.append(record | {"category_id": own[name]} if name is not None else record)
     return kept, dropped
@@ -179,8 +211,8 @@ def with_own_classes(data: dict, categories: tuple[Category, ...]) -> tuple[list
 def own_results(records: list[dict], categories: tuple[Category, ...]) -> tuple[list, Counter[str]]:
     """The results of the data's classes, and the number of the others, which are dropped, by their id."""
     ids = {c.id for c in categories}
-    kept = [r for r in records if r.get("category_id") in ids]
-    return kept, Counter(f"id {r.get('category_id')}" for r in records if r.get("category_id") not in ids)
+    kept = [r for r in records if r["category_id"] in ids]
+    return kept, Counter(f"id {r['category_id']}" for r in records if r["category_id"] not in ids)
 
 
 def scores_of(path: Path, annotations: list[dict]) -> dict[int, float] | None:

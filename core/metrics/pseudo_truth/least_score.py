@@ -7,10 +7,11 @@ from einops import repeat
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from core.boxes import corners
+from core.boxes import clipped, corners
+from core.metrics.coco_ap import note_on_ap
 from core.metrics.detections import Detections
 from core.metrics.hits import Objects, hits
-from core.pseudo import USUAL_SCORE, PseudoObjects, clipped
+from core.pseudo import USUAL_SCORE, PseudoObjects
 from core.types import Images
 
 MIN_OBJECTS = 20  # true objects from which a least score is chosen; with fewer it would be chance
@@ -30,11 +31,14 @@ def best_scores(
     """The least score of each class with which detections are the best pseudo truth (F1), and a text that says so.
 
     It is one for all classes, or with `per_class` another one for each class of at least CLASS_OBJECTS objects. With fewer than
-    MIN_OBJECTS objects it is USUAL_SCORE.
+    MIN_OBJECTS objects, or on a machine without faster-coco-eval, it is USUAL_SCORE. Callers add "of N images" to the text.
     """
     single = ~truth.crowd
     if single.sum() < MIN_OBJECTS:
         return (USUAL_SCORE,) * classes, f"{USUAL_SCORE}, since only {int(single.sum())} labelled objects could tell"
+    if note_on_ap():
+        missing = "faster-coco-eval is not installed, which would find the best on the labelled objects"
+        return (USUAL_SCORE,) * classes, f"{USUAL_SCORE}, since {missing}"
     result = hits(detections, truth)
     scores, labels = detections.scores.numpy(), detections.labels.numpy()
     kept = ~result.ignored

@@ -80,7 +80,7 @@ def verdict(history: History, replayed: ReplayStatistics | None, causes: tuple[F
     if causes:
         first, *others = causes
         rest = f"; after that, see to: {', '.join(x.title for x in others)}" if others else ""
-        return f"{first.title.capitalize()}: {first.evidence}; {first.setting}{rest}."
+        return f"{first.title[:1].upper()}{first.title[1:]}: {first.evidence}; {first.setting}{rest}."
     if is_early(history):
         return (
             f"Too early to tell: the student's AP is {100 * history.best_ap:.1f} after {len(history.steps)} steps; nothing is "

@@ -29,11 +29,8 @@ MIN_PRECISION = 0.5  # of pseudo objects: below it they teach more that is wrong
 IDLE_SHARE = 0.01  # of the gradient, at the features and in the decoder: less than the differences between batches
 IDLE_LOSS_SHARE = 1e-4  # of the loss, if no gradient was logged: lower, since a small loss may have a large gradient
 SHRUNK_RATIO = 1e-3  # of a term's mean over the first steps
-WITHOUT_WEIGHTS = (
-    "detection",
-    "logits",
-    "prior",
-)  # losses without weights of their own: they fall only if the student learns
+# Losses without weights of their own: they fall only if the student learns.
+WITHOUT_WEIGHTS = ("detection", "logits", "prior", "fixed", "kd_detr")
 # For losses that may be sums: the option, its value for a sum, and the value to use instead.
 SUM_FIXES = {"logits": ("normalise", "sum", "pairs"), "features": ("scale", "none", "mean")}
 
@@ -57,12 +54,12 @@ def findings(history: History, replayed: ReplayStatistics | None, run: dict) -> 
 def frozen_student(history: History, run: dict) -> Iterator[Finding]:
     """A student that does not learn: no loss that can fall only with the student has a trend."""
     losses = [p.loss for p in history.loss_shares if p.loss in WITHOUT_WEIGHTS]
-    if len(history.steps) < MIN_STEPS or any(has_trend(history.loss_by_step(loss)) for loss in losses):
+    if not losses or len(history.steps) < MIN_STEPS or any(has_trend(history.loss_by_step(loss)) for loss in losses):
         return
     rate = max(step["lr"] for step in history.steps)
-    first, last = first_and_last_mean(history.loss_by_step("detection"))
+    first, last = first_and_last_mean(history.loss_by_step(losses[0]))
     evidence = (
-        f"over {len(history.steps)} steps the detection loss went from {first:.3g} to {last:.3g}, no more than batches "
+        f"over {len(history.steps)} steps the {losses[0]} loss went from {first:.3g} to {last:.3g}, no more than batches "
         f"differ, at a learning rate of at most {rate:g}"
     )
     yield Finding("frozen", "the student does not learn", evidence, learning_rate_advice(run["optim"], rate))
@@ -155,7 +152,9 @@ def swapped_names(labels: TeacherLabels) -> dict[str, str]:
 
 
 def dominating_losses(history: History, run: dict) -> Iterator[Finding]:
-    """Distillation losses that make up nearly all of the gradient, the largest first."""
+    """Distillation losses that make up nearly all of the gradient, the largest first; none where a loss is alone."""
+    if len(history.loss_shares) < 2:
+        return
     for loss in sorted(distillation_losses(history), key=influence, reverse=True):
         if influence(loss) < DOMINATING_SHARE:
             continue
@@ -173,6 +172,8 @@ def idle_losses(history: History, run: dict) -> Iterator[Finding]:
     if not distillation_losses(history):
         setting = "give a distillation loss a weight, for instance --losses.logits.weight 1"
         yield Finding("idle", "nothing is distilled", "there is a teacher, but no loss uses it", setting)
+    if len(history.loss_shares) < 2:  # a share of one loss says nothing
+        return
     for loss in sorted(distillation_losses(history), key=influence):
         if influence(loss) < (IDLE_LOSS_SHARE if loss.gradient is None else IDLE_SHARE):
             evidence = (

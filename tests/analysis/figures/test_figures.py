@@ -5,15 +5,19 @@ import json
 import shutil
 from pathlib import Path
 from statistics import mean
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from analysis import __main__ as command
 from analysis import figures, report
 from analysis.bench._random_runs import random_run
 from analysis.drawing import plotly_page, style
+from analysis.drawing.captions import beyond_chance
 from analysis.figures import figure2, figure4, gained_lost, gradient_share, image
 from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.logged import ASSIGNMENTS
@@ -134,6 +138,49 @@ def test_a_correlation_over_one_image_decides_nothing_and_none_is_left_out(tmp_p
         told["measured"]["teacher"] = None
     with pytest.raises(Absent, match="images with objects"):
         figures.make("quality_inside", read_inputs([summaries.write(tmp_path / "t.json", rows)], tmp_path))
+
+
+def test_a_correlation_without_a_standard_error_supports_no_claim(tmp_path):
+    rows = summaries.pair(seeds=(0,))
+    for told in rows.values():
+        told["measured"]["student"]["looks"]["error"] = None
+    made = figures.make("statements", read_inputs([summaries.write(tmp_path / "s.json", rows)], tmp_path))
+    assert "holds for 1 of 3 trained detectors (" in made.numbers.caption  # the teacher alone has one
+    assert [beyond_chance(x, e) for x, e in ((0.5, 0.2), (-0.5, 0.2), (0.4, 0.2), (0.5, None))] == [1, -1, 0, 0]
+
+
+def test_rows_without_ap_are_left_out_and_none_with_one_is_said(tmp_path):
+    """A machine without faster-coco-eval logs no AP."""
+    rows = summaries.pair()
+    unmeasured = {**dict.fromkeys(("ap", "ap50", "ap75", "aps", "apm", "apl")), "ap_by_epoch": [None, 0.2, None]}
+    rows["distilled-2"] |= unmeasured
+    some = read_inputs([summaries.write(tmp_path / "some.json", rows)], tmp_path)
+    assert heights(figures.make("figure1", some).figure.axes[0])["student distilled"] == pytest.approx([51])
+    assert figures.make("gains", some).numbers.rows[-1]["seeds"] == 2
+    none = read_inputs(
+        [summaries.write(tmp_path / "none.json", {k: x | unmeasured for k, x in rows.items()})], tmp_path
+    )
+    for name in ("figure1", "gains", "gamma", "convergence"):
+        with pytest.raises(Absent, match="no AP was measured"):
+            figures.make(name, none)
+    assert "AP" not in figure4.run_description(none.rows[0])
+
+
+def test_data_of_one_folder_have_its_name_on_every_machine():
+    """As of a run that was trained with --data FOLDER: its card has no file of validation images."""
+    first, second = (Row("x", row(0.4)) for _ in range(2))
+    for told, root in ((first, "/here"), (second, "/there/deep")):
+        told.run["data"] |= {"kind": "coco", "train": None, "val": None, "folder": f"{root}/photos/cards"}
+    assert first.data == second.data == "photos/cards" and first.training_key == second.training_key
+    first.run["data"]["folder"] = None
+    assert Row("x", first.result).data == "?"
+
+
+def test_a_damaged_log_is_said_and_not_passed_over(tiny, tmp_path):
+    shutil.copytree(tiny.rows[0].folder, tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"eval": "student", "epoch": 1, "ap": "high"}\n')
+    with pytest.raises(UserError, match="an evaluation's 'ap'"):
+        rows_at(tmp_path)
 
 
 def test_the_two_statements_are_counted_seed_by_seed(pair):
@@ -401,6 +448,48 @@ def test_the_twin_has_the_same_curves_and_bars(name, pair):
             same = [t.y for t in found.data if t.type == "bar" and t.name == label and len(t.y) == len(tall)]
             assert any(np.allclose(y, tall, equal_nan=True) for y in same), label
     assert len({t.xaxis for t in found.data}) == len([ax for ax in made.figure.axes if ax.lines or ax.containers])
+
+
+def test_the_twin_has_hollow_marks_whole_lines_and_headings(tmp_path):
+    rows = {f"{name}-{seed}": x for seed in (0, 1) for name, x in two_settings(seed).items()}
+    figure = figures.make("gains", read_inputs([summaries.write(tmp_path / "s.json", rows)], tmp_path)).figure
+    twin = plotly_page.to_plotly(figure)
+    marks = [t.marker.color for t in twin.data if t.mode == "markers" and t.marker.symbol == "diamond"]
+    assert sorted(color == "#ffffff" for color in marks) == [False, True]
+    zero = next(t for t in twin.data if t.mode == "lines" and t.x == (0.0, 0.0))
+    assert sorted(zero.y) == sorted(figure.axes[0].get_ylim())
+    heading = next(a for a in twin.layout.annotations if a.text.startswith("AdaMixer"))
+    assert (heading.xref, heading.yref) == ("x domain", "y")
+
+
+def two_settings(seed: int) -> dict[str, dict]:
+    """A student alone, distilled with a sure gain, and with one that differs from seed to seed."""
+    unsure = row(0.4 + (0.2 if seed else -0.2), seed, ("logits",))
+    return {"alone": row(0.4, seed), "sure": row(0.5 + 0.001 * seed, seed, OURS), "unsure": unsure}
+
+
+def test_the_twin_keeps_how_opaque_a_rectangle_is():
+    figure = Figure()
+    figure.subplots().add_patch(Rectangle((0, 0), 1, 1, facecolor="#ff0000", alpha=0.25))
+    (shape,) = plotly_page.to_plotly(figure).layout.shapes
+    assert shape.fillcolor == "rgba(255,0,0,0.25)"
+
+
+def test_images_without_objects_or_with_too_many_are_a_sentence(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(image, "OBJECTS", 0)
+    with pytest.raises(Absent, match="more than 0 objects; choose one by --image ID"):
+        image.least_stable_image(tiny, tiny.rows[1])
+    with pytest.raises(Absent, match="this image has no object"):
+        figure4.panels(SimpleNamespace(truth=()))
+    rows = summaries.pair(seeds=(0,))
+    for told in rows.values():
+        for side in filter(None, (told["measured"]["student"], told["measured"]["teacher"])):
+            side["calibration"]["count"] = [3] * 10
+    rows["distilled-0"]["measured"]["agreement"]["class"] = [None] * 3
+    few = read_inputs([summaries.write(tmp_path / "s.json", rows)], tmp_path)
+    for name, why in (("calibration", "detections in a bin of scores"), ("agreement", "images with objects")):
+        with pytest.raises(Absent, match=why):
+            figures.make(name, few)
 
 
 def test_the_twin_asks_nobody_on_the_network(pair):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from analysis import __main__ as command
 from analysis.bench._random_runs import random_run
 from analysis.query_table import collect as module
-from analysis.query_table.collect import batch_rows, collect, minimal_distiller
+from analysis.query_table.collect import batch_rows, collect, describe, minimal_distiller
 from analysis.query_table.read import open_table
 from core.data.loader import evaluation
 from core.errors import UserError
@@ -17,6 +18,7 @@ from core.metrics.detections import join, select
 from core.metrics.instability import assigned_objects
 from core.metrics.query_masks import mask_statistics
 from core.metrics.query_quality import quality_parts
+from core.runs.checkpoint import sha256_of
 from core.runs.open import open_run
 
 IMAGES, QUERIES, LAYERS = 9, 12, 2
@@ -31,6 +33,17 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def table(run, tmp_path_factory):
     return open_table(collect(run, tmp_path_factory.mktemp("t") / "x", batch=4))
+
+
+def test_a_file_of_weights_and_a_student_under_another_teacher_are_collected(run, tmp_path, capsys):
+    weights = run.path / "student.safetensors"
+    out = tmp_path / "alone"
+    assert command.main(["collect", str(weights), "--limit", "2", "--out", str(out)]) == 0
+    assert open_table(out).about["student"] == sha256_of(weights) and not open_table(out).has_teacher
+    assert command.main(["collect", str(weights)]) == 2
+    assert "with --out FOLDER where its table goes" in capsys.readouterr().err
+    pair = open_run(run.path, teacher=run.path)
+    assert describe(pair, 2)[0]["teacher"] is None
 
 
 def test_every_query_of_every_layer_and_side_is_one_row(table):

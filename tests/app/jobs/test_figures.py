@@ -100,6 +100,19 @@ def test_why_a_page_cannot_be_made_is_told(handlers, folder, commands):
     handlers.figure(**asked)
     finish(handlers)
     assert handlers.figure(**asked) == {"state": "failed", "said": "no"}
+    assert handlers.figure(**asked)["state"] == "working" and len(commands) == 2  # what it lacked may be there now
+
+
+def test_of_other_images_or_under_another_teacher_no_figure_is_made(folder, tmp_path, commands):
+    """The analysis would show the run's own images, and its own teacher."""
+    handlers = opened.handlers(folder, images=tmp_path)
+    with pytest.raises(UserError, match="deselect the image"):
+        handlers.figure("figure4", [str(folder)], image=1)
+    assert handlers.figure("figure4", [str(folder)])["state"] == "working"
+    handlers.figure_jobs.stop()
+    handlers = opened.handlers(folder, teacher=folder)
+    with pytest.raises(UserError, match="with its own teacher; open"):
+        handlers.figure("figure4", [handlers.library.first()])
 
 
 def test_few_pages_are_kept_and_one_that_went_is_made_again(handlers, folder, commands, monkeypatch):

@@ -12,10 +12,11 @@ from analysis.bench._random_runs import random_run
 from analysis.bench.app import browser, served
 from app.server.handlers import Handlers
 from tests.helpers import opened
+from tests.helpers.browser.caches import shared_surveys
 from tests.helpers.browser.strangers import ATTACK, FILE, LAYERS, QUERIES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
     """Of a run that was measured on two images in COCO format."""
     path = tmp_path_factory.mktemp("taught")
@@ -42,7 +43,7 @@ def measured_on(run: Path, file: Path, categories: list) -> Path:
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def second(folder, tmp_path_factory) -> Path:
     """A student that learnt alone from the same data."""
     path = tmp_path_factory.mktemp("alone")
@@ -51,29 +52,35 @@ def second(folder, tmp_path_factory) -> Path:
     return measured_on(run, folder / "instances.json", categories)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def handlers(folder, second) -> Handlers:
     """The same runs, opened in this process: what the page must show."""
     return opened.handlers(folder, second)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def url(folder, second, tmp_path_factory):
-    cache = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
-    with served(folder, "--compare", str(second), environment=cache) as address:
+    with served(folder, "--compare", str(second), environment=shared_surveys(tmp_path_factory)) as address:
         yield address
 
 
-@pytest.fixture(scope="module")
-def chromium():
+@pytest.fixture(scope="session")
+def window():
     with browser() as page:
         yield page
 
 
 @pytest.fixture
-def page(chromium, url):
-    """Freshly loaded; whatever goes wrong in it, or leaves the machine, fails the test."""
-    chromium.goto("about:blank")  # what the last page still had to say goes unheard
+def chromium(window):
+    """The window in its usual size; it leaves its last page, so that this asks the app nothing more."""
+    window.set_viewport_size({"width": 1280, "height": 900})
+    yield window
+    window.goto("about:blank")
+
+
+@pytest.fixture
+def blank(chromium):
+    """A page without an address yet; whatever goes wrong in it, or leaves the machine, fails the test."""
     wrong = []
     listen = {
         "console": lambda m: m.type in ("error", "warning") and wrong.append(m.text),
@@ -83,9 +90,15 @@ def page(chromium, url):
     }
     for event, answer in listen.items():
         chromium.on(event, answer)
-    chromium.goto(url)
-    chromium.wait_for_selector(".dd-stage[data-whole='image/7']")
     yield chromium
     for event, answer in listen.items():
         chromium.remove_listener(event, answer)
     assert wrong == []
+
+
+@pytest.fixture
+def page(blank, url):
+    """Freshly loaded, and listened to as `blank`."""
+    blank.goto(url)
+    blank.wait_for_selector(".dd-stage[data-whole='image/7']")
+    return blank

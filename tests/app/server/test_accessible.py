@@ -28,7 +28,7 @@ CONTRAST = """() => {
     return poor; }"""
 
 
-def opened(page, url: str, tab: str, theme: str) -> None:
+def open_view(page, url: str, tab: str, theme: str) -> None:
     page.goto(f"{url}?tab={tab}&__theme={theme}")
     page.locator(VIEWS[tab]).first.wait_for()
     page.wait_for_timeout(300)
@@ -36,23 +36,17 @@ def opened(page, url: str, tab: str, theme: str) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("tab", VIEWS)
-def test_axe_finds_nothing(page, url, tab, theme):
-    opened(page, url, tab, theme)
-    assert violations(page) == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_texts_have_contrast_and_buttons_have_names_and_size(page, url, theme):
-    for tab in VIEWS:
-        opened(page, url, tab, theme)
-        assert page.evaluate(CONTRAST) == []
-        assert page.locator("main").count() == 1 and page.get_by_role("tabpanel").count() == 1
-        labelled = page.get_by_role("tabpanel").get_attribute("aria-labelledby")
-        assert page.locator(f"#{labelled}").get_attribute("aria-selected") == "true"
-        nameless = page.locator(".dd-page button").evaluate_all(
-            "x => x.filter(e => !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.className)"
-        )
-        assert nameless == []
+def test_texts_have_contrast_buttons_have_names_and_axe_finds_nothing(blank, url, tab, theme):
+    open_view(blank, url, tab, theme)
+    assert blank.evaluate(CONTRAST) == []
+    assert blank.locator("main").count() == 1 and blank.get_by_role("tabpanel").count() == 1
+    labelled = blank.get_by_role("tabpanel").get_attribute("aria-labelledby")
+    assert blank.locator(f"#{labelled}").get_attribute("aria-selected") == "true"
+    nameless = blank.locator(".dd-page button").evaluate_all(
+        "x => x.filter(e => !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.className)"
+    )
+    assert nameless == []
+    assert violations(blank) == []
 
 
 def test_the_canvas_is_a_few_keys_away(page):
@@ -88,12 +82,9 @@ CUT_OFF = """() => [...document.querySelectorAll(".dd-page .dd-segments span, .d
 LENGTHEN = "x => x.forEach(e => e.textContent = 'a/folder/'.repeat(12))"  # as the name of a run deep in folders
 
 
-def test_nothing_is_cut_off_on_a_phone(page, url):
-    page.set_viewport_size({"width": 400, "height": 800})
-    try:
-        for tab in VIEWS:
-            opened(page, url, tab, "light")
-            page.locator(".dd-header option").evaluate_all(LENGTHEN)
-            assert page.evaluate(CUT_OFF) == []
-    finally:
-        page.set_viewport_size({"width": 1280, "height": 720})
+def test_nothing_is_cut_off_on_a_phone(blank, url):
+    blank.set_viewport_size({"width": 400, "height": 800})
+    for tab in VIEWS:
+        open_view(blank, url, tab, "light")
+        blank.locator(".dd-header option").evaluate_all(LENGTHEN)
+        assert blank.evaluate(CUT_OFF) == []

@@ -1,9 +1,11 @@
 """The page in a real Chromium, on a run whose class and file names are an attack."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from base64 import b64decode
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from analysis.bench.app import served
 from app.server.modules import address
 from app.server.page import VIEWS
 from app.worker import library
+from app.worker.library import short_path
 from core.runs.diagnose import diagnose
 from tests.helpers.browser.page import (
     LINES,
@@ -33,6 +36,8 @@ from tests.helpers.browser.page import (
     view,
 )
 from tests.helpers.browser.strangers import ATTACK, FILE, LAYERS, QUERIES
+
+ALONE = short_path(library.SHIPPED / "shapes")
 
 
 def test_an_image_a_layer_a_query_and_its_cost(page, handlers):
@@ -309,40 +314,40 @@ def test_the_terms_of_the_loss_follow_the_layer(page, handlers):
     assert float(page.locator(".dd-pane .dd-heat").get_attribute("data-most")) == heat["most"]
 
 
-def test_the_doctor_says_what_each_loss_does(page, url):
-    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=losses")
-    page.get_by_role("button", name="Examine this run").click()
-    page.wait_for_selector(".dd-doctor[data-state=made]", timeout=120_000)
+def test_the_doctor_says_what_each_loss_does(blank, url):
+    blank.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=losses")
+    blank.get_by_role("button", name="Examine this run").click()
+    blank.wait_for_selector(".dd-doctor[data-state=made]", timeout=120_000)
     told = diagnose(library.SHIPPED / "shapes_distill")
-    assert told.verdict == page.locator(".dd-verdict").text_content()
-    pulls = page.locator("[data-part=pulls] tbody tr").evaluate_all("x => x.map(e => e.children[0].textContent)")
+    assert told.verdict == blank.locator(".dd-verdict").text_content()
+    pulls = blank.locator("[data-part=pulls] tbody tr").evaluate_all("x => x.map(e => e.children[0].textContent)")
     assert pulls == [p.loss for p in told.pulls]
-    page.locator("[data-image='image/1']").click()
-    shows(page, "image/1")
-    assert page.locator(".dd-verdict").is_visible()  # it is of the run
+    blank.locator("[data-image='image/1']").click()
+    shows(blank, "image/1")
+    assert blank.locator(".dd-verdict").is_visible()  # it is of the run
 
 
-def test_a_figure_is_previewed_had_as_pdf_and_restored_by_link(page, url):
-    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=figures")
-    page.locator("[data-page=image]").click()
-    page.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview", timeout=120_000)
-    assert "Image 9 of" in page.locator(".dd-caption").text_content() and "figure=image" in page.url
+def test_a_figure_is_previewed_had_as_pdf_and_restored_by_link(blank, url):
+    blank.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=figures")
+    blank.locator("[data-page=image]").click()
+    blank.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview", timeout=120_000)
+    assert "Image 9 of" in blank.locator(".dd-caption").text_content() and "figure=image" in blank.url
     for form, start in (("pdf", b"%PDF-"), ("svg", b"<?xml"), ("png", b"\x89PNG"), ("csv", b"")):
-        with page.expect_download() as download:
-            page.locator(f".dd-paper [data-form={form}]").click()
+        with blank.expect_download() as download:
+            blank.locator(f".dd-paper [data-form={form}]").click()
         assert download.value.suggested_filename == f"image.{form}"
         assert Path(download.value.path()).read_bytes().startswith(start)
-    page.reload()
-    page.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview")
-    page.go_back()
-    page.get_by_text("Choose one from the list").wait_for()
+    blank.reload()
+    blank.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview")
+    blank.go_back()
+    blank.get_by_text("Choose one from the list").wait_for()
 
 
-def test_the_six_panels_are_had_as_the_papers_figure(page, url):
-    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=masks")
-    page.locator(READY["masks"]).first.wait_for()
-    with page.expect_download() as download:
-        page.locator(".dd-six [data-form=pdf]").click()
+def test_the_six_panels_are_had_as_the_papers_figure(blank, url):
+    blank.goto(f"{url}?run={SHIPPED}&compare=&image=image/9&tab=masks")
+    blank.locator(READY["masks"]).first.wait_for()
+    with blank.expect_download() as download:
+        blank.locator(".dd-six [data-form=pdf]").click()
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
 
 
@@ -370,15 +375,12 @@ def test_a_training_is_watched(page):
 def test_nothing_hangs_over_the_edge(chromium, url, width, theme):
     """Readable on a wide screen and usable on a phone, in light and dark."""
     chromium.set_viewport_size({"width": width, "height": 900})
-    try:
-        for tab, ready in (READY | WHOLE).items():
-            chromium.goto(f"{url}?tab={tab}&__theme={theme}")
-            chromium.locator(ready).first.wait_for()
-            assert chromium.evaluate("document.documentElement.scrollWidth") <= width
-            assert chromium.locator(".dd-page").bounding_box()["width"] >= min(width, 1800) - 60
-            assert chromium.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
-    finally:
-        chromium.set_viewport_size({"width": 1280, "height": 900})
+    for tab, ready in (READY | WHOLE).items():
+        chromium.goto(f"{url}?tab={tab}&__theme={theme}")
+        chromium.locator(ready).first.wait_for()
+        assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+        assert chromium.locator(".dd-page").bounding_box()["width"] >= min(width, 1800) - 60
+        assert chromium.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
 
 
 # Strangers ------------------------------------------------------------------------------------------------------------
@@ -481,14 +483,6 @@ def test_modules_are_served_and_nothing_beside_them(url):
         assert asked(address("page.js"), **headers)[0] == 403
 
 
-def test_a_tab_goes_from_one_app_to_the_next(chromium, url, folder, second):
-    """Chromium keeps compiled scripts: this page runs one that the page of the other app ran before."""
-    with served(folder, "--compare", str(second)) as other:
-        for address in (url, other):
-            chromium.goto(address)
-            shows(chromium, "image/7")
-
-
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "card.json", "../../etc/passwd", "pyproject.toml", "tests/conftest.py"]
 )
@@ -498,3 +492,30 @@ def test_no_file_is_served(url, path, folder):
             urllib.request.urlopen(f"{url}gradio_api/file={asked}", timeout=20)
         assert refused.value.code in (403, 404)
         refused.value.close()
+
+
+# An app with an empty cache --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def other(folder, second) -> Iterator[str]:
+    """An app that has analysed nothing yet, of the same runs."""
+    with served(folder, "--compare", str(second)) as address:
+        yield address
+
+
+def test_a_tab_goes_from_one_app_to_the_next(chromium, url, other):
+    """Chromium keeps compiled scripts: this page runs one that the page of the other app ran before."""
+    for app in (url, other):
+        chromium.goto(app)
+        shows(chromium, "image/7")
+
+
+def test_gained_shows_progress_before_the_first_run_is_analysed(blank, other):
+    """500 images a run: of both some are known long before either is done."""
+    blank.goto(f"{other}?run={SHIPPED}&compare={ALONE}&image=image/9")
+    shows(blank, "image/9")
+    blank.get_by_label("Sort by").select_option("gained")
+    said = blank.locator(".dd-gallery .known", has_text=re.compile("^[1-9][0-9]* of 500 images analysed"))
+    said.wait_for()
+    assert int(said.text_content().split()[0]) < 250

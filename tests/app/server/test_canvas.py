@@ -27,11 +27,11 @@ def crowded(page):
 
 
 @pytest.fixture
-def photos(page, url):
+def photos(blank, url):
     """All boxes of the shipped pair on an image of seven objects."""
-    page.goto(f"{url}?run={SHIPPED}&compare={ALONE}&image=image/9&score=0&show=prior")
-    shows(page, "image/9")
-    return page
+    blank.goto(f"{url}?run={SHIPPED}&compare={ALONE}&image=image/9&score=0&show=prior")
+    shows(blank, "image/9")
+    return blank
 
 
 def zoomed(page, scale: int) -> None:
@@ -49,27 +49,22 @@ def on_screen(page, area: dict, box: list[float]) -> list[float]:
 def test_the_canvas_has_most_of_the_window_beside_the_panel_which_scrolls(page, size):
     width, height = size
     page.set_viewport_size({"width": width, "height": height})
-    try:
-        page.wait_for_function(
-            "h => document.querySelector('.dd-board').getBoundingClientRect().bottom <= h", arg=height
-        )
-        board, panel = page.locator(".dd-board").bounding_box(), page.locator(".dd-column").bounding_box()
-        assert board["width"] * board["height"] >= 0.45 * width * height
-        assert board["x"] >= 0 and board["x"] + board["width"] < panel["x"] and panel["x"] + panel["width"] <= width
-        page.evaluate("() => dd.choose({side: 'student', index: 3})")
-        chosen(page, "student", 3, 2)
-        page.locator(".dd-column").evaluate("e => e.scrollTo(0, 1e6)")
-        assert page.locator(".dd-column").evaluate("e => e.scrollTop") > 0
-        assert page.locator(".dd-board").bounding_box() == board
-        page.get_by_role("button", name="Filters", exact=True).click()
-        page.wait_for_selector("#dd-filters[data-shown]")
-        assert page.evaluate("document.activeElement.id") == "dd-filters"
-        assert page.locator(".dd-board").bounding_box() == board
-        page.keyboard.press("Escape")
-        page.locator("#dd-filters").wait_for(state="hidden")
-        assert page.evaluate("document.activeElement.textContent") == "Filters"
-    finally:
-        page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function("h => document.querySelector('.dd-board').getBoundingClientRect().bottom <= h", arg=height)
+    board, panel = page.locator(".dd-board").bounding_box(), page.locator(".dd-column").bounding_box()
+    assert board["width"] * board["height"] >= 0.45 * width * height
+    assert board["x"] >= 0 and board["x"] + board["width"] < panel["x"] and panel["x"] + panel["width"] <= width
+    page.evaluate("() => dd.choose({side: 'student', index: 3})")
+    chosen(page, "student", 3, 2)
+    page.locator(".dd-column").evaluate("e => e.scrollTo(0, 1e6)")
+    assert page.locator(".dd-column").evaluate("e => e.scrollTop") > 0
+    assert page.locator(".dd-board").bounding_box() == board
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.wait_for_selector("#dd-filters[data-shown]")
+    assert page.evaluate("document.activeElement.id") == "dd-filters"
+    assert page.locator(".dd-board").bounding_box() == board
+    page.keyboard.press("Escape")
+    page.locator("#dd-filters").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.textContent") == "Filters"
 
 
 def test_the_wheel_keeps_the_place_under_the_mouse_and_a_click_takes_the_box_that_is_there(crowded):

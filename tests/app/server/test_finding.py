@@ -1,8 +1,10 @@
 """A user finds images by name, by id, with filters, and with the arrow keys beyond the end of the strip."""
 
 import re
+from functools import cache
 
 import pytest
+from torch import Tensor
 
 from app.worker import library
 from core.runs.open import open_run
@@ -11,6 +13,12 @@ from tests.helpers.browser.page import SHIPPED, shows
 
 SCORE = "[aria-label='Score'][role=group]"
 SIZE = "[aria-label='Object size'][role=group]"
+
+
+@pytest.fixture
+def page(blank):
+    """Each test opens an address of its own."""
+    return blank
 
 
 def test_an_image_is_opened_by_its_id_and_the_strip_follows(page, url):
@@ -56,13 +64,18 @@ def left(page, matching: int) -> None:
     page.locator(".dd-gallery .where", has_text=f" of {matching}").wait_for()
 
 
+@cache
+def sides_of_objects() -> list[Tensor]:
+    """The sides of the objects of each image of the shipped run, in pixels."""
+    data = open_run(library.SHIPPED / "shapes_distill").data
+    return [(s.boxes[:, 2:] - s.boxes[:, :2]).double().prod(1).sqrt() for s in map(data.__getitem__, range(len(data)))]
+
+
 def passing(**asked: str) -> int:
     """How many images of the shipped run pass, counted object by object."""
-    data = open_run(library.SHIPPED / "shapes_distill").data
     low, high = map(float, asked.get("objects", "0-99").split("-"))
     small, large = map(float, asked.get("size", "0-999").split("-"))
-    sides = [(s.boxes[:, 2:] - s.boxes[:, :2]).double().prod(1).sqrt() for s in map(data.__getitem__, range(len(data)))]
-    return sum(low <= len(x) <= high and bool(((x >= small) & (x <= large)).any()) for x in sides)
+    return sum(low <= len(x) <= high and bool(((x >= small) & (x <= large)).any()) for x in sides_of_objects())
 
 
 def test_a_histogram_is_brushed_by_a_drag_and_by_keys_and_the_address_restores_it(page, url):

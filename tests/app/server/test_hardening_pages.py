@@ -1,11 +1,13 @@
 """The page of a run whose classes, images and folder have hostile and odd names: each tab shows them as text."""
 
 import shutil
+from collections.abc import Iterator
 from itertools import filterfalse
 from pathlib import Path
 
 import pytest
 
+from analysis.bench.app import served
 from core.terminal import printable
 from tests.helpers.browser.page import READY, WHOLE
 from tests.helpers.named import FILES, train_named
@@ -22,6 +24,12 @@ def folder(tmp_path_factory) -> Path:
 def second(folder) -> Path:
     """The same run, in a folder of another name."""
     return Path(shutil.copytree(folder, folder.with_name("<script>alert(2)<script>\u202e".replace("/", ""))))
+
+
+@pytest.fixture(scope="module")
+def url(folder, second) -> Iterator[str]:
+    with served(folder, "--compare", str(second)) as address:
+        yield address
 
 
 @pytest.mark.slow

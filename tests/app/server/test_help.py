@@ -29,13 +29,13 @@ def test_the_tour_leads_through_five_steps_and_can_be_left(page, handlers, secon
     assert steps.is_hidden() and page.evaluate("document.activeElement.textContent") == "Tour"
 
 
-def test_gained_and_lost_are_explained_where_they_stand(page, url):
-    page.goto(f"{url}?run={SHIPPED}&compare={ALONE}&image=image/9")
-    shows(page, "image/9")
-    legend = page.locator(".dd-changes")
+def test_gained_and_lost_are_explained_where_they_stand(blank, url):
+    blank.goto(f"{url}?run={SHIPPED}&compare={ALONE}&image=image/9")
+    shows(blank, "image/9")
+    legend = blank.locator(".dd-changes")
     legend.wait_for()
     for change in ("gained", "lost"):
-        mark = page.locator(f".dd-overview .change.{change}").first
+        mark = blank.locator(f".dd-overview .change.{change}").first
         assert "IoU of at least 0.5 and a score of at least 0.3" in mark.get_attribute("title")
         assert f"{change}: " in legend.text_content()
 

@@ -115,15 +115,15 @@ def test_copy_link_copies_the_address(page, chromium):
         ("tab=figures&figure=nothing", "There is no figure or table nothing"),
     ],
 )
-def test_what_a_link_asks_for_and_is_not_here_is_said_until_it_is_closed(page, url, asked, says):
-    page.goto(f"{url}?{asked}")
-    line = page.locator(".dd-fallback", has_text=says)
+def test_what_a_link_asks_for_and_is_not_here_is_said_until_it_is_closed(blank, url, asked, says):
+    blank.goto(f"{url}?{asked}")
+    line = blank.locator(".dd-fallback", has_text=says)
     line.wait_for()
     if "figures" not in asked:
-        page.wait_for_selector(".dd-stage[data-whole='image/7']")
-        page.locator(".dd-gallery .thumb").nth(1).wait_for()
-        assert len(drawn(page, "truth")) == 2
+        blank.wait_for_selector(".dd-stage[data-whole='image/7']")
+        blank.locator(".dd-gallery .thumb").nth(1).wait_for()
+        assert len(drawn(blank, "truth")) == 2
     else:
-        page.get_by_text("Choose one from the list").wait_for()
-    page.locator(".dd-fallback").get_by_label("Close").click()
-    assert line.is_hidden() and page.locator(".dd-fallback img").count() == 0
+        blank.get_by_text("Choose one from the list").wait_for()
+    blank.locator(".dd-fallback").get_by_label("Close").click()
+    assert line.is_hidden() and blank.locator(".dd-fallback img").count() == 0

@@ -1,8 +1,11 @@
 """The overview in the browser: its numbers are those of the endpoint, its words lead to them, and its address holds it."""
 
 import re
+from collections.abc import Iterator
 
-from app.server.handlers import Handlers
+import pytest
+
+from analysis.bench.app import served
 from app.worker import library
 from app.worker.library import short_path
 from tests.helpers import opened
@@ -10,6 +13,19 @@ from tests.helpers.browser.page import SHIPPED, shows
 
 ALONE = short_path(library.SHIPPED / "shapes")
 FIRST = f"run={SHIPPED}&compare={ALONE}"
+
+
+@pytest.fixture(scope="module")
+def url(folder, second) -> Iterator[str]:
+    """An app for this file alone, with an empty cache: what it measures for an overview goes on for minutes."""
+    with served(folder, "--compare", str(second)) as address:
+        yield address
+
+
+@pytest.fixture
+def page(blank):
+    """Each test opens an address of its own."""
+    return blank
 
 
 def open_overview(page, url: str, more: str = "") -> None:
@@ -88,8 +104,9 @@ def test_a_drag_chooses_the_steps_that_are_seen(page, url):
     page.wait_for_function("!location.search.includes('steps=')")
 
 
-def test_runs_that_recorded_nothing_say_what_to_do(page, folder, second):
+def test_runs_that_recorded_nothing_say_what_to_do(page, url):
     """The tiny runs of these tests have no log; the page says so, and still counts their objects."""
+    page.goto(url)
     page.locator("button[data-tab=overview]").click()
     page.locator(".dd-words", has_text="has no metrics.jsonl").wait_for()
     page.locator("#dd-card-objects [data-kind=missed]").wait_for()
@@ -108,19 +125,22 @@ def test_a_run_alone_offers_what_to_compare_it_with(page, url):
 
 def test_a_phone_scrolls_in_one_direction(page, url):
     page.set_viewport_size({"width": 400, "height": 800})
-    try:
-        open_overview(page, url)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    finally:
-        page.set_viewport_size({"width": 1280, "height": 720})
+    open_overview(page, url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-def test_the_page_polls_no_more_once_another_view_is_open(page, url, handlers: Handlers):
+def test_the_page_polls_no_more_once_another_view_is_open(page, url):
     open_overview(page, url)
     asked = []
-    page.on("request", lambda r: r.method == "POST" and "verdict" in (r.post_data or "") and asked.append(r.url))
+
+    def listen(request) -> None:
+        if request.method == "POST" and "verdict" in (request.post_data or ""):
+            asked.append(request.url)
+
+    page.on("request", listen)
     page.locator("button[data-tab=matches]").click()
     shows(page, page.evaluate("new URLSearchParams(location.search).get('image') || 'image/99'"))
     asked.clear()
     page.wait_for_timeout(2500)  # longer than the pause between two questions
+    page.remove_listener("request", listen)
     assert asked == []

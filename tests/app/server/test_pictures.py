@@ -37,10 +37,15 @@ def url(tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def page(chromium, url):
     wrong = []
-    chromium.on("pageerror", lambda e: wrong.append(str(e)))
+
+    def listen(error) -> None:
+        wrong.append(str(error))
+
+    chromium.on("pageerror", listen)
     chromium.goto(url)
     chromium.wait_for_selector(f".dd-gallery[data-known='{IMAGES}'][data-sort='disagreement']")
     yield chromium
+    chromium.remove_listener("pageerror", listen)
     assert wrong == []
 
 

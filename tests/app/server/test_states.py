@@ -1,7 +1,6 @@
 """What the page says is so: each state in which it once showed something else."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -21,25 +20,17 @@ PARTS = "x => x.map(e => e.getAttribute('class').split(' ').find(c => /^(student
 
 
 @pytest.fixture
-def shipped(page, url):
+def shipped(blank, url):
     """The page with the shipped pair of runs on an image that the student distilled in it recorded over its epochs."""
-    page.goto(f"{url}?run={SHIPPED}&compare={ALONE}&image=image/9")
-    shows(page, "image/9")
-    return page
+    blank.goto(f"{url}?run={SHIPPED}&compare={ALONE}&image=image/9")
+    shows(blank, "image/9")
+    return blank
 
 
 def upload(page, tmp_path) -> None:
     Image.fromarray(np.random.default_rng(5).integers(0, 255, (60, 90, 3), dtype=np.uint8)).save(tmp_path / "mine.png")
     page.set_input_files(".dd-header input[type=file]", tmp_path / "mine.png")
     page.wait_for_selector(".dd-stage[data-whole^='upload/']")
-
-
-def test_gained_shows_progress_before_the_first_run_is_analysed(shipped):
-    """500 images a run: of both some are known long before either is done."""
-    shipped.get_by_label("Sort by").select_option("gained")
-    said = shipped.locator(".dd-gallery .known", has_text=re.compile("^[1-9][0-9]* of 500 images analysed"))
-    said.wait_for()
-    assert int(said.text_content().split()[0]) < 250
 
 
 def test_open_this_run_leads_from_train_to_its_matches(shipped):
@@ -88,34 +79,34 @@ def test_no_figure_is_made_of_an_upload(page, tmp_path):
     page.locator("button[title*=uploaded]:disabled", has_text="Make a figure").wait_for()
 
 
-def test_a_figure_of_one_image_is_of_the_run_that_it_names(page, url):
+def test_a_figure_of_one_image_is_of_the_run_that_it_names(blank, url):
     """The selected run is the student alone; the one that it is compared with was distilled."""
-    page.goto(f"{url}?run={ALONE}&compare={SHIPPED}&image=image/9&query=student.5")
-    shows(page, "image/9")
-    page.get_by_role("button", name="Make a figure").click()
-    page.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview", timeout=120_000)
-    assert "run shapes." in page.locator(".dd-caption").text_content()
-    about = page.locator(".dd-about").text_content()
+    blank.goto(f"{url}?run={ALONE}&compare={SHIPPED}&image=image/9&query=student.5")
+    shows(blank, "image/9")
+    blank.get_by_role("button", name="Make a figure").click()
+    blank.wait_for_selector(".dd-paper[data-page=image][data-state=made] .dd-preview", timeout=120_000)
+    assert "run shapes." in blank.locator(".dd-caption").text_content()
+    about = blank.locator(".dd-about").text_content()
     assert f"It shows {ALONE}" in about and f"the student of {SHIPPED}, the selection of student query 5" in about
-    page.get_by_role("combobox", name="Run", exact=True).last.select_option(SHIPPED)
-    page.locator(".dd-caption", has_text="run shapes_distill.").wait_for(timeout=120_000)
+    blank.get_by_role("combobox", name="Run", exact=True).last.select_option(SHIPPED)
+    blank.locator(".dd-caption", has_text="run shapes_distill.").wait_for(timeout=120_000)
 
 
-def test_without_objects_a_query_has_no_iou_and_no_quality(page, folder, tmp_path_factory):
+def test_without_objects_a_query_has_no_iou_and_no_quality(blank, folder, tmp_path_factory):
     file = tmp_path_factory.mktemp("bare") / "bare.json"
     data = json.loads((folder / "instances.json").read_text())
     file.write_text(json.dumps(data | {"annotations": [a for a in data["annotations"] if a["image_id"] != 7]}))
     with served(folder, "--data", str(file), "--images", str(folder)) as bare:
-        page.goto(f"{bare}?tab=masks&image=image/7")
-        page.locator(".dd-ranks tbody tr").first.wait_for()
-        cells = page.locator(".dd-ranks tbody tr").evaluate_all(
+        blank.goto(f"{bare}?tab=masks&image=image/7")
+        blank.locator(".dd-ranks tbody tr").first.wait_for()
+        cells = blank.locator(".dd-ranks tbody tr").evaluate_all(
             "x => x.map(e => [...e.children].map(c => c.textContent))"
         )
         assert len(cells) == QUERIES and {tuple(row[4:6]) for row in cells} == {("–", "–")}
         scores = [float(row[3]) for row in cells]
         assert scores == sorted(scores, reverse=True)
-        assert page.get_by_text("This image has no objects, so there is no IoU").is_visible()
-        assert page.get_by_label("Gamma").is_hidden()
+        assert blank.get_by_text("This image has no objects, so there is no IoU").is_visible()
+        assert blank.get_by_label("Gamma").is_hidden()
 
 
 def test_masks_open_with_the_best_query_and_have_one_scale(page, handlers):
@@ -152,15 +143,15 @@ def test_the_prior_queries_have_a_colour_of_their_own(page):
     assert page.locator("[data-toggle=prior] .swatch").count() == 1 and len(set(colours)) == len(colours) >= 5
 
 
-def test_an_image_that_was_not_recorded_leads_to_those_that_were(page, url):
-    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/400&tab=stability")
-    page.locator(".piece").first.wait_for()
-    page.get_by_label("Over").get_by_text("Epochs").click()
-    links = page.locator("[data-recorded]")
+def test_an_image_that_was_not_recorded_leads_to_those_that_were(blank, url):
+    blank.goto(f"{url}?run={SHIPPED}&compare=&image=image/400&tab=stability")
+    blank.locator(".piece").first.wait_for()
+    blank.get_by_label("Over").get_by_text("Epochs").click()
+    links = blank.locator("[data-recorded]")
     links.first.wait_for()
     handlers: Handlers = opened.handlers(library.SHIPPED / "shapes_distill")
     recorded = handlers.epochs("image/400")["recorded"]
     assert links.evaluate_all("x => x.map(e => e.dataset.recorded)") == recorded and "image/9" in recorded
-    page.locator("[data-recorded='image/9']").click()
-    shows(page, "image/9")
-    page.locator(".dd-row .piece[title*='epoch']").first.wait_for()
+    blank.locator("[data-recorded='image/9']").click()
+    shows(blank, "image/9")
+    blank.locator(".dd-row .piece[title*='epoch']").first.wait_for()

@@ -9,6 +9,7 @@ import pytest
 from analysis.bench.app import served
 from app.worker import library
 from core.project import ROOT
+from tests.helpers.browser.caches import shared_surveys
 from tests.helpers.browser.page import chosen, shows, slide, view
 
 PAGE = (ROOT / "docs/app.md").read_text(encoding="utf-8")
@@ -42,12 +43,12 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(tmp_path_factory) -> Iterator[str]:
     """The app as step 1 starts it."""
     (command,) = re.findall(r"python -m app (\S+) --compare (\S+)", STEPS[1])
     run, second = (ROOT / path for path in command)
     assert run == library.SHIPPED / "shapes_distill"
-    with served(run, "--compare", str(second)) as address:
+    with served(run, "--compare", str(second), environment=shared_surveys(tmp_path_factory)) as address:
         yield address
 
 
@@ -77,7 +78,7 @@ def margins(page, side: str, query: str) -> str:
 def sort_by_gained(page, reader: Reader) -> None:
     reader.uses("Sort by: Gained.")
     page.get_by_label("Sort by").select_option("gained")
-    page.wait_for_selector(".dd-gallery[data-known='500'][data-sort=gained]", timeout=LONG)
+    page.wait_for_selector(".dd-gallery[data-known='500'][data-sort=gained] .thumb b", timeout=LONG)
     reader.uses("Take the first")
     first = page.locator(".dd-gallery .thumb").first
     first.click()

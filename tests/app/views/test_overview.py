@@ -1,6 +1,7 @@
 """The overview: its numbers are those of `analysis` and of the doctor for the same runs, and its words say what is so."""
 
 import json
+import shutil
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -184,6 +185,25 @@ def test_a_run_says_what_it_lacks(tmp_path):
     (folder / "metrics.jsonl").write_text('{"step": 1, "terms"')
     assert "train resume" in record(Source(folder))["lacks"]
     assert record(Source(DISTILLED, teacher=DISTILLED))["teacher"] is None
+
+
+def test_a_damaged_log_of_one_run_takes_nothing_from_the_others(tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(ALONE, damaged)
+    (damaged / "metrics.jsonl").write_text('{"eval": "student", "epoch": 1, "ap": "high"}\n')
+    assert "take the file from a backup" in record(Source(damaged))["lacks"]
+    assert gain(Source(DISTILLED), Source(damaged), [Source(damaged)]) is None
+    assert gain(Source(DISTILLED), Source(ALONE), [Source(damaged)]).seeds == 3
+
+
+def test_nothing_is_said_of_an_ap_that_was_not_measured():
+    for clauses in (
+        verdict.recorded(run(ap=[]), None, None),
+        verdict.recorded(run(), alone(35.0) | {"ap": []}, None),
+        verdict.recorded(run(ap=[]), alone(35.0), None),
+    ):
+        assert clauses[0]["text"] == "AP was not measured, so what was reached is not known."
+        assert "AP 0.0" not in words(clauses) and "teacher (AP" not in words(clauses)
 
 
 def run(**changed) -> dict:

@@ -1,17 +1,21 @@
 """Views 3 and 4 without a browser: stability and losses against the trace, counted here by hand."""
 
 import json
+import os
+import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from analysis.bench._random_runs import random_run
 from app.jobs import diagnosis
 from app.server.handlers import Handlers
+from app.views import epochs
 from app.worker.library import SHIPPED
 from app.worker.survey import Survey
 from core.errors import UserError
@@ -224,6 +228,42 @@ def test_the_doctor_of_the_page_is_that_of_the_command_line(monkeypatch):
         k: v for k, v in told.items() if k != "run"
     }
     assert handlers.diagnosis_jobs.jobs == handlers.diagnosis_jobs.images_done == {}
+
+
+def test_a_run_is_examined_again_once_it_has_logged_more_and_not_before(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(SHIPPED / "shapes", run)
+    handlers, seen = opened.handlers(run), []
+    monkeypatch.setattr(diagnosis, "examine", lambda opened, limit, watch: seen.append(1) or Diagnosed(len(seen)))
+
+    def doctor() -> int:
+        while (found := handlers.doctor())["state"] == "working":
+            pass
+        return found["examined"]
+
+    assert [doctor(), doctor(), handlers.diagnosis_jobs.known(handlers.samples(""))["examined"]] == [1, 1, 1]
+    os.utime(run / "metrics.jsonl", (1, 1))
+    assert [doctor(), handlers.diagnosis_jobs.known(handlers.samples(""))["examined"]] == [2, 2]
+
+
+@dataclass
+class Diagnosed:
+    """A diagnosis, and how many were made before."""
+
+    examined: int
+
+
+def test_no_doctor_for_a_run_under_another_teacher(folders):
+    with pytest.raises(UserError, match="another teacher than its own here; open the run alone"):
+        opened.handlers(folders[0], teacher=folders[0]).doctor()
+
+
+def test_nothing_was_recorded_of_other_images(tmp_path):
+    """The ids of these images may be those of others, of which the run recorded something."""
+    Image.new("RGB", (64, 48)).save(tmp_path / "1.png")
+    handlers = opened.handlers(SHIPPED / "shapes_distill", images=tmp_path)
+    answer = handlers.epochs("image/1")
+    assert answer["bands"] == answer["recorded"] == [] and answer["says"] == epochs.OTHER_IMAGES
 
 
 def test_a_run_without_records_is_told(handlers, folders):

@@ -1,5 +1,6 @@
 """Which runs can be opened, which are, and that detectors are shared."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -47,6 +48,15 @@ def test_the_run_that_was_written_to_last_is_shown_first(here, folder):
     found = {row["id"]: row["lacks"] for row in nothing.listing()}
     assert list(found)[:3] == ["runs/deep/new", "runs/older", "runs/old"] or "runs/begun" in list(found)[:1]
     assert found["runs/begun"] and not found["runs/old"] and found.keys() >= {"shipped/ready"}
+
+
+@pytest.mark.parametrize("entry", [{"teacher": "runs/t"}, {"run": {"student": {"config": None}}}, {"run": []}])
+def test_a_card_of_another_shape_does_not_hide_the_other_runs(here, folder, entry):
+    run = placed(folder, here / "runs" / "odd", 0)
+    (run / "card.json").write_text(json.dumps(json.loads((run / "card.json").read_text()) | entry))
+    placed(folder, here / "runs" / "good", 9)
+    found = {row["id"]: row["lacks"] for row in opened.handlers(folder).library.listing()}
+    assert found["runs/odd"] == "its card.json is not that of a run" and found["runs/good"] == ""
 
 
 @pytest.mark.parametrize("spoil", ["card.json", "student.safetensors", "losses.safetensors", "teacher.safetensors"])

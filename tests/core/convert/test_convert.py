@@ -431,6 +431,18 @@ def test_an_invalid_file_of_classes_is_refused(value, tmp_path):
     refused(lambda: chosen_classes(3, class_file=tmp_path / "names.json"), "names.json")
 
 
+def test_names_and_ids_that_are_given_twice_are_refused(tmp_path):
+    write_json(tmp_path / "names.json", ["a", "b", "a"])
+    refused(lambda: chosen_classes(3, class_file=tmp_path / "names.json"), "names.json gives the name 'a'", "--classes")
+    refused(lambda: chosen_classes(3, _0="cat", _1="dog", _2="cat"), "x.pth gives the name 'cat' to more", "--classes")
+    own = ForeignWeights(Path("x.pth"), RELEASED, {}, labels={0: "cat", 1: "dog"}, category_ids=(4, 4))
+    refused(lambda: choose_classes(own, "conditional", 2, None), "x.pth gives the id 4 to more", "--classes")
+    write_json(tmp_path / "names.json", {"categories": [{"id": 2, "name": "cat"}]})
+    refused(
+        lambda: chosen_classes(4, "adamixer", tmp_path / "names.json", _0="cat", _1="cat", _2="a", _3="b"), "4 rows"
+    )
+
+
 @pytest.mark.parametrize("case, chosen", [("deformable twostage", [0, 7, 90]), ("adamixer", [2, 3, 0])])
 def test_rows_of_every_head_are_the_classes(case, chosen, tmp_path):
     path = coco_folder.write_folder(tmp_path / "photos")

@@ -8,8 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.convert.class_heads import class_heads, one_class, with_classes
-from core.convert.hub_folder import convert_folder
+from core.convert.hub_folder import convert_folder, matching
+from core.convert.open_weights import open_weights
+from core.convert.read import processor_augment
+from core.data.transforms import Augment
 from core.errors import UserError
+from core.hub.settings import transformers_settings
 from tests.helpers import hub, tiny
 
 families = pytest.mark.parametrize("family", hub.NAMES)
@@ -78,6 +82,29 @@ def test_the_row_of_any_object_stays_in_a_two_stage_encoder():
     rows = {name: 0 if one_class(detector, name) else 3 for name in class_heads(detector)}
     assert sorted(rows.values()) == [0, 0, 3, 3, 3, 3], "a weight and a bias each of the encoder and two layers"
     assert all(torch.equal(state[name][0], old[name][row]) for name, row in rows.items())
+
+
+def test_a_cost_of_zero_stays_and_its_loss_is_not_left_out():
+    made = matching(hub_settings("deformable_detr", class_cost=0, bbox_cost=0))
+    assert made.weights == {"class": 0.0, "l1": 0.0, "giou": 2.0}
+    assert made.loss_weights == {"class": 2.0, "l1": 5.0, "giou": 2.0}
+    assert matching(hub_settings("rt_detr", matcher_giou_cost=0.0)).weights["giou"] == 0.0
+
+
+def hub_settings(family: str, **options):
+    """transformers' configuration of a tiny detector."""
+    return transformers_settings(hub.entries(family) | options, "config.json")
+
+
+def test_a_folder_that_is_not_resized_is_not_resized_to_squares(tmp_path):
+    processor = {"do_resize": False, "size": {"height": 64, "width": 96}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    assert processor_augment(tmp_path) == Augment(longest=1333)
+
+
+def test_the_number_of_heads_of_a_folder_is_not_asked_for(saved):
+    with pytest.raises(UserError, match=f"{saved} says in its config.json how many heads it has; leave --heads out"):
+        open_weights(saved, heads=8)
 
 
 def broken(path, what: str) -> None:

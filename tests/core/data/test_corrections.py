@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 import unicodedata
 from pathlib import Path
 from urllib.parse import quote
@@ -243,6 +244,14 @@ def test_boxes_that_are_there_are_not_replaced(data):
 )
 def test_an_outline_that_is_damaged_gives_no_box(outline):
     assert box_of(outline) is None
+
+
+def test_without_the_decoder_of_masks_only_a_mask_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    assert box_of(None) is None and box_of({"size": [3, 4], "counts": [5]}) is None
+    assert box_of([[1, 2, 5, 2, 5, 7]]) == [1, 2, 4, 5]
+    with pytest.raises(UserError, match="pip install pycocotools"):
+        box_of({"size": [3, 4], "counts": [0, 12]})
 
 
 def test_random_texts_as_masks_are_survived():

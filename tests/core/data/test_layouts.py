@@ -252,6 +252,44 @@ def test_yolo_boxes_are_fractions_of_the_photo_as_it_is_shown(tmp_path):
     assert tuple(data.sizes[k].tolist()) == shown[::-1] and objects(data) == expected(splits["val"][1])
 
 
+def test_relative_and_absolute_paths_of_images_may_be_mixed(tmp_path, monkeypatch):
+    splits = sources(tmp_path / "source")
+    yolo_lists(root := tmp_path / "data", splits)
+    first, *others = (root / "val.txt").read_text().splitlines()
+    put("\n".join([str(root / first), *others]), root / "val.txt")
+    monkeypatch.chdir(tmp_path)
+    assert objects(Coco(Path("data"))) == expected(splits["val"][1])
+
+
+@pytest.mark.parametrize(
+    ("write", "pattern"), [(yolo, "labels/val/*.txt"), (yolo_lists, "val.txt"), (voc, "ImageSets/Main/val.txt")]
+)
+def test_texts_are_utf_8_with_or_without_a_mark(tmp_path, write, pattern):
+    splits = sources(tmp_path / "source")
+    write(root := tmp_path / "data", splits)
+    path = sorted(root.glob(pattern))[0]
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert objects(Coco(root)) == expected(splits["val"][1])
+    path.write_text(path.read_text(encoding="utf-8-sig"), encoding="utf-16")
+    with pytest.raises(UserError, match=rf"{path} is not UTF-8 text .*; save it as UTF-8"):
+        Coco(root)
+
+
+@pytest.mark.parametrize("exif", [b"II*\0", b"nonsense"])
+def test_the_size_of_an_image_with_damaged_exif_is_one_sentence(tmp_path, exif):
+    """It ends too early, or is none."""
+    yolo(root := tmp_path / "data", sources(tmp_path / "source"))
+    path = next((root / "images/val").glob("*.jpg"))
+    Image.new("RGB", (20, 10)).save(path, "PNG", exif=exif)
+    with pytest.raises(UserError, match=f"{path} cannot be read"):
+        Coco(root)
+
+
+def encoded(name: str) -> str:
+    """The first line of an XML file in an encoding."""
+    return f'<?xml version="1.0" encoding="{name}"?>'
+
+
 SPOILT = {  # (layout, file, change of its text, words)
     "a class that is not listed": (yolo, "labels/val/*.txt", lambda t: "7" + t[1:], ["line 1 is '7 ", "data.yaml"]),
     "a word": (yolo, "labels/val/*.txt", lambda t: t.replace("0 ", "cat ", 1), ["cat"]),
@@ -260,6 +298,27 @@ SPOILT = {  # (layout, file, change of its text, words)
     "names is a text": (yolo, "data.yaml", lambda t: t.split("names")[0] + "names: cat", ["no list of names"]),
     "a folder that is gone": (yolo, "data.yaml", lambda t: t.replace("images/val", "images/no"), ["images/no"]),
     "no YAML": (yolo, "data.yaml", lambda t: "a: [", ["not a YAML file"]),
+    "a date that is none": (yolo, "data.yaml", lambda t: t + "day: 2024-02-30\n", ["not a YAML file", "day is out of"]),
+    "not a number": (yolo, "labels/val/*.txt", lambda t: "0 nan 0.5 0.5 0.5\n" + t, ["line 1 is '0 nan"]),
+    "a number without end": (yolo, "labels/val/*.txt", lambda t: "0 1e400 0.5 0.5 0.5\n" + t, ["line 1"]),
+    "an encoding that is not read": (
+        voc,
+        "Annotations/val-*.xml",
+        lambda t: encoded("gb2312") + t,
+        ["not an XML file"],
+    ),
+    "an encoding that is none": (voc, "Annotations/val-*.xml", lambda t: encoded("klingon") + t, ["not an XML file"]),
+    "a width that is none": (
+        *(
+            voc,
+            "Annotations/val-*.xml",
+            lambda t: t.replace("<width>", "<width>nan</width><width>"),
+            ["width is 'nan'"],
+        ),
+    ),
+    "a width without end": (
+        *(voc, "Annotations/val-*.xml", lambda t: t.replace("<width>", "<width>1e400</width><width>"), ["'1e400'"]),
+    ),
     "no XML": (voc, "Annotations/val-*.xml", lambda t: t[:50], ["not an XML file"]),
     "no name": (voc, "Annotations/val-*.xml", lambda t: t.replace("name>", "nome>"), ["has no name"]),
     "no box": (voc, "Annotations/val-*.xml", lambda t: t.replace("bndbox", "box"), ["has no bndbox"]),

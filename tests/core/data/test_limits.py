@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.random import default_rng
 from PIL import Image
 
@@ -22,17 +23,20 @@ from core.data.coco.limits import (
     Settings,
     exceeded,
     run_settings,
+    scales,
     suggested_queries,
     suggested_size,
+    trained_sizes,
 )
-from core.data.transforms import resized_size
+from core.data.sample import Sample
+from core.data.transforms import Augment, eval_transform, resized_size
 from core.detectors import adamixer
 from core.errors import UserError
 from core.runs.checkpoint import save_detector
 from core.runs.config import encode
 from core.runs.diagnose.data_limits import data_findings
 from train.__main__ import main
-from train.job.auto import fitted_to_data
+from train.job.auto import enlarged, fitted_to_data
 from train.job.build import data_limits, starting_point
 from train.recipes.own_data import coco
 from train.run import Data
@@ -133,6 +137,32 @@ def test_small_boxes_name_the_class_and_a_size_that_helps(tmp_path):
     assert f"set --data.augment.sizes {short} --data.augment.longest {longest}" in text
     assert short % 32 == 0 and 640 <= short <= 672, "12 of 480 pixels are 16 of 640"
     assert "tiny" not in kinds(path, replace(RECIPES, short=short, longest=longest))
+
+
+@pytest.mark.parametrize("short, longest", [(144, 192), (300, 200), (None, 500), (None, 2000)])
+@pytest.mark.parametrize("square", [False, True])
+def test_boxes_grow_as_the_images_of_training(short, longest, square):
+    """Within what is rounded."""
+    augment = Augment(sizes=(short,) * bool(short), longest=longest, square=square)
+    settings = run_settings(encode(replace(coco.run(), data=Data(augment=augment))))
+    assert settings.short == augment.eval_short and settings.square is square
+    for size in ((480, 640), (700, 300)):
+        sample = Sample(torch.zeros(3, *size, dtype=torch.uint8), torch.zeros(0, 4), torch.zeros(0, dtype=int), 1, size)
+        seen = eval_transform(sample, augment).size
+        sizes = np.array([size])
+        assert np.allclose(trained_sizes(sizes, settings), [seen], atol=1)
+        assert scales(sizes, settings)[0] == pytest.approx(math.sqrt(math.prod(seen) / math.prod(size)), rel=0.01)
+
+
+def test_squares_of_another_side_are_suggested(tmp_path):
+    path, squares = write_cells(tmp_path / "a", 4, 30), replace(RECIPES, square=True)
+    text = kinds(path, squares)["tiny"]
+    assert "when images are trained at squares of 144 pixels: " in text and "100% of 'platelet'" in text
+    short, longest = suggested_size(Objects(read_instances(path)), squares)
+    assert short == longest and short % 32 == 0 and 739 <= short <= 768, "12 of 554 = sqrt(480 * 640) are 16 of 739"
+    assert "tiny" not in kinds(path, replace(squares, short=short, longest=longest))
+    grown = enlarged(Augment(sizes=(120, 144, 168), eval_size=144, square=True), short, longest)
+    assert grown.eval_short == short and grown.longest == max(grown.sizes) == round(short * 168 / 144)
 
 
 def test_a_coarse_detector_needs_larger_boxes(tmp_path):

@@ -1,8 +1,10 @@
 """Images without labels: folders, files of predictions, mixtures; and how they become batches."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +60,21 @@ def test_a_folder_without_images_is_refused(name, said, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=said):
         ImageFiles(tmp_path / name, CATEGORIES)
+
+
+def test_a_subfolder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    coco_folder.write_folder(tmp_path)
+    (closed := tmp_path / "images" / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=f"{closed} cannot be listed .Permission denied."):
+        ImageFiles(tmp_path / "images", CATEGORIES)
 
 
 # Files of predictions
@@ -127,6 +144,9 @@ def test_annotations_without_scores_are_withheld(tmp_path):
         (lambda v: v["annotations"][1].update(image_id=77), "image_id 77; no image has that id"),
         (lambda v: v["annotations"][1].update(bbox=[1, 2, -3, 4]), "it must be .x, y, width, height."),
         (lambda v: v["images"][0].update(file_name="x.png"), "image 12 is 'x.png', which"),
+        (lambda v: v.update(info={"images": 5000}), "images of info is 5000; it must be the path of a folder"),
+        (lambda v: v["categories"][0].update(id=[1]), r"categories\[0\] has id \[1\]; it must be a whole number"),
+        (lambda v: v["annotations"][1].update(category_id=[1]), r"has category_id \[1\]; it must be a whole number"),
         (lambda v: v.pop("images"), "has no list of images"),
         (lambda v: v.update(annotations={}), "its annotations are no list"),
     ],
@@ -141,6 +161,22 @@ def test_results_without_scores_are_refused(tmp_path):
     path = coco_folder.write_folder(tmp_path)
     (tmp_path / "r.json").write_text('[{"image_id": 5}]')
     with pytest.raises(UserError, match=r"r.json: \[0\] has no score"):
+        read_predicted(path, CATEGORIES, None, (tmp_path / "r.json",))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bbox": [1, 2, -3, 4]}, "has bbox .1, 2, -3, 4.; it must be"),
+        ({"image_id": 77}, "has image_id 77; no image has that id"),
+        ({"category_id": [90]}, "has category_id .90.; it must be a whole number"),
+    ],
+)
+def test_a_wrong_result_is_named_by_its_file_and_place(change, said, tmp_path):
+    path = coco_folder.write_folder(tmp_path)
+    sound = {"image_id": 5, "category_id": 90, "bbox": [1, 2, 3, 4], "score": 0.5}
+    (tmp_path / "r.json").write_text(json.dumps([sound, sound | {"category_id": 8}, sound | change]))
+    with pytest.raises(UserError, match=rf"r.json: \[2\] {said}"):
         read_predicted(path, CATEGORIES, None, (tmp_path / "r.json",))
 
 

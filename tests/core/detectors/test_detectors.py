@@ -8,7 +8,7 @@ import torch
 
 from core import detectors, drop_ins
 from core.distiller import Distiller
-from core.types import Images, Predictions, Queries, no_targets
+from core.types import Images, Predictions, Queries
 from tests.helpers import hub, tiny
 
 kinds = pytest.mark.parametrize("kind", tiny.kinds())
@@ -139,7 +139,7 @@ def test_an_image_without_objects_trains(kind, counts):
     step = tiny.distiller(tiny.detector(kind)).train()
     step(*tiny.batch(counts=counts)).total.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in step.parameters())
-    assert step(tiny.batch()[0], no_targets(2)).total.isfinite()
+    assert step(tiny.batch()[0], tiny.no_targets(2)).total.isfinite()
 
 
 @kinds

@@ -1,5 +1,6 @@
 """What is particular to Conditional and Deformable DETR; the contract of all detectors is in test_detectors."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -8,13 +9,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from core import detectors
 from core.errors import UserError
+from core.limits import refuse_outside
+from core.runs.checkpoint import new_detector
 from core.types import Queries
 from tests.helpers import tiny
 
 CASES = {
     "conditional": ("conditional", {"strides": (16,)}),
     "deformable": ("deformable", {"strides": (4, 8, 16)}),
-    "refined": ("deformable", {"strides": (8, 16, 64), "refine": True}),
+    "refined": ("deformable", {"strides": (16, 32, 64), "refine": True}),
     "two-stage": ("deformable", {"strides": (8, 16), "refine": True, "two_stage": True, "queries": 5}),
 }
 SMALL = {"encoder_layers": 1, "heads": 4, "feedforward": 16}
@@ -28,6 +31,21 @@ def build(case: str, **more):
 @pytest.fixture(params=CASES)
 def model(request):
     return build(request.param)
+
+
+@pytest.mark.parametrize("strides", [(), (64,), (16, 8), (8, 8), (64, 8), (8, 16, 64), (8, 48), (16, 32, 64, 64)])
+def test_levels_beyond_the_backbones_double_the_stride(strides):
+    config = replace(tiny.config("deformable"), strides=strides)
+    with pytest.raises(UserError, match=r"strides is \(.*each twice the one before"):
+        detectors.module("deformable").Model(config)
+
+
+@pytest.mark.parametrize(("width", "fits"), [(6, False), (4, True), (36, True)])
+def test_a_conditional_detr_places_sine_and_cosine_of_two_coordinates_in_its_width(width, fits, batch):
+    config = tiny.config("conditional", width=width, heads=2)
+    with nullcontext() if fits else pytest.raises(UserError, match="width is 6; it must be .* a multiple of 4"):
+        refuse_outside(config)
+        assert new_detector(config, "student")(batch[0]).boxes.isfinite().all()
 
 
 def test_no_encoder_is_allowed(batch):

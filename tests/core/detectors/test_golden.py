@@ -12,7 +12,7 @@ from torch import nn
 from core import losses
 from core.boxes import centers, corners
 from core.detectors import adamixer
-from core.detectors.adamixer import from_xyzr, rename, to_xyzr
+from core.detectors.adamixer import from_xyzr, to_xyzr
 from core.distiller import Distiller, map_weights
 from core.matching.solving import match_to_truth
 from core.nn import backbones
@@ -21,6 +21,7 @@ from core.project import ROOT
 from core.types import Images, Memory, Queries, Targets, Trace
 from tests.helpers import tiny
 from tests.oracles import adamixer as oracle
+from tests.oracles.weights import own_name
 
 CASES = {path.name: path for path in sorted((ROOT / "tests" / "golden").iterdir())}
 NEAR = {"rtol": 1e-4, "atol": 1e-4}
@@ -46,7 +47,7 @@ def case(request, monkeypatch):
     given = Given(c["backbone_channels"], [tensors[f"input.backbone.{i}"] for i in range(4)])
     monkeypatch.setattr(backbones, "build", lambda *_: given)
     model = adamixer.Model(config(c))
-    model.load_state_dict({rename(k): x for k, x in released(tensors, "weight.").items()})
+    model.load_state_dict({own_name("adamixer", k): x for k, x in released(tensors, "weight.").items()})
     images, truth = inputs(about["image_sizes_h_w"], tensors)
     return SimpleNamespace(about=about, tensors=tensors, model=model, images=images, truth=truth)
 
@@ -141,7 +142,7 @@ def test_golden_losses_and_every_gradient(case):
     assert trace.total.item() == pytest.approx(case.about["total_loss"], rel=1e-4)
     trace.total.backward()
     ours = {name: p.grad for name, p in case.model.named_parameters()}
-    expected = {rename(k): x for k, x in released(case.tensors, "grad.").items()}
+    expected = {own_name("adamixer", k): x for k, x in released(case.tensors, "grad.").items()}
     assert ours.keys() == expected.keys()
     for name, theirs in expected.items():
         # Rounding alone for a bias before a GroupNorm of one channel a group, and for the first tau: both are 0 in exact numbers.
@@ -151,7 +152,8 @@ def test_golden_losses_and_every_gradient(case):
 
 def test_golden_weights_are_all_ours_and_ours_are_all_theirs(case):
     """Each released name has one place; the backbone is not on file."""
-    assert sorted(map(rename, released(case.tensors, "weight."))) == sorted(case.model.state_dict())
+    names = [own_name("adamixer", k) for k in released(case.tensors, "weight.")]
+    assert sorted(names) == sorted(case.model.state_dict())
 
 
 # The oracle, at sizes that are not on file.
@@ -171,7 +173,7 @@ def drawn(size: dict, seed: int):
     model = adamixer.Model(replace(config(c), backbone="tiny8x1", frozen=0)).eval()
     tiny.stir(model, 0.4)
     names = [f"roi_head.bbox_head.{k}.{name}" for k in range(c["stages"]) for name in STAGE]
-    return model, c, {theirs: model.state_dict()[rename(theirs)] for theirs in names}
+    return model, c, {theirs: model.state_dict()[own_name("adamixer", theirs)] for theirs in names}
 
 
 STAGE = (

@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.losses import _class_losses, base, detection, features, logits, prior
 from core.matching.costs import Matching
 from core.matching.solving import truth_problem
-from core.types import Assignment, Images, Memory, Predictions, Queries, Targets, Trace, no_targets
+from core.types import Assignment, Images, Memory, Predictions, Queries, Targets, Trace
 from tests.helpers import tiny
 from tests.helpers.loss_cases import (
     COUNTS,
@@ -808,4 +808,4 @@ def test_the_adapter_trains_and_is_not_of_the_student():
 def test_no_targets_is_what_an_upload_has(batch):
     images, _ = batch
     for name in losses.names():
-        assert distiller(name)(images, no_targets(2)).total.isfinite()
+        assert distiller(name)(images, tiny.no_targets(2)).total.isfinite()

@@ -9,7 +9,7 @@ from core import losses
 from core.losses import detection
 from core.matching.solving import match_to_truth
 from core.runs.class_mapping import ClassMapped
-from core.types import Queries, no_targets
+from core.types import Queries
 from tests.helpers import tiny
 from tests.helpers.loss_cases import COUNTS, MATCHINGS, close
 from tests.oracles import slow_losses
@@ -69,7 +69,7 @@ def test_every_logit_of_proposals_with_classes_is_pulled_to_its_objects_class():
 def test_proposals_without_objects_are_background_in_every_class():
     model, about = proposing(MATCHINGS[0], classes=True)
     student, _ = with_proposals(about, 4, (0, 0))
-    found = tiny.outcome(model, student, None, no_targets(2))
+    found = tiny.outcome(model, student, None, tiny.no_targets(2))
     assert not found.maps["proposal_l1"].any() and (found.maps["proposal_class"] > 0).all()
 
 

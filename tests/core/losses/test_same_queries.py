@@ -9,10 +9,11 @@ import torch
 
 from core import losses
 from core.errors import UserError
+from core.limits import refuse_outside
 from core.losses import fixed, kd_detr
 from core.losses._layer_mapping import layer_pairs
 from core.matching.costs import Matching
-from core.types import Queries, no_targets
+from core.types import Queries
 from tests.helpers import tiny
 from tests.helpers.loss_cases import COUNTS, MATCHINGS, close
 from tests.oracles import slow_losses
@@ -228,6 +229,14 @@ def test_weights_of_the_terms_are_those_of_the_config():
     assert model.weights == {f"{group}_{part}": w for group in ("general", "specific") for part, w in terms.items()}
 
 
+def test_without_general_queries_the_specific_ones_are_compared():
+    refuse_outside(losses.module("kd_detr").Config(general=0))
+    model = case("kd_detr", general=0)[0]
+    assert model.groups == ("specific",) and model.ask(own_queries(), own_queries(), tiny.no_targets(2)).keys() == {
+        "specific"
+    }
+
+
 def own_queries(images: int = 2, queries: int = 50, width: int = 6) -> Queries:
     draw = torch.Generator().manual_seed(0)
     content = 3 * torch.randn(images, queries, width, generator=draw) + torch.arange(width)
@@ -238,24 +247,24 @@ def own_queries(images: int = 2, queries: int = 50, width: int = 6) -> Queries:
 def test_general_queries_are_drawn_anew_in_training_and_once_for_all_in_eval_mode():
     model, own = case("kd_detr", general=40)[0], own_queries()
     torch.manual_seed(0)
-    first, second = (model.train().ask(own, own, no_targets(2))["general"] for _ in range(2))
+    first, second = (model.train().ask(own, own, tiny.no_targets(2))["general"] for _ in range(2))
     assert not torch.equal(first.content, second.content) and not torch.equal(first.anchors, second.anchors)
     assert not torch.equal(first.anchors[0], first.anchors[1])
-    fixed, again = (model.eval().ask(own, own, no_targets(2))["general"] for _ in range(2))
+    fixed, again = (model.eval().ask(own, own, tiny.no_targets(2))["general"] for _ in range(2))
     assert all(torch.equal(x, y) for x, y in zip(vars(fixed).values(), vars(again).values()) if x is not None)
     assert torch.equal(fixed.anchors[0], fixed.anchors[1]) and not torch.equal(fixed.content[0], fixed.content[1])
     same = Queries(own.content, own.content)
-    both = model.ask(same, same, no_targets(2))["general"]
+    both = model.ask(same, same, tiny.no_targets(2))["general"]
     assert not torch.allclose(both.content, both.position), "fields have draws of their own"
     one = Queries(*(x[1:] for x in (own.content, own.position, own.anchors)))
-    assert torch.equal(model.ask(one, one, no_targets(1))["general"].content[0], fixed.content[1]), (
+    assert torch.equal(model.ask(one, one, tiny.no_targets(1))["general"].content[0], fixed.content[1]), (
         "images do not see each other"
     )
 
 
 def test_general_queries_are_spread_as_the_teachers_and_their_boxes_over_the_image():
     model, own = case("kd_detr", general=4000)[0].train(), own_queries()
-    found = model.ask(own, own, no_targets(2))["general"]
+    found = model.ask(own, own, tiny.no_targets(2))["general"]
     for b in range(2):
         mean, deviation = own.content[b].mean(0), own.content[b].std(0, correction=0)
         assert torch.allclose(found.content[b].mean(0), mean, atol=0.2)
@@ -271,7 +280,7 @@ def test_general_queries_are_spread_as_the_teachers_and_their_boxes_over_the_ima
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_general_queries_have_the_fields_and_the_precision_of_the_own_ones(fields, dtype):
     own = Queries(**{k: x.to(dtype) for k, x in vars(own_queries()).items() if k in fields})
-    found = case("kd_detr")[0].ask(own, own, no_targets(2))
+    found = case("kd_detr")[0].ask(own, own, tiny.no_targets(2))
     drawn = {k: x for k, x in vars(found["general"]).items() if x is not None}
     assert drawn.keys() == set(fields)
     assert all(x.dtype == dtype and x.shape[1] == 9 and x.isfinite().all() for x in drawn.values())

@@ -14,7 +14,7 @@ from core.matching import threads as threads_module
 from core.matching.costs import Matching, costs, focal_cost, padded_targets, weighted_sum
 from core.matching.solving import assign, begin_solving, copy_to_host, in_one_copy, match_to_truth, solve, truth_problem
 from core.matching.threads import solver_threads
-from core.types import Predictions, Problem, no_targets
+from core.types import Predictions, Problem
 from tests.helpers import tiny
 from tests.oracles import slow_losses
 
@@ -119,7 +119,7 @@ def test_layers_can_be_cut_from_an_answer_without_looking():
 
 def test_no_objects_at_all_is_an_empty_assignment():
     p = tiny.predictions(torch.Generator().manual_seed(0), 2)
-    found = match_to_truth({"s": (p, KINDS[0])}, no_targets(2))["s"]
+    found = match_to_truth({"s": (p, KINDS[0])}, tiny.no_targets(2))["s"]
     assert len(found) == 0 and found.layer.dtype == torch.long
 
 

@@ -1,7 +1,10 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from core.metrics import coco_ap
 from core.metrics.detections import Detections
 from core.metrics.hits import Objects, hits
 from core.metrics.pseudo_truth.counts import PseudoCounts, pseudo_counts
@@ -50,6 +53,13 @@ def test_no_other_score_makes_better_pseudo_truth(seed):
     best = f1(detections, truth, (least,) * 3)
     assert all(f1(detections, truth, (x,) * 3) <= best + 0.02 for x in np.linspace(0, 1, 201))
     assert best > f1(detections, truth, (0.0,) * 3) and best > f1(detections, truth, (0.99,) * 3)
+
+
+def test_without_the_tool_of_ap_the_usual_score_is_taken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    monkeypatch.setattr(coco_ap, "find_spec", lambda name: None)
+    scores, text = best_scores(*scene(0), 3)
+    assert scores == (USUAL_SCORE,) * 3 and text.startswith("0.4, since faster-coco-eval is not installed")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -7,6 +7,8 @@ from einops import rearrange
 from core import detectors
 from core.detectors.base import Detector
 from core.metrics.sampling_locations import SamplingLocations, mass_in_boxes, sampling_locations
+from core.runs.class_mapping import ClassMapped
+from core.runs.last_layer import LastLayer
 from tests.helpers import tiny
 
 NAMES = [name for name in detectors.names() if tiny.detector(name).samplers]
@@ -108,6 +110,16 @@ def test_the_share_inside_a_querys_own_box():
     locations = SamplingLocations(places, torch.tensor([[[0.5, 0.2, 0.3]]]))
     boxes = torch.tensor([[[0.4, 0.4, 0.4001, 0.4001]]])
     assert mass_in_boxes(locations, boxes).item() == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_teacher_of_other_classes_or_of_one_layer_shows_where_its_own_layers_read(name):
+    model, memory, queries = decoded(name)
+    own, mapped = sampling_locations(model, memory, queries), ClassMapped(model, ((1,), (0,)))
+    for wrapped, expected in ((mapped, own), (LastLayer(mapped), own[-1:])):
+        found = sampling_locations(wrapped, memory, queries)
+        assert len(found) == wrapped.config.layers == len(expected)
+        assert all(torch.equal(a.places, b.places) for a, b in zip(found, expected))
 
 
 def test_a_detector_without_samplers_has_none(monkeypatch):

@@ -47,6 +47,11 @@ def test_an_early_run_is_not_called_healthy():
     assert said.startswith("The student finds nothing: its AP is 0.0 after 900 steps; ")
 
 
+def test_a_verdict_keeps_the_capitals_of_its_title():
+    run = history(0.1, 0.4, 0.3, 0.2)
+    assert verdict(run, None, tuple(ap_findings(run))).startswith("AP has stopped growing: ")
+
+
 def test_without_any_measured_ap_nothing_is_said_of_it():
     assert kinds(history(None, None, None, None)) == kinds(history()) == []
 

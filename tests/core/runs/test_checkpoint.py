@@ -3,6 +3,7 @@ import os
 import pickle
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -184,6 +185,30 @@ def test_a_teacher_is_found_beside_its_run(run, tmp_path, monkeypatch):
     assert open_distiller(run)[0].teacher.config.queries == 12
     rewritten(run, lambda card: card["teacher"].update(path="../teacher/student.safetensors"))
     assert open_distiller(run)[0].teacher.config.queries == 12
+
+
+def test_another_teacher_at_its_path_does_not_hide_the_one_beside_its_run(run, tmp_path, monkeypatch):
+    save_detector(tmp_path / "teacher.safetensors", tiny.detector("adamixer", seed=9), CARD)
+    monkeypatch.chdir(tmp_path)
+    write_bytes(run / "teacher.safetensors", (tmp_path / "teacher" / "student.safetensors").read_bytes())
+    rewritten(run, lambda card: card["teacher"].update(path="teacher.safetensors"))
+    assert open_distiller(run)[0].teacher.config.queries == 12
+    (run / "teacher.safetensors").unlink()
+    refused(open_distiller, run, "teacher.safetensors is not the teacher", "sha256 differs")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_the_old_one(file, monkeypatch):
+    """Another save puts a file with other checksums in its place."""
+    old = sha256_of(file)
+
+    def replaced_meanwhile(card):
+        save_detector(file, tiny.detector("adamixer", seed=9), CARD)
+        return json.loads(card)
+
+    monkeypatch.setattr(checkpoint, "json", SimpleNamespace(loads=replaced_meanwhile))
+    tensors, _ = checkpoint.read_tensors(file)
+    assert sha256_of(file) != old
+    assert all(torch.equal(x, tensors[name]) for name, x in tiny.detector("adamixer").state_dict().items())
 
 
 def test_a_teacher_that_is_gone_or_another_is_refused(run, tmp_path):

@@ -239,6 +239,19 @@ def test_a_teacher_without_a_loss_that_asks_it():
     assert ills(records({"detection/l1": 1.0}), None) == []
 
 
+@pytest.mark.parametrize(("first", "last", "expected"), [(3.0, 1.0, []), (0.0, 0.0, ["frozen"])])
+def test_a_loss_that_is_alone_neither_dominates_nor_is_idle(first, last, expected):
+    assert ills(records({"logits/l1": last}, first={"logits/l1": first})) == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [("fitnet", []), ("kd_detr", ["frozen"]), ("fixed", ["frozen"])])
+def test_without_detection_a_loss_without_weights_of_its_own_shows_whether_the_student_learns(loss, expected):
+    still = {f"{loss}/map": 2.0}
+    found = findings(records(still, first=still), None, CARD)
+    assert [x.disease for x in found] == expected
+    assert all(f"the {loss} loss went from 2 to 2" in x.evidence for x in found)
+
+
 def test_confusion_is_no_swap():
     """Nor is calling everything by one name."""
     called = {"disc": {"disc": 8}, "hexagon": {"disc": 9, "hexagon": 2}, "star": {"disc": 3, "star": 3}}

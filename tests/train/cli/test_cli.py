@@ -20,6 +20,7 @@ from core.matching.costs import Matching
 from core.metrics.coco_ap import NUMBERS
 from core.project import ROOT
 from core.runs.checkpoint import load_detector
+from core.runs.open import open_run
 from tests.helpers import runs
 from tests.helpers.coco_folder import write_folder
 from train import recipes
@@ -29,6 +30,10 @@ from train.cli.flags import comments
 from train.cli.import_weights import Import
 from train.cli.short_flags import SHORT
 from train.cli.verbs import Doctor, Export, Measure
+from train.engine import loop
+from train.engine.label import Label
+from train.engine.predict import Predict
+from train.job.stored_teacher import Store
 from train.run import USUAL, Data, Optim, Run
 from train.score_table import percent
 
@@ -184,6 +189,12 @@ def test_a_recipe_s_docstring_is_its_card():
         (["fit", "shapes", "--card"], "--card needs a file"),
         (["fit", "shapes", "--student.classes", "3"], "the number of classes comes from the data"),
         (["fit", "--card", "none.json"], "none.json: no such file"),
+        (["fit", "--card=none.json"], "none.json: no such file"),
+        (["fit", "shapes", "--card=none.json"], "leave out the recipe shapes, or --card"),
+        (
+            ["fit", "shapes", "--data.train", "a.json"],
+            "--data.train would not be read, since the data is generated shapes",
+        ),
         (["fit", "shapes", "--teacher", "nobody"], "nobody"),
         (["fit", "shapes", "--init", "nothing.safetensors"], "nothing.safetensors: no such file"),
         (["fit", "coco"], "give the data: --data FOLDER, or --data.train"),
@@ -199,6 +210,23 @@ def test_a_mistake_is_one_sentence(words, said, here, capsys):
     shown = capsys.readouterr()
     assert said in shown.err and shown.err.count("\n") == 1 and not shown.out
     assert not list(here.iterdir())
+
+
+def test_a_folder_is_named_in_one_word(here, monkeypatch):
+    folders = []
+    monkeypatch.setattr(loop, "fit", lambda run, path, force: folders.append(path))
+    assert code("fit", "shapes", "--out=there/run") == 0 and folders == [Path("there/run")]
+
+
+@pytest.mark.parametrize("verb, last", [("fit", "--force any teacher"), ("predict", "if an image cannot be read")])
+def test_the_usage_of_a_verb_is_whole(verb, last, capsys):
+    assert code(verb, "--help") == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith(last)
+
+
+def test_flags_without_a_card_are_shown_without_one(capsys):
+    assert code("eval", ROOT / "assets/teacher_shapes.safetensors", "--help-all") == 0
+    assert "None" not in capsys.readouterr().out.splitlines()[0]
 
 
 def test_a_value_of_the_wrong_kind(here, capsys):
@@ -223,7 +251,7 @@ def test_the_usual_flags_of_a_recipe(here, capsys):
 FLAGS = {
     kind.__module__ + "." + kind.__name__: kind
     for kind in (
-        *(Run, Data, Optim, Augment, Matching, Check, Measure, Doctor, Export, Import),
+        *(Run, Data, Optim, Augment, Matching, Check, Measure, Doctor, Export, Import, Predict, Label, Store),
         *(losses.module(name).Config for name in losses.names()),
         *(detectors.module(name).Config for name in detectors.names()),
     )
@@ -282,6 +310,20 @@ def test_own_photos_from_teacher_to_distilled(quick, capsys):
     assert code("eval", "runs/coco_distill", "--data", path, "--images", path.parent / "images") == 0
     shown = capsys.readouterr().out
     assert all(f"  {name}\n" in shown for name in ("cat", "dog"))
+    path.parent.joinpath("images").rename(quick / "moved")
+    assert code("eval", "runs/coco_distill", "--images", quick / "moved") == 0
+    assert f"--data {path} --images {quick / 'moved'}" in capsys.readouterr().out
+    assert open_run(Path("runs/coco_distill"), images=quick / "moved").data.folder == quick / "moved"
+
+
+def test_a_folder_for_generated_images_is_refused(here, capsys):
+    loop.fit(runs.small(), Path("run"))
+    for verb in ("eval", "doctor"):
+        capsys.readouterr()
+        assert code(verb, "run", "--images", ".") == 2
+        assert (
+            "--images . would not be read, since the images of run are generated; add --data" in capsys.readouterr().err
+        )
 
 
 def test_eval_finds_what_training_found(here, capsys):

@@ -14,6 +14,12 @@ from tests.core.convert.test_convert import run_command
 from tests.helpers import hub, opened
 from tests.helpers.coco_folder import write_folder
 
+
+@pytest.fixture
+def no_estimate():
+    """Leaves the estimate of the memory in, which looks into the detectors of transformers."""
+
+
 FAMILIES = ("rt_detr_v2", "d_fine", "rf_detr", "detr")
 
 
@@ -71,6 +77,12 @@ def test_from_a_folder_to_a_student_that_transformers_opens(family, here, capsys
     again, _ = load_detector(Path("runs/again/student.safetensors"))
     with torch.no_grad():
         torch.testing.assert_close(again(images).boxes, own.boxes, rtol=1e-4, atol=1e-5)
+
+
+def test_a_family_of_this_project_may_stay_that_of_transformers(here):
+    hub.save_folder(here / "theirs", "conditional_detr")
+    assert run_command("import", "theirs", "--as", "hub", "--out", "runs/theirs") == 0
+    assert json.loads(Path("runs/theirs/card.json").read_text())["run"]["student"]["detector"] == "hub"
 
 
 def test_a_native_run_is_fine_tuned_to_other_classes(here, capsys):

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import UserError
 from core.project import ROOT
-from tests.helpers import runs
+from tests.helpers import hub, runs
 from train.cli.main import main
 from train.engine import loop
 from train.run_folder import folder, state
@@ -55,6 +55,14 @@ def test_a_teacher_that_is_not_finished_is_refused(stopped, capsys, monkeypatch)
         in capsys.readouterr().err
     )
     assert main([*words, "--force"]) == 0 and main(["fit", "shapes_distill", "--teacher", str(TEACHER)]) == 0
+
+
+def test_an_imported_run_is_a_teacher(here, monkeypatch):
+    monkeypatch.delenv("QUICK")
+    monkeypatch.setattr(loop, "fit", lambda run, path, force: path)
+    hub.save_folder(here / "large", "detr", classes=8)
+    assert main(["import", "large", "--out", "runs/large"]) == 0
+    assert main(["fit", "shapes_distill", "--teacher", "runs/large"]) == 0
 
 
 def test_a_run_without_its_checkpoint_is_finished_if_its_last_epoch_was_measured(here):

@@ -519,6 +519,21 @@ def test_no_folder_for_what_cannot_be(taught, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("said", "more", "configs"),
+    [
+        ("nothing is trained after --distil.until 0.5", {"distil": Distil(until=0.5)}, {"kd_detr": {}}),
+        ("no loss is computed in every step", {}, {"prior": {"every": 2}}),
+        ("every term", {}, {"kd_detr": {"class_weight": 0.0, "l1_weight": 0.0, "giou_weight": 0.0}}),
+    ],
+)
+def test_a_run_with_a_step_without_a_loss_is_refused(taught, said, more, configs):
+    weights = {"detection": {"weight": 0.0}} | {name: {"weight": 1.0} | options for name, options in configs.items()}
+    wanted = Losses(**{name: losses.module(name).Config(**options) for name, options in weights.items()})
+    with pytest.raises(UserError, match=said):
+        loop.build(runs.small(teacher=taught, losses=wanted, **more))
+
+
 def test_a_taken_folder_is_left_alone(taught):
     before = {p: p.read_bytes() for p in taught.rglob("*") if p.is_file()}
     with pytest.raises(UserError, match="exists; go on with it by: python -m train resume"):

@@ -108,6 +108,13 @@ def test_a_coco_file_keeps_its_ids_and_scores_as_eval(photos):
     assert not Path("predictions/pictures").exists()
 
 
+def test_a_picture_of_a_name_without_an_ending_is_a_jpg(photos):
+    (photos / "photos/0.png").rename(photos / "photos/scan")
+    (photos / "photos/2.png").rename(photos / "photos/scan.7")
+    assert run("photos/scan", "photos/scan.7") == 0
+    assert sorted(p.name for p in Path("predictions/pictures").iterdir()) == ["scan.7.jpg", "scan.jpg"]
+
+
 def test_pictures_show_boxes_and_change_nothing_else(photos):
     assert run("photos/0.png", "photos/more/5.png") == 0
     drawn = {name: np.asarray(Image.open(f"predictions/pictures/{name}")) for name in ("0.png", "more/5.png")}

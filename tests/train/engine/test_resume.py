@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -19,7 +20,7 @@ from core.errors import UserError
 from tests.helpers import runs
 from tests.helpers.processes import CONTEXT
 from train.distributed import evaluate
-from train.engine import loop
+from train.engine import gradient_checks, loop
 from train.errors import Failed, Stopped
 from train.run_folder import assignments, state
 
@@ -35,6 +36,19 @@ def taught(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def unbroken(taught) -> Path:
     return loop.fit(whole(taught), taught.parent / "unbroken")
+
+
+@pytest.fixture(autouse=True)
+def brief():
+    """Leaves out the summary and the search for terms without gradient; `unbroken` was made with both, which change nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_checks(patch.setattr)
+        yield
+
+
+def leave_out_checks(replace_attribute=setattr) -> None:
+    replace_attribute(loop, "summary", lambda job, path: "")
+    replace_attribute(gradient_checks, "distillation_terms", lambda distiller: [])
 
 
 def whole(teacher: Path, **more):
@@ -65,16 +79,22 @@ def best(path: Path) -> tuple:
 
 def begin(teacher: Path, path: Path, workers: int, fatal: int | None) -> None:
     """In a child: train, and die at the `fatal`-th of the places where it can."""
-    die_at(fatal)
+    if fatal is not None:
+        leave_out_checks()
+        die_at(fatal)
     loop.fit(whole(teacher, workers=workers), path)
 
 
-def go_on(path: Path, fatal: int | None = None) -> None:
-    die_at(fatal)
+def begin_alone(path: Path) -> None:
+    """In a child: train without a teacher; two processes read the images."""
+    loop.fit(runs.small(workers=2), path)
+
+
+def go_on(path: Path) -> None:
     loop.resume(path)
 
 
-def die_at(fatal: int | None) -> None:
+def die_at(fatal: int) -> None:
     calls = iter(range(1, 10**6))
 
     def deadly(real):
@@ -126,9 +146,9 @@ def test_killed_at_random_steps(workers, taught, unbroken, tmp_path):
     assert_same(path, unbroken)
 
 
-def test_a_run_that_goes_on_is_not_resumed(taught, tmp_path):
+def test_a_run_that_goes_on_is_not_resumed(tmp_path):
     path = tmp_path / "run"
-    child = start(begin, taught, path, 2, None)
+    child = start(begin_alone, path)
     while child.is_alive() and logged(path) < 2:
         time.sleep(0.002)
     os.kill(child.pid, signal.SIGSTOP)
@@ -139,10 +159,9 @@ def test_a_run_that_goes_on_is_not_resumed(taught, tmp_path):
     assert finish(go_on, path) == 0, "its workers, which live on for seconds, hold nothing"
 
 
-def test_nothing_lives_on_when_a_run_is_killed(taught, tmp_path):
+def test_nothing_lives_on_when_a_run_is_killed(tmp_path):
     """Also where a fork server, and not the run itself, is the parent of those that read images."""
-    path = tmp_path / "run"
-    child = start(begin, taught, path, 2, None)
+    child = start(begin_alone, tmp_path / "run")
     family: list[int] = []
     while child.is_alive() and len(family) < 3:  # the server and two that read
         family = below(child.pid)
@@ -303,16 +322,20 @@ def test_a_changed_teacher_is_told(taught, unbroken, tmp_path):
         loop.resume(path)
 
 
+def copy(path: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(path, folder / "run"))
+
+
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"\x80\x04pickle", lambda b: b""])
 def test_a_damaged_checkpoint_is_told(spoil, taught, tmp_path):
-    path = loop.fit(runs.small(), tmp_path / "run")
+    path = copy(taught, tmp_path)
     state.path(path).write_bytes(spoil(state.path(path).read_bytes()))
     with pytest.raises(UserError, match="is not a checkpoint"):
         loop.resume(path)
 
 
 def test_a_checkpoint_of_another_model_is_told(taught, tmp_path):
-    path = loop.fit(runs.small(), tmp_path / "run")
+    path = copy(taught, tmp_path)
     card = json.loads((path / "card.json").read_text())
     card["run"]["student"]["config"]["queries"] = 11
     (path / "card.json").write_text(json.dumps(card))

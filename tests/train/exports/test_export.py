@@ -133,7 +133,7 @@ def test_images_that_come_as_they_are_stay_so(tmp_path):
     )
     assert run_command("export", tmp_path / "x.safetensors", "--to", "hf", "--out", tmp_path / "hf") == 0
     assert not read_json(tmp_path / "hf" / "preprocessor_config.json")["do_resize"]
-    assert read_weights(tmp_path / "hf").image_size[0] is None
+    assert read_weights(tmp_path / "hf").augment.eval_short is None
 
 
 def test_a_dilated_backbone_is_timm_s(tmp_path):
@@ -285,17 +285,23 @@ def test_a_configuration_that_cannot_be_ours_is_refused(changes, words, tmp_path
     refused(lambda: convert(read_weights(path)), str(path), *words)
 
 
+def image_size(path: Path) -> tuple[int | None, int]:
+    """The short side (None: as they are) and the limit of the long side of images in evaluation, by a folder."""
+    augment = read_weights(path).augment
+    return augment.eval_short, augment.longest
+
+
 @pytest.mark.parametrize("told, size", [({"size": 600, "max_size": 1000}, (600, 1000)), ({}, (800, 1333)), ([], None)])
 def test_image_sizes_of_a_folder(told, size, tmp_path):
     """As older versions of transformers wrote them, and where there are none."""
     path = folder(tmp_path)
     write_json(path / "preprocessor_config.json", told)
     if size:
-        assert read_weights(path).image_size == size
+        assert image_size(path) == size
     else:
         refused(lambda: read_weights(path), "preprocessor_config.json is not an object")
     (path / "preprocessor_config.json").unlink()
-    assert read_weights(path).image_size == (800, 1333)
+    assert image_size(path) == (800, 1333)
 
 
 def test_a_configuration_says_what_the_weights_cannot(tmp_path):

@@ -4,11 +4,14 @@ import ctypes
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 
 from core.project import ROOT
+from core.runs.class_mapping import ClassMapped
+from core.runs.last_layer import LastLayer
 from tests.helpers import tiny
 from train.job import memory
 from train.job.memory import AllocationCounter
@@ -52,9 +55,14 @@ def test_the_ledger_counts_what_is_alive():
     assert (ledger.now, ledger.peak) == (0, 8000)
 
 
-@pytest.mark.parametrize("kind", ["adamixer", "conditional", "deformable"])
-def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
-    step = tiny.distiller(*tiny.pair(kind))
+OURS = ("detection", "logits", "features", "prior")
+# All losses once; those of other methods are the same for every detector.
+LOSSES = {"adamixer": None, "conditional": OURS, "deformable": OURS}
+
+
+@pytest.mark.parametrize("kind, names", LOSSES.items())
+def test_each_further_image_needs_as_much_and_a_larger_one_more(kind, names):
+    step = tiny.distiller(*tiny.pair(kind), names)
     one, two, four, larger = (memory.estimate(step, n, (side, 64)) for n, side in ((1, 64), (2, 64), (4, 64), (1, 128)))
     assert 0 < two.step - one.step <= 1.05 * (four.step - two.step) / 2, "first gradients may be what needs most"
     assert larger.step > one.step
@@ -64,14 +72,24 @@ def test_each_further_image_needs_as_much_and_a_larger_one_more(kind):
     assert one.total == one.weights + one.optimizer + one.step
 
 
-@pytest.mark.parametrize("kind", ["adamixer", "conditional", "deformable"])
-def test_remembered_operations_change_no_estimate(kind, monkeypatch):
-    step = tiny.distiller(*tiny.pair(kind))
+@pytest.mark.parametrize("kind, names", LOSSES.items())
+def test_remembered_operations_change_no_estimate(kind, names, monkeypatch):
+    step = tiny.distiller(*tiny.pair(kind), names)
     monkeypatch.setattr(meta_operations, "KNOWN", {})
     first, again = (memory.estimate(step, 2, (64, 96), passes=2) for _ in range(2))
     assert meta_operations.KNOWN
     monkeypatch.setattr(memory, "run_remembered", lambda func, args, kwargs: func(*args, **kwargs))
     assert first == again == memory.estimate(step, 2, (64, 96), passes=2)
+
+
+COLUMNS = ((1,), (0, 2), (), (3,))  # of the teacher, for each class
+
+
+@pytest.mark.parametrize("wrap", [LastLayer, partial(ClassMapped, columns=COLUMNS)])
+def test_a_teacher_of_other_classes_or_of_one_layer_and_denoising_are_estimated(wrap):
+    student, teacher = tiny.pair("adamixer")
+    step = tiny.distiller(student, wrap(teacher), ("detection", "logits", "prior"), detection={"denoising": 2})
+    assert memory.estimate(step, 2, (64, 96)).step > 0
 
 
 def test_an_estimate_changes_nothing():

@@ -6,11 +6,14 @@ from time import sleep
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load
 
 from core.data.loader import evaluation
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment
+from core.data.unlabelled.image_files import ImageFiles
+from core.data.unlabelled.mixed import Mixed, Part
 from core.errors import UserError
 from core.files import read_json
 from core.runs.checkpoint import save_detector
@@ -23,7 +26,7 @@ from train.job import store as module
 from train.job.build import build
 from train.job.stored_teacher import Store, new_store, open_store
 from train.recipes.on_shapes.shapes_distill import LOSSES
-from train.run import Losses
+from train.run import Distil, Losses
 
 CATEGORIES = [vars(c) for c in Shapes("val", 1).categories]
 WHOLE = Augment(flip=0.0)
@@ -122,6 +125,19 @@ def test_the_teacher_is_needed_only_where_a_loss_reads_its_features(run, tmp_pat
             passes, answers = training.with_objects(batch)
             training.training_pass(*passes[0], answers[0])
         assert len(calls) == expected
+
+
+def test_the_teacher_computes_no_features_after_the_last_step_that_reads_them(run, tmp_path, monkeypatch):
+    wanted, steps = run(losses=LOSSES, hidden=True), []
+    real = module.TeacherStore.decoded
+
+    def decoded(store, images, device, memory=None):
+        steps.append(memory is not None)
+        return real(store, images, device, memory)
+
+    monkeypatch.setattr(module.TeacherStore, "decoded", decoded)
+    loop.fit(replace(wanted, distil=Distil(until=0.5)), tmp_path / "run")
+    assert steps == [True] * 3 + [False] * 3
 
 
 def test_hidden_vectors_that_are_not_stored_are_asked_for_in_one_sentence(run, tmp_path):
@@ -276,6 +292,23 @@ def test_two_processes_store_what_one_stores(run, tmp_path):
     one, two = (module.TeacherStore(f, module.read_settings(f), Shapes("train", 10, 48)) for f in folders)
     assert len(list((tmp_path / "two").glob("part-*"))) == 5 and not two.missing
     assert all(torch.allclose(x, two.row(key)[name], atol=1e-6) for key in one.keys for name, x in one.row(key).items())
+
+
+def test_two_images_of_one_key_are_refused(tmp_path):
+    """The key is the name and the size in bytes; a copy has the same answer."""
+    for folder, colour in (("a", 0), ("b", 9), ("copy", 0)):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (8, 8), colour).save(tmp_path / folder / "1.bmp")
+    a, b, copy = (ImageFiles(tmp_path / name, Shapes.categories) for name in ("a", "b", "copy"))
+
+    def mixed(*files):
+        return Mixed([Part(file, range(1), "unknown") for file in files], Shapes.categories, 0)
+
+    assert len(set(module.image_keys(mixed(a, copy)))) == 1
+    with pytest.raises(
+        UserError, match=r"cannot tell .*a/1.bmp from .*b/1.bmp, which have one name and one size; rename"
+    ):
+        module.image_keys(mixed(a, b))
 
 
 def test_the_command(run, tmp_path, capsys):

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from core.data.shapes.dataset import Shapes
 from core.detectors import adamixer
 from core.errors import UserError
+from core.nn import backbones, pretrained
 from core.project import ASSETS
 from core.runs.checkpoint import load_detector, save_detector
 from core.runs.open import open_run
@@ -38,6 +40,30 @@ def test_a_detector_of_another_shape_is_refused(tmp_path):
     save(tmp_path / "whole.safetensors", queries=7)
     with pytest.raises(UserError, match="whole.safetensors does not fit the model: .*7"):
         build_distiller(replace(shapes.run(), init=str(tmp_path / "whole.safetensors")), None)
+
+
+def refused(init: str, says: str, backbone: str = "tiny16x1") -> None:
+    run = shapes.run()
+    with pytest.raises(UserError, match=says):
+        build_distiller(replace(run, init=init, student=replace(run.student, backbone=backbone)), None)
+
+
+def test_a_backbone_without_weights_of_imagenet_is_refused(monkeypatch):
+    refused("imagenet", "there are no ImageNet weights of tiny16x1; give a file by --init FILE, or set --init None")
+
+    def damaged(*_, **__):
+        raise RuntimeError('invalid hash value (expected "f37072fd", got "ab")')
+
+    new = backbones.build("resnet18", (8, 16), 0)
+    monkeypatch.setattr(torchvision.models, "get_model", damaged)
+    with pytest.raises(UserError, match="could not download ImageNet weights of resnet18 .invalid hash value"):
+        pretrained.load(new, "resnet18", "imagenet")
+
+
+@pytest.mark.parametrize("content", [torch.ones(3), [1], {"model": {"a": torch.ones(3)}, "epoch": 5}, {"epoch": 5}])
+def test_a_file_of_anything_but_tensors_by_name_is_refused(content, tmp_path):
+    torch.save(content, tmp_path / "a.pth")
+    refused(str(tmp_path / "a.pth"), "a.pth does not hold tensors by name alone; save the state_dict of the backbone")
 
 
 def test_a_shipped_run_is_the_run_in_half_precision(tmp_path):

@@ -75,6 +75,21 @@ def test_a_loss_that_is_no_number_names_term_layer_and_image(monkeypatch, tmp_pa
     assert "detection/l1" in report(tmp_path / "run", 1)["names"]
 
 
+def test_a_gradient_that_is_no_number_is_told_from_the_others(monkeypatch, tmp_path):
+    """The report is written before clipping, which would spread it to all weights."""
+    real = loop.Training.forward_backward
+
+    def forward_backward(training, *arguments, **more):
+        maps = real(training, *arguments, **more)
+        training.job.distiller.student.neck[0].bias.grad[0] = torch.nan
+        return maps
+
+    monkeypatch.setattr(loop.Training, "forward_backward", forward_backward)
+    with pytest.raises(NotFinite, match="grad_norm not finite, at step 1"):
+        loop.fit(runs.small(), tmp_path / "run")
+    assert report(tmp_path / "run", 1)["gradients"] == ["student.neck.0.bias"]
+
+
 def test_a_step_may_be_left_out(monkeypatch, tmp_path):
     plain = loop.Training.step
     monkeypatch.setattr(loop.Training, "step", spoiling(plain, at=range(3, 5), what="neck.0.bias"))

@@ -1,6 +1,7 @@
 """Records of a run that cannot be read: a sentence where they are needed, set aside where they are only diagnostic."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_a_damaged_diagnostic_file_is_set_aside_and_told(spoil, run, tmp_path, c
     assert (path / "assignments.parquet.damaged").read_bytes() == spoil(raw) and not (path / assignments.FILE).exists()
     before, after = (load_file(folder / "student.safetensors") for folder in (run, path))
     assert all(torch.equal(x, after[name]) for name, x in before.items())
+
+
+def test_without_pyarrow_the_table_stays_as_it_is(run, tmp_path, monkeypatch):
+    path = copy(run, tmp_path / "run")
+    raw = (path / assignments.FILE).read_bytes()
+    monkeypatch.setattr(assignments, "find_spec", lambda name: None)
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["resume", str(path)]) == 0
+    assert (path / assignments.FILE).read_bytes() == raw and not list(path.glob("*.damaged"))
 
 
 def test_a_table_of_other_columns_is_set_aside(run, tmp_path):

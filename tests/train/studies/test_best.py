@@ -48,7 +48,7 @@ def test_trials_are_measured_on_other_images_with_another_seed_than_the_rows():
         assert replace(run, seed=0, data=final.data) == final
 
 
-def test_the_search_ends_in_its_winners_and_its_file(monkeypatch, tmp_path, capsys):
+def test_the_search_ends_in_its_winners_and_its_file(one_step_each, monkeypatch, tmp_path, capsys):
     run = runs.small(student=tiny.config("adamixer", classes=8))
     for recipe in (best.shapes, best.shapes_teacher):
         monkeypatch.setattr(recipe, "run", lambda: run)

@@ -49,6 +49,17 @@ def test_the_recipe_is_told_what_it_lacks_and_auto_takes_it(here, monkeypatch):
     assert 30 < most <= sum(high for _, high in COUNTS.values())
 
 
+def test_a_try_leaves_no_photos_for_the_study(here, monkeypatch):
+    monkeypatch.setattr(cells, "IMAGES", {"train": 9, "val": 3})
+    monkeypatch.setenv("QUICK", "1")
+    cells.draw_photos()
+    assert len(Coco(cells.instances("train"))) == 8
+    monkeypatch.delenv("QUICK")
+    cells.write_photos(cells.instances("val").parent, 2, seed=1)  # of an earlier version's try
+    cells.draw_photos()
+    assert [len(Coco(cells.instances(part))) for part in ("train", "val")] == [9, 3]
+
+
 @pytest.mark.slow  # two minutes: images of 768 x 1024 pixels
 def test_the_study_ends_in_its_table_and_goes_on_where_it_was(here, monkeypatch, capsys):
     monkeypatch.setenv("QUICK", "1")

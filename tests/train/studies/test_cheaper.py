@@ -39,7 +39,7 @@ def test_each_row_is_compared_with_others_seed_by_seed(monkeypatch):
     assert all({name, *bases} <= cheaper.LOSSES.keys() and name not in bases for name, bases in cheaper.BASES.items())
 
 
-def test_the_study_ends_in_its_table_and_its_file(monkeypatch, tmp_path, capsys):
+def test_the_study_ends_in_its_table_and_its_file(one_step_each, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUICK", "1")
     monkeypatch.setattr(cheaper, "SEEDS", (3,))

@@ -61,15 +61,14 @@ def test_a_call_trains_one_row_and_the_next_one_goes_on(capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_a_row_that_takes_too_long_is_saved_and_resumed(monkeypatch, capsys):
-    monkeypatch.delenv("QUICK")
-    run = gpu.replace(gpu.quick(gpu.rows()["adamixer-alone"]), device="cpu", workers=0, checkpoint_every=1)
+    run = gpu.replace(gpu.rows()["adamixer-alone"], device="cpu", workers=0, checkpoint_every=1)
     run = gpu.replace(run, optim=gpu.replace(run.optim, epochs=400), eval_every=400)
-    monkeypatch.setenv("QUICK", "1")
     gpu.draw_images()
+    path = gpu.folder() / "long"
     monkeypatch.delenv("QUICK")
     for _ in range(2):  # the second call goes on, however far the first has come
-        gpu.train_for(gpu.FOLDER / "long", run, seconds=20)
-        assert not gpu.is_finished(gpu.FOLDER / "long", run)
+        gpu.train_for(path, run, seconds=20)
+        assert not gpu.is_finished(path, run)
     assert "failed" not in capsys.readouterr().out
 
 
@@ -88,3 +87,11 @@ def test_the_files_are_the_images_of_shapes(tmp_path, monkeypatch):
     for file in (tmp_path / "drawn" / "train").iterdir():
         file.unlink()
     assert _drawn.draw(tmp_path / "drawn", "train", 5, 64, workers=1).read_bytes() == before, "chunks are drawn once"
+    few = json.loads(_drawn.draw(tmp_path / "drawn", "train", 3, 64, workers=1).read_text())
+    assert len(few["images"]) == 3, "a file of another number of images is not taken"
+
+
+def test_a_try_has_a_folder_of_its_own(monkeypatch):
+    quick = gpu.folder(), gpu.rows()["adamixer-alone"].data.train
+    monkeypatch.delenv("QUICK")
+    assert not {gpu.folder(), gpu.rows()["adamixer-alone"].data.train} & {*quick}

@@ -71,6 +71,11 @@ def test_rows_are_trained_once_and_written_as_they_finish(tmp_path):
     assert again == {"three": found["one"]} and "trained" not in seen
 
 
+def test_no_row_at_once_is_refused():
+    with pytest.raises(UserError, match="--at-once is 0; it must be a whole number from 1"):
+        _grid.run_rows({"one": runs.small()}, at_once=0)
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path):
     path = tmp_path / "runs" / "x"
     path.mkdir(parents=True)

@@ -1,7 +1,7 @@
 """The study of labels: what its rows learn from, and that no row takes more time than the student alone."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache
 from math import ceil
 from pathlib import Path
 from statistics import mean
@@ -28,6 +28,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@cache
 def rows() -> dict:
     wanted = [s for group in _labelled.GROUPS for s in _labelled.settings(group)] + _labelled.extended_settings()
     return labels.named_runs(wanted, COSTS, LENGTHS)
@@ -79,7 +80,7 @@ def test_the_student_alone_has_the_best_of_three_lengths_on_other_images_than_it
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch, one_step_each):
     """The study with tiny networks, few images and a step or two."""
     config = tiny.config("adamixer", classes=8)
     run = runs.small(student=config)
@@ -97,8 +98,6 @@ def small(monkeypatch):
     backbone = backbones.build("tiny8x1", run.student.strides, frozen=0)
     save_module(Path(_labelled.backbone_file(run)), backbone.body, {"backbone": "tiny8x1"})
     monkeypatch.setattr(labels, "prepare_backbones", lambda: None)
-    monkeypatch.setattr(_pace, "WARM", 0)
-    monkeypatch.setattr(_pace, "step_seconds", partial(_pace.step_seconds, steps=1))
 
 
 def trained_here(wanted, *, at_once, on_row=lambda rows: None):

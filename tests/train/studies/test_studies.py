@@ -51,7 +51,7 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("adamixer", "def
 
 
 @pytest.mark.parametrize("detector", [*SLOW, "conditional"])
-def test_photos_teach_a_student_of_every_detector(detector, monkeypatch, tmp_path, capsys):
+def test_photos_teach_a_student_of_every_detector(detector, one_step_each, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(photos, "SEEDS", (0,))
     data = write_folder(tmp_path / "photos")
     photos.main(data, data, data.parent / "images", detector, epochs=1, out=tmp_path / "photos.json")

@@ -22,7 +22,7 @@ const FONT = "600 11px system-ui, sans-serif";
  * @param {Model} model
  * @returns {Trail[]}
  */
-export function trailsOf(model) {
+function trailsOf(model) {
   const { chosen, visible, scene } = model;
   if (!chosen) return visible.items.filter(({ side }) => side !== "truth").map(ofQuery);
   if (chosen.side !== "truth") return [ofQuery(chosen)];

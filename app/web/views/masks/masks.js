@@ -62,7 +62,7 @@ export function masksView(app) {
     if (!about.teacher) return showNothing(NO_TEACHER);
     try {
       const name = JSON.stringify(where());
-      if (view && shown === name) return await follow(changed);
+      if (view && shown === name) return await follow(changed, name);
       const answer = await overview({ ...where(), gamma: gamma() });
       if (!answer || name !== JSON.stringify(where())) return;
       [view, shown] = [answer, name];
@@ -73,11 +73,11 @@ export function masksView(app) {
     }
   }
 
-  /** Only gamma or the selection is another. */
-  async function follow(changed) {
+  /** Only gamma or the selection is another; the view is still that of `name`. */
+  async function follow(changed, name) {
     if (!changed || changed.has("gamma")) {
       const answer = await weighed({ ...where(), gamma: gamma() });
-      if (!answer || !view) return;
+      if (!answer || !view || shown !== name || JSON.stringify(where()) !== name) return;
       answer.quality.forEach((quality, k) => {
         Object.assign(view.queries[k], { quality, counts: answer.counts[k] });
       });

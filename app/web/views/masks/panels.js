@@ -4,11 +4,12 @@ import { download } from "../../download.js";
 import { colourBar } from "../../drawing/colour_bar.js";
 import { tile } from "../../drawing/tile.js";
 import { ask } from "../../server.js";
-import { card } from "../blocks.js";
+import { card, faint } from "../blocks.js";
 
 const SAYS =
   "The image, the best query of each of two objects, a query that looks at both, and two of low quality. " +
   "All masks of the image have one scale of colours. Pin the selected query to choose your own.";
+const LAST_LAYER = "Figure 4 is of the teacher’s last decoder layer; choose that layer above.";
 const LETTERS = "bcdef"; // (a) is the image
 const FORMS = ["pdf", "svg", "png", "csv"];
 
@@ -47,6 +48,7 @@ export function panelsCard({ app, look, view, chosen, choose, where, masksOf }) 
   }
 
   async function show() {
+    if (view().stage !== app.about().teacher.layers - 1) return tiles.replaceChildren(faint(LAST_LAYER));
     const panels = withPinned(view().panels, pinned());
     const picture = app.stage.picture();
     const now = view();

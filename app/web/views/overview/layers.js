@@ -42,7 +42,12 @@ export function layersCard() {
   function show(verdict, looks) {
     const all = pairs(verdict, looks);
     card.fill(
-      all.map(({ measured: { student, agreement, done }, look }) => [student || done, agreement, look.title]),
+      all.map(({ measured: { student, agreement, done, error }, look }) => [
+        student || done,
+        agreement,
+        error,
+        look.title,
+      ]),
       () => {
         const known = all.filter(({ measured }) => measured.student);
         if (!known.length) return missing(all);
@@ -82,7 +87,7 @@ export function masksCard() {
   function show(verdict, looks) {
     const all = pairs(verdict, looks);
     card.fill(
-      all.map(({ measured: { student, done }, look }) => [student || done, look.title]),
+      all.map(({ measured: { student, done, error }, look }) => [student || done, error, look.title]),
       () => {
         const known = all.filter(({ measured }) => measured.student);
         if (!known.length) return missing(all);

@@ -12,6 +12,7 @@ import { runsCard, split } from "./runs.js";
 import { verdictCard } from "./verdict.js";
 
 const EVERY = 2000; // milliseconds between questions what is known
+const FRESH = 5000; // milliseconds for which what runs recorded is not asked for again
 
 /** @typedef {import("./types.js").Recorded} Recorded */
 /** @typedef {import("./types.js").Verdict} Verdict */
@@ -45,6 +46,7 @@ export function overviewView(app) {
   let verdict = null;
   let shown = ""; // the runs that are shown
   let images = ""; // the runs of the verdict
+  let loaded = -FRESH; // when they were asked for
   let timer = 0;
 
   const chosen = () => {
@@ -52,25 +54,27 @@ export function overviewView(app) {
     return { run, compare, others: split(others) };
   };
 
-  async function load() {
+  /** `changed` is what is another in the state; without it the view is opened, and runs may have recorded more. */
+  async function load(changed) {
     const asked = chosen();
     const name = JSON.stringify(asked);
+    const anew = !changed && performance.now() - loaded > FRESH;
     try {
-      if (name !== shown) {
+      if (name !== shown || anew) {
         const answer = await question(asked);
         if (!answer || name !== JSON.stringify(chosen())) return;
-        [recorded, shown] = [answer, name];
+        [recorded, shown, loaded] = [answer, name, performance.now()];
       }
       if (images !== JSON.stringify([asked.run, asked.compare])) verdict = null;
       showRecorded();
       showVerdict();
-      look();
+      look(anew);
     } catch (error) {
       words.fail(error.message);
     }
   }
 
-  /** Shows what the runs recorded, which only another choice of the user changes. */
+  /** Shows what the runs recorded. */
   function showRecorded() {
     const all = looks(recorded.runs);
     runs.show(recorded, all);
@@ -89,13 +93,13 @@ export function overviewView(app) {
     for (const card of [findings, layers, masks]) card.show(verdict, looks(recorded.runs));
   }
 
-  /** Asks for what the images say, until all of it is known, or another view or run is chosen. */
-  async function look() {
+  /** Asks for what the images say, until all of it is known, or another view or run is chosen; `anew` if it is known. */
+  async function look(anew = false) {
     clearTimeout(timer);
     if (app.current() !== "overview") return;
     const { run, compare } = chosen();
     const name = JSON.stringify([run, compare]);
-    if (verdict?.done && images === name) return;
+    if (verdict?.done && images === name && !anew) return;
     try {
       const answer = await ask("verdict", { run, compare });
       if (app.current() !== "overview" || name !== JSON.stringify([chosen().run, chosen().compare])) return;

@@ -22,7 +22,8 @@ const FIRM = 0.7; // the margin at which a piece has 63% of its colour
  * @param {Actions} actions
  */
 export function ribbons({ layers, objects }, bands, actions) {
-  const head = bands.some((band) => band.epochs) ? epochScale(bands[0].epochs) : layerScale(layers, actions.setLayer);
+  const recorded = bands.filter(({ epochs }) => epochs);
+  const head = recorded.length ? epochScales(recorded) : layerScale(layers, actions.setLayer);
   const rows = objects.map((object) => objectRow(object, bands, actions));
   return make("div", { class: "dd-rows" }, head, rows);
 }
@@ -33,9 +34,13 @@ function layerScale(layers, setLayer) {
   return scale("layer", Array.from({ length: layers }, number));
 }
 
-function epochScale(epochs) {
-  const numbers = epochs.map((epoch) => make("span", { class: "dd-faint" }, String(epoch)));
-  return scale("epoch", numbers);
+/** One scale for bands of the same epochs, else one for each. */
+function epochScales(bands) {
+  const distinct = [...new Map(bands.map((band) => [band.epochs.join(), band])).values()];
+  return distinct.map(({ epochs, title }) => {
+    const numbers = epochs.map((epoch) => make("span", { class: "dd-faint" }, String(epoch)));
+    return scale(distinct.length > 1 ? `epoch, ${title}` : "epoch", numbers);
+  });
 }
 
 function scale(name, numbers) {

@@ -50,8 +50,9 @@ export function stabilityView(app) {
     try {
       const answer = await question(asked);
       if (!answer || app.stage.scene() !== scene) return;
-      [view, shown] = [answer, name];
-      past = over() === "epochs" ? await history(asked) : null;
+      const epochs = over() === "epochs" ? await history(asked) : null;
+      if (app.stage.scene() !== scene) return;
+      [view, shown, past] = [answer, name, epochs];
       build();
       if (view.known < view.total) again = setTimeout(() => app.current() === "stability" && load(), AGAIN);
     } catch (error) {
