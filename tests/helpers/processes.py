@@ -1,8 +1,11 @@
-"""Processes as torchrun starts them, but forked from one that has imported torch already."""
+"""Processes as torchrun or a shell starts them, but forked from one that has imported torch already."""
 
 import multiprocessing
 import os
+import runpy
 import socket
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,6 +30,27 @@ def start(work, *arguments, size: int = 2, into: Path) -> list[str]:
         assert child.exitcode is not None, "a process hangs"
     files = [into / f"{k}.txt" for k in range(size)]
     return [file.read_text() if file.exists() else f"exit {c.exitcode}" for file, c in zip(files, children)]
+
+
+def run_program(words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> int:
+    """The exit code of `python -m WORDS`; what it prints is written to the file `log`."""
+    child = CONTEXT.Process(target=become_program, args=(list(words), cwd, dict(environment), log))
+    child.start()
+    child.join(300)
+    assert child.exitcode is not None, f"{' '.join(words)} hangs"
+    return child.exitcode
+
+
+def become_program(words: list[str], cwd: Path, environment: dict[str, str], log: Path) -> None:
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ |= environment
+    torch.set_num_threads(1)
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = words
+    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
 def free_port() -> int:

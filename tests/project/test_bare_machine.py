@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.project import ROOT
-from tests.helpers import blocked
+from tests.helpers import blocked, in_turn
 
 ABSENT = ("tyro", "rich", "pyarrow", "gradio", "pycocotools", "faster_coco_eval", "pandas", "plotly", "matplotlib")
 
@@ -31,7 +31,7 @@ def ended(tmp_path_factory):
     with blocked.start(*commands, cwd=folder, without=ABSENT) as process:
         said = process.communicate(timeout=500)[0]
     assert "Traceback" not in said, said
-    return folder, dict(zip(COMMANDS, blocked.ends(said), strict=True))
+    return folder, dict(zip(COMMANDS, in_turn.ends(said), strict=True))
 
 
 def test_it_trains_and_says_what_is_not_measured(ended):

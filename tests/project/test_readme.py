@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from core.project import ROOT
-from tests.helpers import hub
+from tests.helpers import hub, processes
 from tests.helpers.coco_folder import write_folder
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,8 +65,12 @@ def test_links_of_the_pages_lead_somewhere():
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+# These start cold, as those of a user; the others are forked from a process that has imported torch.
+COLD = [next(c for c in ALL if words in c) for words in ("make demo", "train fit", "analysis report")]
+
+
 @pytest.mark.parametrize("command", [c for c in ALL if c != "make test"])
-def test_a_command_of_the_readme_or_a_page_runs(command, folder):
+def test_a_command_of_the_readme_or_a_page_runs(command, folder, tmp_path):
     environment = os.environ | {"QUICK": "1", "SERVE": "0", "OMP_NUM_THREADS": "1"}
     words = command.split()
     if words[0] == "make":  # the environment is there already: it runs this test
@@ -76,14 +80,20 @@ def test_a_command_of_the_readme_or_a_page_runs(command, folder):
         words[0] = sys.executable
     if "app" in words:
         return serves(words, folder, environment)
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    log = tmp_path / "said.txt"
+    if command in COLD:
+        with open(log, "wb") as out:
+            code = subprocess.run(words, cwd=folder, env=environment, stdout=out, stderr=out, timeout=300).returncode
+    else:
+        code = processes.run_program(words[2:], folder, environment, log)
     fine = (
         (0, 1) if "check" in words else (0,)
     )  # check exits with 1 where it finds faults, as it does in this small set
-    assert done.returncode in fine, done.stdout[-3000:] + done.stderr[-3000:]
+    said = log.read_text()
+    assert code in fine, said[-6000:]
     if words[0] == "make":
         assert (folder / "runs/demo/summary.json").exists()
-        assert "student distilled" in done.stdout
+        assert "student distilled" in said
 
 
 def serves(words, folder, environment):

@@ -4,7 +4,7 @@ import re
 import tomllib
 
 from core.project import ROOT
-from tests.helpers import blocked
+from tests.helpers import blocked, in_turn
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WANTED = [name for names in PROJECT["optional-dependencies"].values() for name in names]
@@ -30,6 +30,6 @@ def test_fit_eval_and_app_need_no_extra_and_what_one_is_for_says_so(tmp_path):
                     break
         finally:
             process.terminate()
-    (code, of_timm), *ended = blocked.ends(said)
+    (code, of_timm), *ended = in_turn.ends(said)
     assert code == 2 and "timm extra" in of_timm and "Traceback" not in of_timm
     assert [code for code, _ in ended] == [0, 0] and "127.0.0.1" in said.splitlines()[-1], said

@@ -5,9 +5,6 @@ classes with a ResNet or an EfficientNet-Lite; the boxes of one photo are equal 
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ from PIL import Image
 from core.project import ROOT
 from core.runs.checkpoint import save_detector
 from tests.core.convert.test_convert import run_command
-from tests.helpers import foreign, tiny
+from tests.helpers import foreign, in_turn, tiny
 from tests.helpers.coco_folder import instances, write_folder
 from train.exports._onnx_file import FILE
 
@@ -61,13 +58,12 @@ def downloaded(case: str, form: str) -> Path:
     return Path("download")
 
 
-def command(*words) -> None:
-    """Runs the trainer in a process of its own, where no check of shapes stops an export."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "train", *map(str, words)], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def export(*forms: str) -> None:
+    """Exports the student in a process of its own, where no check of shapes stops that; each form to a folder of its name."""
+    commands = [["train", "export", "runs/student", "--to", form, "--out", form] for form in forms]
+    with in_turn.start(*commands, cwd=Path.cwd(), PYTHONPATH=str(ROOT)) as process:
+        said = process.communicate(timeout=600)[0]
+    assert [code for code, _ in in_turn.ends(said)] == [0] * len(forms), said
 
 
 @pytest.mark.parametrize(
@@ -93,10 +89,10 @@ def test_from_a_download_to_a_deployed_student(case, form, backbone, here, capsy
     predictions = json.loads(Path("found/predictions.json").read_text())
     boxes = {tuple(np.round(d["bbox"], 2)) for d in predictions}
     assert len(boxes) > 3
-    command("export", "runs/student", "--to", "onnx", "--out", "onnx")
+    to_transformers = backbone == RESNET and kind != "adamixer"
+    export("onnx", *(["hf"] if to_transformers else []))
     assert_equal(predictions, by_onnx(photo))
-    if backbone == RESNET and kind != "adamixer":
-        command("export", "runs/student", "--to", "hf", "--out", "hf")
+    if to_transformers:
         assert_equal(predictions, by_transformers(photo))
 
 

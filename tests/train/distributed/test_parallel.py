@@ -26,7 +26,8 @@ UNEQUAL = ("contrast", "mgd", "kd_detr")  # the first sees the queries of its pr
 
 def case(kind: str, teacher: Path | None = None, **more):
     student = tiny.config(kind, classes=8, dropout=0.0)
-    run = runs.small(**{"student": student, "data": DATA, "optim": OPTIM, "teacher": teacher} | more)
+    given = {"student": student, "data": DATA, "optim": OPTIM, "teacher": teacher, "eval_every": 10, "recorded": 0}
+    run = runs.small(**given | more)
     off = {name: replace(getattr(run.losses, name), weight=0.0) for name in UNEQUAL}
     return replace(run, losses=replace(run.losses, **off))
 

@@ -23,8 +23,8 @@ def test_each_start_has_a_prefix_of_its_own():
 
 
 def wait_for_the_other(rank: int, port: int, into) -> None:
-    rendezvous.TIMEOUT = 2.0
-    processes.one(time.sleep, (3.0,), rank, 2, port, into)
+    rendezvous.TIMEOUT = 1.0
+    processes.one(time.sleep, (1.5,), rank, 2, port, into)
 
 
 @pytest.mark.parametrize("come, code", [(1, 1), (2, 0)])

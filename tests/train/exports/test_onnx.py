@@ -20,7 +20,7 @@ from core.files import write_json
 from core.project import ROOT
 from core.runs.checkpoint import save_detector
 from core.runs.config import encode
-from tests.helpers import tiny
+from tests.helpers import in_turn, tiny
 from train.exports import _onnx_graph, onnx
 from train.exports._onnx_check import Runtime, compare
 from train.exports._onnx_file import FILE, image_count
@@ -45,36 +45,47 @@ CASES = [
 ]
 
 
-def exported_by_command(model, folder: Path, form: str) -> str:
-    """Writes the file in a process of its own, as the tests' checks of shapes stop an export; returns what was said."""
-    save_detector(folder / "run" / "student.safetensors", model, CARD)
-    write_json(folder / "run" / "card.json", {"teacher": {"path": "x"} if form == "onnx" else None})
-    command = [sys.executable, "-m", "train", "export", folder / "run", "--to", form, "--out", folder / "student"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert [p.name for p in (folder / "student").iterdir()] == [FILE]
-    return done.stdout
-
-
 @pytest.fixture(scope="module", params=CASES)
-def exported(request, tmp_path_factory):
-    """A student, the folder of its run and its file, and what was said."""
-    folder = tmp_path_factory.mktemp("onnx")
+def exports(request, tmp_path_factory):
+    """By the form of its file, a student, the folder of its run and its file, and what was said.
+
+    The files are written in a process of their own, as the tests' checks of shapes stop an export.
+    """
     name, options = request.param
-    model = tiny.detector(name, **options, layers=1, noise=0.3 if options["backbone"] != "tiny8x1" else None)
+    models = {
+        "onnx": tiny.detector(name, **options, layers=1, noise=0.3 if options["backbone"] != "tiny8x1" else None),
+        "onnx_raw": tiny.detector(name, **options, layers=1),
+    }
     with torch.no_grad():
-        for key, p in model.named_parameters():
+        for key, p in models["onnx"].named_parameters():
             if "to_class" in key and p.shape == (len(CATEGORIES),):
                 p.zero_()  # scores around 0.5
-    return model, folder, exported_by_command(model, folder, "onnx")
+    folders = {form: tmp_path_factory.mktemp(form) for form in models}
+    commands = []
+    for form, folder in folders.items():
+        save_detector(folder / "run" / "student.safetensors", models[form], CARD)
+        write_json(folder / "run" / "card.json", {"teacher": {"path": "x"} if form == "onnx" else None})
+        commands.append(["train", "export", str(folder / "run"), "--to", form, "--out", str(folder / "student")])
+    with in_turn.start(*commands, cwd=ROOT) as process:
+        said = process.communicate(timeout=600)[0]
+    ended = in_turn.ends(said)
+    assert [code for code, _ in ended] == [0, 0], said
+    for folder in folders.values():
+        assert [p.name for p in (folder / "student").iterdir()] == [FILE]
+    return {form: (models[form], folders[form], text) for form, (_, text) in zip(folders, ended)}
 
 
-@pytest.fixture(scope="module", params=CASES)
-def raw(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def exported(exports):
+    """A student, the folder of its run and its file, and what was said."""
+    return exports["onnx"]
+
+
+@pytest.fixture(scope="module")
+def raw(exports):
     """A student, the file with its decoder's outputs, and what was said."""
-    folder = tmp_path_factory.mktemp("raw")
-    model = tiny.detector(request.param[0], **request.param[1], layers=1)
-    return model, folder / "student" / FILE, exported_by_command(model, folder, "onnx_raw")
+    model, folder, said = exports["onnx_raw"]
+    return model, folder / "student" / FILE, said
 
 
 def found_by(path: Path, picture: np.ndarray, score: float):

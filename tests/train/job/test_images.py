@@ -275,7 +275,7 @@ def fit_ten(run, path):
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_two_processes_and_two_passes_equal_one(share, tmp_path):
     """Pseudo objects count in the divisor of the whole step, whichever process found them."""
-    run = small(seed=5)
+    run = small(seed=5, eval_every=3, recorded=0)
     run = replace(run, data=replace(run.data, labelled_share=share))
     one = runs.steps(fit(run, tmp_path / "one"))
     passes = runs.steps(fit(replace(run, optim=replace(run.optim, passes=2)), tmp_path / "passes"))

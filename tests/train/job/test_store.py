@@ -279,7 +279,7 @@ def test_an_image_that_has_changed_is_noticed(run, tmp_path, monkeypatch):
 def store_by(path: Path, folder: Path) -> int:
     """Stores in a process of two, the second of which comes late: the first could have written files by then."""
     module.CHUNK = 2
-    sleep(2.0 * ranks().rank)
+    sleep(0.5 * ranks().rank)
     opened = new_store(path, Store(folder, runs.DATA, precision="single"), torch.device("cpu"))
     opened.complete(2, 0)
     return len(opened.store.places) + 100 * ranks().rank
