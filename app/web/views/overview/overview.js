@@ -93,7 +93,7 @@ export function overviewView(app) {
     for (const card of [findings, layers, masks]) card.show(verdict, looks(recorded.runs));
   }
 
-  /** Asks for what the images say, until all of it is known, or another view or run is chosen; `anew` if it is known. */
+  /** Asks for what the images say until all is known, or another view or run is chosen; `anew` asks though it is. */
   async function look(anew = false) {
     clearTimeout(timer);
     if (app.current() !== "overview") return;
