@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.coco.dataset import read_image
-from core.data.coco.decode import rgb
+from core.data.decode import rgb
 from core.errors import UserError
 from core.metrics.detections import Detections
 from core.runs.predictor import Predictor, open_predictor

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as F
 
 from core.data.coco.dataset import read_image
-from core.data.coco.decode import FORMATS
+from core.data.decode import FORMATS
 from core.data.sample import Sample
 from core.errors import UserError
 

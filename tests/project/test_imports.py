@@ -39,7 +39,7 @@ FLOORS = {
             "core.data.category",
         ],
         ["core.terminal"],
-        ["core.files", "core.drop_ins", "core.limits", "core.progress", "core.data.coco.decode"],
+        ["core.files", "core.drop_ins", "core.limits", "core.progress", "core.data.decode"],
         ["core.matching", "core.nn", "core.hub", "core.pseudo"],
         ["core.detectors", "core.losses", "core.data.sample", "core.data.layouts"],
         ["core.distiller", "core.data.coco", "core.data.shapes"],

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from core.data.coco.decode import WrongSize, decode
+from core.data.decode import WrongSize, decode
 from core.errors import UserError
 
 SIDE = 16  # of the thumbnail, in pixels

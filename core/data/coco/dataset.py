@@ -11,9 +11,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from core.data.category import Category
-from core.data.coco.decode import decode
 from core.data.coco.folder import ImageFolder, find_split
 from core.data.coco.instances import read_instances
+from core.data.decode import decode
 from core.data.sample import Sample
 from core.errors import UserError
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.coco.decode import stored_size
 from core.data.coco.folder import ImageFolder
 from core.data.coco.rules import are_boxes, are_integers, column, is_box, is_integer, is_text
+from core.data.decode import stored_size
 from core.errors import UserError
 
 SLACK = 1.0  # pixels by which a box may leave its image: numbers are rounded

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.coco.decode import shown_size
+from core.data.decode import shown_size
 from core.data.layouts.split import ALIASES, SUFFIXES, Split, records
 from core.errors import UserError
 from core.files import read_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.data.coco.decode import shown_size
+from core.data.decode import shown_size
 from core.data.layouts.split import ALIASES, Split, image_files, records
 from core.errors import UserError
 from core.files import read_text

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from core.data.category import Category
 from core.data.coco.dataset import read_image
-from core.data.coco.decode import shown_size
+from core.data.decode import shown_size
 from core.data.layouts.split import SUFFIXES
 from core.data.sample import Sample, unlabelled
 from core.errors import UserError

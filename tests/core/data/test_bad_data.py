@@ -310,7 +310,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, limit):
 BOMB = """
 import re, sys
 from pathlib import Path
-from core.data.coco.decode import decode
+from core.data.decode import decode
 from core.errors import UserError
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
