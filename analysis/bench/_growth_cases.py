@@ -140,6 +140,8 @@ def evaluated(images: int, folder: Path) -> Call:
 def collected(images: int, folder: Path) -> Call:
     """The query table of a tiny pair, which is written anew in each call."""
     opened = open_run(random_run(folder / f"{images} images", queries=20, layers=3, size=96, images=images))
+    for k in range(images):
+        opened.data[k]  # paints it
     number = iter(range(1000))
     return lambda: collect(opened, folder / f"table {images} {next(number)}")
 
