@@ -162,12 +162,12 @@ def open_teacher(run: Path, entry: Any, load: Load) -> Detector:
     UserError: it is gone or has changed.
     """
     recorded, digest = (card_entry(entry, key, str, run) for key in ("path", "sha256"))
-    found = [p for p in (weights_file(Path(recorded)), weights_file(run / recorded)) if p.is_file()]
-    if not found:
+    present = [p for p in (weights_file(Path(recorded)), weights_file(run / recorded)) if p.is_file()]
+    if not present:
         raise UserError(f"{run}: its teacher {recorded} is gone; put it back, or give --teacher RUN")
-    path = next((p for p in found if sha256_of(p) == digest), None)
+    path = next((p for p in present if sha256_of(p) == digest), None)
     if path is None:
-        raise UserError(f"{run}: {found[0]} is not the teacher that it was trained with (its sha256 differs)")
+        raise UserError(f"{run}: {present[0]} is not the teacher that it was trained with (its sha256 differs)")
     columns = decode(ClassMap | None, entry.get("columns"), f"{run / 'card.json'}: teacher.columns")
     teacher = map_classes(load(path)[0], columns)
     return LastLayer(teacher) if entry.get("layers") == "last" else teacher

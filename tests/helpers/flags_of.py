@@ -29,11 +29,11 @@ OTHER = {
 
 def flags() -> list[str]:
     run = shapes.run()
-    found = [f"{verb} --{name}" for verb, given in OTHER.items() for name in leaves(given)]
+    typed = [f"{verb} --{name}" for verb, given in OTHER.items() for name in leaves(given)]
     for kind in detectors.names():
         student = replace(run, student=detectors.module(kind).Config())
-        found += [f"fit --{name}" + f"  ({kind})" * name.startswith("student.") for name in leaves(student)]
-    return sorted({flag.replace("_", "-") for flag in found})
+        typed += [f"fit --{name}" + f"  ({kind})" * name.startswith("student.") for name in leaves(student)]
+    return sorted({flag.replace("_", "-") for flag in typed})
 
 
 if __name__ == "__main__":

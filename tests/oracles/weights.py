@@ -61,9 +61,9 @@ def official(model: Detector, kind: str) -> dict[str, str]:
     names = [k for k in listed(kind) if "backbone" not in k]
     names += ["backbone.0." + k.removeprefix("backbone.") for k in own if "backbone" in k and "num_batches" not in k]
     shared = {k: re.sub(r"(class|bbox)_embed\.\d+", r"\1_embed.0", k) if "plain" in kind else k for k in names}
-    found = {k: own_name(model.kind, shared[k]) for k in names if deep_enough(k, model)}
-    assert {x for x in own if "num_batches" not in x} == set(found.values())
-    return found
+    renamed = {k: own_name(model.kind, shared[k]) for k in names if deep_enough(k, model)}
+    assert {x for x in own if "num_batches" not in x} == set(renamed.values())
+    return renamed
 
 
 def deep_enough(key: str, model: Detector) -> bool:

@@ -167,10 +167,10 @@ def test_rows_without_ap_are_left_out_and_none_with_one_is_said(tmp_path):
 
 
 def test_data_of_one_folder_have_its_name_on_every_machine():
-    """As of a run that was trained with --data FOLDER: its card has no file of validation images."""
+    """The card of a run that was trained with --data FOLDER names that folder, and no file of validation images."""
     first, second = (Row("x", row(0.4)) for _ in range(2))
-    for told, root in ((first, "/here"), (second, "/there/deep")):
-        told.run["data"] |= {"kind": "coco", "train": None, "val": None, "folder": f"{root}/photos/cards"}
+    for training, root in ((first, "/here"), (second, "/there/deep")):
+        training.run["data"] |= {"kind": "coco", "train": None, "val": None, "folder": f"{root}/photos/cards"}
     assert first.data == second.data == "photos/cards" and first.training_key == second.training_key
     first.run["data"]["folder"] = None
     assert Row("x", first.result).data == "?"

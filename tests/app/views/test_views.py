@@ -237,9 +237,9 @@ def test_a_run_is_examined_again_once_it_has_logged_more_and_not_before(tmp_path
     monkeypatch.setattr(diagnosis, "examine", lambda opened, limit, watch: seen.append(1) or Diagnosed(len(seen)))
 
     def doctor() -> int:
-        while (found := handlers.doctor())["state"] == "working":
+        while (answer := handlers.doctor())["state"] == "working":
             pass
-        return found["examined"]
+        return answer["examined"]
 
     assert [doctor(), doctor(), handlers.diagnosis_jobs.known(handlers.samples(""))["examined"]] == [1, 1, 1]
     os.utime(run / "metrics.jsonl", (1, 1))

@@ -55,8 +55,8 @@ def test_a_card_of_another_shape_does_not_hide_the_other_runs(here, folder, entr
     run = placed(folder, here / "runs" / "odd", 0)
     (run / "card.json").write_text(json.dumps(json.loads((run / "card.json").read_text()) | entry))
     placed(folder, here / "runs" / "good", 9)
-    found = {row["id"]: row["lacks"] for row in opened.handlers(folder).library.listing()}
-    assert found["runs/odd"] == "its card.json is not that of a run" and found["runs/good"] == ""
+    lacks = {row["id"]: row["lacks"] for row in opened.handlers(folder).library.listing()}
+    assert lacks["runs/odd"] == "its card.json is not that of a run" and lacks["runs/good"] == ""
 
 
 @pytest.mark.parametrize("spoil", ["card.json", "student.safetensors", "losses.safetensors", "teacher.safetensors"])

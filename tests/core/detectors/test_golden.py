@@ -173,7 +173,7 @@ def drawn(size: dict, seed: int):
     model = adamixer.Model(replace(config(c), backbone="tiny8x1", frozen=0)).eval()
     tiny.stir(model, 0.4)
     names = [f"roi_head.bbox_head.{k}.{name}" for k in range(c["stages"]) for name in STAGE]
-    return model, c, {theirs: model.state_dict()[own_name("adamixer", theirs)] for theirs in names}
+    return model, c, {name: model.state_dict()[own_name("adamixer", name)] for name in names}
 
 
 STAGE = (

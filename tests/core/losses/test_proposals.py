@@ -69,8 +69,8 @@ def test_every_logit_of_proposals_with_classes_is_pulled_to_its_objects_class():
 def test_proposals_without_objects_are_background_in_every_class():
     model, about = proposing(MATCHINGS[0], classes=True)
     student, _ = with_proposals(about, 4, (0, 0))
-    found = tiny.outcome(model, student, None, tiny.no_targets(2))
-    assert not found.maps["proposal_l1"].any() and (found.maps["proposal_class"] > 0).all()
+    result = tiny.outcome(model, student, None, tiny.no_targets(2))
+    assert not result.maps["proposal_l1"].any() and (result.maps["proposal_class"] > 0).all()
 
 
 def test_by_default_proposals_have_one_class():

@@ -280,11 +280,11 @@ def test_general_queries_are_spread_as_the_teachers_and_their_boxes_over_the_ima
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_general_queries_have_the_fields_and_the_precision_of_the_own_ones(fields, dtype):
     own = Queries(**{k: x.to(dtype) for k, x in vars(own_queries()).items() if k in fields})
-    found = case("kd_detr")[0].ask(own, own, tiny.no_targets(2))
-    drawn = {k: x for k, x in vars(found["general"]).items() if x is not None}
+    asked = case("kd_detr")[0].ask(own, own, tiny.no_targets(2))
+    drawn = {k: x for k, x in vars(asked["general"]).items() if x is not None}
     assert drawn.keys() == set(fields)
     assert all(x.dtype == dtype and x.shape[1] == 9 and x.isfinite().all() for x in drawn.values())
-    assert all(torch.equal(getattr(found["specific"], k), getattr(own, k)) for k in fields)
+    assert all(torch.equal(getattr(asked["specific"], k), getattr(own, k)) for k in fields)
 
 
 @pytest.mark.parametrize("kind", tiny.kinds())

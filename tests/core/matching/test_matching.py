@@ -119,8 +119,8 @@ def test_layers_can_be_cut_from_an_answer_without_looking():
 
 def test_no_objects_at_all_is_an_empty_assignment():
     p = tiny.predictions(torch.Generator().manual_seed(0), 2)
-    found = match_to_truth({"s": (p, KINDS[0])}, tiny.no_targets(2))["s"]
-    assert len(found) == 0 and found.layer.dtype == torch.long
+    assignment = match_to_truth({"s": (p, KINDS[0])}, tiny.no_targets(2))["s"]
+    assert len(assignment) == 0 and assignment.layer.dtype == torch.long
 
 
 def random_problem(rng, ties: bool) -> Problem:

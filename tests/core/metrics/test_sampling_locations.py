@@ -117,9 +117,9 @@ def test_a_teacher_of_other_classes_or_of_one_layer_shows_where_its_own_layers_r
     model, memory, queries = decoded(name)
     own, mapped = sampling_locations(model, memory, queries), ClassMapped(model, ((1,), (0,)))
     for wrapped, expected in ((mapped, own), (LastLayer(mapped), own[-1:])):
-        found = sampling_locations(wrapped, memory, queries)
-        assert len(found) == wrapped.config.layers == len(expected)
-        assert all(torch.equal(a.places, b.places) for a, b in zip(found, expected))
+        locations = sampling_locations(wrapped, memory, queries)
+        assert len(locations) == wrapped.config.layers == len(expected)
+        assert all(torch.equal(a.places, b.places) for a, b in zip(locations, expected))
 
 
 def test_a_detector_without_samplers_has_none(monkeypatch):

@@ -247,9 +247,9 @@ def test_a_loss_that_is_alone_neither_dominates_nor_is_idle(first, last, expecte
 @pytest.mark.parametrize(("loss", "expected"), [("fitnet", []), ("kd_detr", ["frozen"]), ("fixed", ["frozen"])])
 def test_without_detection_a_loss_without_weights_of_its_own_shows_whether_the_student_learns(loss, expected):
     still = {f"{loss}/map": 2.0}
-    found = findings(records(still, first=still), None, CARD)
-    assert [x.disease for x in found] == expected
-    assert all(f"the {loss} loss went from 2 to 2" in x.evidence for x in found)
+    reported = findings(records(still, first=still), None, CARD)
+    assert [x.disease for x in reported] == expected
+    assert all(f"the {loss} loss went from 2 to 2" in x.evidence for x in reported)
 
 
 def test_confusion_is_no_swap():

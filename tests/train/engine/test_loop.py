@@ -527,7 +527,7 @@ def test_no_folder_for_what_cannot_be(taught, tmp_path):
         ("every term", {}, {"kd_detr": {"class_weight": 0.0, "l1_weight": 0.0, "giou_weight": 0.0}}),
     ],
 )
-def test_a_run_with_a_step_without_a_loss_is_refused(taught, said, more, configs):
+def test_a_run_is_refused_if_no_loss_is_computed_in_some_step(taught, said, more, configs):
     weights = {"detection": {"weight": 0.0}} | {name: {"weight": 1.0} | options for name, options in configs.items()}
     wanted = Losses(**{name: losses.module(name).Config(**options) for name, options in weights.items()})
     with pytest.raises(UserError, match=said):

@@ -322,20 +322,20 @@ def test_a_changed_teacher_is_told(taught, unbroken, tmp_path):
         loop.resume(path)
 
 
-def copy(path: Path, folder: Path) -> Path:
+def copy_of_run(path: Path, folder: Path) -> Path:
     return Path(shutil.copytree(path, folder / "run"))
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"\x80\x04pickle", lambda b: b""])
 def test_a_damaged_checkpoint_is_told(spoil, taught, tmp_path):
-    path = copy(taught, tmp_path)
+    path = copy_of_run(taught, tmp_path)
     state.path(path).write_bytes(spoil(state.path(path).read_bytes()))
     with pytest.raises(UserError, match="is not a checkpoint"):
         loop.resume(path)
 
 
 def test_a_checkpoint_of_another_model_is_told(taught, tmp_path):
-    path = copy(taught, tmp_path)
+    path = copy_of_run(taught, tmp_path)
     card = json.loads((path / "card.json").read_text())
     card["run"]["student"]["config"]["queries"] = 11
     (path / "card.json").write_text(json.dumps(card))
