@@ -133,10 +133,8 @@ class Handlers:
         """
         jobs = self.queue.request(self.passes(key, run, compare), who)
         if have < 0:
-            self.queue.wait(jobs, seconds=AT_ONCE)
-        else:
-            self.queue.wait(jobs, seconds=ANSWER, beyond=have)
-        return progress(jobs)
+            return progress(self.queue.wait(jobs, seconds=AT_ONCE))
+        return progress(self.queue.wait(jobs, seconds=ANSWER, beyond=have))
 
     def matches(self, key: str, layer: int, run: str = "", compare: str = "") -> dict:
         """Each object with the queries that are matched with it in one layer, and the cost of each pair."""
@@ -365,7 +363,7 @@ def member(counts: dict[str, int], side: str, index: int) -> None:
 
 
 def progress(jobs: Sequence[Job]) -> dict:
-    """The results for an image so far, from the jobs of its runs."""
+    """The results for an image so far, from copies of the jobs of its runs."""
     begun = min((job.begun for job in jobs if job.begun is not None), default=None)
     state = {
         "stage": sum(job.stage for job in jobs),

@@ -7,6 +7,7 @@ detector is done. When nothing has been requested for a while, background work g
 import atexit
 import traceback
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -105,14 +106,18 @@ class ForwardQueue:
                 if not job.clients and job.begun is None:
                     del self.jobs[key]
 
-    def wait(self, jobs: Sequence[Job], *, seconds: float, beyond: int | None = None) -> None:
-        """Waits until all jobs are done, or until the sum of their stages is above `beyond`, or until the time is over."""
+    def wait(self, jobs: Sequence[Job], *, seconds: float, beyond: int | None = None) -> list[Job]:
+        """Waits until all jobs are done, or until the sum of their stages is above `beyond`, or until the time is over.
+
+        Returns copies of the jobs as they then are, which stay so while the computation goes on.
+        """
 
         def enough() -> bool:
             return all(job.done for job in jobs) or (beyond is not None and sum(job.stage for job in jobs) > beyond)
 
         with self.condition:
             self.condition.wait_for(enough, timeout=seconds)
+            return [copy(job) for job in jobs]
 
     def add_background(self, steps: Generator) -> None:
         """Adds work that is done while nothing else is requested, one step of the generator at a time."""
@@ -188,7 +193,7 @@ class ForwardQueue:
             with self.condition:
                 if self.closed or not job.clients:
                     raise Dropped
-                job.decoded[detector] = decoded
+                job.decoded = job.decoded | {detector: decoded}  # a new one: copies of the job keep theirs
                 self.condition.notify_all()
 
         try:

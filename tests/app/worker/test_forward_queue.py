@@ -86,6 +86,26 @@ def test_parts_are_known_before_the_whole(quiet):
     assert job.stage == 2 and job.result() == "a" and job.decoded == {"teacher": "a"}
 
 
+def test_what_was_known_stays_as_it_was_while_the_pass_goes_on(quiet):
+    """A thread that reads the detectors so far must not meet another thread that adds one."""
+    gates = {"teacher": threading.Event(), "student": threading.Event()}
+
+    def both(on_decoded):
+        for detector, gate in gates.items():
+            assert gate.wait(10)
+            on_decoded(detector, detector)
+        return "whole"
+
+    (job,) = quiet.request({"a": both}, "page")
+    gates["teacher"].set()
+    (early,) = quiet.wait([job], seconds=10, beyond=0)
+    detectors = iter(early.decoded.items())
+    gates["student"].set()
+    quiet.wait([job], seconds=10)
+    assert list(detectors) == [("teacher", "teacher")] and early.stage == 1 and not early.done
+    assert job.stage == 3 and job.result() == "whole"
+
+
 def test_background_work_goes_on_when_nothing_is_requested_and_one_that_fails_is_over(quiet, capsys):
     done = []
 
