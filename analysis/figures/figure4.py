@@ -4,6 +4,7 @@ Six panels, chosen by rule: (a) the image; (b), (c) the mask of the query of the
 objects; (d) of the other queries, the one with the most mask on both; (e), (f) the two queries of the lowest quality q*.
 """
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.one_image import ReplayedImage, replay_image
 from analysis.inputs.rows import Row, detector_title
 from core.boxes import iou
+from core.data.sample import Dataset
 from core.losses.features import quality
+from core.metrics.hits import objects
 from core.metrics.query_quality import GAMMA
 from core.types import Targets, Trace
 
@@ -60,17 +63,24 @@ def chosen_image(inputs: Inputs, row: Row) -> int:
 
     Absent: no image has objects.
     """
-    table = inputs.query_table(row)
-    side = "teacher" if table.has_teacher else "student"
-    last = table.rows(["image", "object", "object_overlap", "object_score"], side=side, layer=table.layers(side) - 1)
-    last = last[last["object"] >= 0]
-    if last.empty:
+    run = inputs.open_run(row)
+    images = fewest_objects(run.data, inputs.limit)
+    if not images:
         raise Absent("it needs images with objects, and these have none")
-    last["quality"] = (last["object_overlap"] * last["object_score"]) ** 0.5
-    images = last.groupby("image").agg(count=("object", "size"), worst=("quality", "min"))
-    several = images["count"] >= 2
-    fewest = images[images["count"] == images["count"][several].min()] if several.any() else images
-    return int(fewest["worst"].idxmax())
+    columns = ["image", "layer", "object", "object_overlap", "object_score"]
+    rows = inputs.rows_of_images(row, images, columns, side="student" if run.distiller.teacher is None else "teacher")
+    last = rows[(rows["layer"] == rows["layer"].max()) & (rows["object"] >= 0)]
+    quality = (last["object_overlap"] * last["object_score"]) ** 0.5
+    return int(quality.groupby(last["image"]).min().idxmax())
+
+
+def fewest_objects(data: Dataset, limit: int) -> list[int]:
+    """Ids of those of the first `limit` images with the fewest objects, at least two of them if any image has so many."""
+    annotated = objects(data.truth(), data.categories)
+    of_image = Counter(annotated.image[~annotated.crowd].tolist())
+    counts = {id: of_image[id] for id in data.ids[:limit] if id in of_image}
+    fewest = min((count for count in counts.values() if count >= 2), default=1)
+    return [id for id, count in counts.items() if count == fewest]
 
 
 def panels(image: ReplayedImage, pinned: dict[str, int] | None = None) -> Numbers:

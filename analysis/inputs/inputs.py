@@ -1,16 +1,18 @@
 """The inputs of figures and tables: rows of runs and summaries, comparisons of them, and the measurements of each run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import pandas as pd
+
 from analysis.inputs.groups import Comparison, Group, with_distinct_labels
 from analysis.inputs.rows import Row
-from analysis.query_table.collect import collect, describe
+from analysis.query_table.collect import collect, describe, missing_parts, rows_of_images
 from analysis.query_table.measure import measure_table
-from analysis.query_table.read import QueryTable, open_table
+from analysis.query_table.read import QueryTable, open_table, read_rows
 from core import losses
 from core.errors import UserError
 from core.files import read_json, write_json
@@ -114,7 +116,15 @@ class Inputs:
 
     def query_table(self, row: Row) -> QueryTable:
         """The row's query table: the one in the run's folder if it is of the same images, else collected into `scratch`."""
-        return self._once("query table", row, lambda: self._collect(row))
+        return self._once("query table", row, lambda: self._kept_table(row) or self._collect(row))
+
+    def rows_of_images(self, row: Row, images: Sequence[int], columns: list[str], **where: str) -> pd.DataFrame:
+        """Columns of the query table, of images with these ids: of them alone, where the table is not collected yet."""
+        if table := self._kept_table(row):
+            return table.rows(columns, image=images, **where)
+        run, wanted = self.open_run(row), set(images)
+        indices = [index for index, id in enumerate(run.data.ids) if id in wanted]
+        return read_rows(rows_of_images(run, indices), columns, where)
 
     def measurements(self, row: Row) -> dict:
         """The row's measurements (`analysis/query_table/measure.py`), from its summary or from its query table."""
@@ -134,15 +144,23 @@ class Inputs:
                 if measurements["teacher"] and row is group.first:
                     yield "teacher", None, measurements["teacher"]
 
-    def _collect(self, row: Row) -> QueryTable:
-        """Opens the query table of the run's folder, or collects one."""
-        run, folder = self.open_run(row), folder_of(row)
-        wanted = describe(run, self.limit)[0]
-        kept = folder / "collected"
-        if (kept / "about.json").exists() and read_json(kept / "about.json") == wanted:
+    def _kept_table(self, row: Row) -> QueryTable | None:
+        """The table of the run's folder if it is of the same images, or a whole one in `scratch`; None: there is neither."""
+        wanted = describe(self.open_run(row), self.limit)[0]
+        if about_of(kept := folder_of(row) / "collected") == wanted:
             return open_table(kept)
-        out = self.scratch / f"{folder.name}-{wanted['student'][:8]}-{wanted['truth'][:8]}"
+        out = self._scratch_folder(row, wanted)
+        return open_table(out) if about_of(out) == wanted and not missing_parts(out, wanted) else None
+
+    def _collect(self, row: Row) -> QueryTable:
+        """Collects a query table into `scratch`."""
+        run = self.open_run(row)
+        out = self._scratch_folder(row, describe(run, self.limit)[0])
         return open_table(collect(run, out, limit=self.limit))
+
+    def _scratch_folder(self, row: Row, wanted: dict) -> Path:
+        """The folder in `scratch` of the row's table, whose about.json will be `wanted`."""
+        return self.scratch / f"{folder_of(row).name}-{wanted['student'][:8]}-{wanted['truth'][:8]}"
 
     def _measure(self, row: Row) -> dict:
         """Measures the query table, or reads measured.json beside it. Absent: the row has no weights."""
@@ -158,6 +176,12 @@ class Inputs:
         if key not in self.cache:
             self.cache[key] = make()
         return self.cache[key]  # type: ignore[return-value]  # the key decides the type
+
+
+def about_of(table: Path) -> dict | None:
+    """The contents of about.json in the folder of a query table; None: there is none."""
+    path = table / "about.json"
+    return read_json(path) if path.exists() else None
 
 
 def distilled_with(names: frozenset[str], row: Row) -> bool:

@@ -7,7 +7,7 @@ instances dict, and `about.json` what was collected.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain, islice
@@ -65,6 +65,15 @@ def collect_parts(run: OpenRun, out: Path, about: dict, *, workers: int = 0, dev
         rows = [batch_rows(distiller, *x, device) for x in islice(batches, ceil(len(images) / batch))]
         write_bytes(part_path(out, images.start), to_parquet(pa.concat_tables(rows)))
         yield
+
+
+def rows_of_images(run: OpenRun, images: Sequence[int]) -> pa.Table:
+    """The rows of the images with these indices, computed now and written nowhere. UserError: an image cannot be read."""
+    place = device()
+    distiller = minimal_distiller(run.distiller).to(place)
+    batches = evaluation(run.data, run.augment, BATCH, only=images)
+    rows = (batch_rows(distiller, *batch, place) for batch in batches)
+    return pa.concat_tables(watched(rows, f"decoding images of {run.path.name}", len(images), each=BATCH))
 
 
 def missing_parts(out: Path, about: dict) -> list[range]:

@@ -1,12 +1,13 @@
 """Reads a query table that `collect` wrote, by columns and conditions, so that a large table never fills the memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import torch
@@ -56,7 +57,7 @@ class QueryTable:
         """The Parquet parts, in the order of their images."""
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def rows(self, columns: list[str] | None = None, **where: str | int) -> pd.DataFrame:
+    def rows(self, columns: list[str] | None = None, **where: str | int | Sequence[int]) -> pd.DataFrame:
         """Selects columns (None: all) of the rows in which the columns named in `where` have the given values."""
         return read_rows(self.files, columns, where)
 
@@ -78,12 +79,17 @@ class QueryTable:
         return Detections(boxes, score, label, image, query)
 
 
-def read_rows(files: list[Path], columns: list[str] | None, where: dict[str, str | int]) -> pd.DataFrame:
-    """Reads columns (None: all) of those rows of Parquet files in which the columns in `where` have the given values."""
+def read_rows(
+    source: list[Path] | pa.Table, columns: list[str] | None, where: Mapping[str, str | int | Sequence[int]]
+) -> pd.DataFrame:
+    """Reads columns (None: all) of those rows of Parquet files, or of a table, in which the columns in `where` have the given
+    values, or one of them.
+    """
     condition = pc.scalar(True)
     for name, value in where.items():
-        condition = condition & (pc.field(name) == value)
-    return ds.dataset(files).to_table(columns, filter=condition).to_pandas()
+        values = [value] if isinstance(value, str | int) else value
+        condition = condition & pc.field(name).isin(list(values))
+    return ds.dataset(source).to_table(columns, filter=condition).to_pandas()
 
 
 def open_table(folder: Path) -> QueryTable:

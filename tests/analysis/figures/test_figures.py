@@ -19,11 +19,14 @@ from analysis.bench._random_runs import random_run
 from analysis.drawing import plotly_page, style
 from analysis.drawing.captions import beyond_chance
 from analysis.figures import figure2, figure4, gained_lost, gradient_share, image
+from analysis.inputs import inputs
 from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.logged import ASSIGNMENTS
 from analysis.inputs.rows import Row, without_local_folders
 from analysis.inputs.sources import read_inputs, rows_at, write_summary
+from analysis.query_table.collect import rows_of_images
 from core.boxes import iou
+from core.data.category import Category
 from core.drop_ins import DropIns
 from core.errors import UserError
 from core.losses._layer_mapping import layer_pairs
@@ -338,6 +341,49 @@ def test_figure_4_shows_the_queries_that_its_rules_choose(tiny):
     assert chosen["d"]["query"] == max(free, key=lambda k: both[k])
     pinned = figure4.panels(found, {"b": 7})
     assert pinned.rows[0]["query"] == 7 and pinned.rows[0]["why"] == "pinned"
+
+
+def test_figure_4_decodes_only_the_images_that_it_may_choose(tiny, tmp_path, monkeypatch):
+    """Those with the fewest objects, at least two; the choice is that of the whole query table."""
+    decoded = []
+    monkeypatch.setattr(
+        inputs, "rows_of_images", lambda run, images: decoded.append(images) or rows_of_images(run, images)
+    )
+    for run, side in zip(tiny.rows, ("student", "teacher")):
+        alone = Inputs([run], tmp_path / run.name, limit=9)
+        first = figure4.chosen_image(alone, run)
+        assert not alone.scratch.exists()
+        table = alone.query_table(run)
+        last = table.rows(side=side, layer=table.layers(side) - 1)
+        last = last[last["object"] >= 0]
+        quality = np.sqrt(last["object_overlap"] * last["object_score"])
+        count, worst = (getattr(quality.groupby(last["image"]), name)() for name in ("size", "min"))
+        fewest = count[count >= 2].min()
+        assert first == figure4.chosen_image(alone, run) == worst[count == fewest].idxmax()
+        assert [alone.open_run(run).data.ids[k] for k in decoded.pop()] == list(count.index[count == fewest])
+        assert not decoded and (count != fewest).any()
+
+
+@pytest.mark.parametrize(
+    "counts, fewest", [((3, 1, 2, 0, 2), [3, 5]), ((1, 0, 1), [1, 3]), ((0, 0), []), ((5, 4, 2, 3), [3])]
+)
+def test_the_fewest_objects_are_at_least_two_where_an_image_has_so_many(counts, fewest):
+    """Crowd regions are no objects; an image beyond the limit counts for nothing."""
+    annotations = [
+        {
+            "id": 100 * image + k,
+            "image_id": image,
+            "category_id": 1,
+            "bbox": [0, 0, 5, 5],
+            "area": 25,
+            "iscrowd": int(k == count),
+        }
+        for image, count in enumerate((*counts, 2), start=1)
+        for k in range(count + 1)
+    ]
+    ids = tuple(range(1, len(counts) + 2))
+    data = SimpleNamespace(ids=ids, categories=(Category(1, "a"),), truth=lambda: {"annotations": annotations})
+    assert figure4.fewest_objects(data, len(counts)) == fewest
 
 
 def test_figure_4_takes_the_image_that_is_asked_for(tiny):
