@@ -1,6 +1,6 @@
 """Pictures of detections: boxes with the names of their classes and their scores, drawn on the image."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +23,7 @@ COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e
 def save_picture(
     path: Path, pixels: UInt8[Tensor, "3 h w"], detections: Detections, original: Sequence[int], names: Sequence[str]
 ) -> None:
-    """Writes the image with its detections, the best on top, in the format of the file's ending, or else as PATH.jpg.
+    """Writes the image with its detections, the best on top, in the format of the file's ending.
 
     `original` is the (height, width) in whose pixels the boxes are; `names` are those of the classes.
     """
@@ -35,8 +35,19 @@ def save_picture(
     for box, label, score in reversed(list(zip(*(x.tolist() for x in columns)))):
         draw_box(pen, image.size, box, f"{printable(names[label])} {score:.2f}", COLOURS[label % len(COLOURS)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = path.suffix.lower() in SUFFIXES
-    image.save(path if known else path.with_name(f"{path.name}.jpg"), quality=QUALITY)
+    image.save(path, quality=QUALITY)
+
+
+def picture_name(name: str, names: Collection[str]) -> str:
+    """The file name of the picture of the image `name`: the same, or with ".jpg" added until it ends as pictures do.
+
+    None of the other images, which `names` are, has that file name.
+    """
+    if Path(name).suffix.lower() in SUFFIXES:
+        return name
+    while (name := f"{name}.jpg") in names:
+        pass
+    return name
 
 
 def draw_box(pen: ImageDraw.ImageDraw, size: tuple[int, int], box: list[float], text: str, colour: str) -> None:

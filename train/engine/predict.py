@@ -28,7 +28,7 @@ from core.runs.predictor import Predictor, open_predictor
 from train.distributed.parallel import first_text, gather_numbers, ranks, share_user_errors
 from train.engine.chunks import Chunks, identity_in, is_finished
 from train.engine.failures import SMALLER_BATCH, explain_lack_of_memory
-from train.engine.pictures import LONGEST, save_picture
+from train.engine.pictures import LONGEST, picture_name, save_picture
 from train.engine.sources import Source, open_source, state_of
 
 RESULTS, LIST, PICTURES, CHUNKS = "predictions.json", "images.json", "pictures", "chunks"
@@ -168,7 +168,7 @@ def write_pictures(work: Work, part: ReadableBatch, detections: Detections) -> N
     names = [c.name for c in work.predictor.categories]
     ids, original = part.images.ids.tolist(), part.images.original.tolist()
     for pixels, index, id, size in zip(part.pictures, part.indices, ids, original):
-        path = work.parts / PICTURES / work.data.names[index]
+        path = work.parts / PICTURES / picture_name(work.data.names[index], work.data.names)
         save_picture(path, pixels, detections.at(detections.image_ids == id), size, names)
 
 

@@ -21,7 +21,7 @@ from train.cli.main import main
 from train.distributed.evaluate import score
 from train.engine import chunks
 from train.engine import predict as module
-from train.engine.pictures import save_picture
+from train.engine.pictures import picture_name, save_picture
 from train.engine.predict import Predict, predict
 
 TEACHER = ROOT / "assets/teacher_shapes.safetensors"
@@ -113,6 +113,14 @@ def test_a_picture_of_a_name_without_an_ending_is_a_jpg(photos):
     (photos / "photos/2.png").rename(photos / "photos/scan.7")
     assert run("photos/scan", "photos/scan.7") == 0
     assert sorted(p.name for p in Path("predictions/pictures").iterdir()) == ["scan.7.jpg", "scan.jpg"]
+
+
+def test_no_two_images_share_a_picture():
+    names = ("a", "a.jpg", "a.png", "b", "b.tif", "c", "c.jpg", "c.jpg.jpg", "d/a", "d/E.JPG")
+    pictures = [picture_name(name, names) for name in names]
+    assert len(set(pictures)) == len(names)
+    assert {pictures[k] for k in (0, 3, 5, 8)} == {"a.jpg.jpg", "b.jpg", "c.jpg.jpg.jpg", "d/a.jpg"}
+    assert [pictures[k] for k in (1, 2, 6, 7, 9)] == [names[k] for k in (1, 2, 6, 7, 9)]
 
 
 def test_pictures_show_boxes_and_change_nothing_else(photos):
