@@ -11,6 +11,7 @@ Needs the extra `hf`. Nothing is ever downloaded, and no code of a folder or a h
 import copy
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, cast
 
@@ -204,33 +205,37 @@ class Model(Detector):
     def propose(self, memory: Memory) -> Queries:
         assert isinstance(memory, HubMemory)
         count = self.query_groups if self.training else 1
-        own, *others = (self.group(memory, k, count) for k in range(count))
+        own, *others = self.groups(memory, count)
         return replace(own, others=tuple(others) or None)
 
-    def group(self, memory: HubMemory, number: int, count: int) -> Queries:
-        """One of `count` groups of queries, of equal size, that transformers' model passes to its decoder."""
-        family, arguments = self.family, memory.arguments
-        given = {name: arguments[name] for name in (family.content, family.position, family.anchors) if name}
-        parts = {name: x.chunk(count, 1)[number] for name, x in given.items()}
-        content, position, anchors = (parts.get(x or "") for x in (family.content, family.position, family.anchors))
-        if anchors is not None:
-            anchors = in_image(anchors.sigmoid() if family.anchor_logits else anchors, memory)
-        proposals = self.proposals(memory, parts[family.content], number, count) if self.proposes else None
-        return Queries(content, position, anchors, proposals)
+    def groups(self, memory: HubMemory, count: int) -> list[Queries]:
+        """The queries that transformers' model passes to its decoder, as `count` groups of equal size.
 
-    def proposals(self, memory: HubMemory, content: Tensor, number: int, count: int) -> Predictions:
-        """The encoder's predictions: of every token, or of the tokens from which the queries of a group were made."""
-        outputs, hidden = memory.outputs, content
+        Each tensor is split once for all groups, since the gradient of each split has the size of the whole tensor.
+        """
+        family, arguments, none = self.family, memory.arguments, (None,) * count
+        contents = arguments[family.content].chunk(count, 1)
+        positions = arguments[family.position].chunk(count, 1) if family.position else none
+        anchors: Sequence[Tensor | None] = none
+        if family.anchors:
+            boxes = arguments[family.anchors]
+            anchors = in_image(boxes.sigmoid() if family.anchor_logits else boxes, memory).chunk(count, 1)
+        proposals = self.proposals(memory, contents) if self.proposes else none
+        return [Queries(*group) for group in zip(contents, positions, anchors, proposals, strict=True)]
+
+    def proposals(self, memory: HubMemory, content: Sequence[Tensor]) -> list[Predictions]:
+        """The encoder's predictions for each group with these queries: of every token, or of those that became queries."""
+        outputs, hidden, count = memory.outputs, content, len(content)
         if self.family.proposals == "tokens":
-            logits, boxes = outputs.enc_outputs_class, outputs.enc_outputs_coord_logits.sigmoid()
-            hidden = cast(Tensor, memory.tokens)
+            logits, boxes = [outputs.enc_outputs_class], outputs.enc_outputs_coord_logits.sigmoid()
+            hidden = [cast(Tensor, memory.tokens)]
         elif self.family.proposals == "groups":
-            head = self.network.model.enc_out_class_embed[number]
-            logits = head(outputs.enc_outputs_class.chunk(count, 1)[number])
-            boxes = outputs.enc_outputs_coord_logits.chunk(count, 1)[number]
+            parts, boxes = outputs.enc_outputs_class.chunk(count, 1), outputs.enc_outputs_coord_logits
+            logits = [head(part) for head, part in zip(self.network.model.enc_out_class_embed, parts)]
         else:
-            logits, boxes = outputs.enc_topk_logits, outputs.enc_topk_bboxes
-        return Predictions(logits[None], in_image(boxes.float(), memory)[None], hidden[None])
+            logits, boxes = [outputs.enc_topk_logits], outputs.enc_topk_bboxes
+        of_groups = logits, in_image(boxes.float(), memory).chunk(count, 1), hidden
+        return [Predictions(*(x[None] for x in group)) for group in zip(*of_groups, strict=True)]
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
         return self.decode_joined(memory, queries, 1)

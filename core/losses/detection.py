@@ -1,8 +1,10 @@
 """The set loss of DETR: a class loss for every query, and box losses for those that are matched with an object."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -74,38 +76,42 @@ class Model(Loss):
         )
 
     def problems(self, student: Trace | Decoded, teacher: Trace | None, targets: Targets) -> dict[str, Problem]:
-        found = {}
-        for name in self.groups(student):
-            if name != "own":
-                found[name] = truth_problem(student.predictions[name], targets, self.matching)
-            if self.proposes:
-                problem = truth_problem(proposals(student, name), self.proposal_targets(targets), self.matching)
-                found["proposal" if name == "own" else f"proposal of {name}"] = problem
-        return found
+        others = self.other_groups(student)
+        posed = {"groups": (predictions_of(student, others), targets)} if others else {}
+        if self.proposes:
+            as_proposed = self.proposal_targets(targets)
+            posed["proposal"] = proposals(student, ["own"]), as_proposed
+            if others:
+                posed["proposals of groups"] = proposals(student, others), as_proposed
+        return {name: truth_problem(p, objects, self.matching) for name, (p, objects) in posed.items()}
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
-        pairs = {"truth": student.assignment} | pairs
-        groups = self.groups(student)
-        own, *others = (self.group_loss(student, name, targets, pairs) for name in groups)
-        maps = {name: x / len(groups) for name, x in own.items()}
-        for name in self.group_weights:
-            parts = [x[name] for x in others] or [torch.zeros_like(own[name])]
-            maps[f"group_{name}"] = torch.cat(parts, 2) / len(groups)
+        own = self.groups_loss(student, ["own"], targets, student.assignment, pairs.get("proposal"))
+        others = self.other_groups(student)
+        maps = {name: x / (1 + len(others)) for name, x in own.items()}
+        if others:
+            further = self.groups_loss(student, others, targets, pairs["groups"], pairs.get("proposals of groups"))
+            maps |= {f"group_{name}": x / (1 + len(others)) for name, x in further.items()}
+        else:
+            maps |= {f"group_{name}": torch.zeros_like(own[name]) for name in self.group_weights}
         if self.denoising:
             maps |= {f"denoising_{name}": x for name, x in self.denoising_loss(student, targets).items()}
-        return Outcome(maps, {name: pairs[name] for name in ("truth", "proposal") if name in pairs})
+        return Outcome(maps, {"truth": student.assignment} | {k: pairs[k] for k in ("proposal",) if k in pairs})
 
-    def groups(self, student: Trace | Decoded) -> list[str]:
-        """The names of the groups of the student's own queries: several only if it is trained with them."""
-        return ["own", *(name for name in self.further_groups if name in student.predictions)]
+    def other_groups(self, student: Trace | Decoded) -> list[str]:
+        """The names of the further groups of the student's own queries: only if it is trained with them."""
+        return [name for name in self.further_groups if name in student.predictions]
 
-    def group_loss(
-        self, student: Trace, group: str, targets: Targets, pairs: dict[str, Assignment]
+    def groups_loss(
+        self,
+        student: Trace,
+        groups: Sequence[str],
+        targets: Targets,
+        matched: Assignment,
+        proposed: Assignment | None,
     ) -> dict[str, Float[Tensor, "_ b _"]]:
-        """The loss of one group of the student's queries and of its proposals."""
-        matched = pairs["truth" if group == "own" else group]
-        proposed = pairs["proposal" if group == "own" else f"proposal of {group}"] if self.proposes else None
-        predictions = student.predictions[group]
+        """The loss of groups of the student's queries and of their proposals, given how both are matched."""
+        predictions = predictions_of(student, groups)
         box_pairs = of_proposals = None
         if self.matching.union:
             matchings = [matched] if proposed is None else [matched, proposed]
@@ -114,9 +120,9 @@ class Model(Loss):
             of_proposals = box_pairs.at(slice(len(box_pairs.pairs) // layers))
         maps = query_loss(predictions, targets, matched, self.matching, box_pairs)
         if proposed is not None:
-            args = proposals(student, group), self.proposal_targets(targets), proposed, self.matching
+            args = proposals(student, groups), self.proposal_targets(targets), proposed, self.matching
             maps |= {f"proposal_{name}": x for name, x in set_loss(*args, of_proposals).items()}
-        return maps
+        return {name: rearrange(x, "(g l) b q -> l b (g q)", g=len(groups)) for name, x in maps.items()}
 
     def denoising_loss(self, student: Trace, targets: Targets) -> dict[str, Float[Tensor, "l b q"]]:
         """The set loss of the denoising queries of all groups, divided by the number of groups."""
@@ -135,11 +141,22 @@ class Model(Loss):
         return targets if self.proposes_classes else as_one_class(targets)
 
 
-def proposals(trace: Trace | Decoded, group: str = "own") -> Predictions:
-    """The predictions of the encoder from which a two-stage detector took the queries of a group."""
-    predictions = trace.queries[group].proposals
-    assert predictions is not None
-    return predictions
+def predictions_of(trace: Trace | Decoded, groups: Sequence[str]) -> Predictions:
+    """The predictions of groups of queries, whose layers follow each other group by group."""
+    return joined([trace.predictions[name] for name in groups])
+
+
+def proposals(trace: Trace | Decoded, groups: Sequence[str]) -> Predictions:
+    """The predictions of the encoder from which a two-stage detector took the queries of groups, joined likewise."""
+    return joined([p for name in groups if (p := trace.queries[name].proposals) is not None])
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions as if they were further layers of one, so that all are matched and compared at once."""
+    if len(parts) == 1:
+        return parts[0]
+    logits, boxes, hidden = zip(*((p.logits, p.boxes, p.hidden) for p in parts))
+    return Predictions(torch.cat(logits), torch.cat(boxes), torch.cat(hidden))
 
 
 def as_one_class(targets: Targets) -> Targets:

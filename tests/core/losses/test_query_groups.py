@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from core.detectors import hub as detector
+from core.losses.detection import set_loss
 from core.matching.solving import match_to_truth, solve
 from core.types import Queries
 from tests.helpers import hub, tiny
@@ -112,9 +113,27 @@ def test_every_group_and_its_proposals_are_matched_on_their_own():
     step = tiny.distiller(model).train()
     student = step(images, targets).student
     problems = step.losses["detection"].problems(student, None, targets)
-    assert set(problems) == {"proposal", "group1", "proposal of group1", "group2", "proposal of group2"}
-    found = solve({"detection": problems})["detection"]
-    for name in ("group1", "group2"):
-        for p, key in ((student.predictions[name], name), (student.queries[name].proposals, f"proposal of {name}")):
-            expected = match_to_truth({"it": (p, model.matching)}, targets)["it"]
-            assert tiny.rows(found[key]) == tiny.rows(expected)
+    assert set(problems) == {"proposal", "groups", "proposals of groups"}
+    solved = solve({"detection": problems})["detection"]
+    for key, of in (
+        ("groups", lambda name: student.predictions[name]),
+        ("proposals of groups", lambda name: student.queries[name].proposals),
+    ):
+        expected = []
+        for group, name in enumerate(("group1", "group2")):
+            alone = match_to_truth({"it": (of(name), model.matching)}, targets)["it"]
+            expected += [(layer + group * len(of(name).boxes), *rest) for layer, *rest in tiny.rows(alone)]
+        assert tiny.rows(solved[key]) == set(expected)
+
+
+def test_the_maps_of_groups_are_those_of_each_group_side_by_side():
+    """In the order of the groups, layer by layer: the set loss of a group is where its queries are."""
+    images, targets = batch()
+    model = grouped("rf_detr")
+    trace = tiny.distiller(model).train()(images, targets)
+    maps, queries = trace.outcomes["detection"].maps, model.config.queries
+    for group, name in enumerate(("group1", "group2")):
+        p, part = trace.student.predictions[name], slice(group * queries, (group + 1) * queries)
+        pairs = match_to_truth({"it": (p, model.matching)}, targets)["it"]
+        for term, expected in set_loss(p, targets, pairs, model.matching).items():
+            torch.testing.assert_close(maps[f"group_{term}"][:, :, part], expected / 3, rtol=1e-5, atol=1e-6)
