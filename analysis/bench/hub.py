@@ -3,7 +3,9 @@
 Timed are the forward pass in evaluation mode, and forward and backward of a training step: ours with our detection loss, theirs
 with transformers' own loss of all layers, without denoising queries; both train all groups of LW- and RF-DETR. Both have the same
 weights, image, objects, threads and frozen statistics of BatchNorm; they take turns. A ratio is the median over turns, with
-the lowest and the highest.
+the lowest and the highest. Beside the times stand what each side computes: the number of operations, and the floating-point
+operations of products. Ours normalises the image, and its forward pass has predictions of all layers; theirs is given a
+normalised image, and in some families predicts from the last layer alone.
 """
 
 import json
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.bench import Aim, in_turn, machine, ratio_numbers
+from analysis.bench._operations import counted
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import losses
@@ -87,13 +90,14 @@ def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
 
 
 def row(case: str, calls: Mapping[str, Callable[[], object]], turns: int) -> dict:
-    """The ratio of both times, measured in turns after a warm-up."""
+    """The ratio of both times, measured in turns after a warm-up, and what both compute."""
     times = in_turn(calls, turns)
     return {
         "case": case,
         **{f"{side}_s": round(median(seconds), 3) for side, seconds in times.items()},
         "turns": turns,
         **ratio_numbers(times["ours"], times["transformers"]),
+        **{f"{side}_{name}": x for side, call in calls.items() for name, x in counted(call).items()},
     }
 
 

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
 from analysis.bench import detectors, hub, layout, matching, step
+from analysis.bench._operations import counted
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth, truth_problem
@@ -209,6 +210,25 @@ def test_detectors_of_transformers_are_timed_with_all_that_they_train(family):
     detector = hub.built(family)
     assert detector.kind == family and len(detector.config.strides) == detector.network.config.num_feature_levels
     assert detector.query_groups == (detector.network.config.group_detr if family == "lw_detr" else 1)
+
+
+def test_operations_are_counted_with_those_of_the_backward_pass():
+    weight, x = torch.ones(1000, 500, requires_grad=True), torch.ones(100, 1000)
+
+    def step():
+        (x @ weight).sum().backward()
+
+    assert counted(lambda: x + 1) == {"operations": 1, "gflop": 0}
+    product = counted(lambda: x @ weight.detach())
+    assert product["operations"] == 2 and product["gflop"] == 2 * 100 * 1000 * 500 / 1e9
+    assert counted(step)["gflop"] == 2 * product["gflop"]
+
+
+def test_a_row_has_what_both_sides_compute():
+    x = torch.ones(100, 100)
+    row = hub.row("x", {"ours": lambda: x @ x, "transformers": lambda: (x @ x) @ x}, 2)
+    assert (row["ours_operations"], row["transformers_operations"]) == (1, 2)
+    assert row["transformers_gflop"] == pytest.approx(2 * row["ours_gflop"]) and row["turns"] == 2
 
 
 def test_calls_take_turns_and_begin_in_turn():

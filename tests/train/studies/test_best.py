@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from core.files import read_json
+from core.project import ROOT
 from tests.helpers import runs, tiny
 from tests.train.studies.test_labels import trained_here
 from train.recipes.on_shapes import shapes
+from train.recipes.own_data import best as recipe
+from train.recipes.own_data import coco
 from train.run import Losses
 from train.studies import best
 from train.studies._grid import row_folder
@@ -50,8 +53,8 @@ def test_trials_are_measured_on_other_images_with_another_seed_than_the_rows():
 
 def test_the_search_ends_in_its_winners_and_its_file(one_step_each, monkeypatch, tmp_path, capsys):
     run = runs.small(student=tiny.config("adamixer", classes=8))
-    for recipe in (best.shapes, best.shapes_teacher):
-        monkeypatch.setattr(recipe, "run", lambda: run)
+    for start in (best.shapes, best.shapes_teacher):
+        monkeypatch.setattr(start, "run", lambda: run)
     for name, value in {"BUDGET": 1, "IMAGES": 4, "TEACHER_IMAGES": 6, "TEACHER_EPOCHS": 1, "SEEDS": (1,)}.items():
         monkeypatch.setattr(best, name, value)
     few = {name: best.TAUGHT[name] for name in ("stored logits", "all, live, falling")}
@@ -68,6 +71,14 @@ def test_the_search_ends_in_its_winners_and_its_file(one_step_each, monkeypatch,
         winner = written["winners"][side]
         assert written["rows"][winner]["ap"] == max(written["rows"][name]["ap"] for name in trials)
     assert capsys.readouterr().out.splitlines()[-3].startswith(f"distilled: {written['winners']['distilled']}, AP")
+
+
+def test_the_recipe_is_the_best_way_to_distil_that_was_found():
+    written = read_json(ROOT / "assets" / "results" / "best.json")
+    winner, run = best.TAUGHT[written["winners"]["distilled"]], recipe.run()
+    assert written["unfinished"] == [] and (run.losses, run.distil) == (winner.losses, winner.distil)
+    assert (run.teacher_store is not None) == winner.stored
+    assert run.optim == replace(coco.run().optim, epochs=3 * coco.run().optim.epochs)
 
 
 def test_the_verdict_is_the_gain_of_the_distilled_student_seed_by_seed():
