@@ -53,10 +53,13 @@ class Trial:
         return self.losses != Losses(detection=DETECTION)
 
 
-ALONE = {f"{schedule} {lr:g}": Trial(lr=lr, schedule=schedule) for schedule in SCHEDULES for lr in (5e-4, 1e-3, 2e-3)}
+RATES = {"flat-decay": (5e-4, 7e-4, 1e-3, 1.4e-3, 2e-3), "cosine": (5e-4, 1e-3, 2e-3)}
+ALONE = {f"{schedule} {lr:g}": Trial(lr=lr, schedule=schedule) for schedule in SCHEDULES for lr in RATES[schedule]}
 TAUGHT = {
     "stored logits": Trial(Losses(detection=DETECTION, logits=LOGITS)),
+    "stored logits, falling": Trial(Losses(detection=DETECTION, logits=LOGITS), FALLING),
     "stored prior": Trial(Losses(detection=DETECTION, prior=JOINT)),
+    "stored prior, falling": Trial(Losses(detection=DETECTION, prior=JOINT), FALLING),
     "stored logits and prior": Trial(Losses(detection=DETECTION, logits=LOGITS, prior=JOINT)),
     "stored logits and prior, falling": Trial(Losses(detection=DETECTION, logits=LOGITS, prior=JOINT), FALLING),
     "all, live": Trial(shapes_distill.LOSSES, stored=False),
@@ -108,9 +111,9 @@ def of_epochs(trial: Trial, epochs: int, seed: int) -> Run:
 
 
 def measured_seconds() -> dict[str, float]:
-    """Seconds of one core: of a step of each trial, and under "image" of the teacher's look at one image."""
-    distinct = {name: replace(trial, distil=Distil()) for name, trial in TAUGHT.items()}
-    runs = {name: of_epochs(trial, 1, 0) for name, trial in ({"alone": Trial()} | distinct).items()}
+    """Seconds of one core: of a step with the losses of each trial, and under "image" of the teacher's look at one image."""
+    trials = {"alone": Trial()} | {name: trial for name, trial in TAUGHT.items() if trial.distil == Distil()}
+    runs = {name: of_epochs(trial, 1, 0) for name, trial in trials.items()}
     return kept_costs(FOLDER / "seconds.json", runs, runs["stored logits"])
 
 
@@ -120,7 +123,8 @@ def student(name: str, seed: int, seconds: dict[str, float]) -> Run:
     if trial.is_taught:
         left = BUDGET * seconds["alone"] - (IMAGES * seconds["image"] if trial.stored else 0.0)
         # Once distillation has ended, a step takes as long as that of the student alone.
-        steps = left / (trial.distil.until * seconds[name] + (1 - trial.distil.until) * seconds["alone"])
+        taught = seconds[next(n for n, other in TAUGHT.items() if other == replace(trial, distil=Distil()))]
+        steps = left / (trial.distil.until * taught + (1 - trial.distil.until) * seconds["alone"])
     return of_epochs(trial, max(1, int(steps / ceil(IMAGES / shapes.run().optim.batch))), seed)
 
 
