@@ -86,17 +86,19 @@ class Model(Loss):
         return {name: truth_problem(p, objects, self.matching) for name, (p, objects) in posed.items()}
 
     def forward(self, student: Trace, teacher: Trace | None, targets: Targets, pairs: dict[str, Assignment]) -> Outcome:
-        own = self.groups_loss(student, ["own"], targets, student.assignment, pairs.get("proposal"))
+        shown = {"truth": student.assignment} | ({"proposal": pairs["proposal"]} if self.proposes else {})
+        own = self.groups_loss(student, ["own"], targets, shown["truth"], shown.get("proposal"))
         others = self.other_groups(student)
-        maps = {name: x / (1 + len(others)) for name, x in own.items()}
+        further = {name: torch.zeros_like(own[name]) for name in self.group_weights}
         if others:
-            further = self.groups_loss(student, others, targets, pairs["groups"], pairs.get("proposals of groups"))
-            maps |= {f"group_{name}": x / (1 + len(others)) for name, x in further.items()}
-        else:
-            maps |= {f"group_{name}": torch.zeros_like(own[name]) for name in self.group_weights}
+            proposed = pairs["proposals of groups"] if self.proposes else None
+            joined_maps = self.groups_loss(student, others, targets, pairs["groups"], proposed)
+            further = {k: rearrange(x, "(g l) b q -> l b (g q)", g=len(others)) for k, x in joined_maps.items()}
+        maps = own | {f"group_{name}": x for name, x in further.items()}
+        maps = {name: x / (1 + len(others)) for name, x in maps.items()}
         if self.denoising:
             maps |= {f"denoising_{name}": x for name, x in self.denoising_loss(student, targets).items()}
-        return Outcome(maps, {"truth": student.assignment} | {k: pairs[k] for k in ("proposal",) if k in pairs})
+        return Outcome(maps, shown)
 
     def other_groups(self, student: Trace | Decoded) -> list[str]:
         """The names of the further groups of the student's own queries: only if it is trained with them."""
@@ -110,7 +112,7 @@ class Model(Loss):
         matched: Assignment,
         proposed: Assignment | None,
     ) -> dict[str, Float[Tensor, "_ b _"]]:
-        """The loss of groups of the student's queries and of their proposals, given how both are matched."""
+        """The loss of groups of the student's queries and of their proposals, joined as further layers; given both matchings."""
         predictions = predictions_of(student, groups)
         box_pairs = of_proposals = None
         if self.matching.union:
@@ -122,7 +124,7 @@ class Model(Loss):
         if proposed is not None:
             args = proposals(student, groups), self.proposal_targets(targets), proposed, self.matching
             maps |= {f"proposal_{name}": x for name, x in set_loss(*args, of_proposals).items()}
-        return {name: rearrange(x, "(g l) b q -> l b (g q)", g=len(groups)) for name, x in maps.items()}
+        return maps
 
     def denoising_loss(self, student: Trace, targets: Targets) -> dict[str, Float[Tensor, "l b q"]]:
         """The set loss of the denoising queries of all groups, divided by the number of groups."""
