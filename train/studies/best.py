@@ -7,7 +7,7 @@ with three seeds and measured on shapes/test. The teacher, of a backbone twice a
 student's 2,400 among them, for TEACHER_EPOCHS epochs.
 
 Finished rows are not trained again; the file names those that are left.
-Command: python -m train study best    Time: 100 minutes on two cores. Result: assets/results/best.json
+Command: python -m train study best    Time: 130 minutes on two cores. Result: assets/results/best.json
 """
 
 from collections.abc import Iterable
