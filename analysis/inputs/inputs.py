@@ -146,20 +146,23 @@ class Inputs:
 
     def _kept_table(self, row: Row) -> QueryTable | None:
         """The table of the run's folder if it is of the same images, or a whole one in `scratch`; None: there is neither."""
-        wanted = describe(self.open_run(row), self.limit)[0]
+        wanted = self._about(row)
         if about_of(kept := folder_of(row) / "collected") == wanted:
             return open_table(kept)
-        out = self._scratch_folder(row, wanted)
+        out = self._scratch_folder(row)
         return open_table(out) if about_of(out) == wanted and not missing_parts(out, wanted) else None
 
     def _collect(self, row: Row) -> QueryTable:
         """Collects a query table into `scratch`."""
-        run = self.open_run(row)
-        out = self._scratch_folder(row, describe(run, self.limit)[0])
-        return open_table(collect(run, out, limit=self.limit))
+        return open_table(collect(self.open_run(row), self._scratch_folder(row), limit=self.limit))
 
-    def _scratch_folder(self, row: Row, wanted: dict) -> Path:
-        """The folder in `scratch` of the row's table, whose about.json will be `wanted`."""
+    def _about(self, row: Row) -> dict:
+        """The about.json that the row's query table has; reads the run's weights once."""
+        return self._once("about", row, lambda: describe(self.open_run(row), self.limit)[0])
+
+    def _scratch_folder(self, row: Row) -> Path:
+        """The folder in `scratch` of the row's table."""
+        wanted = self._about(row)
         return self.scratch / f"{folder_of(row).name}-{wanted['student'][:8]}-{wanted['truth'][:8]}"
 
     def _measure(self, row: Row) -> dict:

@@ -89,11 +89,12 @@ class Model(Loss):
         shown = {"truth": student.assignment} | ({"proposal": pairs["proposal"]} if self.proposes else {})
         own = self.groups_loss(student, ["own"], targets, shown["truth"], shown.get("proposal"))
         others = self.other_groups(student)
-        further = {name: torch.zeros_like(own[name]) for name in self.group_weights}
         if others:
             proposed = pairs["proposals of groups"] if self.proposes else None
             joined_maps = self.groups_loss(student, others, targets, pairs["groups"], proposed)
             further = {k: rearrange(x, "(g l) b q -> l b (g q)", g=len(others)) for k, x in joined_maps.items()}
+        else:
+            further = {name: torch.zeros_like(own[name]) for name in self.group_weights}
         maps = own | {f"group_{name}": x for name, x in further.items()}
         maps = {name: x / (1 + len(others)) for name, x in maps.items()}
         if self.denoising:

@@ -123,8 +123,9 @@ def student(name: str, seed: int, seconds: dict[str, float]) -> Run:
     if trial.is_taught:
         left = BUDGET * seconds["alone"] - (IMAGES * seconds["image"] if trial.stored else 0.0)
         # Once distillation has ended, a step takes as long as that of the student alone.
-        taught = seconds[next(n for n, other in TAUGHT.items() if other == replace(trial, distil=Distil()))]
-        steps = left / (trial.distil.until * taught + (1 - trial.distil.until) * seconds["alone"])
+        constant = replace(trial, distil=Distil())  # the trial with the same losses whose step was timed
+        taught_step = next(seconds[other] for other in TAUGHT if TAUGHT[other] == constant)
+        steps = left / (trial.distil.until * taught_step + (1 - trial.distil.until) * seconds["alone"])
     return of_epochs(trial, max(1, int(steps / ceil(IMAGES / shapes.run().optim.batch))), seed)
 
 

@@ -63,7 +63,7 @@ def test_a_run_that_fails_as_it_goes_on_is_resumed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_the_process_that_fails_says_so(rank, tmp_path, monkeypatch, capsys):
-    """Of the processes that only see that another is gone, the first alone prints so."""
+    """Several processes may only see that another is gone; the first of them alone prints so."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(label, "label", failing(FailedHere("no space left")))
     monkeypatch.setenv("RANK", rank)
