@@ -2,10 +2,10 @@
 
 Timed are the forward pass in evaluation mode, and forward and backward of a training step: ours with our detection loss, theirs
 with transformers' own loss of all layers, without denoising queries; both train all groups of LW- and RF-DETR. Both have the same
-weights, image, objects, threads and frozen statistics of BatchNorm; they take turns. A ratio is the median over turns, with
-the lowest and the highest. Beside the times stand what each side computes: the number of operations, and the floating-point
-operations of products. Ours normalises the image, and its forward pass has predictions of all layers; theirs is given a
-normalised image, and in some families predicts from the last layer alone.
+weights, image, objects, threads and frozen statistics of BatchNorm; they take turns. A ratio compares the fastest turns, in wall
+time and, under "work_ratio", in processor time, which other programs disturb less. Beside the times stand what each side
+computes: the number of operations, and the floating-point operations of products. Ours normalises the image, and its forward pass
+has predictions of all layers; theirs is given a normalised image, and in some families predicts from the last layer alone.
 """
 
 import json
@@ -13,13 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from analysis.bench import Aim, in_turn, machine, ratio_numbers
+from analysis.bench import Aim, fastest, machine
 from analysis.bench._operations import counted
 from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
@@ -31,9 +30,10 @@ from core.hub.families import FAMILIES
 from core.hub.settings import import_transformers, width_of
 from core.types import Images, Targets
 
-SIZE, QUICK_SIZE, TURNS = (640, 640), (192, 192), 5
+SIZE, QUICK_SIZE = (640, 640), (192, 192)
 QUICK = ("rt_detr_v2",)
-TIMED = ("forward", "step")
+TURNS = {"forward": 12, "step": 6}
+AIM = 0.9
 # What transformers' default configuration lacks: without a level of features LW-DETR does not run.
 NEEDED: dict[str, dict[str, Any]] = {"lw_detr": {"projector_scale_factors": [1.0], "num_feature_levels": 1}}
 
@@ -44,10 +44,14 @@ def run() -> tuple[list[dict], list[Aim]]:
     keep_freed_memory()
     rows = [machine(torch.get_num_threads())]
     for family in QUICK if quick else FAMILIES:
-        rows += timed(family, QUICK_SIZE if quick else SIZE, 1 if quick else TURNS)
+        rows += timed(family, QUICK_SIZE if quick else SIZE, dict.fromkeys(TURNS, 1) if quick else TURNS)
         print(f"{family} is timed", file=sys.stderr, flush=True)
-    ratios = {part: max(r["ratio"] for r in rows if r["case"].endswith(part)) for part in TIMED}
-    aims = [Aim(f"a {part} takes at most 1.05 of theirs in every family", x, x <= 1.05) for part, x in ratios.items()]
+    highest = {part: max(r["work_ratio"] for r in rows if r["case"].endswith(part)) for part in TURNS}
+    aims = [
+        Aim(f"a {part} takes at most {limit:g} of theirs in every family, in processor time", ratio, ratio <= limit)
+        for part, ratio in highest.items()
+        for limit in (1.0, AIM)
+    ]
     return rows, aims
 
 
@@ -69,7 +73,7 @@ def built(family: str) -> hub.Model:
     return with_strides(hub.Model(config).eval())
 
 
-def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
+def timed(family: str, size: tuple[int, int], turns: Mapping[str, int]) -> list[dict]:
     """The rows of one family."""
     ours = built(family)
     images, targets = random_batch(1, *size, 80)
@@ -86,17 +90,21 @@ def timed(family: str, size: tuple[int, int], turns: int) -> list[dict]:
         "ours": lambda: step(distiller, images, targets),
         "transformers": lambda: reference_step(network, pixels, padding, labels),
     }
-    return [row(f"{family}, {part}", calls, turns) for part, calls in zip(TIMED, (forwards, steps))]
+    return [
+        row(f"{family}, {part}", calls, turns[part]) for part, calls in {"forward": forwards, "step": steps}.items()
+    ]
 
 
 def row(case: str, calls: Mapping[str, Callable[[], object]], turns: int) -> dict:
-    """The ratio of both times, measured in turns after a warm-up, and what both compute."""
-    times = in_turn(calls, turns)
+    """The ratios of the least times of both sides, measured in turns, and what both compute."""
+    times = fastest(calls, times=turns)
+    ours, reference = times["ours"], times["transformers"]
     return {
         "case": case,
-        **{f"{side}_s": round(median(seconds), 3) for side, seconds in times.items()},
+        **{f"{side}_s": round(time.ms / 1e3, 3) for side, time in times.items()},
         "turns": turns,
-        **ratio_numbers(times["ours"], times["transformers"]),
+        "ratio": round(ours.ms / reference.ms, 3),
+        "work_ratio": round(ours.work_ms / reference.work_ms, 3),
         **{f"{side}_{name}": x for side, call in calls.items() for name, x in counted(call).items()},
     }
 
