@@ -129,9 +129,9 @@ def run_figure(options: argparse.Namespace) -> None:
     from analysis.drawing import style
 
     style.VENUE.set(options.venue)
-    made = figures.make(options.verb, read(options))
-    written = figures.save(made, options.out, interactive=options.interactive)
-    print(made.numbers.caption)
+    result = figures.make(options.verb, read(options))
+    written = figures.save(result, options.out, interactive=options.interactive)
+    print(result.numbers.caption)
     print(f"written to {options.out}: {', '.join(path.name for path in written)}")
 
 
@@ -140,9 +140,9 @@ def run_table(options: argparse.Namespace) -> None:
     from analysis import tables
     from analysis.tables._layout import to_markdown
 
-    made = tables.make(options.verb, read(options))
-    written = tables.save(made, options.out, options.verb)
-    print(to_markdown(made))
+    result = tables.make(options.verb, read(options))
+    written = tables.save(result, options.out, options.verb)
+    print(to_markdown(result))
     print(f"written to {options.out}: {', '.join(path.name for path in written)}")
 
 

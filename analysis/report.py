@@ -51,23 +51,23 @@ def write(inputs: Inputs, out: Path, *, interactive: bool = False) -> Path:
 
 def figure(inputs: Inputs, out: Path, name: str, interactive: bool) -> str:
     """Makes and writes one figure; returns its part of the page."""
-    made = figures.make(name, inputs)
-    written = figures.save(made, out / "figures", interactive=interactive)
+    result = figures.make(name, inputs)
+    written = figures.save(result, out / "figures", interactive=interactive)
     links = " ".join(f'<a href="figures/{p.name}">{p.suffix[1:]}</a>' for p in written if p.suffix != ".txt")
     return (
-        f'<figure id="{name}"><h2>{escape(made.title)}</h2><img src="figures/{name}.svg" alt="{escape(made.title)}">'
-        f"<figcaption>{escape(made.numbers.caption)}<br>{links}</figcaption></figure>"
+        f'<figure id="{name}"><h2>{escape(result.title)}</h2><img src="figures/{name}.svg" alt="{escape(result.title)}">'
+        f"<figcaption>{escape(result.numbers.caption)}<br>{links}</figcaption></figure>"
     )
 
 
 def table(inputs: Inputs, out: Path, name: str, interactive: bool) -> str:
     """Makes and writes one table; returns its part of the page."""
-    made = tables.make(name, inputs)
-    written = tables.save(made, out / "tables", name)
+    result = tables.make(name, inputs)
+    written = tables.save(result, out / "tables", name)
     links = " ".join(f'<a href="tables/{p.name}">{p.suffix[1:]}</a>' for p in written)
-    absent = "" if made.has_measurements else '<p class="absent">None of the given runs belongs in this table.</p>'
-    body = f'<section id="{name}"><h2>{escape(title(TABLES, name))}</h2>{grid(made)}'
-    return f"{body}<p>{escape(made.note)} {links}</p>{absent}</section>"
+    absent = "" if result.has_measurements else '<p class="absent">None of the given runs belongs in this table.</p>'
+    body = f'<section id="{name}"><h2>{escape(title(TABLES, name))}</h2>{grid(result)}'
+    return f"{body}<p>{escape(result.note)} {links}</p>{absent}</section>"
 
 
 def grid(made: Table) -> str:

@@ -143,8 +143,8 @@ class Distiller(nn.Module):
         """Decodes the further groups of queries that losses ask the teacher for."""
         if self.teacher is None or teacher is None:
             return teacher
-        asked = (loss.ask_teacher(student.queries, targets) for loss in losses)
-        return decode(self.teacher, teacher, {name: q.detach() for groups in asked for name, q in groups.items()})
+        requests = (loss.ask_teacher(student.queries, targets) for loss in losses)
+        return decode(self.teacher, teacher, {name: q.detach() for groups in requests for name, q in groups.items()})
 
 
 def ask(losses: Iterable[Loss], own: Queries, teacher: Decoded | None, targets: Targets) -> dict[str, Queries]:

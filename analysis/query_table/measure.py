@@ -74,9 +74,9 @@ def layer_instability(table: QueryTable, side: str) -> dict[str, Float[ndarray, 
         v = by_layer(part["object"], part["image"].nunique(), layers)
         images += v.shape[1]
         total += instability(v[1:], v[:-1]) * v.shape[1]
-        kept = ((v[1:] == v[:-1]) & (v[1:] >= 0)).sum((1, 2))
+        unchanged = ((v[1:] == v[:-1]) & (v[1:] >= 0)).sum((1, 2))
         objects += (v[1:] >= 0).sum((1, 2))
-        changed += (v[1:] >= 0).sum((1, 2)) - kept
+        changed += (v[1:] >= 0).sum((1, 2)) - unchanged
     return {"stages": total / images, "moved": changed / np.maximum(objects, 1)}
 
 

@@ -86,8 +86,8 @@ class Handlers:
         if sort not in gallery.SORTS or (len(both) == 1 and sort in gallery.OF_TWO_RUNS):
             sorts = ", ".join(gallery.SORTS)
             raise UserError(f"no sort {sort[:40]!r}; there are {sorts}, the last two beside another run")
-        asked = filters_of(both, category, objects, size, score, change)
-        return gallery.gallery(both[0], self.surveys_of(both), sort, asked, page, near)
+        chosen = filters_of(both, category, objects, size, score, change)
+        return gallery.gallery(both[0], self.surveys_of(both), sort, chosen, page, near)
 
     def filters(
         self,
@@ -286,8 +286,8 @@ class Handlers:
         from analysis.figures import render, to_csv  # takes a second to import, which the first page need not wait for
 
         with self.matplotlib:
-            made = masks.figure(self.teacher_level(key, run, level, -1), pinned)
-            data = to_csv(made.numbers.rows) if form == "csv" else render(made.figure, form)
+            picture = masks.figure(self.teacher_level(key, run, level, -1), pinned)
+            data = to_csv(picture.numbers.rows) if form == "csv" else render(picture.figure, form)
         return {"name": f"figure4.{form}", "data": b64encode(data).decode()}
 
     def recipes(self) -> dict:

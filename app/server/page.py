@@ -51,8 +51,8 @@ import(location.origin + "%(gradio)s")
 
 def script(start: dict) -> str:
     """Returns the script that gives the page's modules what they need, and then starts `page.js`."""
-    given = start | {"ramp": RAMP, "colours": PAGE_COLOURS, "dark": DARK_COLOURS}
-    return SCRIPT % {"gradio": address("gradio.js"), "start": json.dumps(given), "page": address("page.js")}
+    values = start | {"ramp": RAMP, "colours": PAGE_COLOURS, "dark": DARK_COLOURS}
+    return SCRIPT % {"gradio": address("gradio.js"), "start": json.dumps(values), "page": address("page.js")}
 
 
 def caller(handlers: Handlers) -> Callable[[dict], str]:

@@ -98,8 +98,8 @@ def training_options(args: Any, where: str) -> dict[str, Any]:
 
     UserError: it is neither, or an option has the wrong type.
     """
-    given = vars(args) if isinstance(args, Namespace) else {} if args is None else args
-    if not isinstance(given, dict):
+    options = vars(args) if isinstance(args, Namespace) else {} if args is None else args
+    if not isinstance(options, dict):
         raise UserError(f"{where} must be the options of the training, not {shown(args)}")
     names = {
         "heads": ("nheads", int),
@@ -107,7 +107,7 @@ def training_options(args: Any, where: str) -> dict[str, Any]:
         "dilation": ("dilation", bool),
         "queries": ("num_queries", int),
     }
-    return {k: decode(kind, given[name], f"{where}.{name}") for k, (name, kind) in names.items() if name in given}
+    return {k: decode(kind, options[name], f"{where}.{name}") for k, (name, kind) in names.items() if name in options}
 
 
 def mmdetection_labels(meta: Any) -> dict[int, str]:

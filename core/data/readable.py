@@ -54,9 +54,9 @@ class ReadableFetcher:
                 samples[index] = self.dataset[index]
             except UserError as error:
                 faults[index] = str(error)
-        seen = [eval_transform(sample, self.augment) for sample in samples.values()]
+        transformed = [eval_transform(sample, self.augment) for sample in samples.values()]
         pictures = (resize(s, None, self.longest).pixels for s in samples.values()) if self.longest else ()
-        return Fetched(tuple(samples), pack(*collate(seen)) if seen else None, tuple(pictures), faults)
+        return Fetched(tuple(samples), pack(*collate(transformed)) if transformed else None, tuple(pictures), faults)
 
 
 def readable_batches(

@@ -228,9 +228,9 @@ class SamplingAndMixing(nn.Module):
         super().__init__()
         self.groups, self.points, self.mixed = config.groups, config.points, config.mixed_points
         self.channels = config.width // config.groups
-        made = config.groups * (self.channels**2 + self.points * self.mixed)
+        mixing_weights = config.groups * (self.channels**2 + self.points * self.mixed)
         self.to_offset = nn.Linear(config.width, config.groups * config.points * 3)
-        self.to_weights = nn.Linear(config.width, made)
+        self.to_weights = nn.Linear(config.width, mixing_weights)
         self.to_out = nn.Linear(config.groups * self.mixed * self.channels, config.width)
 
     def reset(self) -> None:

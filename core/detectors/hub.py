@@ -244,13 +244,13 @@ class Model(Detector):
         """Predictions for all groups; in training of LW- and RF-DETR, groups of equal size are decoded in one pass."""
         if not (self.family.groups and self.training):
             return super().decode_groups(memory, groups)
-        found: dict[str, Predictions] = {}
+        predictions: dict[str, Predictions] = {}
         for size in {content_of(q).shape[1] for q in groups.values()}:
             same = {name: q for name, q in groups.items() if content_of(q).shape[1] == size}
             joined = self.decode_joined(memory, join_queries(list(same.values())), len(same))
             parts = (x.split(size, 2) for x in (joined.logits, joined.boxes, joined.hidden))
-            found |= {name: Predictions(*part) for name, part in zip(same, zip(*parts))}
-        return {name: found[name] for name in groups}
+            predictions |= {name: Predictions(*part) for name, part in zip(same, zip(*parts))}
+        return {name: predictions[name] for name in groups}
 
     def decode_joined(self, memory: Memory, queries: Queries, groups: int) -> Predictions:
         """Predictions for queries that are `groups` groups of equal size, one after the other."""
@@ -366,10 +366,10 @@ def join_queries(groups: list[Queries]) -> Queries:
 
 def within_groups(attention: nn.Module, groups: int) -> nn.Module:
     """The self-attention of LW- or RF-DETR, which in training mode splits the queries into `group_detr` groups of equal size."""
-    made: Any = shell(attention, training=groups > 1)
-    made.config = copy.copy(attention.config)
-    made.config.group_detr = groups
-    return made
+    grouped: Any = shell(attention, training=groups > 1)
+    grouped.config = copy.copy(attention.config)
+    grouped.config.group_detr = groups
+    return grouped
 
 
 def freeze_unused(network: nn.Module, groups: str) -> None:

@@ -20,13 +20,13 @@ def shell(
     **parts: Any,
 ) -> Module:
     """A shallow copy of a module with another `forward`, another mode of the module alone, or other submodules."""
-    made = copy.copy(module)
-    made.__dict__["_modules"] = {**module._modules, **parts}
+    copied = copy.copy(module)
+    copied.__dict__["_modules"] = {**module._modules, **parts}
     if forward is not None:
-        made.__dict__["forward"] = forward
+        copied.__dict__["forward"] = forward
     if training is not None:
-        made.__dict__["training"] = training
-    return made
+        copied.__dict__["training"] = training
+    return copied
 
 
 def recording(layer: Module, outputs: list[Tensor]) -> Module:

@@ -97,5 +97,5 @@ def distribution(distances: Float[Tensor, "*n 4"], bins: Float[Tensor, " k"]) ->
     within = distances.clamp(min=bins[0], max=bins[-1])
     left = torch.searchsorted(bins, within.detach().contiguous(), right=True).sub(1).clamp(0, len(bins) - 2)
     share = ((within - bins[left]) / (bins[left + 1] - bins[left]))[..., None]
-    made = torch.zeros(*distances.shape, len(bins), device=distances.device)
-    return made.scatter(-1, left[..., None], 1 - share).scatter(-1, left[..., None] + 1, share)
+    zeros = torch.zeros(*distances.shape, len(bins), device=distances.device)
+    return zeros.scatter(-1, left[..., None], 1 - share).scatter(-1, left[..., None] + 1, share)

@@ -68,10 +68,10 @@ def ap_by_object_count(
 
 def restricted_to(ids: Collection[int], truth: dict, detections: list[Detections]) -> tuple[dict, list[Detections]]:
     """The part of truth and detections that belongs to the images with these ids."""
-    kept = torch.tensor(sorted(ids), dtype=torch.long)
+    image_ids = torch.tensor(sorted(ids), dtype=torch.long)
     images = [i for i in truth["images"] if i["id"] in ids]
     annotations = [a for a in truth["annotations"] if a["image_id"] in ids]
-    parts = [d.at(torch.isin(d.image_ids, kept)) for d in detections]
+    parts = [d.at(torch.isin(d.image_ids, image_ids)) for d in detections]
     return truth | {"images": images, "annotations": annotations}, parts
 
 

@@ -45,5 +45,5 @@ def reassigned_share(
 
     Every object must have a query at both times.
     """
-    kept = ((now == before) & (now >= 0)).sum()
-    return np.asarray(1 - kept / max(int(objects.sum()), 1))
+    unchanged = ((now == before) & (now >= 0)).sum()
+    return np.asarray(1 - unchanged / max(int(objects.sum()), 1))

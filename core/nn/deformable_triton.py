@@ -246,11 +246,11 @@ def sample_backward(
     rows_to_right: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of table, points and weights, in the precision of the sums."""
-    made = (table.new_zeros(table.shape, dtype=gradient.dtype), *empty_gradients(gradient, points, weights))
+    outputs = (table.new_zeros(table.shape, dtype=gradient.dtype), *empty_gradients(gradient, points, weights))
     inputs = (gradient.contiguous(), table.contiguous(), points.contiguous(), weights.contiguous())
-    arrays = (*made, *inputs, upper, origin_row, rows_to_below)
+    arrays = (*outputs, *inputs, upper, origin_row, rows_to_below)
     launch(backward_kernel, arrays, (rows_to_right,), table, weights)
-    return made
+    return outputs
 
 
 def empty_gradients(gradient: Tensor, points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -272,8 +272,8 @@ def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients of the arguments of `sample`, each in its argument's precision."""
     arguments = ctx.saved_tensors
-    made = sample_backward(gradient, *arguments, ctx.rows_to_right)
-    return (*(x.to(argument.dtype) for x, argument in zip(made, arguments)), None, None, None, None)
+    outputs = sample_backward(gradient, *arguments, ctx.rows_to_right)
+    return (*(x.to(argument.dtype) for x, argument in zip(outputs, arguments)), None, None, None, None)
 
 
 sample.register_autograd(gradients, setup_context=keep)

@@ -76,13 +76,13 @@ def flags(
 @contextlib.contextmanager
 def refusals_as_sentences() -> Iterator[None]:
     """While open, what tyro refuses is a UserError, not a box and an exit."""
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(output):
             yield
     except SystemExit as end:
         if end.code:
-            raise UserError(sentence_in(said.getvalue())) from None
+            raise UserError(sentence_in(output.getvalue())) from None
         raise
 
 

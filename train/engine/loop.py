@@ -192,14 +192,14 @@ class Training:
         The teacher is asked before the step if images have no labels, since its answers are their objects. `factors` are those
         of the losses in the step; None: all losses are computed.
         """
-        asked = [self.answers.ask(images, targets, factors) for images, targets in passes]
-        counts = [n for targets, _ in asked for n in targets.counts]
+        answered = [self.answers.ask(images, targets, factors) for images, targets in passes]
+        counts = [n for targets, _ in answered for n in targets.counts]
         padding = [-1] * (self.job.loader.max_images - len(counts))  # every process must send as many numbers
         objects = torch.tensor([n for counts in parallel.gather_numbers([*counts, *padding]) for n in counts])
         complete = [
-            (images, targets.within(objects, self.ranks.size)) for (images, _), (targets, _) in zip(passes, asked)
+            (images, targets.within(objects, self.ranks.size)) for (images, _), (targets, _) in zip(passes, answered)
         ]
-        return complete, [answer for _, answer in asked]
+        return complete, [answer for _, answer in answered]
 
     def step(self, passes: Passes, answers: Answers, rate_factor: float, factors: Factors) -> dict:
         """Makes one update of the weights; returns its record for the log."""

@@ -25,8 +25,8 @@ def fitted_to_data(run: Run) -> Run:
     student = start.detector.config if start else run.student
     if objects.counts.max(initial=0) > student.queries:
         queries = suggested_queries(objects)
-        asked = {"init_queries": queries} if start else {"student": replace(run.student, queries=queries)}
-        run = replace(run, **asked)
+        changes = {"init_queries": queries} if start else {"student": replace(run.student, queries=queries)}
+        run = replace(run, **changes)
     settings = run_settings(encode(replace(run, student=student)))
     if tiny_shares(objects, settings):
         run = replace(

@@ -76,9 +76,9 @@ def training_images(data: Data, pseudo: Pseudo) -> Dataset:
 
 def refuse_unread_files(data: Data) -> None:
     """UserError: a file or folder of images is named although the images are generated."""
-    given = next((f"--data.{name}" for name in ("folder", "train", "val") if getattr(data, name)), None)
-    if given and data.kind == "shapes":
-        raise UserError(f"{given} would not be read, since the data is generated shapes; add --data.kind coco")
+    option = next((f"--data.{name}" for name in ("folder", "train", "val") if getattr(data, name)), None)
+    if option and data.kind == "shapes":
+        raise UserError(f"{option} would not be read, since the data is generated shapes; add --data.kind coco")
 
 
 def every_labelled(data: Data) -> Dataset | None:

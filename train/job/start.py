@@ -83,12 +83,12 @@ def describe_start(start: Start, categories: Sequence[Category], recipe: Detecto
     parts = [f"{start.source}: all weights"]
     if names != list(start.classes):
         listed = ", ".join(new[:5]) + (", ..." if new[5:] else "")
-        made = (
+        change = (
             f"{len(new)} of {len(names)} classes get new rows ({listed})"
             if new
             else "rows of other classes are left out"
         )
-        parts.append(f"but in the class heads {made}")
+        parts.append(f"but in the class heads {change}")
     if start.queries:
         parts.append(start.queries)
     if changes := differences(recipe, start.detector.config):

@@ -24,7 +24,7 @@ def summary(job: Job, path: Path) -> str:
     losses = cast(dict[str, Loss], dict(job.distiller.losses.items()))
     size = sum(p.numel() for p in student.parameters()) / 1e6
     backbone = f" on {student.backbone_name}" if student.backbone_name else ""
-    found = count_pseudo_objects(job)
+    counted = count_pseudo_objects(job)
     lines = {
         "run": f"{path}, {describe_device(job)}, seed {run.seed}",
         "student": f"{student.kind}{backbone}, {size:.1f} M parameters",
@@ -34,7 +34,8 @@ def summary(job: Job, path: Path) -> str:
         "start": job.start,
         "note": "; ".join([*(note for loss in losses.values() for note in loss.notes), *job.notes]),
         "data": f"{kinds_of_images(job.loader.dataset)}, {len(job.val)} validation images",
-        "pseudo": job.pseudo and describe_pseudo(job.pseudo) + (f"; {found:.1f} an image" if found is not None else ""),
+        "pseudo": job.pseudo
+        and describe_pseudo(job.pseudo) + (f"; {counted:.1f} an image" if counted is not None else ""),
         "classes": f"{len(classes)}: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}",
         "images": describe_images(run.data),
         "training": f"{run.optim.epochs} epochs of {len(job.loader)} steps, {describe_step(job)}",
@@ -43,7 +44,7 @@ def summary(job: Job, path: Path) -> str:
         "card": f"{path / 'card.json'} has every field; to repeat the run: python -m train fit --card {path / 'card.json'}",
     }
     warnings = [str(limit) for limit in job.limits]
-    if found is not None and found < FEW_OBJECTS:
+    if counted is not None and counted < FEW_OBJECTS:
         warnings.append(FINDS_NOTHING)
     rows = [*lines.items(), *(("warning", text) for text in warnings)]
     return "\n".join(f"{title:<9} {printable(text)}" for title, text in rows if text)

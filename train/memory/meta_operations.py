@@ -25,8 +25,8 @@ class Outputs:
 
     def made_again(self) -> Any:
         """New meta tensors of these layouts."""
-        made = [x and torch.empty_strided(x[0], x[1], dtype=x[2], device="meta") for x in self.layouts]
-        return self.container(made) if self.container else made[0]
+        tensors = [x and torch.empty_strided(x[0], x[1], dtype=x[2], device="meta") for x in self.layouts]
+        return self.container(tensors) if self.container else tensors[0]
 
 
 KNOWN: dict[Hashable, Outputs] = {}  # by operation and signature of its arguments
@@ -67,10 +67,10 @@ def describe(out: Any, arguments: Any) -> Outputs | None:
     """The outputs; None unless all are meta tensors with memory of their own, which a schema does not always tell."""
     container = type(out) if type(out) in (list, tuple) else None
     values: Iterable[Any] = out if container else (out,)
-    given = {id(x.untyped_storage()) for x in tree_leaves(arguments) if isinstance(x, Tensor)}
+    storages = {id(x.untyped_storage()) for x in tree_leaves(arguments) if isinstance(x, Tensor)}
     layouts: list[Layout | None] = []
     for x in values:
-        if x is not None and not (isinstance(x, Tensor) and x.is_meta and id(x.untyped_storage()) not in given):
+        if x is not None and not (isinstance(x, Tensor) and x.is_meta and id(x.untyped_storage()) not in storages):
             return None
         layouts.append(None if x is None else (tuple(x.shape), x.stride(), x.dtype))
     return Outputs(tuple(layouts), container)

@@ -173,10 +173,8 @@ def train_own_backbone(detector: hub.Model, loader: Loader) -> None:
 
     def maps_of(images: Images) -> list[Tensor]:
         pixels, padding = detector.padded(images)
-        found = body(
-            pixels, (~padding).long()
-        )  # a map and its mask in families of one level, else a list of such pairs
-        return [found[0]] if isinstance(found, tuple) else [x for x, _ in found]
+        maps = body(pixels, (~padding).long())  # a map and its mask in families of one level, else a list of such pairs
+        return [maps[0]] if isinstance(maps, tuple) else [x for x, _ in maps]
 
     with torch.no_grad():
         channels = [x.shape[1] for x in maps_of(next(loader.epoch(0))[0])]

@@ -144,10 +144,10 @@ def with_costs(name: str, row: dict, costs: Costs) -> dict:
     """The row with its seconds: those of its steps, and those of the teacher before them."""
     setting, _, _ = name.rpartition("-")
     labelled, method = int(setting.split()[0]), setting.split()[1]
-    asked = asked_images(labelled, method) * costs["image"]
+    teacher_seconds = asked_images(labelled, method) * costs["image"]
     return row | {
         "labelled": labelled,
         "method": method,
-        "teacher_seconds": asked,
-        "seconds": asked + row["steps"] * costs[method],
+        "teacher_seconds": teacher_seconds,
+        "seconds": teacher_seconds + row["steps"] * costs[method],
     }

@@ -106,15 +106,15 @@ def evaluated_rarely(run: Run) -> Run:
 
 def students(seeds: tuple[int, ...], parts: tuple[Part, ...] = PARTS) -> dict[str, Run]:
     """The runs of the students of these parts by the name of their row, one seed after the other, short rows first."""
-    made: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
     for seed in seeds:
         of: dict[Part, dict[str, Run]] = {
             "few": {f"few {name}": run for name, run in few(seed).items()},
             "long": {f"{epochs} {method}": long_run(method, epochs, seed) for epochs in LENGTHS for method in LONG},
             "ends": {f"{LENGTHS[0]} all, {name}": run for name, run in ends(seed).items()},
         }
-        made |= {f"{name}-{seed}": run for part in parts for name, run in of[part].items()}
-    return made
+        runs |= {f"{name}-{seed}": run for part in parts for name, run in of[part].items()}
+    return runs
 
 
 def long_run(method: str, epochs: int, seed: int) -> Run:
@@ -138,9 +138,9 @@ def few(seed: int) -> dict[str, Run]:
     """The rows of the study `exhausted`: method by method, ending in three ways, and under the schedule of the demo."""
     start = replace(exhausted.long_run(shapes.run()), seed=seed)
     flat = replace(start, optim=replace(start.optim, schedule="flat-decay", milestones=()))
-    made = {method: with_teacher(start, method, exhausted.teacher()) for method in METHODS}
-    made |= {f"all, {name}": replace(made["all"], distil=distil) for name, distil in ENDS.items()}
-    return made | {
+    runs = {method: with_teacher(start, method, exhausted.teacher()) for method in METHODS}
+    runs |= {f"all, {name}": replace(runs["all"], distil=distil) for name, distil in ENDS.items()}
+    return runs | {
         f"{method}, demo's schedule": with_teacher(flat, method, exhausted.teacher()) for method in ("alone", "all")
     }
 
@@ -173,9 +173,9 @@ def sentence(rows: Rows, epochs: int, seed: int) -> str:
     least, most = WANTED_LEAD
     fits = "" if least <= lead <= most else f", which is not the {100 * least:g} to {100 * most:g} that are asked for"
     gains = {m: rows[f"{epochs} {m}-{seed}"]["ap"] - alone for m in LONG[1:]}
-    told = ", ".join(f"{method} {100 * gain:+.1f}" for method, gain in gains.items())
+    texts = ", ".join(f"{method} {100 * gain:+.1f}" for method, gain in gains.items())
     reached = "reaches" if gains["all"] >= lead else "does not reach"
     return (
-        f"{epochs} epochs, seed {seed}: the teacher is {100 * lead:+.1f} AP from the student alone{fits}; {told} AP over it; "
+        f"{epochs} epochs, seed {seed}: the teacher is {100 * lead:+.1f} AP from the student alone{fits}; {texts} AP over it; "
         f"with all losses the student {reached} its teacher"
     )

@@ -114,9 +114,9 @@ def train_references(runs: dict[str, Run], at_once: int, write: Callable[[Rows],
 def gains(family: str, rows: Rows) -> list[str]:
     """Lines of a family: AP of each kind of row, and its gain over the kind with which it is compared."""
     of = {how: [rows[f"{family}, {how}-{seed}"] for seed in SEEDS] for how in KINDS}
-    found = []
+    lines = []
     for how, other in KINDS.items():
         values, base = ([row["ap"] for row in of[x]] for x in (how, other or how))
         note = f"   {gain_text(paired_gain(values, base))} to {other}" if other else ""
-        found.append(f"{family:<12} {how:<10} AP {scores(of[how])}{note}")
-    return found
+        lines.append(f"{family:<12} {how:<10} AP {scores(of[how])}{note}")
+    return lines

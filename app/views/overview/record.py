@@ -27,10 +27,10 @@ def record(source: Source) -> dict:
         lacks = f"{source.id} has no metrics.jsonl, the log of its training; copy it from where the run was trained"
         return {"id": source.id, "lacks": lacks}
     try:
-        kept = read(source.path, log.stat().st_mtime_ns)
+        numbers = read(source.path, log.stat().st_mtime_ns)
     except UserError as error:
         return {"id": source.id, "lacks": str(error)}
-    return {"id": source.id, "lacks": ""} | kept | without_own_teacher(source)
+    return {"id": source.id, "lacks": ""} | numbers | without_own_teacher(source)
 
 
 def without_own_teacher(source: Source) -> dict:

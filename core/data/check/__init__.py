@@ -62,13 +62,13 @@ def open_case(
     Segmentations must be read if a copy is to be written; they take gigabytes. UserError: the file or folder cannot be read.
     """
     with garbage_collector_paused():
-        found = find_split(path, split)
-        file = found.file or (
-            parse(found.path, read_raw(found.path)) if segmentations else parse_without_segmentations(found.path)
+        source = find_split(path, split)
+        file = source.file or (
+            parse(source.path, read_raw(source.path)) if segmentations else parse_without_segmentations(source.path)
         )
-        root = images or (found.images if found.images.is_dir() else None)
+        root = images or (source.images if source.images.is_dir() else None)
         folder = ImageFolder(root) if root else None
-        return Case(found.path, file, folder, progress=progress, name=found.name, note=correct(file, folder))
+        return Case(source.path, file, folder, progress=progress, name=source.name, note=correct(file, folder))
 
 
 def examine(case: Case, allow: tuple[str, ...] = ()) -> Report:

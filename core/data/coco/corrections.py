@@ -209,12 +209,12 @@ def correct_file_names(images: list[dict], folder: ImageFolder, corrections: Cor
     """Replaces names that the folder lacks by the one file that each can mean, unless another record means it too."""
     names = list(dict.fromkeys(i["file_name"] for i in images if is_text(i.get("file_name"))))
     missing = [name for name in names if not folder.has(name)]
-    found = {name: path for name in missing if (path := folder.find(name))}
-    claims = Counter([*found.values(), *(name for name in names if name not in found)])
+    replacements = {name: path for name in missing if (path := folder.find(name))}
+    claims = Counter([*replacements.values(), *(name for name in names if name not in replacements)])
     for image in images:
         name = image.get("file_name")
-        if is_text(name) and name in found and claims[found[name]] == 1:
-            corrections.replace("images", image, "file_name", found[name])
+        if is_text(name) and name in replacements and claims[replacements[name]] == 1:
+            corrections.replace("images", image, "file_name", replacements[name])
 
 
 def correct_turned_sizes(records: dict[str, list[dict]], folder: ImageFolder, corrections: Corrections) -> None:

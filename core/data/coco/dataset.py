@@ -34,10 +34,10 @@ class Coco:
         """
         if limit is not None and limit < 1:
             raise UserError(f"the limit of images is {limit}; it must be at least 1")
-        found = find_split(Path(annotations), split)
-        self.path, self.folder = found.path, found.images if images is None else Path(images)
-        self.name = found.name  # for messages
-        self.instances = read_instances(self.path, self.folder, found.file)
+        source = find_split(Path(annotations), split)
+        self.path, self.folder = source.path, source.images if images is None else Path(images)
+        self.name = source.name  # for messages
+        self.instances = read_instances(self.path, self.folder, source.file)
         self.categories = self.instances.categories
         self.ids = self.instances.image_ids[:limit]
         self.sizes = self.instances.sizes[:limit]

@@ -40,10 +40,10 @@ def find(root: Path, split: str) -> Split | None:
 def the_yaml(root: Path) -> Path | None:
     """The file of a folder that names classes and splits. UserError: there are labels, but no such file."""
     files = [root / "data.yaml", root / "dataset.yaml", *sorted([*root.glob("*.yaml"), *root.glob("*.yml")])]
-    found = next((path for path in files if path.is_file() and "names" in read_yaml(path)), None)
-    if found is None and (root / "labels").is_dir() and next((root / "labels").rglob("*.txt"), None):
+    yaml_file = next((path for path in files if path.is_file() and "names" in read_yaml(path)), None)
+    if yaml_file is None and (root / "labels").is_dir() and next((root / "labels").rglob("*.txt"), None):
         raise UserError(f"{root} looks like YOLO's, without data.yaml; write one with train, val and names")
-    return found
+    return yaml_file
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
