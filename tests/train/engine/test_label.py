@@ -13,6 +13,7 @@ from core.data.coco.dataset import Coco
 from core.data.shapes.dataset import Shapes
 from core.data.transforms import Augment, eval_transform
 from core.data.unlabelled.image_files import ImageFiles
+from core.data.unlabelled.predicted import read_predicted
 from core.errors import UserError
 from core.files import read_json
 from core.metrics.detections import select
@@ -74,6 +75,16 @@ def test_it_holds_what_the_detector_finds(photos):
     assert len({a["id"] for a in value["annotations"]}) == len(value["annotations"]) > 10
     assert len(Coco(photos / "out.json", photos / "photos")) == 7, "it is a COCO file"
     assert not (photos / "out.json.parts").exists()
+
+
+def test_the_folder_of_photos_is_found_through_links(photos):
+    """On another disk, from a folder that is a link itself, so that a path of `..` would lead elsewhere."""
+    (photos / "deep" / "disk").mkdir(parents=True)
+    (photos / "results").symlink_to(photos / "deep" / "disk")
+    value = written(photos, "results/out.json")
+    assert len(value["images"]) == 7
+    predicted = read_predicted(photos / "results" / "out.json", Shapes.categories)
+    assert predicted.folder.resolve() == (photos / "photos").resolve()
 
 
 def test_a_lower_score_lists_more(photos):
