@@ -105,6 +105,7 @@ WIDER: dict[str, dict[str, Any]] = {  # what the teacher of each family has inst
     },
     "rf_detr": {"backbone_config": DINO | {"hidden_size": 128}},
 }
+BACKBONE_TRAINING = {"rf_detr": {"epochs": 16, "rate": 1e-3}}  # a vision transformer learns more slowly
 LIVE = dict.fromkeys(("rt_detr_v2", "d_fine"), {"freeze_backbone_batch_norms": False})
 STRIDES = {"rf_detr": (8,)}
 DIVISORS = {"rf_detr": 16}
@@ -147,9 +148,7 @@ def first_weights(family: str, seed: int, *, wide: bool = False, images: int | N
     detector = hub.Model(tiny_config(family, wide=wide))
     own = detector.network.model.backbone
     own.load_state_dict({key: trained[key] for key in own.state_dict()})  # frozen BatchNorm has no counter of batches
-    note = (
-        f"its backbone after {backbones.EPOCHS} epochs of dense classes, all else as transformers makes it, seed {seed}"
-    )
+    note = f"its backbone after training on dense classes, all else as transformers makes it, seed {seed}"
     save_detector(file, detector, {"made": note, "categories": [vars(c) for c in Shapes.categories]})
     return file
 
@@ -160,15 +159,14 @@ def trained_backbone(file: Path, family: str, wide: bool, images: int | None) ->
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(backbones.SEED)
         detector = hub.Model(tiny_config(family, wide=wide, **LIVE.get(family, {})))
-        train_own_backbone(
-            detector, Loader(Shapes("train", images), backbones.AUGMENT, backbones.BATCH, backbones.SEED)
-        )
+        loader = Loader(Shapes("train", images), backbones.AUGMENT, backbones.BATCH, backbones.SEED)
+        train_own_backbone(detector, loader, **BACKBONE_TRAINING.get(family, {}))
         save_module(file, detector.network.model.backbone, {"backbone": family})
     return read_tensors(file)[0]
 
 
-def train_own_backbone(detector: hub.Model, loader: Loader) -> None:
-    """Trains the backbone of a detector of transformers on the dense classes of the images."""
+def train_own_backbone(detector: hub.Model, loader: Loader, **training: Any) -> None:
+    """Trains the backbone of a detector of transformers on dense classes; `training` has the options of `train_maps`."""
     body = detector.network.model.backbone
 
     def maps_of(images: Images) -> list[Tensor]:
@@ -178,4 +176,4 @@ def train_own_backbone(detector: hub.Model, loader: Loader) -> None:
 
     with torch.no_grad():
         channels = [x.shape[1] for x in maps_of(next(loader.epoch(0))[0])]
-    backbones.train_maps(body, maps_of, channels, loader, detector.config.classes)
+    backbones.train_maps(body, maps_of, channels, loader, detector.config.classes, **training)

@@ -57,7 +57,14 @@ def train_backbone(backbone: Backbone, loader: Loader, classes: int) -> None:
 
 
 def train_maps(
-    body: nn.Module, maps_of: Callable[[Images], list[Tensor]], channels: Sequence[int], loader: Loader, classes: int
+    body: nn.Module,
+    maps_of: Callable[[Images], list[Tensor]],
+    channels: Sequence[int],
+    loader: Loader,
+    classes: int,
+    *,
+    epochs: int = EPOCHS,
+    rate: float = RATE,
 ) -> None:
     """Trains the network `body`, which makes the maps, with a 1x1 convolution on each map that is thrown away afterwards."""
     heads = nn.ModuleList(nn.Conv2d(c, classes, 1) for c in channels)
@@ -66,9 +73,9 @@ def train_maps(
             nn.init.constant_(parameter, -4.0)
     modules = nn.ModuleList([body, heads])
     modules.train()  # only this study lets BatchNorm learn its statistics
-    optimizer = torch.optim.AdamW(modules.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, EPOCHS * len(loader))
-    for epoch in range(EPOCHS):
+    optimizer = torch.optim.AdamW(modules.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, epochs * len(loader))
+    for epoch in range(epochs):
         losses = []
         for images, targets in loader.epoch(epoch):
             maps = [head(x) for head, x in zip(heads, maps_of(images))]
@@ -79,7 +86,7 @@ def train_maps(
             optimizer.zero_grad()
             schedule.step()
             losses.append(loss.detach())
-        print(f"  epoch {epoch + 1} of {EPOCHS}: loss {torch.stack(losses).mean():.3f}", flush=True)
+        print(f"  epoch {epoch + 1} of {epochs}: loss {torch.stack(losses).mean():.3f}", flush=True)
 
 
 def dense_loss(logits: Tensor, targets: Targets) -> Tensor:
