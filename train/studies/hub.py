@@ -36,8 +36,8 @@ from train.studies.twins import scores, shortened
 
 FAMILIES, SEEDS = ("rt_detr_v2", "d_fine", "rf_detr"), (0, 1, 2)
 EPOCHS = {"rt_detr_v2": 6, "d_fine": 4, "rf_detr": 6}
-# Options of `shapes` that a family needs otherwise, on both sides. At the rate of the others RF-DETR has 2.7 AP after 8 epochs, and
-# gradients of norm 150 at the end of the warm-up ended the learning of its vision transformer under seed 1; its release clips to 0.1.
+# Options of `shapes` that a family needs otherwise, on both sides. At the rate of the others RF-DETR has 2.7 AP after 8 epochs.
+# Gradients of norm 150 at the end of the warm-up stopped its learning under seed 1, on both sides; its release clips at 0.1.
 OPTIM: dict[str, dict[str, Any]] = {"rt_detr_v2": {}, "d_fine": {}, "rf_detr": {"lr": 5e-4, "clip": 0.1}}
 # The teacher's. At the student's rate the wider vision transformer has 27.5 AP after 8 epochs.
 OF_TEACHER: dict[str, dict[str, Any]] = {
