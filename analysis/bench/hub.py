@@ -32,7 +32,7 @@ from core.types import Images, Targets
 
 SIZE, QUICK_SIZE = (640, 640), (192, 192)
 QUICK = ("rt_detr_v2",)
-TURNS = {"forward": 12, "step": 6}
+TURNS = {"forward": 6, "step": 4}
 AIM = 0.9
 # What transformers' default configuration lacks: without a level of features LW-DETR does not run.
 NEEDED: dict[str, dict[str, Any]] = {"lw_detr": {"projector_scale_factors": [1.0], "num_feature_levels": 1}}
