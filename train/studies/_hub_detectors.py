@@ -160,7 +160,8 @@ def trained_backbone(file: Path, family: str, wide: bool, images: int | None) ->
         torch.manual_seed(backbones.SEED)
         detector = hub.Model(tiny_config(family, wide=wide, **LIVE.get(family, {})))
         loader = Loader(Shapes("train", images), backbones.AUGMENT, backbones.BATCH, backbones.SEED)
-        train_own_backbone(detector, loader, **BACKBONE_TRAINING.get(family, {}))
+        usual = {"epochs": backbones.EPOCHS, "rate": backbones.RATE}
+        train_own_backbone(detector, loader, **usual | BACKBONE_TRAINING.get(family, {}))
         save_module(file, detector.network.model.backbone, {"backbone": family})
     return read_tensors(file)[0]
 

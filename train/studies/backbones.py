@@ -53,7 +53,7 @@ def main(
 
 def train_backbone(backbone: Backbone, loader: Loader, classes: int) -> None:
     """Trains a backbone on the dense classes of the images."""
-    train_maps(backbone.body, backbone, backbone.channels, loader, classes)
+    train_maps(backbone.body, backbone, backbone.channels, loader, classes, epochs=EPOCHS, rate=RATE)
 
 
 def train_maps(
@@ -63,8 +63,8 @@ def train_maps(
     loader: Loader,
     classes: int,
     *,
-    epochs: int = EPOCHS,
-    rate: float = RATE,
+    epochs: int,
+    rate: float,
 ) -> None:
     """Trains the network `body`, which makes the maps, with a 1x1 convolution on each map that is thrown away afterwards."""
     heads = nn.ModuleList(nn.Conv2d(c, classes, 1) for c in channels)
