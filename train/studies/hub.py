@@ -4,8 +4,9 @@ For each of FAMILIES and each seed, three questions:
 
 - *alone*: our training step, whose loss and matching are ours; *reference*: the same network with the same first weights, trained
   by transformers' own loss on the same batches, with the same optimiser and schedule, for as many steps, and evaluated alike;
-- *own kind*: distilled from a teacher of the same family with a wider backbone, with logits, features and query prior;
-- *AdaMixer*: distilled from the shipped teacher, a detector of another kind, with logits and features.
+- *own kind*: distilled from a teacher of the same family with a wider backbone, with the losses of the recipe `hub_distill` and
+  the query prior;
+- *AdaMixer*: distilled from the shipped teacher, a detector of another kind, with the losses of `hub_distill`.
 
 The reference of D-FINE is what transformers 5.24 does, not the paper: it pairs a layer's distributions with the predictions of
 the layer before, and trains neither those of the last layer nor the predictions of the last but one.
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import write_json
+from core.losses import prior
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill
 from train.recipes.own_data import hub_distill
@@ -49,6 +51,7 @@ OF_TEACHER: dict[str, dict[str, Any]] = {
     "d_fine": {"epochs": 8},
     "rf_detr": {"epochs": 16, "lr": 3e-4},
 }
+OWN_KIND = replace(hub_distill.LOSSES, prior=prior.Config(weight=1.0))
 # Kinds of rows, and the kind with which each is compared.
 KINDS = {"reference": "", "alone": "reference", "own kind": "alone", "AdaMixer": "alone"}
 
@@ -68,20 +71,18 @@ def main(at_once: int = 2, out: Path = Path("assets/results/hub.json")) -> None:
         }
         write_json(out, about | {"rows": {name: rows[name] for name in names() if name in rows}})
 
-    for seed in SEEDS:
-        write(run_rows(alone(seed), at_once=at_once, on_row=write))
-        train_references(alone(seed), at_once, write)
     write(run_rows(teachers(), at_once=at_once, on_row=write))
     for seed in SEEDS:
-        write(run_rows(distilled(seed), at_once=at_once, on_row=write))
+        write(run_rows(alone(seed) | distilled(seed), at_once=at_once, on_row=write))
+        train_references(alone(seed), at_once, write)
     print("\n".join(line for family in FAMILIES for line in gains(family, rows)) + f"\nwritten to {out}")
 
 
 def names() -> list[str]:
     """The names of all rows, in the order in which they are trained."""
-    first = [f"{family}, {how}-{seed}" for seed in SEEDS for how in ("alone", "reference") for family in FAMILIES]
-    last = [f"{family}, {how}-{seed}" for seed in SEEDS for how in ("own kind", "AdaMixer") for family in FAMILIES]
-    return [*first, *(f"{family}-teacher" for family in FAMILIES), *last]
+    students = ("alone", "own kind", "AdaMixer", "reference")
+    of_seeds = [f"{family}, {how}-{seed}" for seed in SEEDS for how in students for family in FAMILIES]
+    return [*(f"{family}-teacher" for family in FAMILIES), *of_seeds]
 
 
 def base(family: str, seed: int, *, wide: bool = False) -> Run:
@@ -115,7 +116,7 @@ def distilled(seed: int) -> dict[str, Run]:
     rows: dict[str, Run] = {}
     for family in FAMILIES:
         run, teacher = base(family, seed), row_folder(teachers()[f"{family}-teacher"])
-        rows[f"{family}, own kind-{seed}"] = replace(run, losses=shapes_distill.LOSSES, teacher=teacher)
+        rows[f"{family}, own kind-{seed}"] = replace(run, losses=OWN_KIND, teacher=teacher)
         rows[f"{family}, AdaMixer-{seed}"] = replace(run, losses=hub_distill.LOSSES, teacher=shapes_distill.TEACHER)
     return rows
 
