@@ -1,8 +1,7 @@
 """A small detector of transformers on your own photos, distilled from any teacher, such as `hub_teacher`.
 
-Paper      DETRDistill, arXiv 2211.10156: target-aware features and, of the logits, the boxes of matched queries: the class term
-           costs these detectors AP (docs/results.md). The query prior needs a teacher of the same family
-           (--losses.prior.weight 1)
+Paper      DETRDistill, arXiv 2211.10156: target-aware features. The query prior needs a teacher of the same family
+           (--losses.prior.weight 1). The logits cost these detectors AP (docs/results.md; --losses.logits.weight 1)
 Command    python -m train fit hub_distill --init FOLDER --teacher runs/hub_teacher --data.train TRAIN.json --data.val VAL.json
            --data.images FOLDER
 Hardware   a GPU
@@ -12,13 +11,11 @@ Expect     depends on the data
 
 from dataclasses import replace
 
-from core.losses import detection, features, logits
+from core.losses import detection, features
 from train.recipes.own_data import hub
 from train.run import Losses, Run
 
-# The teacher's last layer teaches all layers, for the first ones of some teachers are worse than these students' own proposals.
-BOXES = logits.Config(weight=1.0, match="positive", class_weight=0.0, stages="from_last")
-LOSSES = Losses(detection=detection.Config(weight=1.0), logits=BOXES, features=features.Config(weight=1.0))
+LOSSES = Losses(detection=detection.Config(weight=1.0), features=features.Config(weight=1.0))
 
 
 def run() -> Run:
