@@ -36,6 +36,14 @@ IGNORED_FIELDS = {  # fields of a Run that do not change its result; teacher and
     "teacher",
     "init",
 }
+DECISIVE = (
+    "student",
+    "losses",
+    "distil",
+    "optim",
+    "data",
+    "seed",
+)  # fields of a Run that must agree with a trained one
 FIRST_MODULES = {"core.matching.costs": "core.matching"}  # where the classes in digests were first defined
 
 Rows = dict[str, dict]  # results by the name of the row
@@ -168,9 +176,25 @@ def is_finished(path: Path, run: Run) -> bool:
     if not (path / "card.json").exists():
         return False
     held = decode(Run, read_json(path / "card.json")["run"], f"{path / 'card.json'}: run")
-    run = replace(run, student=replace(run.student, classes=held.student.classes))  # their number comes from the data
-    decisive = ("student", "losses", "distil", "optim", "data", "seed")
-    differ = [key for key in decisive if getattr(held, key) != getattr(run, key)]
+    differ = differing(held, run)
     if differ:
         raise UserError(f"{path} holds a run with another {differ[0]}; move that folder away to train this row")
     return any(score["epoch"] == run.optim.epochs for score in scores(path))
+
+
+def differing(held: Run, run: Run) -> list[str]:
+    """The fields that decide a result, teacher and first weights apart, in which a run differs from the one that was trained."""
+    run = replace(run, student=replace(run.student, classes=held.student.classes))  # their number comes from the data
+    return [key for key in DECISIVE if getattr(held, key) != getattr(run, key)]
+
+
+def rows_in(path: Path, runs: dict[str, Run]) -> Rows:
+    """The rows of a result file that have the names of these runs and were trained with their settings, on whatever machine.
+
+    Teachers and first weights are not compared: where a study trains them, their bits differ from machine to machine.
+    """
+    rows: Rows = read_json(path)["rows"] if path.exists() else {}
+    named = {name: row for name, row in rows.items() if name in runs}
+    return {
+        name: row for name, row in named.items() if not differing(decode(Run, row["run"], f"{path}: run"), runs[name])
+    }

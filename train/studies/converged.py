@@ -11,8 +11,9 @@ all losses, which end after three quarters of training, or whose weights fall to
 and alone and with all losses under the schedule of the demo, since a learning rate that drops halfway may itself be the cause.
 As in `exhausted`, their AP is that on shapes/val.
 
-Finished rows are not trained again, and a row that was stopped goes on; the file names those that are missing. `--seeds 1`
-trains those of the first seed alone, `--part` those of one part: `few`, `long` (the rows of 60 and 120 epochs) or `ends`.
+Rows of the file are not trained again, also on another machine, and a row that was stopped goes on; the file names those that are
+missing. `--seeds 1` trains those of the first seed alone, `--part` those of one part: `few`, `long` (the rows of 60 and 120
+epochs) or `ends`.
 Command: python -m train study converged    Time: 14 hours on two cores. Result: assets/results/converged.json
 Minutes of one core for a row, from the times of a step in the demo (alone 0.055 s, distilled 0.125 s): the teacher 100; 60
 epochs alone 17, logits 25, prior 31, all losses 38; 120 epochs twice that; a row of `ends` 30 to 38; a row of `few` 4 alone
@@ -29,7 +30,7 @@ from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies import backbones, exhausted
-from train.studies._grid import Rows, result_writer, row_folder, run_rows
+from train.studies._grid import Rows, result_writer, row_folder, rows_in, run_rows
 from train.studies._labelled import DETECTION, FEATURES, LOGITS, PRIOR
 from train.studies.demo import table_line
 
@@ -72,16 +73,19 @@ def main(
     if "few" in parts and not (exhausted.FIRST_WEIGHTS / f"{exhausted.WIDER}.safetensors").exists():
         backbones.main(exhausted.FIRST_WEIGHTS, names=(exhausted.WIDER,))
     wanted = list(students(SEEDS[:seeds]))
-    old: Rows = read_json(out)["rows"] if out.exists() else {}
-    rows = old | run_rows(teachers(parts), at_once=at_once)
+    rows: Rows = read_json(out)["rows"] if out.exists() else {}
 
     def write(new: Rows) -> None:
-        done = rows | new
-        about = {"command": "python -m train study converged", "unfinished": [x for x in wanted if x not in done]}
-        result_writer(out, **about)(done)
+        rows.update(new)
+        about = {"command": "python -m train study converged", "unfinished": [x for x in wanted if x not in rows]}
+        result_writer(out, **about)(rows)
 
-    rows |= run_rows(students(SEEDS[:seeds], parts), at_once=at_once, on_row=write)
-    write({})
+    runs = students(SEEDS[:seeds], parts)
+    finished = rows_in(out, runs)
+    missing = {name: run for name, run in runs.items() if name not in finished}
+    taught = tuple(x for x in parts if missing.keys() & students(SEEDS[:seeds], (x,)).keys())
+    write(run_rows(teachers(taught), at_once=at_once))
+    write(run_rows(missing, at_once=at_once, on_row=write))
     print("\n".join(table_line(name, row) for name, row in rows.items()) + "\n" + verdict(rows) + f"\nwritten to {out}")
 
 

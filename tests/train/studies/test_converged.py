@@ -1,11 +1,12 @@
 """The study at convergence: what its rows are, that rows of the study before are found, and that it ends in its file."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.files import read_json
+from core.files import read_json, write_json
 from core.nn import backbones
 from core.runs.checkpoint import save_module
 from tests.helpers import runs, tiny
@@ -99,6 +100,27 @@ def test_the_study_goes_on_where_it_stopped_and_ends_in_its_table_and_its_file(s
     assert all(f.stat().st_mtime_ns == time for f, time in begun.items()), "no finished row is trained again"
     lead = 100 * (rows["teacher"]["ap"] - rows["2 alone-0"]["ap"])
     assert f"2 epochs, seed 0: the teacher is {lead:+.1f} AP from the student alone" in said
+
+
+def test_rows_of_the_file_are_not_trained_again_on_another_machine(small, monkeypatch, tmp_path):
+    """Of another seed or loss they would be, and then the teacher is needed too."""
+    out = tmp_path / "converged.json"
+    converged.main(seeds=1, part="few", out=out)
+    first = read_json(out)
+    shutil.rmtree(tmp_path / "runs")
+    trained: list[str] = []
+
+    def counted(wanted, **options):
+        trained.extend(wanted)
+        return trained_here(wanted, **options)
+
+    monkeypatch.setattr(converged, "run_rows", counted)
+    converged.main(seeds=1, part="few", out=out)
+    assert not trained and read_json(out) == first
+    damaged = {name: row | {"run": row["run"] | {"seed": 5}} for name, row in first["rows"].items()}
+    write_json(out, first | {"rows": damaged})
+    converged.main(seeds=1, part="few", out=out)
+    assert trained == ["few teacher", "few alone-0"] and read_json(out)["rows"]["few alone-0"]["run"]["seed"] == 0
 
 
 def test_a_part_trains_its_own_rows_and_keeps_the_others(small, monkeypatch, tmp_path):
