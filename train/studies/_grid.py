@@ -188,13 +188,10 @@ def differing(held: Run, run: Run) -> list[str]:
     return [key for key in DECISIVE if getattr(held, key) != getattr(run, key)]
 
 
-def rows_in(path: Path, runs: dict[str, Run]) -> Rows:
-    """The rows of a result file that have the names of these runs and were trained with their settings, on whatever machine.
+def trained_alike(rows: Rows, runs: dict[str, Run]) -> Rows:
+    """Those of the rows of a result file that were trained with the settings of the runs of their names, on whatever machine.
 
     Teachers and first weights are not compared: where a study trains them, their bits differ from machine to machine.
     """
-    rows: Rows = read_json(path)["rows"] if path.exists() else {}
     named = {name: row for name, row in rows.items() if name in runs}
-    return {
-        name: row for name, row in named.items() if not differing(decode(Run, row["run"], f"{path}: run"), runs[name])
-    }
+    return {name: row for name, row in named.items() if not differing(decode(Run, row["run"], name), runs[name])}

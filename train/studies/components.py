@@ -5,25 +5,27 @@ epochs, evaluated on shapes/test after a third, two thirds and all of them; othe
 settings were fixed before the AP of any distilled run was known.
 
 First the weight of each loss is chosen among TRIED, times its UNIT, by the AP on shapes/val of one run with another seed: the
-same budget for every method. Then all rows are trained with the same seeds, and gains are taken seed by seed. Rows that
-another study has trained are reused, and every finished row is written at once.
+same budget for every method. Then all rows are trained with the same seeds, and gains are taken seed by seed. Rows of the
+file, and those that another study has trained, are not trained again, and every finished row is written at once.
 Command: python -m train study components    Time: 2 hours on two cores. Result: assets/results/components.json
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from core.files import write_json
+from core.files import read_json, write_json
 from core.metrics.paired import gain_text, paired_gain
 from core.runs.diagnose.history import PLACES, read_history
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
-from train.studies._grid import RUNS, Rows, row_folder, run_rows
+from train.studies._grid import RUNS, Rows, row_folder, run_rows, trained_alike
 from train.studies._pace import step_seconds
 
+BACKBONES = RUNS / "backbones"
 IMAGES, EPOCHS = 1600, 3
 EQUAL_TIME = 6  # epochs of the student alone in the time of the distilled one: a step of it costs about half
 SEEDS, FEWER_SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), (0, 1, 2), 100
@@ -63,23 +65,30 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
     """Tunes the weights, trains all rows, `at_once` of them side by side, prints their gains and writes them to `out`."""
     about: dict[str, Any] = {"command": "python -m train study components", "images": IMAGES, "epochs": EPOCHS}
     about |= {"tried": list(TRIED), "unit": UNIT}
+    old: dict[str, Any] = read_json(out) if out.exists() else {"rows": {}}
     results: Rows = {}
 
     def write(new: Rows) -> None:
-        write_json(out, about | {"rows": results | new})
+        done = results | new
+        write_json(out, about | {"rows": done | {name: row for name, row in old["rows"].items() if name not in done}})
 
-    def train(rows: dict[str, Run]) -> None:
-        results.update(run_rows(rows, at_once=at_once, on_row=write))
-        for name, run in rows.items():
-            results[name]["gradient_share"] = {at: read_history(row_folder(run)).gradient(at) for at in PLACES}
+    def train(rows: dict[str, Run], prepare: Callable[[], None] = lambda: None) -> None:
+        finished = trained_alike(old["rows"], rows)
+        missing = {name: run for name, run in rows.items() if name not in finished}
+        if missing:
+            prepare()
+        trained = run_rows(missing, at_once=at_once, on_row=write)
+        for name, run in missing.items():
+            trained[name]["gradient_share"] = {at: read_history(row_folder(run)).gradient(at) for at in PLACES}
+        results.update({name: (finished | trained)[name] for name in rows})
         write({})
         print_gains(list(rows), results)
 
     train(with_seeds(SEEDS, {"none": alone()}))
-    weights = about["weights"] = tune_weights(at_once, about)
+    weights = about["weights"] = tune_weights(at_once, about, old)
     for block in (components, methods, naive, masks, profiles, self_distilled):
         train(block(weights))
-    train(light_backbones(weights))
+    train(light_backbones(weights), train_light_backbones)
     train(twins.teachers() | other_detectors(weights))
     about["step_seconds"] = step_seconds({name: first_run(name, weights) for name in ("none", "ours", *METHODS)})
     write({})
@@ -105,16 +114,23 @@ def with_seeds(seeds: tuple[int, ...], runs: dict[str, Run]) -> dict[str, Run]:
     return {f"{name}-{seed}": replace(run, seed=seed) for name, run in runs.items() for seed in seeds}
 
 
-def tune_weights(at_once: int, about: dict[str, Any]) -> dict[str, float]:
-    """The weight of each loss that gives the highest AP on shapes/val; stores all AP in about["tuning"]."""
+def tune_weights(at_once: int, about: dict[str, Any], old: dict[str, Any]) -> dict[str, float]:
+    """The weight of each loss that gives the highest AP on shapes/val; stores all AP in about["tuning"].
+
+    The AP in `old`, a former result of the study, are those of losses with the same unit.
+    """
+    losses = (*OURS, *METHODS)
+    known = {name for name in losses if old.get("unit", {}).get(name) == UNIT[name]}
+    ap = {key: x for key, x in old.get("tuning", {}).items() if key.split()[0] in known}
     rows = {
         f"{name} {weight:g}": replace(on_val(distilled(**{name: {"weight": weight * UNIT[name]}})), seed=TUNING_SEED)
-        for name in (*OURS, *METHODS)
+        for name in losses
         for weight in TRIED
     }
-    results = run_rows(rows, at_once=at_once)
-    about["tuning"] = {name: row["ap"] for name, row in results.items()}
-    best = {n: UNIT[n] * max(TRIED, key=lambda w: results[f"{n} {w:g}"]["ap"]) for n in (*OURS, *METHODS)}
+    missing = {name: run for name, run in rows.items() if name not in ap}
+    ap |= {name: row["ap"] for name, row in run_rows(missing, at_once=at_once).items()}
+    about["tuning"] = {name: ap[name] for name in rows}
+    best = {name: UNIT[name] * max(TRIED, key=lambda weight: ap[f"{name} {weight:g}"]) for name in losses}
     print("weights: " + ", ".join(f"{name} {weight:g}" for name, weight in best.items()), flush=True)
     return best
 
@@ -188,21 +204,21 @@ def other_detectors(weights: dict[str, float]) -> dict[str, Run]:
 
 
 def light_backbones(weights: dict[str, float]) -> dict[str, Run]:
-    """Students on torchvision's light backbones, alone and distilled.
-
-    The backbones are trained first, as the tiny ones are, since ImageNet weights need a download.
-    """
-    folder = RUNS / "backbones"
-    missing = tuple(name for name in LIGHT_BACKBONES if not (folder / f"{name}.safetensors").exists())
-    backbones.main(folder, IMAGES, missing)
-    rows = {f"{name}, alone": on_backbone(alone(), name, folder) for name in LIGHT_BACKBONES}
-    rows |= {f"{name}, ours": on_backbone(with_losses(OURS, weights), name, folder) for name in LIGHT_BACKBONES}
+    """Students on torchvision's light backbones, alone and distilled."""
+    rows = {f"{name}, alone": on_backbone(alone(), name) for name in LIGHT_BACKBONES}
+    rows |= {f"{name}, ours": on_backbone(with_losses(OURS, weights), name) for name in LIGHT_BACKBONES}
     return with_seeds(FEWER_SEEDS, rows)
 
 
-def on_backbone(run: Run, name: str, folder: Path) -> Run:
-    """The run on another backbone, whose initial weights are in the folder."""
-    student, init = replace(run.student, backbone=name), str(folder / f"{name}.safetensors")
+def train_light_backbones() -> None:
+    """Trains the light backbones that are missing, as the tiny ones are trained, since ImageNet weights need a download."""
+    missing = tuple(name for name in LIGHT_BACKBONES if not (BACKBONES / f"{name}.safetensors").exists())
+    backbones.main(BACKBONES, IMAGES, missing)
+
+
+def on_backbone(run: Run, name: str) -> Run:
+    """The run on another backbone, whose initial weights are in BACKBONES."""
+    student, init = replace(run.student, backbone=name), str(BACKBONES / f"{name}.safetensors")
     return tested_at_end(replace(run, student=student, init=init))
 
 

@@ -30,7 +30,7 @@ from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies import backbones, exhausted
-from train.studies._grid import Rows, result_writer, row_folder, rows_in, run_rows
+from train.studies._grid import Rows, result_writer, row_folder, run_rows, trained_alike
 from train.studies._labelled import DETECTION, FEATURES, LOGITS, PRIOR
 from train.studies.demo import table_line
 
@@ -81,7 +81,7 @@ def main(
         result_writer(out, **about)(rows)
 
     runs = students(SEEDS[:seeds], parts)
-    finished = rows_in(out, runs)
+    finished = trained_alike(rows, runs)
     missing = {name: run for name, run in runs.items() if name not in finished}
     taught = tuple(x for x in parts if missing.keys() & students(SEEDS[:seeds], (x,)).keys())
     write(run_rows(teachers(taught), at_once=at_once))
