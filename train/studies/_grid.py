@@ -189,7 +189,7 @@ def differing(held: Run, run: Run) -> list[str]:
 
 
 def trained_alike(rows: Rows, runs: dict[str, Run]) -> Rows:
-    """Those of the rows of a result file that were trained with the settings of the runs of their names, on whatever machine.
+    """The rows that were trained with the settings of the runs of the same names, on whatever machine.
 
     Teachers and first weights are not compared: where a study trains them, their bits differ from machine to machine.
     """
