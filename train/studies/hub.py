@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from core.files import write_json
-from core.losses import prior
 from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill
 from train.recipes.own_data import hub_distill
@@ -33,7 +32,7 @@ from train.run import Run, is_quick
 from train.studies._grid import RUNS, Rows, row_folder, run_rows
 from train.studies._hub_detectors import first_weights, tiny_config
 from train.studies._hub_reference import reference_row
-from train.studies._labelled import quiet
+from train.studies._labelled import PRIOR, quiet
 from train.studies.twins import scores, shortened
 
 FAMILIES, SEEDS = ("rt_detr_v2", "d_fine", "rf_detr"), (0, 1, 2)
@@ -51,7 +50,7 @@ OF_TEACHER: dict[str, dict[str, Any]] = {
     "d_fine": {"epochs": 8},
     "rf_detr": {"epochs": 16, "lr": 3e-4},
 }
-OWN_KIND = replace(hub_distill.LOSSES, prior=prior.Config(weight=1.0))
+OWN_KIND = replace(hub_distill.LOSSES, prior=PRIOR)
 # Kinds of rows, and the kind with which each is compared.
 KINDS = {"reference": "", "alone": "reference", "own kind": "alone", "AdaMixer": "alone"}
 

@@ -10,27 +10,28 @@ Result: assets/results/hub_losses.json
 from dataclasses import replace
 from pathlib import Path
 
-from train.recipes.on_shapes import shapes, shapes_distill
+from train.recipes.on_shapes import shapes_distill
 from train.run import Losses, Run, is_quick
 from train.studies import hub
 from train.studies._grid import RUNS, Rows, result_writer, run_rows
+from train.studies._labelled import DETECTION, FEATURES, LOGITS
 
 FAMILIES = ("rt_detr_v2", "rf_detr")
-LOGITS, FEATURES = shapes_distill.LOGITS, shapes_distill.FEATURES
 BOXES = replace(LOGITS, match="positive", class_weight=0.0, stages="from_last")
-WAYS: dict[str, Losses] = {  # of distilling; a teacher's last layer teaches all layers of "last layer" and "boxes"
-    "logits": Losses(logits=LOGITS),
-    "logits, weight 0.25": Losses(logits=replace(LOGITS, weight=0.25)),
-    "logits, last layer": Losses(logits=replace(LOGITS, stages="from_last")),
-    "positives": Losses(logits=replace(LOGITS, match="positive")),
-    "positives, last layer": Losses(logits=replace(LOGITS, match="positive", stages="from_last")),
+WAYS: dict[str, Losses] = {  # a teacher's last layer teaches all layers in "last layer" and "boxes"
+    "alone": Losses(detection=DETECTION),
+    "logits": Losses(detection=DETECTION, logits=LOGITS),
+    "logits, weight 0.25": Losses(detection=DETECTION, logits=replace(LOGITS, weight=0.25)),
+    "logits, last layer": Losses(detection=DETECTION, logits=replace(LOGITS, stages="from_last")),
+    "positives": Losses(detection=DETECTION, logits=replace(LOGITS, match="positive")),
+    "positives, last layer": Losses(detection=DETECTION, logits=replace(LOGITS, match="positive", stages="from_last")),
     "positives, focal, last layer": Losses(
-        logits=replace(LOGITS, match="positive", target="focal", stages="from_last")
+        detection=DETECTION, logits=replace(LOGITS, match="positive", target="focal", stages="from_last")
     ),
-    "all queries, last layer": Losses(logits=replace(LOGITS, match="all", stages="from_last")),
-    "boxes": Losses(logits=BOXES),
-    "features": Losses(features=FEATURES),
-    "boxes and features": Losses(logits=BOXES, features=FEATURES),
+    "all queries, last layer": Losses(detection=DETECTION, logits=replace(LOGITS, match="all", stages="from_last")),
+    "boxes": Losses(detection=DETECTION, logits=BOXES),
+    "features": Losses(detection=DETECTION, features=FEATURES),
+    "boxes and features": Losses(detection=DETECTION, logits=BOXES, features=FEATURES),
 }
 
 
@@ -44,15 +45,15 @@ def main(at_once: int = 2, out: Path = Path("assets/results/hub_losses.json")) -
 
 
 def runs() -> dict[str, Run]:
-    """The runs by the name of their row: for each family the student alone, then each way of distilling it."""
+    """The runs by the name of their row: each way to train each family's student, alone first."""
     of: dict[str, Run] = {}
     for family in FAMILIES:
         run = hub.base(family, hub.SEEDS[0])
-        alone = replace(run, data=replace(run.data, part="val"), losses=shapes.run().losses)
-        of[f"{family}, alone"] = alone
+        run = replace(run, data=replace(run.data, part="val"))
         for way, losses in WAYS.items():
-            distilled = replace(losses, detection=alone.losses.detection)
-            of[f"{family}, {way}"] = replace(alone, losses=distilled, teacher=shapes_distill.TEACHER)
+            of[f"{family}, {way}"] = replace(
+                run, losses=losses, teacher=None if way == "alone" else shapes_distill.TEACHER
+            )
     return of
 
 
