@@ -17,6 +17,7 @@ from train.studies._grid import RUNS, Rows, result_writer, run_rows
 from train.studies._labelled import DETECTION, FEATURES, LOGITS
 
 FAMILIES = ("rt_detr_v2", "rf_detr")
+WARMUP = 80  # steps; the study `hub` took more for RF-DETR after these rows were trained
 BOXES = replace(LOGITS, match="positive", class_weight=0.0, stages="from_last")
 WAYS: dict[str, Losses] = {  # a teacher's last layer teaches all layers in "last layer" and "boxes"
     "alone": Losses(detection=DETECTION),
@@ -49,7 +50,7 @@ def runs() -> dict[str, Run]:
     of: dict[str, Run] = {}
     for family in FAMILIES:
         run = hub.base(family, hub.SEEDS[0])
-        run = replace(run, data=replace(run.data, part="val"))
+        run = replace(run, data=replace(run.data, part="val"), optim=replace(run.optim, warmup=WARMUP))
         for way, losses in WAYS.items():
             of[f"{family}, {way}"] = replace(
                 run, losses=losses, teacher=None if way == "alone" else shapes_distill.TEACHER
