@@ -131,7 +131,12 @@ def label_small_chunks(folder: Path) -> int:
 def test_two_processes_write_what_one_writes(photos):
     count = len(written(photos)["annotations"])
     assert processes.start(label_small_chunks, photos, into=photos / "said") == [str(count)] * 2
-    assert read_json(photos / "two.json") == read_json(photos / "out.json")
+    two, one = read_json(photos / "two.json"), read_json(photos / "out.json")
+    for said, wanted in zip(two.pop("annotations"), one.pop("annotations"), strict=True):
+        near = {key: pytest.approx(wanted.pop(key), rel=1e-4, abs=1e-3) for key in ("bbox", "area", "score")}
+        assert {key: said.pop(key) for key in near} == near  # on some machines batches of another size round otherwise
+        assert said == wanted
+    assert two == one
 
 
 def test_the_ids_of_a_file_are_kept(photos):
