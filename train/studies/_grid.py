@@ -36,14 +36,8 @@ IGNORED_FIELDS = {  # fields of a Run that do not change its result; teacher and
     "teacher",
     "init",
 }
-DECISIVE = (
-    "student",
-    "losses",
-    "distil",
-    "optim",
-    "data",
-    "seed",
-)  # fields of a Run that must agree with a trained one
+# Fields of a Run in which it must agree with a trained one, whose result is then its own.
+DECISIVE = ("student", "losses", "distil", "optim", "data", "seed")
 FIRST_MODULES = {"core.matching.costs": "core.matching"}  # where the classes in digests were first defined
 
 Rows = dict[str, dict]  # results by the name of the row
@@ -188,10 +182,13 @@ def differing(held: Run, run: Run) -> list[str]:
     return [key for key in DECISIVE if getattr(held, key) != getattr(run, key)]
 
 
-def trained_alike(rows: Rows, runs: dict[str, Run]) -> Rows:
-    """The rows that were trained with the settings of the runs of the same names, on whatever machine.
+def untrained(runs: dict[str, Run], rows: Rows) -> dict[str, Run]:
+    """The runs that have no row of the same name and settings, on whatever machine the row was trained.
 
     Teachers and first weights are not compared: where a study trains them, their bits differ from machine to machine.
     """
-    named = {name: row for name, row in rows.items() if name in runs}
-    return {name: row for name, row in named.items() if not differing(decode(Run, row["run"], name), runs[name])}
+
+    def is_row_of(run: Run, name: str) -> bool:
+        return name in rows and not differing(decode(Run, rows[name]["run"], name), run)
+
+    return {name: run for name, run in runs.items() if not is_row_of(run, name)}

@@ -22,7 +22,7 @@ from core.runs.diagnose.history import PLACES, read_history
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_printed, shapes_release
 from train.run import Losses, Run
 from train.studies import backbones, twins
-from train.studies._grid import RUNS, Rows, row_folder, run_rows, trained_alike
+from train.studies._grid import RUNS, Rows, row_folder, run_rows, untrained
 from train.studies._pace import step_seconds
 
 BACKBONES = RUNS / "backbones"
@@ -73,14 +73,13 @@ def main(at_once: int = 2, out: Path = Path("assets/results/components.json")) -
         write_json(out, about | {"rows": done | {name: row for name, row in old["rows"].items() if name not in done}})
 
     def train(rows: dict[str, Run], prepare: Callable[[], None] = lambda: None) -> None:
-        finished = trained_alike(old["rows"], rows)
-        missing = {name: run for name, run in rows.items() if name not in finished}
+        missing = untrained(rows, old["rows"])
         if missing:
             prepare()
         trained = run_rows(missing, at_once=at_once, on_row=write)
         for name, run in missing.items():
             trained[name]["gradient_share"] = {at: read_history(row_folder(run)).gradient(at) for at in PLACES}
-        results.update({name: (finished | trained)[name] for name in rows})
+        results.update({name: trained[name] if name in trained else old["rows"][name] for name in rows})
         write({})
         print_gains(list(rows), results)
 

@@ -30,7 +30,7 @@ from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies import backbones, exhausted
-from train.studies._grid import Rows, result_writer, row_folder, run_rows, trained_alike
+from train.studies._grid import Rows, result_writer, row_folder, run_rows, untrained
 from train.studies._labelled import DETECTION, FEATURES, LOGITS, PRIOR
 from train.studies.demo import table_line
 
@@ -81,10 +81,9 @@ def main(
         result_writer(out, **about)(rows)
 
     runs = students(SEEDS[:seeds], parts)
-    finished = trained_alike(rows, runs)
-    missing = {name: run for name, run in runs.items() if name not in finished}
-    taught = tuple(x for x in parts if missing.keys() & students(SEEDS[:seeds], (x,)).keys())
-    write(run_rows(teachers(taught), at_once=at_once))
+    missing = untrained(runs, rows)
+    unfinished_parts = tuple(x for x in parts if missing.keys() & students(SEEDS[:seeds], (x,)).keys())
+    write(run_rows(teachers(unfinished_parts), at_once=at_once))
     write(run_rows(missing, at_once=at_once, on_row=write))
     print("\n".join(table_line(name, row) for name, row in rows.items()) + "\n" + verdict(rows) + f"\nwritten to {out}")
 

@@ -14,7 +14,7 @@ FILE = Path(__file__).parents[3] / "assets" / "results" / "components.json"
 
 @pytest.fixture
 def trained(monkeypatch, tmp_path) -> list[str]:
-    """The names of the rows that are trained; each has the AP of a tenth of its place among them."""
+    """The names of the rows that are trained; the AP of each is a thousandth of its place among them."""
     monkeypatch.chdir(tmp_path)
     names: list[str] = []
 

@@ -103,7 +103,7 @@ def test_the_study_goes_on_where_it_stopped_and_ends_in_its_table_and_its_file(s
 
 
 def test_rows_of_the_file_are_not_trained_again_on_another_machine(small, monkeypatch, tmp_path):
-    """Of another seed or loss they would be, and then the teacher is needed too."""
+    """A row with other settings than the study now has is trained again, and so is its teacher."""
     out = tmp_path / "converged.json"
     converged.main(seeds=1, part="few", out=out)
     first = read_json(out)

@@ -20,7 +20,7 @@ STORE = Path("runs/best_store")
 
 
 def run() -> Run:
-    """Returns the run of `cheap` with three times its epochs. The weight of the logits loss is 0 after three quarters of them."""
+    """Returns `cheap` for three times as many epochs. The weight of its logits loss falls, and is 0 from three quarters on."""
     start = cheap.run()
     optim = replace(start.optim, epochs=3 * start.optim.epochs)
     return replace(start, name="best", distil=Distil(until=0.75, weights="falling"), optim=optim, teacher_store=STORE)
