@@ -7,9 +7,9 @@ from math import ceil
 from core.detectors import adamixer
 from core.losses import detection, features, logits, prior
 from train.recipes.on_shapes import shapes, shapes_teacher
-from train.run import Losses, Pseudo, Run
+from train.run import Distil, Losses, Pseudo, Run
 from train.studies import backbones
-from train.studies._grid import RUNS, Rows, row_folder
+from train.studies._grid import RUNS, row_folder
 from train.studies._pace import kept_costs
 
 FOLDER = RUNS / "labels"
@@ -17,20 +17,23 @@ BUDGET, IMAGES, SCORE = 4500, 2400, 0.4  # steps of the student alone; images wi
 DRAW = 1  # data seed of the images that teacher and backbones learn from; the student's have 0
 # Numbers of labelled images, those of the main question first.
 GROUPS, EXTENDED = ((150, 2400), (38, 600)), (75, 300, 1200)
-FULL_AT = (150, 2400)  # labelled images of the rows with a live teacher
+FEW_AND_ALL = (150, 2400)  # labelled images of the rows with a live teacher, and of those with falling weights
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 LENGTHS = (1.0, 0.5, 0.25)  # of the student alone, as shares of the budget
 DETECTION, LOGITS = detection.Config(weight=1.0), logits.Config(weight=1.0)
 FEATURES, PRIOR = features.Config(weight=1.0), prior.Config(weight=1.0)
+FALLING = Distil(until=0.75, weights="falling")
 METHODS = {  # by name, the losses; `alone` has no teacher, `full` a live one, the others a stored one
     "alone": Losses(detection=DETECTION),
     "pseudo": Losses(detection=DETECTION),
     "logits": Losses(detection=DETECTION, logits=LOGITS),
+    "falling": Losses(detection=DETECTION, logits=LOGITS),
     "prior": Losses(detection=DETECTION, logits=LOGITS, prior=PRIOR),
     "full": Losses(detection=DETECTION, logits=LOGITS, features=FEATURES, prior=PRIOR),
 }
 Setting = tuple[int, str]  # number of labelled images, and method
-Costs = dict[str, float]  # seconds of a step by method; under "image", those in which the teacher looks at an image
+# Seconds of a step by method, but "falling"; under "image", those in which the teacher looks at an image.
+Costs = dict[str, float]
 
 
 def prepare_backbones() -> None:
@@ -67,7 +70,7 @@ def student(labelled: int, method: str, epochs: int, seed: int) -> Run:
         unlabelled=("rest",) if others else (),
     )
     run = replace(run, data=data, optim=replace(run.optim, epochs=epochs), losses=METHODS[method], seed=seed)
-    run = replace(quiet(run), init=backbone_file(run))
+    run = replace(quiet(run), init=backbone_file(run), distil=FALLING if method == "falling" else Distil())
     if others:
         run = replace(run, pseudo=Pseudo(score=SCORE))
     if method != "alone":
@@ -95,28 +98,32 @@ def alone_epochs(labelled: int, share: float) -> int:
     return max(1, int(share * BUDGET / ceil(labelled / shapes.run().optim.batch)))
 
 
-def best_lengths(tuned: Rows) -> dict[int, float]:
-    """The best length of the student alone for each number of labelled images that was tuned, as a share of the budget."""
+def best_lengths(tuned: dict[str, float]) -> dict[int, float]:
+    """The best length of the student alone for each number of labelled images, as a share of the budget.
+
+    `tuned` are the AP of the tuning rows by their names.
+    """
     numbers = dict.fromkeys(int(name.split()[0]) for name in tuned)
-    return {n: max(LENGTHS, key=lambda share: tuned[tuning_name(n, share)]["ap"]) for n in numbers}
+    return {n: max(LENGTHS, key=lambda share: tuned[tuning_name(n, share)]) for n in numbers}
 
 
 def measured_costs() -> Costs:
     """The costs of the methods; the teacher store of all images is filled for it."""
-    runs = {method: student(GROUPS[0][0], method, 1, 0) for method in METHODS}
+    runs = {method: student(GROUPS[0][0], method, 1, 0) for method in METHODS if method != "falling"}
     return kept_costs(FOLDER / "costs.json", runs, student(IMAGES, "logits", 1, 0))
 
 
 def settings(group: Sequence[int]) -> list[Setting]:
     """The settings with these numbers of labelled images. With all labels there is no pseudo truth."""
     plain = [(n, m) for m in ("alone", "pseudo", "logits") for n in group if (n, m) != (IMAGES, "pseudo")]
-    return plain + [(n, "full") for n in group if n in FULL_AT]
+    return plain + [(n, m) for m in ("falling", "full") for n in group if n in FEW_AND_ALL]
 
 
 def extended_settings() -> list[Setting]:
-    """The settings that `--extended` adds: more numbers of labelled images, and the query prior with all of them."""
+    """The settings that `--extended` adds: more numbers of labelled images, and what the first part lacks with some of them."""
     numbers = sorted({n for group in GROUPS for n in group} | set(EXTENDED))
-    return settings(EXTENDED) + [(n, "prior") for n in numbers]
+    falling = [(n, "falling") for n in numbers if n not in FEW_AND_ALL]
+    return settings(EXTENDED) + falling + [(n, "prior") for n in numbers]
 
 
 def setting_run(setting: Setting, seed: int, costs: Costs, lengths: dict[int, float]) -> Run:
@@ -127,7 +134,15 @@ def setting_run(setting: Setting, seed: int, costs: Costs, lengths: dict[int, fl
         return student(labelled, method, alone_epochs(labelled, lengths[nearest]), seed)
     left = BUDGET * costs["alone"] - asked_images(labelled, method) * costs["image"]
     steps_per_epoch = ceil(IMAGES / shapes.run().optim.batch)
-    return student(labelled, method, max(1, int(left / costs[method] / steps_per_epoch)), seed)
+    return student(labelled, method, max(1, int(left / step_cost(labelled, method, costs) / steps_per_epoch)), seed)
+
+
+def step_cost(labelled: int, method: str, costs: Costs) -> float:
+    """The mean seconds of a step. Once distillation has ended, a step costs as much as without it."""
+    if method != "falling":
+        return costs[method]
+    after = costs["alone" if labelled == IMAGES else "pseudo"]
+    return FALLING.until * costs["logits"] + (1 - FALLING.until) * after
 
 
 def asked_images(labelled: int, method: str) -> int:
@@ -149,5 +164,5 @@ def with_costs(name: str, row: dict, costs: Costs) -> dict:
         "labelled": labelled,
         "method": method,
         "teacher_seconds": teacher_seconds,
-        "seconds": teacher_seconds + row["steps"] * costs[method],
+        "seconds": teacher_seconds + row["steps"] * step_cost(labelled, method, costs),
     }

@@ -23,7 +23,7 @@ from core.metrics.paired import gain_text, paired_gain
 from train.recipes.on_shapes import shapes, shapes_distill, shapes_teacher
 from train.run import Distil, Losses, Run
 from train.studies._grid import RUNS, Rows, row_folder, run_rows
-from train.studies._labelled import DETECTION, LOGITS, PRIOR, quiet
+from train.studies._labelled import DETECTION, FALLING, LOGITS, PRIOR, quiet
 from train.studies._pace import kept_costs
 from train.studies.twins import scores
 
@@ -32,7 +32,6 @@ BUDGET, IMAGES = 6000, 2400  # steps of the student alone; images that the stude
 TEACHER_IMAGES, TEACHER_EPOCHS = 4800, 24
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 JOINT = replace(PRIOR, joint=True)
-FALLING = Distil(until=0.75, weights="falling")
 Schedule = Literal["flat-decay", "cosine"]
 SCHEDULES: tuple[Schedule, ...] = ("flat-decay", "cosine")
 

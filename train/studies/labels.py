@@ -9,10 +9,14 @@ No label leaks: the teacher and the backbones that all start from have learnt fr
 alone has the best of three schedules, chosen for each N on shapes/val with another seed; the other methods are not tuned.
 AP is that on shapes/test.
 
-Finished rows are not trained again. `--extended` adds more numbers of labelled images, and the query prior.
+In the rows `falling` the weight of the logits falls to 0, which it reaches after three quarters of the steps.
+
+Rows of the file are not trained again, also on another machine, which then trains a teacher of its own for the missing ones.
+`--extended` adds more numbers of labelled images, and the query prior.
 Command: python -m train study labels    Time: 2 to 3 hours on two cores. Result: assets/results/labels.json
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ import torch
 from core.files import read_json, write_json
 from core.metrics.pseudo_truth.label_worth import table, worth
 from train.run import Run
-from train.studies._grid import Rows, run_rows
+from train.studies._grid import Rows, run_rows, untrained
 from train.studies._labelled import (
     BUDGET,
     GROUPS,
@@ -51,27 +55,58 @@ def main(at_once: int = 2, extended: bool = False, out: Path = Path("assets/resu
         out: File of the results.
     """
     torch.set_num_threads(1)
-    prepare_backbones()
+    old: dict[str, Any] = read_json(out) if out.exists() else {"tuning": {}, "rows": {}}
     about: dict[str, Any] = {"command": "python -m train study labels", "budget_steps": BUDGET, "score": SCORE}
-    tuned, rows = dict[str, dict](), dict[str, dict]()
+    about |= {key: old[key] for key in ("teacher", "costs") if key in old}
+    tuned, rows = dict[str, float](), dict[str, dict]()
 
     def write(new: Rows) -> None:
-        done = {name: with_costs(name, row, about["costs"]) for name, row in (rows | new).items()}
+        known = old["rows"] | rows | new
+        done = {name: with_costs(name, row, about["costs"]) for name, row in known.items()}
         unfinished = [name for name in names(extended) if name not in done]
-        write_json(out, about | {"unfinished": unfinished, "worth": worth(done), "rows": done})
+        write_json(out, about | {"tuning": tuned, "unfinished": unfinished, "worth": worth(done), "rows": done})
+
+    def runs(wanted: list[Setting]) -> dict[str, Run]:
+        return named_runs(wanted, about["costs"], best_lengths(tuned))
+
+    def train(wanted: list[Setting]) -> None:
+        missing = untrained(runs(wanted), old["rows"])
+        if missing:
+            prepare_teacher(about, at_once)
+        # The folder of the teacher is known once it has been trained.
+        missing = {name: run for name, run in runs(wanted).items() if name in missing}
+        rows.update(run_rows(missing, at_once=at_once, on_row=write))
 
     for group in GROUPS:
-        tuned |= run_rows({"teacher": teacher()} | tuning_rows(group), at_once=at_once)
-        about["teacher"] = tuned.pop("teacher")
-        about |= {"costs": measured_costs(), "tuning": {name: row["ap"] for name, row in tuned.items()}}
-        runs = named_runs(settings(group), about["costs"], best_lengths(tuned))
-        rows |= run_rows(runs, at_once=at_once, on_row=write)
+        tuned |= tuned_lengths(group, old["tuning"], at_once)
+        if "costs" not in about:
+            prepare_teacher(about, at_once)
+        train(settings(group))
     if extended:
-        rows |= run_rows(
-            named_runs(extended_settings(), about["costs"], best_lengths(tuned)), at_once=at_once, on_row=write
-        )
+        train(extended_settings())
     write({})
     print(table(read_json(out)["rows"]) + f"\nwritten to {out}")
+
+
+def tuned_lengths(group: Sequence[int], known: dict[str, float], at_once: int) -> dict[str, float]:
+    """The AP of the student alone for each of these numbers of labelled images and each length; trains those not known."""
+    runs = tuning_rows(group)
+    missing = {name: run for name, run in runs.items() if name not in known}
+    if missing:
+        prepare_backbones()
+    found = {name: row["ap"] for name, row in run_rows(missing, at_once=at_once).items()}
+    return {name: found[name] if name in found else known[name] for name in runs}
+
+
+def prepare_teacher(about: dict[str, Any], at_once: int) -> None:
+    """Trains backbones and teacher and fills the teacher store, if they are not there yet.
+
+    The teacher's result and the costs of all methods enter `about`; those of a former file stay, so that rows have equal seconds.
+    """
+    prepare_backbones()
+    row = run_rows({"teacher": teacher()}, at_once=at_once)["teacher"]
+    for key, value in {"teacher": row, "costs": measured_costs()}.items():
+        about.setdefault(key, value)
 
 
 def names(extended: bool) -> list[str]:

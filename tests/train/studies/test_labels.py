@@ -1,5 +1,6 @@
 """The study of labels: what its rows learn from, and that no row takes more time than the student alone."""
 
+import shutil
 from dataclasses import replace
 from functools import cache
 from math import ceil
@@ -8,7 +9,7 @@ from statistics import mean
 
 import pytest
 
-from core.files import read_json
+from core.files import read_json, write_json
 from core.nn import backbones
 from core.runs.checkpoint import save_module
 from core.runs.results import result
@@ -16,6 +17,7 @@ from tests.helpers import runs, tiny
 from train.engine.loop import fit
 from train.job.build import build
 from train.job.stored_teacher import open_store
+from train.run import Distil
 from train.studies import _labelled, _pace, labels
 from train.studies._grid import row_folder
 
@@ -34,10 +36,10 @@ def rows() -> dict:
     return labels.named_runs(wanted, COSTS, LENGTHS)
 
 
-def test_the_first_part_has_39_rows_and_begins_with_the_main_question():
+def test_the_first_part_has_45_rows_and_begins_with_the_main_question():
     names = labels.names(extended=False)
-    assert len(names) == len(set(names)) == 39 and set(names) < set(labels.names(extended=True)) == set(rows())
-    assert {name.split()[0] for name in names[:21]} == {"150", "2400"}
+    assert len(names) == len(set(names)) == 45 and set(names) < set(labels.names(extended=True)) == set(rows())
+    assert {name.split()[0] for name in names[:27]} == {"150", "2400"}
 
 
 def test_no_row_takes_more_time_than_the_student_alone():
@@ -46,7 +48,7 @@ def test_no_row_takes_more_time_than_the_student_alone():
         steps = run.optim.epochs * ceil(images / run.optim.batch)
         row = _labelled.with_costs(name, {"steps": steps}, COSTS)
         budget = _labelled.BUDGET * COSTS["alone"]
-        epoch = COSTS[row["method"]] * ceil(images / run.optim.batch)
+        epoch = COSTS["logits" if row["method"] == "falling" else row["method"]] * ceil(images / run.optim.batch)
         share = LENGTHS.get(row["labelled"], 1.0) if row["method"] == "alone" else 1.0
         assert row["seconds"] <= budget
         assert row["method"] == "alone" and row["labelled"] not in LENGTHS or row["seconds"] > share * budget - epoch
@@ -58,9 +60,12 @@ def test_rows_learn_from_what_their_name_says():
         assert run.data.train_limit == (labelled if labelled < 2400 else None)
         assert run.data.unlabelled == (("rest",) if labelled < 2400 and method != "alone" else ())
         assert (run.teacher is not None) == (method != "alone")
-        assert (run.teacher_store is not None) == (method in ("pseudo", "logits", "prior"))
+        assert (run.teacher_store is not None) == (method in ("pseudo", "logits", "falling", "prior"))
+        assert run.distil == (_labelled.FALLING if method == "falling" else Distil())
         weights = {key for key, value in vars(run.losses).items() if value.weight}
-        extra = {"alone": (), "pseudo": (), "logits": ("logits",), "prior": ("logits", "prior")}
+        extra = {"alone": (), "pseudo": (), "prior": ("logits", "prior")} | dict.fromkeys(
+            ("logits", "falling"), ("logits",)
+        )
         assert weights == {"detection", *extra.get(method, ("logits", "prior", "features"))}
         assert run.data.part == "test" and f"labels/backbones/{run.student.backbone}" in run.init
 
@@ -75,8 +80,15 @@ def test_the_student_alone_has_the_best_of_three_lengths_on_other_images_than_it
     tuned = _labelled.tuning_rows((150, 600))
     assert len(tuned) == 6 and {run.data.part for run in tuned.values()} == {"val"}
     assert {run.seed for run in tuned.values()}.isdisjoint(_labelled.SEEDS)
-    aps = {name: {"ap": 0.3} for name in tuned} | {"600 alone, 0.25 of the budget": {"ap": 0.4}}
-    assert _labelled.best_lengths(aps | {"150 alone, 0.5 of the budget": {"ap": 0.5}}) == {150: 0.5, 600: 0.25}
+    aps = dict.fromkeys(tuned, 0.3) | {"600 alone, 0.25 of the budget": 0.4}
+    assert _labelled.best_lengths(aps | {"150 alone, 0.5 of the budget": 0.5}) == {150: 0.5, 600: 0.25}
+
+
+def test_a_step_costs_less_once_its_distillation_has_ended():
+    """Three quarters of the steps have the logits; after that objects of unlabelled images still come from the store."""
+    assert _labelled.step_cost(2400, "falling", COSTS) == pytest.approx(0.75 * 0.06 + 0.25 * 0.05)
+    assert _labelled.step_cost(150, "falling", COSTS) == pytest.approx(0.75 * 0.06 + 0.25 * 0.055)
+    assert _labelled.step_cost(150, "logits", COSTS) == 0.06
 
 
 @pytest.fixture
@@ -87,7 +99,7 @@ def small(monkeypatch, one_step_each):
     monkeypatch.setattr(_labelled, "IMAGES", 10)
     monkeypatch.setattr(_labelled, "GROUPS", ((4, 10),))
     monkeypatch.setattr(_labelled, "EXTENDED", (6,))
-    monkeypatch.setattr(_labelled, "FULL_AT", (4,))
+    monkeypatch.setattr(_labelled, "FEW_AND_ALL", (4,))
     monkeypatch.setattr(_labelled, "BUDGET", 6)
     monkeypatch.setattr(_labelled, "LENGTHS", (1.0,))
     monkeypatch.setattr("core.data.shapes.dataset.COUNTS", {"train": 10, "val": 4, "test": 4})
@@ -117,7 +129,7 @@ def test_the_study_ends_in_its_table_and_its_file(small, monkeypatch, tmp_path, 
     labels.main(out=out)
     written = read_json(out)
     assert set(written["rows"]) == {
-        *("4 alone-0", "4 pseudo-0", "4 logits-0", "4 full-0", "10 alone-0", "10 logits-0"),
+        *("4 alone-0", "4 pseudo-0", "4 logits-0", "4 falling-0", "4 full-0", "10 alone-0", "10 logits-0"),
     }
     assert written["unfinished"] == [] and set(written["tuning"]) == set(_labelled.tuning_rows((4, 10)))
     for name, row in written["rows"].items():
@@ -132,6 +144,32 @@ def test_the_study_ends_in_its_table_and_its_file(small, monkeypatch, tmp_path, 
     labels.main(out=out)  # called again, it trains nothing and writes the same
     assert [f.stat().st_mtime_ns for f in sorted(tmp_path.glob("runs/rows/*/student.safetensors"))] == begun
     assert read_json(out) == written
+
+
+def test_rows_of_the_file_are_kept_where_nothing_has_been_trained(small, monkeypatch, tmp_path):
+    """On another machine a teacher is trained for the missing row alone; costs, and so the lengths of rows, stay."""
+    out, trained = tmp_path / "labels.json", list[str]()
+
+    def recorded(wanted, **options):
+        trained.extend(wanted)
+        return trained_here(wanted, **options)
+
+    monkeypatch.setattr(labels, "run_rows", recorded)
+    labels.main(out=out)
+    before, backbone = read_json(out), next(Path().glob("runs/labels/backbones/*.safetensors"))
+    weights = backbone.read_bytes()
+    shutil.rmtree("runs")
+    trained.clear()
+    labels.main(out=out)
+    assert trained == [] and read_json(out) == before
+    write_json(out, before | {"rows": {name: row for name, row in before["rows"].items() if name != "4 falling-0"}})
+    backbone.parent.mkdir(parents=True)
+    backbone.write_bytes(weights)
+    labels.main(out=out)
+    after = read_json(out)
+    assert trained == ["teacher", "4 falling-0"] and set(after["rows"]) == set(before["rows"])
+    assert all(after[key] == before[key] for key in ("costs", "tuning", "teacher", "unfinished"))
+    assert after["rows"]["4 falling-0"]["ap"] == before["rows"]["4 falling-0"]["ap"]
 
 
 def test_a_stored_teacher_is_timed_from_its_store(small, monkeypatch):
