@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from analysis.inputs.logged import training_log
-from core import losses
+from core import detectors, losses
+from core.runs.config import encode
 
 # The parts of a run's configuration that must agree for two rows to be the same training, losses and seed aside.
 TRAINING = ("student", "data", "optim", "init", "amp")
@@ -115,6 +116,7 @@ class Row:
         if not self.run:
             return self.name
         run = without_local_folders(self.run)
+        run["student"] = with_defaults(run["student"])
         return json.dumps({part: without_falsy(run.get(part)) for part in parts}, sort_keys=True)
 
     def score(self, key: str = "ap") -> float | None:
@@ -134,6 +136,25 @@ def without_local_folders(run: dict) -> dict:
 def last_two_parts(path: str) -> str:
     """The file and its folder of an absolute path; a relative path as it is."""
     return "/".join(Path(path).parts[-2:]) if Path(path).is_absolute() else path
+
+
+def with_defaults(student: dict) -> dict:
+    """A student's configuration with the defaults of options that were added after it was written.
+
+    It is returned as it is if the detector is not known here.
+    """
+    name = student["detector"]
+    return merged(encode(detectors.module(name).Config()), student) if name in detectors.names() else student
+
+
+def merged(defaults: dict, values: dict) -> dict:
+    """Values and, where a key is missing, the defaults, in nested dicts too."""
+    inner = {
+        k: merged(defaults[k], v)
+        for k, v in values.items()
+        if isinstance(v, dict) and isinstance(defaults.get(k), dict)
+    }
+    return defaults | values | inner
 
 
 def without_falsy(value: object) -> object:

@@ -25,11 +25,13 @@ from analysis.inputs.logged import ASSIGNMENTS
 from analysis.inputs.rows import Row, without_local_folders
 from analysis.inputs.sources import read_inputs, rows_at, write_summary
 from analysis.query_table.collect import rows_of_images
+from core import detectors
 from core.boxes import iou
 from core.data.category import Category
 from core.drop_ins import DropIns
 from core.errors import UserError
 from core.losses._layer_mapping import layer_pairs
+from core.runs.config import encode
 from tests.helpers import summaries
 from tests.helpers.summaries import OURS, row
 
@@ -226,6 +228,18 @@ def test_a_field_that_came_later_and_is_off_makes_no_other_training():
     assert Row("a", old).training_key == Row("b", new).training_key
     assert Row("a", old | {"run": without_local_folders(old["run"])}).training_key == Row("b", new).training_key
     new["run"]["data"]["later"] = 1
+    assert Row("a", old).training_key != Row("b", new).training_key
+
+
+def test_an_option_of_the_detector_that_came_later_makes_no_other_training():
+    """Whatever its default: rows of a file that two versions have written are compared with each other."""
+    old, new = row(0.4), row(0.5, 0, OURS)
+    for given in (old, new):
+        given["run"]["student"] = encode(detectors.module("adamixer").Config(queries=20))
+    matching = old["run"]["student"]["config"]["matching"]
+    assert matching.pop("class_cost") == "focal" and matching.pop("no_object") == 0.1
+    assert Row("a", old).training_key == Row("b", new).training_key
+    matching["no_object"] = 0.2
     assert Row("a", old).training_key != Row("b", new).training_key
 
 
