@@ -69,27 +69,25 @@ def main(
         part: Part whose rows are trained; without it all are. The file keeps the rows of the other parts.
         out: File of the results.
     """
-    parts = (part,) if part else PARTS
-    if "few" in parts and not (exhausted.FIRST_WEIGHTS / f"{exhausted.WIDER}.safetensors").exists():
-        backbones.main(exhausted.FIRST_WEIGHTS, names=(exhausted.WIDER,))
-    wanted = list(students(SEEDS[:seeds]))
     rows: Rows = read_json(out)["rows"] if out.exists() else {}
+
+    def missing(*parts: Part) -> dict[str, Run]:
+        return untrained(students(SEEDS[:seeds], parts), rows)
 
     def write(new: Rows) -> None:
         rows.update(new)
-        about = {"command": "python -m train study converged", "unfinished": [x for x in wanted if x not in rows]}
-        result_writer(out, **about)(rows)
+        result_writer(out, command="python -m train study converged", unfinished=list(missing(*PARTS)))(rows)
 
-    runs = students(SEEDS[:seeds], parts)
-    missing = untrained(runs, rows)
-    unfinished_parts = tuple(x for x in parts if missing.keys() & students(SEEDS[:seeds], (x,)).keys())
-    write(run_rows(teachers(unfinished_parts), at_once=at_once))
-    write(run_rows(missing, at_once=at_once, on_row=write))
+    parts = tuple(x for x in PARTS if part in (None, x) and missing(x))
+    write(run_rows(teachers(parts), at_once=at_once))
+    write(run_rows(missing(*parts), at_once=at_once, on_row=write))
     print("\n".join(table_line(name, row) for name, row in rows.items()) + "\n" + verdict(rows) + f"\nwritten to {out}")
 
 
 def teachers(parts: tuple[Part, ...]) -> dict[str, Run]:
-    """The teachers that the students of these parts learn from, by the names of their rows."""
+    """The teachers that the students of these parts learn from, by the names of their rows; trains the backbone of one."""
+    if "few" in parts and not (exhausted.FIRST_WEIGHTS / f"{exhausted.WIDER}.safetensors").exists():
+        backbones.main(exhausted.FIRST_WEIGHTS, names=(exhausted.WIDER,))
     of_few = {"few teacher": exhausted.teacher()} if "few" in parts else {}
     return of_few | ({"teacher": teacher()} if set(parts) - {"few"} else {})
 
