@@ -1,8 +1,8 @@
 """A small detector of transformers on your own photos, distilled from any teacher, such as `hub_teacher`.
 
 Paper      DETRDistill, arXiv 2211.10156: target-aware features. The query prior needs a teacher of the same family
-           (--losses.prior.weight 1). The logits cost RT-DETRv2 and RF-DETR AP (docs/results.md); for detectors whose queries are
-           learned, such as DETR, add them (--losses.logits.weight 1)
+           (--losses.prior.weight 1). The logits (--losses.logits.weight 1) cost RT-DETRv2 and RF-DETR AP (docs/results.md); they
+           were not tried with families whose queries are learned, such as DETR
 Command    python -m train fit hub_distill --init FOLDER --teacher runs/hub_teacher --data.train TRAIN.json --data.val VAL.json
            --data.images FOLDER
 Hardware   a GPU
