@@ -18,6 +18,7 @@ TITLES = {
     "alone": "student alone",
     "pseudo": "and unlabelled images, pseudo truth",
     "logits": "and the teacher's stored logits",
+    "falling": "and stored logits that fall away",
     "prior": "and the query prior",
     "full": "DETRDistill, live teacher",
 }
@@ -25,6 +26,7 @@ STYLES = {
     "alone": style.ROLE_STYLES["student"],
     "pseudo": {"color": style.TRUTH, "marker": "^", "linestyle": (0, (3, 1, 1, 1))},
     "logits": style.ROLE_STYLES["distilled"],
+    "falling": {"color": style.OTHER[3], "marker": "P", "linestyle": (0, (2, 1))},
     "prior": {"color": style.PRIOR, "marker": "v", "linestyle": (0, (5, 1))},
     "full": {"color": style.MATCH, "marker": "s", "linestyle": (0, (1, 1))},
 }

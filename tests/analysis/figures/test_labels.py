@@ -5,6 +5,7 @@ import pytest
 from analysis.figures import labels
 from analysis.inputs.inputs import Absent, Inputs
 from analysis.inputs.rows import Row
+from train.studies import _labelled
 
 
 def row(labelled: int, method: str, seed: int, ap: float) -> Row:
@@ -41,6 +42,11 @@ def test_a_line_for_each_method_is_drawn(inputs):
     assert lines[labels.TITLES["alone"]] == [[150, pytest.approx(32)], [2400, pytest.approx(62)]]
     assert lines[labels.TITLES["pseudo"]] == [[150, pytest.approx(54)]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["150", "2,400"]
+
+
+def test_every_method_of_the_study_has_a_line_of_its_own():
+    assert set(labels.TITLES) == set(labels.STYLES) == set(_labelled.METHODS)
+    assert len({look["color"] for look in labels.STYLES.values()}) == len(labels.STYLES)
 
 
 def test_other_rows_are_no_study_of_labels(tmp_path):
