@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from analysis.bench import Aim, fastest, machine
 from analysis.bench._operations import counted
+from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import losses
 from core.convert.hub_folder import divisor, matching, with_strides
@@ -28,7 +29,6 @@ from core.distiller import Distiller, map_weights
 from core.hub.families import FAMILIES
 from core.hub.settings import import_transformers, width_of
 from core.types import Images, Targets
-from train.memory.allocator import keep_freed_memory
 
 SIZE, QUICK_SIZE = (640, 640), (192, 192)
 QUICK = ("rt_detr_v2",)
