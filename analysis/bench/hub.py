@@ -16,10 +16,12 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analysis.bench import Aim, fastest, machine
 from analysis.bench._operations import counted
+from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import losses
 from core.convert.hub_folder import divisor, matching, with_strides
@@ -28,7 +30,6 @@ from core.distiller import Distiller, map_weights
 from core.hub.families import FAMILIES
 from core.hub.settings import import_transformers, width_of
 from core.types import Images, Targets
-from train.memory.allocator import keep_freed_memory
 
 SIZE, QUICK_SIZE = (640, 640), (192, 192)
 QUICK = ("rt_detr_v2",)
@@ -84,7 +85,7 @@ def timed(family: str, size: tuple[int, int], turns: Mapping[str, int]) -> list[
     distiller = Distiller(ours, detection, map_weights(detection, {"detection": 1.0}))
     forwards = {
         "ours": lambda: forward(ours, images),
-        "transformers": lambda: reference_forward(network, images, ours.mean, ours.std),
+        "transformers": lambda: reference_forward(network, (images.pixels.float() - ours.mean) / ours.std, padding),
     }
     steps = {
         "ours": lambda: step(distiller, images, targets),
@@ -134,9 +135,10 @@ def forward(detector: hub.Model, images: Images) -> None:
 
 
 @torch.no_grad()
-def reference_forward(network: Any, images: Images, mean: Tensor, std: Tensor) -> None:
-    """Predictions of transformers' model for images that fill their batch."""
-    network((images.pixels.float() - mean) / std, pixel_mask=(~images.padding).long())
+def reference_forward(network: Any, normalised: Tensor, padding: Tensor) -> None:
+    """Predictions of transformers' model for a normalised image, which is padded first."""
+    more = (0, padding.shape[-1] - normalised.shape[-1], 0, padding.shape[-2] - normalised.shape[-2])
+    network(F.pad(normalised, more), pixel_mask=(~padding).long())
 
 
 def step(distiller: Distiller, images: Images, targets: Targets) -> None:

@@ -132,9 +132,14 @@ def setting_run(setting: Setting, seed: int, costs: Costs, lengths: dict[int, fl
     if method == "alone":
         nearest = min(lengths, key=lambda n: abs(n - labelled))
         return student(labelled, method, alone_epochs(labelled, lengths[nearest]), seed)
-    left = BUDGET * costs["alone"] - asked_images(labelled, method) * costs["image"]
+    return student(labelled, method, taught_epochs(labelled, method, costs, BUDGET), seed)
+
+
+def taught_epochs(labelled: int, method: str, costs: Costs, budget: int) -> int:
+    """The epochs with a teacher in the seconds in which the student alone makes `budget` steps; at least 1."""
+    left = budget * costs["alone"] - asked_images(labelled, method) * costs["image"]
     steps_per_epoch = ceil(IMAGES / shapes.run().optim.batch)
-    return student(labelled, method, max(1, int(left / step_cost(labelled, method, costs) / steps_per_epoch)), seed)
+    return max(1, int(left / step_cost(labelled, method, costs) / steps_per_epoch))
 
 
 def step_cost(labelled: int, method: str, costs: Costs) -> float:

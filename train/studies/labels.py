@@ -45,8 +45,10 @@ from train.studies._labelled import (
     with_costs,
 )
 
+FILE = Path("assets/results/labels.json")
 
-def main(at_once: int = 2, extended: bool = False, out: Path = Path("assets/results/labels.json")) -> None:
+
+def main(at_once: int = 2, extended: bool = False, out: Path = FILE) -> None:
     """Trains all rows, `at_once` of them side by side, prints their table and writes them to `out`.
 
     Args:
