@@ -147,24 +147,28 @@ def few(seed: int) -> dict[str, Run]:
 
 
 def verdict(rows: Rows) -> str:
-    """A sentence for each length and seed whose rows are there, and a line for each row of few images.
+    """A sentence for each length and seed whose rows are there, and a line for each other distilled student.
 
     The sentence tells the teacher's lead, and the gain of each method over the student alone; the line the gain over the student
     alone under the same schedule.
     """
     lengths = [(epochs, seed) for epochs in LENGTHS for seed in SEEDS]
     complete = [x for x in lengths if all(f"{x[0]} {method}-{x[1]}" in rows for method in LONG)]
-    return "\n".join([*(sentence(rows, *x) for x in complete), *few_lines(rows)])
+    return "\n".join([*(sentence(rows, *x) for x in complete), *gain_lines(rows)])
 
 
-def few_lines(rows: Rows) -> Iterator[str]:
-    """The gain of each distilled student of few images over the one alone, in the seeds that have both."""
+def gain_lines(rows: Rows) -> Iterator[str]:
+    """The gain of each student of `ends` and `few` over the one alone, in the seeds that have both."""
+    epochs = LENGTHS[0]
+    bases = {f"{epochs} all, {name}": (f"{epochs} alone", f"{epochs} epochs, all, {name}") for name in ENDS}
     for name in few(SEEDS[0]):
         base = "alone, demo's schedule" if name.endswith("demo's schedule") else "alone"
-        seeds = [seed for seed in SEEDS if f"few {name}-{seed}" in rows and f"few {base}-{seed}" in rows]
-        if seeds and name != base:
-            ap, alone = ([rows[f"few {x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
-            yield f"few images, {name}, AP over the student alone: {gain_text(paired_gain(ap, alone))}"
+        bases |= {f"few {name}": (f"few {base}", f"few images, {name}")} if name != base else {}
+    for name, (base, title) in bases.items():
+        seeds = [seed for seed in SEEDS if f"{name}-{seed}" in rows and f"{base}-{seed}" in rows]
+        if seeds:
+            ap, alone = ([rows[f"{x}-{seed}"]["ap"] for seed in seeds] for x in (name, base))
+            yield f"{title}, AP over the student alone: {gain_text(paired_gain(ap, alone))}"
 
 
 def sentence(rows: Rows, epochs: int, seed: int) -> str:

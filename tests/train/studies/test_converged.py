@@ -140,11 +140,13 @@ def test_a_part_trains_its_own_rows_and_keeps_the_others(small, monkeypatch, tmp
     assert read_json(out)["unfinished"] == [f"{epochs} {method}-0" for epochs in (1, 2) for method in converged.LONG]
 
 
-def test_students_of_few_images_are_compared_with_the_one_alone_under_their_schedule():
+def test_other_students_are_compared_with_the_one_alone_under_their_schedule():
     ap = {"few alone": (0.24, 0.26), "few logits": (0.22, 0.25), "few features": (0.3,)}
     ap |= {"few alone, demo's schedule": (0.32,), "few all, demo's schedule": (0.33,), "few prior": ()}
+    ap |= {"60 alone": (0.70, 0.71), "60 all, falling": (0.72,)}
     rows = {f"{name}-{seed}": {"ap": x} for name, values in ap.items() for seed, x in enumerate(values)}
     assert converged.verdict(rows | {"few teacher": {"ap": 0.3}}).splitlines() == [
+        "60 epochs, all, falling, AP over the student alone: +2.0",
         "few images, logits, AP over the student alone: -1.5 ± 6.4, not significant",
         "few images, features, AP over the student alone: +6.0",
         "few images, all, demo's schedule, AP over the student alone: +1.0",
