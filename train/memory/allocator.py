@@ -1,13 +1,14 @@
 """Makes glibc keep freed memory in the process for the next step, instead of returning it to the system page by page.
 
-This saves a tenth to a fifth of the time of a small step on a CPU.
+This saves a tenth to a fifth of the time of a small step on a CPU. A large one needs up to a tenth less time and some 5% more memory
+than with blocks above 32 MB in mappings of their own.
 """
 
 import ctypes
 import os
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the options M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
-LARGEST = 1 << 30, 1 << 25  # bytes; the second is the largest value that glibc accepts
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # the options M_TRIM_THRESHOLD and M_MMAP_MAX of glibc's malloc.h
+KEPT = 1 << 30  # bytes at the end of the heap that are not returned
 
 
 def keep_freed_memory() -> None:
@@ -16,5 +17,5 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
-        for option, value in zip((TRIM_THRESHOLD, MMAP_THRESHOLD), LARGEST):
-            mallopt(option, value)
+        mallopt(TRIM_THRESHOLD, KEPT)
+        mallopt(MMAP_MAX, 0)  # a block of its own mapping would be returned as soon as it is freed

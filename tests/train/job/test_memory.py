@@ -108,7 +108,7 @@ from train.memory.allocator import keep_freed_memory
 KEEP
 def step():
     for _ in range(20):
-        torch.zeros(2_000_000)
+        torch.zeros(SIZE)
 step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 step()
@@ -118,10 +118,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
-    def pages(keep: str, **environment) -> int:
-        code = FAULTS.replace("KEEP", keep)
+    def pages(keep: str, size: int = 2_000_000, **environment) -> int:
+        code = FAULTS.replace("KEEP", keep).replace("SIZE", str(size))
         return int(subprocess.check_output([sys.executable, "-c", code], env=plain | environment, text=True, cwd=ROOT))
 
     plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     assert pages("keep_freed_memory()") < 200
+    assert pages("keep_freed_memory()", size=20_000_000) < 200, "however large a block is"
     assert pages("keep_freed_memory()", **EXACT) > 10_000
