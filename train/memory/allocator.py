@@ -1,7 +1,7 @@
 """Makes glibc keep freed memory in the process for the next step, instead of returning it to the system page by page.
 
-This saves a tenth to a fifth of the time of a small step on a CPU. A large one needs up to a tenth less time and some 5% more memory
-than with blocks above 32 MB in mappings of their own.
+This saves a tenth to a fifth of the time of a small step on a CPU. A large one needs up to a tenth less time and some 5% more
+memory than with blocks above 32 MB in mappings of their own.
 """
 
 import ctypes
