@@ -75,7 +75,7 @@ def test_parity_without_gradients(family):
         fast = model(images)
     assert model.padded(images)[0].is_contiguous()
     for x, y in zip(vars(fast).values(), vars(model(images)).values()):
-        torch.testing.assert_close(x, y, rtol=1e-4, atol=2e-5)
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-4)
 
 
 @families
