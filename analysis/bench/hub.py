@@ -4,8 +4,8 @@ Timed are the forward pass in evaluation mode, and forward and backward of a tra
 with transformers' own loss of all layers, without denoising queries; both train all groups of LW- and RF-DETR. Both have the same
 weights, image, objects, threads and frozen statistics of BatchNorm; they take turns. A ratio compares the fastest turns, in wall
 time and, under "work_ratio", in processor time, which other programs disturb less. Beside the times stand what each side
-computes: the number of operations, and the floating-point operations of products. In a forward pass both also normalise the
-image; ours gives predictions of all layers, and theirs in some families those of the last layer alone.
+computes: the number of operations, and the floating-point operations of products. Ours normalises the image, and its forward pass
+has predictions of all layers; theirs is given a normalised image, and in some families predicts from the last layer alone.
 """
 
 import json
@@ -16,7 +16,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analysis.bench import Aim, fastest, machine
@@ -85,18 +84,15 @@ def timed(family: str, size: tuple[int, int], turns: Mapping[str, int]) -> list[
     distiller = Distiller(ours, detection, map_weights(detection, {"detection": 1.0}))
     forwards = {
         "ours": lambda: forward(ours, images),
-        "transformers": lambda: reference_forward(network, (images.pixels.float() - ours.mean) / ours.std, padding),
+        "transformers": lambda: reference_forward(network, pixels, padding),
     }
     steps = {
         "ours": lambda: step(distiller, images, targets),
         "transformers": lambda: reference_step(network, pixels, padding, labels),
     }
-    ours.eval()
-    network.eval()
-    rows = [row(f"{family}, forward", forwards, turns["forward"])]
-    distiller.train()
-    frozen_norms(network)
-    return [*rows, row(f"{family}, step", steps, turns["step"])]
+    return [
+        row(f"{family}, {part}", calls, turns[part]) for part, calls in {"forward": forwards, "step": steps}.items()
+    ]
 
 
 def row(case: str, calls: Mapping[str, Callable[[], object]], turns: int) -> dict:
@@ -120,34 +116,34 @@ def reference_network(detector: hub.Model) -> Any:
     return network
 
 
-def frozen_norms(network: nn.Module) -> None:
-    """Sets training mode, with BatchNorm in evaluation mode as in ours."""
+def frozen_norms(network: nn.Module) -> nn.Module:
+    """The network in training mode, with BatchNorm in evaluation mode, as ours."""
     network.train()
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
+    return network
 
 
 @torch.no_grad()
 def forward(detector: hub.Model, images: Images) -> None:
     """Predictions of our detector."""
-    detector(images)
+    detector.eval()(images)
 
 
 @torch.no_grad()
-def reference_forward(network: Any, normalised: Tensor, padding: Tensor) -> None:
-    """Predictions of transformers' model for a normalised image, which is padded first."""
-    more = (0, padding.shape[-1] - normalised.shape[-1], 0, padding.shape[-2] - normalised.shape[-2])
-    network(F.pad(normalised, more), pixel_mask=(~padding).long())
+def reference_forward(network: Any, pixels: Tensor, padding: Tensor) -> None:
+    """Predictions of transformers' model."""
+    network.eval()(pixels, pixel_mask=(~padding).long())
 
 
 def step(distiller: Distiller, images: Images, targets: Targets) -> None:
     """Forward and backward of our training step."""
-    distiller(images, targets).total.backward()
+    distiller.train()(images, targets).total.backward()
     distiller.zero_grad()
 
 
 def reference_step(network: Any, pixels: Tensor, padding: Tensor, labels: list[dict[str, Tensor]]) -> None:
     """Forward and backward of transformers' training step."""
-    network(pixels, pixel_mask=(~padding).long(), labels=labels).loss.backward()
+    frozen_norms(network)(pixels, pixel_mask=(~padding).long(), labels=labels).loss.backward()
     network.zero_grad()

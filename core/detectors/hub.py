@@ -147,16 +147,15 @@ class Model(Detector):
         shapes = self.level_shapes(arguments, (height, width))
         parts = arguments["encoder_hidden_states"].split([h * w for h, w in shapes], 1)
         neck = tuple(rearrange(x, "b (h w) d -> b d h w", h=h) for x, (h, _) in zip(parts, shapes, strict=True))
-        if torch.is_grad_enabled():
-            # The decoder reads the tokens through the maps, so that its gradient at the maps can be measured.
-            tokens = torch.cat([rearrange(x, "b d h w -> b (h w) d") for x in neck], 1)
-            arguments["encoder_hidden_states"] = tokens
+        # The decoder reads the tokens through the maps, so that its gradient at the maps can be measured.
+        tokens = torch.cat([rearrange(x, "b d h w -> b (h w) d") for x in neck], 1)
+        arguments["encoder_hidden_states"] = tokens
         return HubMemory(
             neck,
             tuple(level_padding(padding, shape) for shape in shapes),
             self.config.strides,
             images.sizes,
-            arguments["encoder_hidden_states"],
+            tokens,
             arguments=arguments,
             outputs=outputs,
             scale=self.scale(images, (height, width)),
@@ -188,8 +187,7 @@ class Model(Detector):
         while self.proposes and sum((height // s) * (width // s) for s in self.config.strides) < self.config.queries:
             height, width = height + side, width + side
         more = (0, width - images.pixels.shape[-1], 0, height - images.pixels.shape[-2])
-        pixels = images.pixels.contiguous(memory_format=layout(images.pixels))
-        pixels = (pixels - self.mean).div_(self.std).masked_fill_(images.padding[:, None], 0)
+        pixels = ((images.pixels.float() - self.mean) / self.std).masked_fill(images.padding[:, None], 0)
         return F.pad(pixels, more), F.pad(images.padding, more, value=True)
 
     def level_shapes(self, arguments: dict[str, Any], size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -335,15 +333,6 @@ class Model(Detector):
         if self.family.image_first:
             return rearrange(logits, "b l q c -> l b q c"), rearrange(boxes, "b l q c -> l b q c")
         return logits, boxes
-
-
-def layout(pixels: Tensor) -> torch.memory_format:
-    """The memory format in which a network's convolutions are fastest: on a CPU without gradients channels-last.
-
-    Convolutions take over the format of their input. A step of training is faster in it for some detectors, slower for others.
-    """
-    fast = pixels.device.type == "cpu" and not torch.is_grad_enabled()
-    return torch.channels_last if fast else torch.contiguous_format
 
 
 def levels_given(arguments: dict[str, Any]) -> list[tuple[int, int]]:
