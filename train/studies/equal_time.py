@@ -17,9 +17,10 @@ import torch
 from core.files import read_json
 from core.metrics.paired import gain_text, paired_gain
 from train.run import Run
-from train.studies._grid import Rows, result_writer, run_rows, untrained
+from train.studies._grid import Rows, result_writer, run_rows
 from train.studies._labelled import BUDGET, IMAGES, SEEDS, Costs, alone_epochs, student, taught_epochs
-from train.studies.labels import FILE, prepare_teacher
+from train.studies.labels import FILE, missing_runs
+from train.studies.twins import scores
 
 BUDGETS = (1500, 2400, BUDGET)  # steps of the student alone
 METHODS = ("alone", "falling")
@@ -31,11 +32,7 @@ def main(at_once: int = 2, out: Path = Path("assets/results/equal_time.json")) -
     rows: Rows = read_json(out)["rows"] if out.exists() else {}
     about: dict[str, Any] = {"command": "python -m train study equal_time", "costs": read_json(FILE)["costs"]}
     write = result_writer(out, **about)
-    missing = untrained(runs(about["costs"]), rows)
-    if missing:
-        prepare_teacher(about, at_once)
-        # The folder of the teacher is known once it has been trained.
-        missing = {name: run for name, run in runs(about["costs"]).items() if name in missing}
+    missing = missing_runs(lambda: runs(about["costs"]), rows, about, at_once)
     rows |= run_rows(missing, at_once=at_once, on_row=lambda new: write(rows | new))
     write(rows)
     print("\n".join(sentence(budget, rows) for budget in BUDGETS) + f"\nwritten to {out}")
@@ -60,7 +57,6 @@ def epochs(budget: int, method: str, costs: Costs) -> int:
 
 def sentence(budget: int, rows: Rows) -> str:
     """AP of both methods with this budget, and the gain seed by seed."""
-    aps = {method: [rows[f"{budget} {method}-{seed}"]["ap"] for seed in SEEDS] for method in METHODS}
-    alone, taught = (", ".join(f"{100 * ap:.1f}" for ap in aps[method]) for method in METHODS)
-    gain = gain_text(paired_gain(aps["falling"], aps["alone"]))
-    return f"{budget:,} steps: alone {alone}; with stored logits that fall away {taught}: {gain}"
+    alone, taught = ([rows[f"{budget} {method}-{seed}"] for seed in SEEDS] for method in METHODS)
+    gain = gain_text(paired_gain([row["ap"] for row in taught], [row["ap"] for row in alone]))
+    return f"{budget:,} steps: alone {scores(alone)}; with stored logits that fall away {scores(taught)}: {gain}"

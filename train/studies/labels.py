@@ -16,7 +16,7 @@ Rows of the file are not trained again, also on another machine, which then trai
 Command: python -m train study labels    Time: 2 to 3 hours on two cores. Result: assets/results/labels.json
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,11 @@ def main(at_once: int = 2, extended: bool = False, out: Path = FILE) -> None:
         unfinished = [name for name in names(extended) if name not in done]
         write_json(out, about | {"tuning": tuned, "unfinished": unfinished, "worth": worth(done), "rows": done})
 
-    def runs(wanted: list[Setting]) -> dict[str, Run]:
-        return named_runs(wanted, about["costs"], best_lengths(tuned))
-
     def train(wanted: list[Setting]) -> None:
-        missing = untrained(runs(wanted), old["rows"])
-        if missing:
-            prepare_teacher(about, at_once)
-        # The folder of the teacher is known once it has been trained.
-        missing = {name: run for name, run in runs(wanted).items() if name in missing}
+        def runs() -> dict[str, Run]:
+            return named_runs(wanted, about["costs"], best_lengths(tuned))
+
+        missing = missing_runs(runs, old["rows"], about, at_once)
         rows.update(run_rows(missing, at_once=at_once, on_row=write))
 
     for group in GROUPS:
@@ -96,8 +92,19 @@ def tuned_lengths(group: Sequence[int], known: dict[str, float], at_once: int) -
     missing = {name: run for name, run in runs.items() if name not in known}
     if missing:
         prepare_backbones()
-    found = {name: row["ap"] for name, row in run_rows(missing, at_once=at_once).items()}
-    return {name: found[name] if name in found else known[name] for name in runs}
+    trained = run_rows(missing, at_once=at_once)
+    return {name: trained[name]["ap"] if name in trained else known[name] for name in runs}
+
+
+def missing_runs(runs: Callable[[], dict[str, Run]], rows: Rows, about: dict[str, Any], at_once: int) -> dict[str, Run]:
+    """The runs that have no row in `rows`. If there are any, their teacher is prepared, see `prepare_teacher`.
+
+    `runs` is called again after that, since a run names its teacher's folder, which depends on the trained backbones.
+    """
+    missing = untrained(runs(), rows)
+    if missing:
+        prepare_teacher(about, at_once)
+    return {name: run for name, run in runs().items() if name in missing}
 
 
 def prepare_teacher(about: dict[str, Any], at_once: int) -> None:

@@ -21,7 +21,10 @@ STORE = Path("runs/best_store")
 
 
 def run() -> Run:
-    """Returns `cheap` for three times as many epochs. The weight of its logits loss falls, and is 0 from three quarters on."""
+    """Returns the run of `cheap` with three times the epochs and a logits loss that ends.
+
+    The weight of that loss falls linearly, and reaches 0 after three quarters of the training.
+    """
     start = cheap.run()
     optim = replace(start.optim, epochs=3 * start.optim.epochs)
     return replace(start, name="best", distil=Distil(until=0.75, weights="falling"), optim=optim, teacher_store=STORE)
