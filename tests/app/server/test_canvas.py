@@ -50,6 +50,7 @@ def test_the_canvas_has_most_of_the_window_beside_the_panel_which_scrolls(page, 
     width, height = size
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_function("h => document.querySelector('.dd-board').getBoundingClientRect().bottom <= h", arg=height)
+    settled(page)
     board, panel = page.locator(".dd-board").bounding_box(), page.locator(".dd-column").bounding_box()
     assert board["width"] * board["height"] >= 0.45 * width * height
     assert board["x"] >= 0 and board["x"] + board["width"] < panel["x"] and panel["x"] + panel["width"] <= width
@@ -324,6 +325,7 @@ def test_the_canvas_as_seen_is_a_picture(photos, tmp_path):
 def test_labels_keep_to_their_boxes_while_the_image_moves_and_find_new_places_at_rest(page):
     page.locator("[data-tool=nearer]").click()
     page.wait_for_function("() => ![...document.querySelectorAll('.dd-name')].some(e => e.hasAttribute('transform'))")
+    settled(page)
     moved = page.evaluate("""async () => {
         const left = () => document.querySelector('.dd-pane img').getBoundingClientRect().left;
         const overlay = document.querySelector('.dd-overlay'), before = left();
