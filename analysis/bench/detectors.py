@@ -21,7 +21,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from analysis.bench import Aim, in_turn, machine, ratio_numbers
-from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import random_batch
 from core import detectors
 from core.detectors.base import Detector
@@ -31,6 +30,7 @@ from core.matching.costs import Matching
 from core.matching.solving import match_to_truth
 from core.runs.checkpoint import load_detector, save_detector
 from core.types import Images, Predictions, Targets
+from train.memory.allocator import keep_freed_memory
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("conditional", "deformable")

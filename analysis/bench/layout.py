@@ -17,11 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from analysis.bench import Aim, in_turn, machine, ratio_numbers
-from analysis.bench.matching import keep_freed_memory
 from analysis.bench.step import FULL_SIZE, TINY, distiller, random_batch
 from core import detectors
 from core.detectors.base import Detector
 from core.nn.backbones import Backbone, Norm
+from train.memory.allocator import keep_freed_memory
 
 SIZE, THREADS, TURNS = (480, 640), (1, 2), 4
 WAYS = ("channels_last", "folded", "folded_channels_last")

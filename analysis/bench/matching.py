@@ -25,6 +25,7 @@ from core.matching.costs import Matching
 from core.matching.hungarian import optimal_assignment
 from core.matching.solving import assign, match_to_truth, truth_problem
 from core.types import Assignment, Predictions, Targets
+from train.memory.allocator import keep_freed_memory
 
 LAYERS, CLASSES = 6, 80
 SHAPES = ((300, 7), (300, 100), (300, 300), (900, 300))  # queries, objects
@@ -50,14 +51,6 @@ def run() -> tuple[list[dict], list[Aim]]:
     worst = max(r["off"] for r in rows)
     aims.append(Aim("excess over scipy's optimum at most 1e-9 of it", worst, worst <= 1e-9))
     return [start, *rows, *solvers(30 if quick else 300)], aims
-
-
-def keep_freed_memory() -> None:
-    """Makes glibc keep freed memory instead of returning it to the system, as it does in any training run.
-
-    It does so after a large block was freed, which this function causes.
-    """
-    torch.ones(2**23 - 2**12)
 
 
 def case(images: int, queries: int, objects: int) -> dict:

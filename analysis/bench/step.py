@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from analysis.bench import Aim, fastest, machine
-from analysis.bench.matching import keep_freed_memory, random_predictions
+from analysis.bench.matching import random_predictions
 from core import detectors, losses
 from core.detectors.base import Detector
 from core.distiller import Distiller, map_weights, run_teacher, total
@@ -31,6 +31,7 @@ from core.losses.base import Loss, LossConfig
 from core.matching.costs import Matching
 from core.matching.solving import assign, in_one_copy, match_to_truth, solve, to_device, truth_problem
 from core.types import Assignment, DistillTrace, Images, Memory, Predictions, Problem, Queries, Targets, Trace
+from train.memory.allocator import keep_freed_memory
 
 T = TypeVar("T", Memory, Predictions)
 LOSSES = ("detection", "logits", "features", "prior")

@@ -7,8 +7,8 @@ every file.
 
 - `encode`, `propose` and `decode` are required.
 - Everything that has a default in `Detector` is optional: `proposes`, `proposes_classes`, `reads_padding`,
-  `queries_are_boxes`, `bins`, `query_groups`, `known`, `samplers`, `decode_groups`. Without an encoder, `Memory.tokens` and
-  `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
+  `queries_are_boxes`, `bins`, `query_groups`, `known`, `samplers`, `decode_groups`, `predict`. Without an encoder,
+  `Memory.tokens` and `Memory.position` are None. For a backbone, see `backbone_name` and `own_backbone`.
 - Parameters whose name has the part `backbone` learn at the backbone's learning rate. The names of parameters and
   persistent buffers are those in files of weights, so renaming a module makes old files unreadable.
 """
@@ -215,3 +215,11 @@ class Detector(nn.Module, ABC):
         """Predictions for the detector's own queries, as in inference and exports."""
         memory = self.encode(images)
         return self.decode(memory, self.propose(memory))
+
+    def predict(self, images: Images) -> Predictions:
+        """Predictions of the last layer alone, "1 b q ...", for measuring AP and for finding objects; in evaluation mode.
+
+        By default those of `forward`. A detector may compute them in a faster way, which gives the same up to rounding.
+        """
+        p = self(images)
+        return Predictions(p.logits[-1:], p.boxes[-1:], p.hidden[-1:])

@@ -140,6 +140,20 @@ class Model(Detector):
                     module.eval()
         return self
 
+    def predict(self, images: Images) -> Predictions:
+        """As in `Detector`, by transformers' own forward pass, which in most families predicts from the last layer alone.
+
+        On a CPU its input is in the channels-last memory format, which convolutions pass on and in which they are faster
+        without gradients.
+        """
+        pixels, padding = self.padded(images)
+        if pixels.device.type == "cpu":
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        outputs = self.network(pixels, pixel_mask=(~padding).long())
+        logits = sigmoid_logits(outputs.logits) if self.family.softmax else outputs.logits
+        boxes = in_image(outputs.pred_boxes.float(), self.scale(images, (pixels.shape[-2], pixels.shape[-1])))
+        return Predictions(logits[None], boxes[None], outputs.last_hidden_state[None])
+
     def encode(self, images: Images) -> HubMemory:
         pixels, padding = self.padded(images)
         arguments, outputs = self.before_decoder(pixels, padding)
@@ -187,7 +201,7 @@ class Model(Detector):
         while self.proposes and sum((height // s) * (width // s) for s in self.config.strides) < self.config.queries:
             height, width = height + side, width + side
         more = (0, width - images.pixels.shape[-1], 0, height - images.pixels.shape[-2])
-        pixels = ((images.pixels.float() - self.mean) / self.std).masked_fill(images.padding[:, None], 0)
+        pixels = (images.pixels - self.mean).div_(self.std).masked_fill_(images.padding[:, None], 0)
         return F.pad(pixels, more), F.pad(images.padding, more, value=True)
 
     def level_shapes(self, arguments: dict[str, Any], size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -219,7 +233,7 @@ class Model(Detector):
         anchors: Sequence[Tensor | None] = none
         if family.anchors:
             boxes = arguments[family.anchors]
-            anchors = in_image(boxes.sigmoid() if family.anchor_logits else boxes, memory).chunk(count, 1)
+            anchors = in_image(boxes.sigmoid() if family.anchor_logits else boxes, memory.scale).chunk(count, 1)
         proposals = self.proposals(memory, contents) if self.proposes else none
         return [Queries(*group) for group in zip(contents, positions, anchors, proposals, strict=True)]
 
@@ -234,7 +248,7 @@ class Model(Detector):
             logits = [head(part) for head, part in zip(self.network.model.enc_out_class_embed, parts)]
         else:
             logits, boxes = [outputs.enc_topk_logits], outputs.enc_topk_bboxes
-        of_groups = logits, in_image(boxes.float(), memory).chunk(count, 1), hidden
+        of_groups = logits, in_image(boxes.float(), memory.scale).chunk(count, 1), hidden
         return [Predictions(*(x[None] for x in group)) for group in zip(*of_groups, strict=True)]
 
     def decode(self, memory: Memory, queries: Queries) -> Predictions:
@@ -274,7 +288,7 @@ class Model(Detector):
         if family.initial_prediction:
             hidden = torch.cat([hidden[:1], hidden])
         logits = sigmoid_logits(logits) if family.softmax else logits
-        predictions = Predictions(logits, in_image(boxes.float(), memory), hidden)
+        predictions = Predictions(logits, in_image(boxes.float(), memory.scale), hidden)
         return self.with_bins(predictions, outputs, memory) if self.matching.bin_weights and self.bins else predictions
 
     def with_bins(self, p: Predictions, outputs: Any, memory: HubMemory) -> BinnedPredictions:
@@ -283,7 +297,7 @@ class Model(Detector):
         bins = rearrange(outputs.intermediate_predicted_corners, "b k q (edge n) -> k b q edge n", n=len(distances))
         references = rearrange(outputs.initial_reference_points, "b k q c -> k b q c")
         return BinnedPredictions(
-            p.logits, p.boxes, p.hidden, bins, in_image(references.float(), memory), distances.detach()
+            p.logits, p.boxes, p.hidden, bins, in_image(references.float(), memory.scale), distances.detach()
         )
 
     def with_queries(self, memory: HubMemory, queries: Queries) -> dict[str, Any]:
@@ -340,9 +354,9 @@ def levels_given(arguments: dict[str, Any]) -> list[tuple[int, int]]:
     return [(int(h), int(w)) for h, w in arguments.get("spatial_shapes_list") or ()]
 
 
-def in_image(boxes: Float[Tensor, "*l b q 4"], memory: HubMemory) -> Float[Tensor, "*l b q 4"]:
-    """Boxes of the network as fractions of the image without padding."""
-    return boxes if memory.scale is None else boxes * memory.scale
+def in_image(boxes: Float[Tensor, "*l b q 4"], scale: Float[Tensor, "b 1 4"] | None) -> Float[Tensor, "*l b q 4"]:
+    """Boxes of the network as fractions of the image without padding; `scale` is the unit as in `HubMemory`."""
+    return boxes if scale is None else boxes * scale
 
 
 def sigmoid_logits(logits: Float[Tensor, "*n c1"]) -> Float[Tensor, "*n c"]:

@@ -49,7 +49,7 @@ class Predictor:
     def detect_unpadded(self, images: Images) -> Detections:
         """The best 100 detections of each image of a batch, whose images are of one size."""
         images = images.to(self.device)
-        return select(self.detector(images), images)
+        return select(self.detector.predict(images), images)
 
     def detect_in(self, pixels: list[Tensor], score: float) -> list[Detections]:
         """The detections in RGB images (uint8, 3 h w) of any sizes, one after another in a batch."""

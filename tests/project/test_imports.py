@@ -16,13 +16,14 @@ PACKAGES = {
     "detrdistill": {"detrdistill", "app", "analysis", "train", "core"},
 }
 MEASURES = {
+    **{f"analysis/bench/{name}.py": {"train"} for name in ("detectors", "hub", "layout", "matching", "step")},
     "analysis/bench/train.py": {"train"},
     "analysis/bench/predict.py": {"train"},
     "analysis/bench/_gpu_steps.py": {"train"},
     "analysis/bench/_gpu_options.py": {"train"},
     "analysis/bench/_growth_cases.py": {"app"},
     "analysis/bench/_app_brush.py": {"app"},
-}  # a benchmark may import what it measures
+}  # a benchmark may import what it measures, and the settings under which it does
 NOT_IN_CORE = {"matplotlib", "plotly", "gradio", "tyro", "rich", "tensorboard"}
 DRAWS_PROGRESS = {"core/progress.py": {"rich"}}
 

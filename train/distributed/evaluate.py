@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from core.data.loader import Batches, WorkerDied, evaluation
 from core.data.sample import Dataset
 from core.data.transforms import Augment
+from core.detectors.base import Detector
 from core.errors import UserError
 from core.metrics.coco_ap import average_precision
 from core.metrics.detections import Detections, select
@@ -35,8 +36,10 @@ def score(
 
     `signal` returns the number of a signal that came, or None.
     Only the first process gets the scores, all others an empty dict. `on_batch` gets the place of a batch's first image in
-    the data, then the predictions, images and targets of the batch.
+    the data, then the predictions of all layers, images and targets of the batch. Without it a `Detector` predicts from its
+    last layer alone.
     """
+    predict = detector.predict if isinstance(detector, Detector) and on_batch is None else detector
     device, place = next(detector.parameters()).device, ranks()
     detector.eval()
     batches = evaluation(dataset, augment, batch, workers, rank=place.rank, processes=place.size)
@@ -51,7 +54,7 @@ def score(
             return None
         if item is not None:
             images, targets = item[0].to(device), item[1].to(device)
-            predictions = detector(images)
+            predictions = predict(images)
             tables.append(detection_rows(select(predictions, images), number))
             if on_batch:
                 on_batch(number * batch, predictions, images, targets)

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analysis import bench
 from analysis.bench import detectors, hub, layout, matching, step
-from analysis.bench._operations import counted
+from analysis.bench._operations import counted, least_ms
 from core.errors import UserError
 from core.matching.costs import Matching
 from core.matching.solving import match_to_truth, truth_problem
@@ -222,6 +222,16 @@ def test_operations_are_counted_with_those_of_the_backward_pass():
     product = counted(lambda: x @ weight.detach())
     assert product["operations"] == 2 and product["gflop"] == 2 * 100 * 1000 * 500 / 1e9
     assert counted(step)["gflop"] == 2 * product["gflop"]
+
+
+def test_the_least_time_of_each_kind_of_operation_is_added(monkeypatch):
+    clock = iter([0, 0.005, 1, 1.002, 2, 2.001, 3, 3.004, 4, 4.003])
+    monkeypatch.setattr("analysis.bench._operations.perf_counter", lambda: next(clock))
+    x = torch.ones(2, 2)
+    calls = {"two": lambda: (x + 1).mul_(2), "one": lambda: x * 2}
+    assert least_ms(calls, turns=1) == pytest.approx({"two": 5 + 2, "one": 1})
+    clock = iter([0, 0.005, 1, 1.002, 2, 2.001, 3, 3.004, 4, 4.003, 5, 5.003])
+    assert least_ms(calls, turns=2) == pytest.approx({"two": 4 + 2, "one": 1}), "the best addition and the best product"
 
 
 def test_a_row_has_what_both_sides_compute():

@@ -47,6 +47,17 @@ def test_inference_is_the_own_group(kind, batch):
 
 
 @kinds
+def test_prediction_is_the_last_layer_of_a_forward_pass(kind, batch):
+    model, (images, _) = tiny.detector(kind).eval(), batch
+    with torch.no_grad():
+        last, all_layers = model.predict(images), model(images)
+    for name in ("logits", "boxes", "hidden"):
+        x, y = getattr(last, name), getattr(all_layers, name)
+        assert x.shape == y[-1:].shape
+        torch.testing.assert_close(x, y[-1:], rtol=1e-4, atol=2e-5)
+
+
+@kinds
 def test_random_weights_tell_queries_layers_and_images_apart(kind, batch):
     """Else the relations below would hold of nothing."""
     p = tiny.detector(kind)(batch[0])
