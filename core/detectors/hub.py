@@ -141,7 +141,7 @@ class Model(Detector):
         return self
 
     def predict(self, images: Images) -> Predictions:
-        """As in `Detector`, by transformers' own forward pass, which in most families predicts from the last layer alone.
+        """Returns the same as in `Detector`, by transformers' own forward pass, which in most families predicts from one layer.
 
         On a CPU its input is in the channels-last memory format, which convolutions pass on and in which they are faster
         without gradients.
