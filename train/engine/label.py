@@ -15,7 +15,6 @@ import torch
 from core.data.loader import evaluation
 from core.data.unlabelled.image_files import ImageFiles
 from core.data.unlabelled.predicted import Predicted, read_predicted
-from core.distiller import run_teacher
 from core.errors import UserError
 from core.files import beside, read_json, write_json
 from core.limits import Count, Share, Workers
@@ -99,8 +98,9 @@ def predicted_chunk(work: Labelling, indices: range, options: Label) -> dict:
     rule = PseudoRule((work.score,) * len(predictor.categories))
     images, found = [], []
     for batch, _ in evaluation(work.data, predictor.augment, options.batch, options.workers, indices):
-        own = run_teacher(predictor.detector, batch.to(predictor.device)).predictions["own"]
-        found.append(as_detections(pseudo_objects(own, rule), batch.to(predictor.device)))
+        on_device = batch.to(predictor.device)
+        own = predictor.detector.predict(on_device)
+        found.append(as_detections(pseudo_objects(own, rule), on_device))
         images += list(zip(batch.ids.tolist(), batch.original.tolist()))
     detections = Detections(*(x.cpu() for x in vars(join(found)).values()))
     names = work.data.names
