@@ -23,5 +23,5 @@ def run() -> Run:
         losses=Losses(detection=detection.Config(weight=1.0)),
         data=Data(kind="coco", augment=AUGMENT),
         optim=Optim(lr=1e-4, backbone_lr=0.1, epochs=20, batch=8, warmup=100, schedule="flat-decay", clip=0.1),
-        channels_last=True,  # on two cores a step takes 0.86 to 0.99 of its time, see `analysis bench hub`
+        channels_last=True,  # a tenth faster for most families on two cores, slower for none (`analysis bench hub`)
     )
