@@ -52,6 +52,30 @@ def test_arrow_keys_go_on_to_the_next_page_and_back(page, url):
         page.wait_for_function("image => document.activeElement.dataset.image === image", arg=f"image/{image}")
 
 
+def test_a_late_answer_for_the_page_before_does_not_turn_the_page_back(page, url):
+    """The strip is asked for again every 15 s; the user goes on to the next page before the answer is there."""
+    page.clock.install()
+    page.goto(f"{url}?run={SHIPPED}&compare=&image=image/24")
+    shows(page, "image/24")
+    page.locator("[data-image='image/24'][tabindex='0']").focus()
+    late = []
+
+    def answer(route):
+        if late or "gallery" not in (route.request.post_data or ""):
+            route.continue_()
+        else:
+            late.append(route)
+
+    page.route("**/*", answer)
+    while not late:
+        page.clock.fast_forward(16_000)
+        page.wait_for_timeout(100)
+    page.keyboard.press("ArrowRight")
+    late[0].continue_()
+    shows(page, "image/25")
+    page.wait_for_selector(".thumb[data-image='image/25'][aria-selected=true]")
+
+
 def filtering(page, url: str, asked: str = "") -> None:
     """The shipped run with its filters open."""
     page.goto(f"{url}?run={SHIPPED}&compare=&image=image/100&filters=yes{asked}")
