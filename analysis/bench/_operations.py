@@ -11,8 +11,9 @@ from torch.utils.flop_counter import flop_registry
 
 
 class Operations(TorchDispatchMode):
-    """While it is entered: the number of torch's operations, views included, the floating-point operations of products, and the
-    milliseconds of each kind of operation on a CPU.
+    """Counts, while it is entered, torch's operations, views included, and the floating-point operations of products.
+
+    It also adds up the milliseconds that each kind of operation takes on a CPU.
 
     torch's own FlopCounterMode needs a gradient at every input of every module, which transformers' models do not have.
     """
@@ -37,10 +38,10 @@ class Operations(TorchDispatchMode):
 
 
 def least_ms(calls: Mapping[str, Callable[[], object]], *, turns: int) -> dict[str, float]:
-    """The milliseconds of each call's operations, of each kind those of the turn in which it took least; the calls take turns.
+    """The milliseconds of each call's operations: for each kind of operation those of its fastest turn, added up.
 
-    This is steadier than the time of a whole call, of which another program may disturb some part in every turn. The time that
-    Python needs between operations is left out.
+    The calls take turns. This is steadier than the time of a whole call, of which another program may disturb some part in
+    every turn. The time that Python needs between operations is left out.
     """
     least: dict[str, dict[OpOverload, float]] = {name: {} for name in calls}
     for _ in range(turns):

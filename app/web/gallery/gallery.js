@@ -60,16 +60,16 @@ export function gallery(host, app) {
 
   async function load() {
     clearTimeout(again);
-    const asked = app.state.get();
-    const { run, compare, sort, having, page, count, size, found, change } = asked;
+    const before = app.state.get();
+    const { run, compare, sort, having, page, count, size, found, change } = before;
     if (!compare && PAIRED.includes(sort)) return app.state.set({ sort: "order" }, { quietly: true });
     if (!compare && PAIRED.includes(change)) return app.state.set({ change: "" }, { quietly: true });
     const passing = { category: having, objects: count, size, score: found, change };
     try {
       const answer = await question({ run, compare, sort, page, near: wanted, ...passing });
       const now = app.state.get();
-      // An answer for another page that comes late is none: it would turn the page back. The next answer is on its way.
-      if (answer && ASKED.every((key) => asked[key] === now[key])) show(answer);
+      // If the page was turned meanwhile, this answer would turn it back; the answer for the new page is on its way.
+      if (answer && ASKED.every((key) => before[key] === now[key])) show(answer);
     } catch (error) {
       fail(error);
     }

@@ -114,7 +114,7 @@ def test_the_four_commands_of_few_labels(here, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "look at it with: python -m app runs/few_labels"
     run = open_run(Path("runs/few_labels"))
     assert replay(run, run.data[0]).total.isfinite() and (here / "runs" / "few_labels_store").is_dir()
-    for recipe in ("cheap", "best"):  # both train on labelled photos alone
+    for recipe in ("cheap", "best"):  # neither needs photos without labels
         assert run_command("fit", recipe, "--teacher", "runs/coco_teacher", *data) == 0
         run = open_run(Path("runs") / recipe)
         assert replay(run, run.data[0]).total.isfinite() and (here / "runs" / f"{recipe}_store").is_dir()

@@ -46,7 +46,8 @@ def test_the_study_ends_in_its_sentences_and_trains_no_row_of_its_file_again(sma
     rows = read_json(out)["rows"]
     assert trained == ["teacher", *rows] and list(rows) == [f"6 {m}-{s}" for s in (0, 1) for m in ("alone", "falling")]
     ap = {name: f"{100 * row['ap']:.1f}" for name, row in rows.items()}
-    alone, taught = f"{ap['6 alone-0']}, {ap['6 alone-1']}", f"{ap['6 falling-0']}, {ap['6 falling-1']}"
+    alone = f"{ap['6 alone-0']}, {ap['6 alone-1']}"
+    taught = f"{ap['6 falling-0']}, {ap['6 falling-1']}"
     assert f"6 steps: alone {alone}; with stored logits that fall away {taught}: " in capsys.readouterr().out
     equal_time.main(out=out)
     assert len(trained) == 5 and read_json(out)["rows"] == rows

@@ -21,9 +21,9 @@ STORE = Path("runs/best_store")
 
 
 def run() -> Run:
-    """Returns the run of `cheap` with three times the epochs and a logits loss that ends.
+    """Returns the settings of `cheap`, with three times as many epochs and a logits loss whose weight falls to 0.
 
-    The weight of that loss falls linearly, and reaches 0 after three quarters of the training.
+    It falls linearly from the first step on, and reaches 0 after three quarters of the training.
     """
     start = cheap.run()
     optim = replace(start.optim, epochs=3 * start.optim.epochs)
