@@ -27,6 +27,7 @@ export function loader(app, { onAbout, onPicture, onScene }) {
   const { state } = app;
   const question = latest("look");
   let about = null;
+  let introduced = Promise.resolve(false); // whether the run could be opened
   let loads = 0; // a newer one ends those before
   let ticking = 0;
   let shown = ""; // run, compared run and image of the scene that is shown
@@ -35,12 +36,12 @@ export function loader(app, { onAbout, onPicture, onScene }) {
   async function load(newRun) {
     const number = ++loads;
     const { run, compare, image } = state.get();
-    const introduced = newRun ? introduce(run) : null;
+    if (newRun) introduced = introduce(run);
     try {
       if (image) await open(number, image, run, compare);
       else if ((await introduced) && number === loads) state.set({ image: about.first }, { quietly: true });
     } catch (error) {
-      if ((!introduced || (await introduced)) && number === loads) fail(error);
+      if ((!newRun || (await introduced)) && number === loads) fail(error);
     }
   }
 

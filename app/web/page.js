@@ -50,7 +50,7 @@ function page(root) {
   });
   const names = ["header", "tabs", "gallery", "stage", "switches", "side", "wide", "full"];
   const boxes = Object.fromEntries(names.map((name) => [name, make("div", { class: `dd-${name}` })]));
-  const images = loader(app, { onAbout: introduce, onPicture: (picture) => strip.follow(picture), onScene: showView });
+  const images = loader(app, { onAbout: introduce, onPicture: follow, onScene: showView });
 
   app.stage = stage(boxes.stage, boxes.switches, app);
   Object.assign(window, { dd: { choose: app.stage.choose } }); // for programs that drive the page
@@ -64,15 +64,33 @@ function page(root) {
     return views.find((view) => view.id === state.get().tab) || views[0];
   }
 
+  /** Names the image that is opened; until its scene is whole, the view beside it is of the image before. */
+  function follow(picture) {
+    strip.follow(picture);
+    fade(true);
+  }
+
   function showView() {
     checkSelection(app);
-    current().load();
+    loadView();
+  }
+
+  /** Loads the current view; it is of the canvas's image once that is done. */
+  async function loadView() {
+    const scene = app.stage.scene();
+    await current().load();
+    if (scene && !scene.partial && scene === app.stage.scene()) fade(false);
+  }
+
+  /** Shows whether the view beside the canvas is still of another image. */
+  function fade(late) {
+    for (const box of [boxes.side, boxes.wide]) box.setAttribute("aria-busy", String(late));
   }
 
   function introduce(about) {
     head.show(about);
     strip.load();
-    if (current().full || images.isShown()) current().load();
+    if (current().full || images.isShown()) loadView();
   }
 
   /** Puts the current view in its place. */
@@ -84,6 +102,7 @@ function page(root) {
     root.dataset.tab = view.id;
     root.classList.toggle("whole", Boolean(view.full));
     app.stage.setHeat(null);
+    fade(true);
   }
 
   /** Uploads an image and opens it. */
@@ -100,7 +119,7 @@ function page(root) {
     if (changed.has("tab")) place();
     if (changed.has("run")) return images.load(true); // which loads the view once it has something to show
     if (changed.has("image") || changed.has("compare")) images.load(false);
-    if (changed.has("tab")) current().load();
+    if (changed.has("tab")) loadView();
     else if ((current().needs || []).some((key) => changed.has(key))) current().load(changed);
   }
 

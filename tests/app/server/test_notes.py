@@ -35,6 +35,7 @@ def test_a_note_is_kept_found_changed_and_removed(page, folder):
     page.reload()
     page.wait_for_selector(".dd-kept[data-count='1']")
     page.get_by_label("Tag", exact=True).select_option("")
+    page.wait_for_selector(".dd-kept[data-count='2']")
     page.get_by_label("Notes with the text").fill("second")
     page.wait_for_selector(".dd-kept[data-count='1']")
     page.get_by_role("button", name="Change the note").click()

@@ -33,6 +33,29 @@ def upload(page, tmp_path) -> None:
     page.wait_for_selector(".dd-stage[data-whole^='upload/']")
 
 
+def test_a_view_that_is_still_of_the_image_before_is_faded(shipped):
+    """The answer for the view comes after the whole image is on the canvas."""
+    late = []
+
+    def answer(route):
+        if late or "matches" not in (route.request.post_data or ""):
+            route.continue_()
+        else:
+            late.append(route)
+
+    side = shipped.locator(".dd-side")
+    assert side.get_attribute("aria-busy") == "false"
+    before = side.locator(".dd-query").get_attribute("data-shown")
+    shipped.route("**/*", answer)
+    with shipped.expect_request(lambda request: "matches" in (request.post_data or "")):
+        shipped.locator("[data-image='image/10']").click()
+    shipped.wait_for_selector(".dd-stage[data-whole='image/10']")
+    assert side.get_attribute("aria-busy") == "true" and side.locator(".dd-query").get_attribute("data-shown") == before
+    late[0].continue_()
+    shows(shipped, "image/10")
+    assert side.locator(".dd-query").get_attribute("data-shown").startswith("image/10 ")
+
+
 def test_open_this_run_leads_from_train_to_its_matches(shipped):
     shipped.locator("button[data-tab=train]").click()
     shipped.get_by_label("Watch").select_option(ALONE)
@@ -41,6 +64,15 @@ def test_open_this_run_leads_from_train_to_its_matches(shipped):
     assert shipped.locator("button[data-tab=matches]").get_attribute("aria-selected") == "true"
     assert shipped.locator(".dd-stage").is_visible() and shipped.locator(".dd-train").count() == 0
     assert shipped.get_by_label("Run", exact=True).input_value() == ALONE
+
+
+def test_the_run_that_is_open_can_be_opened_from_train_too(shipped):
+    """It opens alone, at its opening image."""
+    shipped.locator("button[data-tab=train]").click()
+    shipped.locator(".dd-progress", has_text=f"{SHIPPED}:").wait_for()
+    shipped.get_by_role("button", name="Open this run").click()
+    shows(shipped, OPENING)
+    assert shipped.get_by_label("Compare with").input_value() == ""
 
 
 def test_the_runs_to_watch_are_listed_anew_and_the_open_one_is_watched(shipped):

@@ -36,8 +36,9 @@ SHIPPED = short_path(library.SHIPPED / "shapes_distill")
 
 
 def shows(page, key: str) -> None:
-    """Until all of an image is there."""
+    """Until all of an image is there, and the view beside it is of that image too."""
     page.wait_for_selector(f".dd-stage[data-whole='{key}']")
+    page.wait_for_selector(".dd-side[aria-busy=false]", state="attached")
 
 
 def pick(page, image: int) -> None:

@@ -28,7 +28,7 @@ const INTERRUPTED = 143; // the exit code of a training that was stopped, and sa
  * @returns {import("../../types.js").View}
  */
 export function trainView(app) {
-  const form = trainForm({ start, stop, watch: look });
+  const form = trainForm({ start, stop, watch: turn });
   const state = make("p", { class: "dd-faint", "aria-live": "polite" });
   const progress = make("section", { class: "dd-card dd-progress" });
   const charts = make("div", { class: "dd-charts" });
@@ -72,6 +72,14 @@ export function trainView(app) {
     } catch (error) {
       app.notify(error.message);
     }
+  }
+
+  /** Turns to another run; what is shown of the one before goes at once, with the button that opens it. */
+  function turn() {
+    state.textContent = "";
+    progress.replaceChildren(state);
+    charts.replaceChildren();
+    look();
   }
 
   async function look() {
