@@ -31,6 +31,8 @@ CONTRAST = """() => {
 def open_view(page, url: str, tab: str, theme: str) -> None:
     page.goto(f"{url}?tab={tab}&__theme={theme}")
     page.locator(VIEWS[tab]).first.wait_for()
+    if tab not in WHOLE:
+        page.wait_for_selector(".dd-side[aria-busy=false]", state="attached")
     page.wait_for_timeout(300)
 
 
