@@ -143,9 +143,10 @@ def test_a_part_trains_its_own_rows_and_keeps_the_others(small, monkeypatch, tmp
 def test_other_students_are_compared_with_the_one_alone_under_their_schedule():
     ap = {"few alone": (0.24, 0.26), "few logits": (0.22, 0.25), "few features": (0.3,)}
     ap |= {"few alone, demo's schedule": (0.32,), "few all, demo's schedule": (0.33,), "few prior": ()}
-    ap |= {"60 alone": (0.70, 0.71), "60 all, falling": (0.72,)}
+    ap |= {"60 alone": (0.70, 0.71), "60 all, falling": (0.72,), "120 alone": (0.73,), "120 prior": (0.74,)}
     rows = {f"{name}-{seed}": {"ap": x} for name, values in ap.items() for seed, x in enumerate(values)}
     assert converged.verdict(rows | {"few teacher": {"ap": 0.3}}).splitlines() == [
+        "120 epochs, prior, AP over the student alone: +1.0",
         "60 epochs, all, falling, AP over the student alone: +2.0",
         "few images, logits, AP over the student alone: -1.5 ± 6.4, not significant",
         "few images, features, AP over the student alone: +6.0",
@@ -155,10 +156,14 @@ def test_other_students_are_compared_with_the_one_alone_under_their_schedule():
 
 def test_the_verdict_says_whether_the_teacher_leads_as_asked_and_is_reached():
     ap = {"teacher": 0.75, "60 alone-0": 0.70, "60 all-0": 0.76, "60 logits-0": 0.69, "60 prior-0": 0.72}
-    said = converged.verdict({name: {"ap": x} for name, x in ap.items()})
+    said, *gains = converged.verdict({name: {"ap": x} for name, x in ap.items()}).splitlines()
     assert said == (
-        "60 epochs, seed 0: the teacher is +5.0 AP from the student alone; all +6.0, logits -1.0, prior +2.0 AP over it; "
-        "with all losses the student reaches its teacher"
+        "60 epochs, seed 0: the teacher is +5.0 AP from the student alone; with all losses the student reaches its teacher"
     )
+    assert gains == [
+        "60 epochs, all, AP over the student alone: +6.0",
+        "60 epochs, logits, AP over the student alone: -1.0",
+        "60 epochs, prior, AP over the student alone: +2.0",
+    ]
     far = converged.verdict({name: {"ap": x} for name, x in (ap | {"teacher": 0.80}).items()})
     assert "+10.0 AP from the student alone, which is not the 3 to 8" in far and "does not reach its teacher" in far
