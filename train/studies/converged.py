@@ -159,9 +159,9 @@ def verdict(rows: Rows) -> str:
 
 def gain_lines(rows: Rows) -> Iterator[str]:
     """The gain of each distilled student over the one alone, over the seeds that have both."""
-    epochs = LENGTHS[0]
-    bases = {f"{long} {name}": (f"{long} alone", f"{long} epochs, {name}") for long in LENGTHS for name in LONG[1:]}
-    bases |= {f"{epochs} all, {name}": (f"{epochs} alone", f"{epochs} epochs, all, {name}") for name in ENDS}
+    methods = [(epochs, name) for epochs in LENGTHS for name in LONG[1:]]
+    methods += [(LENGTHS[0], f"all, {name}") for name in ENDS]
+    bases = {f"{epochs} {name}": (f"{epochs} alone", f"{epochs} epochs, {name}") for epochs, name in methods}
     for name in few(SEEDS[0]):
         base = "alone, demo's schedule" if name.endswith("demo's schedule") else "alone"
         bases |= {f"few {name}": (f"few {base}", f"few images, {name}")} if name != base else {}
